@@ -1,0 +1,11 @@
+#pragma once
+// Room core: errors, shapes, tensors, memory, random streams, threads, dual numbers.
+
+#include <loru/core/device.hpp>
+#include <loru/core/dual.hpp>
+#include <loru/core/error.hpp>
+#include <loru/core/memory.hpp>
+#include <loru/core/parallel.hpp>
+#include <loru/core/rng.hpp>
+#include <loru/core/shape.hpp>
+#include <loru/core/tensor.hpp>
