@@ -1,0 +1,24 @@
+# Installing needs no build: headers, two targets and their package files.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/loru)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/loru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.hpp")
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/loru)
+
+install(TARGETS loru_core EXPORT loru_core_targets)
+install(EXPORT loru_core_targets FILE loru-core-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
+if(TARGET loru_loru)
+  install(TARGETS loru_loru EXPORT loru_targets)
+  install(EXPORT loru_targets FILE loru-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
+endif()
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/loru-config.cmake.in
+  ${PROJECT_BINARY_DIR}/loru-config.cmake INSTALL_DESTINATION ${package_dir})
+# A header-only package serves every pointer size.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/loru-config-version.cmake
+  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(FILES ${PROJECT_BINARY_DIR}/loru-config.cmake ${PROJECT_BINARY_DIR}/loru-config-version.cmake
+  DESTINATION ${package_dir})

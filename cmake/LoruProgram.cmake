@@ -1,0 +1,81 @@
+# Flags and helpers for loru's own programs. Nothing here reaches a user of the library.
+
+set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all")
+set(CMAKE_EXE_LINKER_FLAGS_SANITIZE "-fsanitize=address,undefined")
+
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+# One set of flags for every program and for loru::compiled, so that all agree on each inline function.
+add_library(loru_private_flags INTERFACE)
+target_compile_options(loru_private_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion>
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-O3>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${LORU_NATIVE}>>:-march=native>)
+
+# loru::compiled: `extern template` instantiations, made once.
+set(compiled_sources "")
+if(LORU_COMPILED)
+  file(GLOB compiled_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/compiled/*.cpp)
+endif()
+if(compiled_sources)
+  add_library(loru_compiled STATIC ${compiled_sources})
+  target_compile_definitions(loru_compiled PUBLIC LORU_COMPILED=1)
+  target_link_libraries(loru_compiled PUBLIC loru::loru PRIVATE loru_private_flags)
+else()
+  add_library(loru_compiled INTERFACE)
+  target_link_libraries(loru_compiled INTERFACE loru::loru)
+endif()
+add_library(loru::compiled ALIAS loru_compiled)
+
+# loru_program(TARGET): one of our own programs, in bin/.
+function(loru_program target)
+  target_link_libraries(${target} PRIVATE loru::compiled loru_private_flags)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+endfunction()
+
+# Header-only toml++, with or without its own package file.
+function(loru_find_tomlplusplus)
+  if(TARGET tomlplusplus::tomlplusplus)
+    return()
+  endif()
+  find_package(tomlplusplus QUIET)
+  if(NOT TARGET tomlplusplus::tomlplusplus)
+    find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h)
+    if(TOMLPLUSPLUS_INCLUDE_DIR)
+      add_library(tomlplusplus::tomlplusplus INTERFACE IMPORTED GLOBAL)
+      set_target_properties(tomlplusplus::tomlplusplus PROPERTIES
+        INTERFACE_INCLUDE_DIRECTORIES ${TOMLPLUSPLUS_INCLUDE_DIR})
+    endif()
+  endif()
+endfunction()
+
+# Header-only CLI11, likewise.
+function(loru_find_cli11)
+  if(TARGET CLI11::CLI11)
+    return()
+  endif()
+  find_package(CLI11 QUIET)
+  if(NOT TARGET CLI11::CLI11)
+    find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp)
+    if(CLI11_INCLUDE_DIR)
+      add_library(CLI11::CLI11 INTERFACE IMPORTED GLOBAL)
+      set_target_properties(CLI11::CLI11 PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${CLI11_INCLUDE_DIR})
+    endif()
+  endif()
+endfunction()
+
+# loru_missing_packages(VAR "Target::name=debian-package"...): the packages whose target does not exist.
+function(loru_missing_packages out)
+  set(missing "")
+  foreach(pair ${ARGN})
+    string(REPLACE "=" ";" pair "${pair}")
+    list(GET pair 0 target)
+    list(GET pair 1 package)
+    if(NOT TARGET ${target})
+      list(APPEND missing ${package})
+    endif()
+  endforeach()
+  list(JOIN missing ", " missing)
+  set(${out} "${missing}" PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,42 @@
+# Uses loru as another project would, from nothing, in folder WORK.
+#   cmake -D WAY=install|add_subdirectory|fetch_content -D SOURCE=... -D WORK=... -D GENERATOR=... -D COMPILER=... -P downstream.cmake
+
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    list(JOIN ARGN " " command)
+    message(FATAL_ERROR "${command}\nended with ${result}:\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER})
+set(project_dir ${SOURCE}/tests/downstream/${WAY})
+
+if(WAY STREQUAL "install")
+  # No build between configuring and installing.
+  run(${configure} -S ${SOURCE} -B ${WORK}/loru -D LORU_WITH_CUDA=OFF
+    -D LORU_BUILD_TESTS=OFF -D LORU_BUILD_EXAMPLES=OFF -D LORU_BUILD_BENCH=OFF)
+  run(${CMAKE_COMMAND} --install ${WORK}/loru --prefix ${WORK}/prefix)
+  set(project_dir ${SOURCE}/examples/downstream)
+endif()
+
+run(${configure} -S ${project_dir} -B ${WORK}/build -D SOURCE=${SOURCE} -D CMAKE_PREFIX_PATH=${WORK}/prefix
+  -D CMAKE_BUILD_TYPE=Debug -D CMAKE_EXPORT_COMPILE_COMMANDS=ON --no-warn-unused-cli)
+
+# Our own programs' flags stay ours.
+file(READ ${WORK}/build/compile_commands.json commands)
+if(commands MATCHES " -(march|ffp-contract|ffast-math|W|fopenmp|DLORU_COMPILED)")
+  message(FATAL_ERROR "the user's build has '${CMAKE_MATCH_0}' from loru:\n${commands}")
+endif()
+if(WAY STREQUAL "install" AND commands MATCHES "${SOURCE}/include")
+  message(FATAL_ERROR "the installed package points into the source tree:\n${commands}")
+endif()
+
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+run(${WORK}/build/downstream)
+if(NOT output MATCHES "[0-9]")
+  message(FATAL_ERROR "the program printed no number: '${output}'")
+endif()
+message(STATUS "${WAY}: ${output}")
