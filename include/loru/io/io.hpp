@@ -1,0 +1,9 @@
+#pragma once
+// Room io: files written atomically, named tensors in the safetensors format, CSV tables, JSON lines.
+
+#include <loru/io/append_file.hpp>
+#include <loru/io/archive.hpp>
+#include <loru/io/csv.hpp>
+#include <loru/io/file.hpp>
+#include <loru/io/json_lines.hpp>
+#include <loru/io/safetensors.hpp>
