@@ -16,6 +16,9 @@ namespace loru {
 /// How the elements of a tensor of shape (N, C, H, W) follow each other in memory: NCHW or NHWC.
 enum class Layout : unsigned char { row_major, channels_last };
 
+/// Whether a matrix enters a product as it is or transposed.
+enum class Op : unsigned char { none, transpose };
+
 inline const char* to_string(Layout layout) {
   return layout == Layout::row_major ? "row-major" : "channels-last";
 }

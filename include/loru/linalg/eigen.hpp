@@ -1,0 +1,32 @@
+#pragma once
+// The only header that includes Eigen.
+
+#if defined(__CUDACC__) && !defined(EIGEN_NO_CUDA)
+#define EIGEN_NO_CUDA  // Eigen stays host code under nvcc
+#endif
+
+#include <Eigen/Core>
+#include <Eigen/Eigenvalues>
+
+#include <loru/core/tensor.hpp>
+
+namespace loru::linalg {
+
+template <class T>
+using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// A row-major matrix in foreign memory whose rows are `stride` elements apart.
+template <class T>
+using StridedMap = Eigen::Map<T, Eigen::Unaligned, Eigen::OuterStride<>>;
+
+template <class T>
+StridedMap<RowMajor<T>> map(T* data, Index rows, Index cols, Index stride) {
+  return {data, rows, cols, Eigen::OuterStride<>(stride)};
+}
+
+template <class T>
+StridedMap<const RowMajor<T>> map(const T* data, Index rows, Index cols, Index stride) {
+  return {data, rows, cols, Eigen::OuterStride<>(stride)};
+}
+
+}  // namespace loru::linalg

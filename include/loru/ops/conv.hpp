@@ -1,0 +1,223 @@
+#pragma once
+// 2-d convolution on host tensors: windows gathered into a matrix, block by block, and multiplied (im2col + GEMM).
+//
+// Activations and weights are channels-last: x (N, H, W, Cin), w (Cout, kh, kw, Cin / groups) in memory, so that a
+// window row is one contiguous copy and the weight is the (m, n) matrix of the layer. Blocks depend on shapes alone.
+
+#include <cstring>
+
+#include <loru/linalg/gemm.hpp>
+#include <loru/ops/dual.hpp>
+#include <loru/ops/elementwise.hpp>
+#include <loru/ops/types.hpp>
+
+namespace loru {
+
+namespace detail {
+
+/// Extents of one convolution. Rows of the window matrix are output pixels (n, oh, ow); its columns run over
+/// (kernel row, kernel column, channel of the group).
+struct ConvExtents {
+  Index n, h, w, cin, cout, kh, kw, ho, wo, cg, mg;  // cg, mg: channels in and out of a group
+  ConvOptions o;
+
+  ConvExtents(const Shape& x, const Shape& weight, const ConvOptions& options) : o{options} {
+    const Shape y = conv_shape(x, weight, options);
+    n = x[0], cin = x[1], h = x[2], w = x[3];
+    cout = y[1], ho = y[2], wo = y[3];
+    kh = weight[2], kw = weight[3], cg = weight[1], mg = cout / o.groups;
+  }
+  Index window() const { return kh * kw * cg; }
+  Index line() const { return kw * cg; }
+  /// Output lines per block: a window matrix of about 512 KiB of floats.
+  Index lines_per_block() const { return std::max<Index>(1, 131072 / std::max<Index>(1, window() * wo)); }
+  bool pointwise() const {
+    return kh == 1 && kw == 1 && o.stride == 1 && o.padding == 0 && o.groups == 1;
+  }
+};
+
+/// First and one-past-last kernel column that lies inside the image for an output column.
+struct KernelRange {
+  Index first, last;
+};
+
+inline KernelRange inside(Index out, Index kernel, Index extent, const ConvOptions& o) {
+  const Index start = out * o.stride - o.padding;  // position of kernel element 0
+  const Index first = start >= 0 ? 0 : (-start + o.dilation - 1) / o.dilation;
+  const Index last = extent - 1 - start < 0 ? 0 : std::min(kernel, (extent - 1 - start) / o.dilation + 1);
+  return {std::min(first, kernel), std::max(first, last)};
+}
+
+/// Calls f(position of the window matrix row segment, image offset, length) for kernel row i of output pixel
+/// (oh, ow) of an image, once per contiguous run; the rest of the segment lies outside the image.
+template <class F>
+void for_each_run(const ConvExtents& e, Index group, Index oh, Index ow, Index i, F f) {
+  const Index y = oh * e.o.stride - e.o.padding + i * e.o.dilation;
+  if (y < 0 || y >= e.h) return;
+  const KernelRange range = inside(ow, e.kw, e.w, e.o);
+  if (range.first >= range.last) return;
+  const Index x = ow * e.o.stride - e.o.padding;
+  const Index base = (y * e.w + x) * e.cin + group * e.cg;
+  if (e.o.dilation == 1 && e.o.groups == 1)
+    return f(range.first * e.cg, base + range.first * e.cin, (range.last - range.first) * e.cg);
+  for (Index j = range.first; j < range.last; ++j) f(j * e.cg, base + j * e.o.dilation * e.cin, e.cg);
+}
+
+/// Kernel rows [i0, i1) of the windows of output lines [line0, line1) (lines run over (n, oh)): (rows, (i1−i0)·kw·cg).
+template <std::floating_point T>
+void gather_windows(const ConvExtents& e, const T* x, Index group, Index line0, Index line1, Index i0, Index i1,
+                    T* columns) {
+  const Index width = (i1 - i0) * e.line();
+  for (Index line = line0; line < line1; ++line) {
+    const T* image = x + line / e.ho * e.h * e.w * e.cin;
+    for (Index ow = 0; ow < e.wo; ++ow, columns += width)
+      for (Index i = i0; i < i1; ++i) {
+        T* segment = columns + (i - i0) * e.line();
+        const KernelRange range = inside(ow, e.kw, e.w, e.o);
+        const Index y = line % e.ho * e.o.stride - e.o.padding + i * e.o.dilation;
+        if (y < 0 || y >= e.h || range.first > 0 || range.last < e.kw) std::fill(segment, segment + e.line(), T(0));
+        for_each_run(e, group, line % e.ho, ow, i, [&](Index at, Index from, Index length) {
+          std::copy(image + from, image + from + length, segment + at);
+        });
+      }
+  }
+}
+
+/// Adds window matrix rows back to the image they were gathered from: the transpose of gather_windows.
+template <std::floating_point T>
+void scatter_windows(const ConvExtents& e, const T* columns, Index group, Index line0, Index line1, T* x) {
+  for (Index line = line0; line < line1; ++line) {
+    T* image = x + line / e.ho * e.h * e.w * e.cin;
+    for (Index ow = 0; ow < e.wo; ++ow, columns += e.window())
+      for (Index i = 0; i < e.kh; ++i) {
+        const T* segment = columns + i * e.line();
+        for_each_run(e, group, line % e.ho, ow, i, [&](Index at, Index from, Index length) {
+          for (Index j = 0; j < length; ++j) image[from + j] += segment[at + j];
+        });
+      }
+  }
+}
+
+}  // namespace detail
+
+/// y[n, m, ·] = Σ_c w[m, c, ·] ⋆ x[n, c, ·] (cross-correlation): x (N, Cin, H, W), w (Cout, Cin / groups, kh, kw),
+/// y (N, Cout, Ho, Wo), channels-last. Throws ShapeError.
+template <std::floating_point T>
+Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptions& o) {
+  const Tensor<T> x = to_layout(x_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
+  const detail::ConvExtents e(x.shape(), w.shape(), o);
+  Tensor<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
+  if (e.pointwise()) {
+    linalg::gemm<T>(Op::none, Op::transpose, e.n * e.h * e.w, e.cout, e.cin, T(1), {x.data(), e.cin},
+                    {w.data(), e.cin}, T(0), {y.data(), e.cout});
+    return y;
+  }
+  const Index lines = e.n * e.ho, step = e.lines_per_block();
+  parallel_for((lines + step - 1) / step, [&](Index block) {
+    const Index first = block * step, last = std::min(first + step, lines), rows = (last - first) * e.wo;
+    Tensor<T> columns(Shape{rows, e.window()});
+    for (Index g = 0; g < o.groups; ++g) {
+      detail::gather_windows(e, x.data(), g, first, last, 0, e.kh, columns.data());
+      linalg::gemm<T>(Op::none, Op::transpose, rows, e.mg, e.window(), T(1), {columns.data(), e.window()},
+                      {w.data() + g * e.mg * e.window(), e.window()}, T(0),
+                      {y.data() + first * e.wo * e.cout + g * e.mg, e.cout});
+    }
+  });
+  return y;
+}
+
+/// Gradient with respect to the input of shape x_shape: the transpose of conv2d as a map of x, applied to
+/// dy (N, Cout, Ho, Wo).
+template <std::floating_point T>
+Tensor<T> conv2d_backward_input(const Tensor<T>& dy_any, const Tensor<T>& w_any, const Shape& x_shape,
+                                const ConvOptions& o) {
+  const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
+  const detail::ConvExtents e(x_shape, w.shape(), o);
+  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo}, "conv2d_backward_input: expected dy of shape ",
+                      Shape{e.n, e.cout, e.ho, e.wo}, ", got ", dy.shape());
+  Tensor<T> dx(x_shape, Layout::channels_last);
+  if (e.pointwise()) {
+    linalg::gemm<T>(Op::none, Op::none, e.n * e.h * e.w, e.cin, e.cout, T(1), {dy.data(), e.cout},
+                    {w.data(), e.cin}, T(0), {dx.data(), e.cin});
+    return dx;
+  }
+  const Index step = std::min(e.lines_per_block(), e.ho), image = e.h * e.w * e.cin;
+  parallel_for(e.n, [&](Index n) {
+    std::fill(dx.data() + n * image, dx.data() + (n + 1) * image, T(0));
+    Tensor<T> columns(Shape{step * e.wo, e.window()});
+    for (Index first = n * e.ho; first < (n + 1) * e.ho; first += step) {
+      const Index last = std::min(first + step, (n + 1) * e.ho), rows = (last - first) * e.wo;
+      for (Index g = 0; g < o.groups; ++g) {
+        linalg::gemm<T>(Op::none, Op::none, rows, e.window(), e.mg, T(1),
+                        {dy.data() + first * e.wo * e.cout + g * e.mg, e.cout},
+                        {w.data() + g * e.mg * e.window(), e.window()}, T(0), {columns.data(), e.window()});
+        detail::scatter_windows(e, columns.data(), g, first, last, dx.data());
+      }
+    }
+  });
+  return dx;
+}
+
+/// Gradient with respect to the weight of shape w_shape: dyᵀ times the window matrix of x, kernel row by kernel row.
+template <std::floating_point T>
+Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any, const Shape& w_shape,
+                                 const ConvOptions& o) {
+  const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), x = to_layout(x_any, Layout::channels_last);
+  const detail::ConvExtents e(x.shape(), w_shape, o);
+  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo}, "conv2d_backward_weight: expected dy of shape ",
+                      Shape{e.n, e.cout, e.ho, e.wo}, ", got ", dy.shape());
+  Tensor<T> dw(w_shape, Layout::channels_last);
+  if (e.pointwise()) {
+    linalg::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
+                    {x.data(), e.cin}, T(0), {dw.data(), e.cin});
+    return dw;
+  }
+  const Index lines = e.n * e.ho, step = e.lines_per_block() * e.kh;
+  parallel_for(e.kh, [&](Index i) {
+    Tensor<T> columns(Shape{std::min(step, lines) * e.wo, e.line()});
+    for (Index g = 0; g < o.groups; ++g)
+      for (Index first = 0; first < lines; first += step) {
+        const Index last = std::min(first + step, lines);
+        detail::gather_windows(e, x.data(), g, first, last, i, i + 1, columns.data());
+        linalg::gemm<T>(Op::transpose, Op::none, e.mg, e.line(), (last - first) * e.wo, T(1),
+                        {dy.data() + first * e.wo * e.cout + g * e.mg, e.cout}, {columns.data(), e.line()},
+                        first == 0 ? T(0) : T(1),
+                        {dw.data() + g * e.mg * e.window() + i * e.line(), e.window()});
+      }
+  });
+  return dw;
+}
+
+template <std::floating_point T>
+Tensor<Dual<T>> conv2d(const Tensor<Dual<T>>& x, const Tensor<Dual<T>>& w, const ConvOptions& o) {
+  return detail::bilinear(x, w, [&](const Tensor<T>& a, const Tensor<T>& b) { return conv2d(a, b, o); });
+}
+
+template <std::floating_point T>
+Tensor<Dual<T>> conv2d_backward_input(const Tensor<Dual<T>>& dy, const Tensor<Dual<T>>& w, const Shape& x_shape,
+                                      const ConvOptions& o) {
+  return detail::bilinear(
+      dy, w, [&](const Tensor<T>& a, const Tensor<T>& b) { return conv2d_backward_input(a, b, x_shape, o); });
+}
+
+template <std::floating_point T>
+Tensor<Dual<T>> conv2d_backward_weight(const Tensor<Dual<T>>& dy, const Tensor<Dual<T>>& x, const Shape& w_shape,
+                                       const ConvOptions& o) {
+  return detail::bilinear(
+      dy, x, [&](const Tensor<T>& a, const Tensor<T>& b) { return conv2d_backward_weight(a, b, w_shape, o); });
+}
+
+#ifdef LORU_COMPILED
+extern template Tensor<float> conv2d(const Tensor<float>&, const Tensor<float>&, const ConvOptions&);
+extern template Tensor<float> conv2d_backward_input(const Tensor<float>&, const Tensor<float>&, const Shape&,
+                                                    const ConvOptions&);
+extern template Tensor<float> conv2d_backward_weight(const Tensor<float>&, const Tensor<float>&, const Shape&,
+                                                     const ConvOptions&);
+extern template Tensor<double> conv2d(const Tensor<double>&, const Tensor<double>&, const ConvOptions&);
+extern template Tensor<double> conv2d_backward_input(const Tensor<double>&, const Tensor<double>&, const Shape&,
+                                                     const ConvOptions&);
+extern template Tensor<double> conv2d_backward_weight(const Tensor<double>&, const Tensor<double>&, const Shape&,
+                                                      const ConvOptions&);
+#endif
+
+}  // namespace loru

@@ -1,0 +1,158 @@
+#pragma once
+// Elementwise ops on host tensors, for real and dual scalars.
+
+#include <cmath>
+#include <limits>
+
+#include <loru/core/rng.hpp>
+#include <loru/core/tensor.hpp>
+
+namespace loru {
+
+/// y = v everywhere.
+template <Scalar T>
+void fill(Tensor<T>& y, T v) {
+  std::fill(y.data(), y.data() + y.size(), v);
+}
+
+/// A tensor with its own copy of the elements.
+template <class T>
+Tensor<T> clone(const Tensor<T>& x) {
+  if (!x) return {};
+  Tensor<T> y(x.shape(), x.layout());
+  std::copy(x.data(), x.data() + x.size(), y.data());
+  return y;
+}
+
+/// Copies the elements of x into y, which keeps its buffer. Throws ShapeError if shapes or layouts differ.
+template <class T>
+void copy_into(Tensor<T>& y, const Tensor<T>& x) {
+  require_same_shape("copy_into", y, x);
+  std::copy(x.data(), x.data() + x.size(), y.data());
+}
+
+/// The same logical tensor in the given layout; shares the buffer where the memory is the same.
+template <class T>
+Tensor<T> to_layout(const Tensor<T>& x, Layout layout) {
+  if (x.layout() == layout || x.rank() != 4) return x;
+  if (x.layout_free()) return x.reinterpret(x.shape(), layout);
+  Tensor<T> y(x.shape(), layout);
+  const Index n = x.dim(0), c = x.dim(1), pixels = x.dim(2) * x.dim(3);
+  const bool to_last = layout == Layout::channels_last;
+  const T* from = x.data();
+  T* to = y.data();
+  for (Index i = 0; i < n; ++i, from += c * pixels, to += c * pixels)
+    for (Index p = 0; p < pixels; ++p)
+      for (Index j = 0; j < c; ++j)
+        if (to_last)
+          to[p * c + j] = from[j * pixels + p];
+        else
+          to[j * pixels + p] = from[p * c + j];
+  return y;
+}
+
+namespace detail {
+
+/// y[i] = f(x[i]).
+template <Scalar T, class F>
+Tensor<T> map(const Tensor<T>& x, F f) {
+  Tensor<T> y(x.shape(), x.layout());
+  const T* in = x.data();
+  T* out = y.data();
+  for (Index i = 0, n = x.size(); i < n; ++i) out[i] = f(in[i]);
+  return y;
+}
+
+/// y[i] = f(a[i], b[i]).
+template <Scalar T, class F>
+Tensor<T> map(const char* where, const Tensor<T>& a, const Tensor<T>& b, F f) {
+  require_same_shape(where, a, b);
+  Tensor<T> y(a.shape(), a.layout());
+  const T *left = a.data(), *right = b.data();
+  T* out = y.data();
+  for (Index i = 0, n = a.size(); i < n; ++i) out[i] = f(left[i], right[i]);
+  return y;
+}
+
+}  // namespace detail
+
+/// a + b.
+template <Scalar T>
+Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) {
+  return detail::map("add", a, b, [](T x, T y) { return x + y; });
+}
+
+/// a ⊙ b.
+template <Scalar T>
+Tensor<T> multiply(const Tensor<T>& a, const Tensor<T>& b) {
+  return detail::map("multiply", a, b, [](T x, T y) { return x * y; });
+}
+
+/// c · x.
+template <Scalar T>
+Tensor<T> scale(const Tensor<T>& x, T c) {
+  return detail::map(x, [c](T v) { return c * v; });
+}
+
+/// y += c · x.
+template <Scalar T>
+void add_scaled(Tensor<T>& y, T c, const Tensor<T>& x) {
+  require_same_shape("add_scaled", y, x);
+  const T* in = x.data();
+  T* out = y.data();
+  for (Index i = 0, n = y.size(); i < n; ++i) out[i] += c * in[i];
+}
+
+/// max(x, 0).
+template <Scalar T>
+Tensor<T> relu(const Tensor<T>& x) {
+  return detail::map(x, [](T v) { return v > T(0) ? v : T(0); });
+}
+
+/// dx = dy where y = relu(x) > 0, else 0.
+template <Scalar T>
+Tensor<T> relu_backward(const Tensor<T>& y, const Tensor<T>& dy) {
+  return detail::map("relu_backward", y, dy, [](T v, T d) { return v > T(0) ? d : T(0); });
+}
+
+/// x · Φ(x) with the exact normal distribution function Φ(x) = (1 + erf(x / √2)) / 2.
+template <Scalar T>
+Tensor<T> gelu(const Tensor<T>& x) {
+  constexpr Real<T> root_half = Real<T>(0.707106781186547524400844362104849039L);
+  return detail::map(x, [](T v) {
+    using std::erf;
+    return T(Real<T>(0.5)) * v * (T(1) + erf(v * T(root_half)));
+  });
+}
+
+/// dx = dy · (Φ(x) + x · φ(x)) with the normal density φ.
+template <Scalar T>
+Tensor<T> gelu_backward(const Tensor<T>& x, const Tensor<T>& dy) {
+  constexpr Real<T> root_half = Real<T>(0.707106781186547524400844362104849039L);
+  constexpr Real<T> density = Real<T>(0.398942280401432677939946059934381868L);  // 1 / √(2π)
+  return detail::map("gelu_backward", x, dy, [](T v, T d) {
+    using std::erf;
+    using std::exp;
+    const T phi = T(density) * exp(T(Real<T>(-0.5)) * v * v);
+    return d * (T(Real<T>(0.5)) * (T(1) + erf(v * T(root_half))) + v * phi);
+  });
+}
+
+/// x / (1 − p) where the element's random word is at least p · 2³², else 0: element i reads word i mod 4 of block
+/// i / 4 of the stream, in memory order, on every device. The same call on dy is the backward pass.
+/// Throws ConfigError unless 0 <= p < 1.
+template <Scalar T>
+Tensor<T> dropout(const Tensor<T>& x, double p, const rng::Stream& stream) {
+  require<ConfigError>(p >= 0.0 && p < 1.0, "dropout: expected 0 <= p < 1, got ", p);
+  const auto threshold = static_cast<std::uint64_t>(p * 0x1.0p32);
+  const T keep = T(static_cast<Real<T>>(1.0 / (1.0 - p)));
+  Tensor<T> y(x.shape(), x.layout());
+  for (Index i = 0, n = x.size(); i < n; i += 4) {
+    const rng::Words words = stream.block(static_cast<std::uint32_t>(i / 4));
+    for (Index j = i; j < std::min(i + 4, n); ++j)
+      y.data()[j] = words[static_cast<std::size_t>(j - i)] >= threshold ? keep * x.data()[j] : T(0);
+  }
+  return y;
+}
+
+}  // namespace loru

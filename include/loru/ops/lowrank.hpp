@@ -1,0 +1,43 @@
+#pragma once
+// Products of factors added to a weight, on host tensors.
+
+#include <loru/ops/elementwise.hpp>
+#include <loru/ops/matmul.hpp>
+
+namespace loru {
+
+namespace detail {
+
+/// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel extents.
+template <class T, class D>
+Index factor_rank(const char* where, const Tensor<T, D>& w, const Tensor<T, D>& a, const Tensor<T, D>& b) {
+  const Index m = w.dim(0), r = a.dim(0);
+  require<ShapeError>(b.dim(0) == m && b.size() == m * r && a.size() * m == w.size() * r, where, ": factors A ",
+                      a.shape(), " and B ", b.shape(), " do not fit weight ", w.shape());
+  require<ShapeError>(a.layout() == w.layout() || w.layout_free(), where, ": expected A in the layout of W, ",
+                      to_string(w.layout()), ", got ", to_string(a.layout()));
+  return r;
+}
+
+}  // namespace detail
+
+/// W += s·B·A in place: W (m, n), A (r, n), B (m, r); a convolution's n runs over its window in memory order.
+/// Throws ShapeError.
+template <Scalar T>
+void lowrank_merge(Tensor<T>& w, const Tensor<T>& a, const Tensor<T>& b, double s) {
+  const Index r = detail::factor_rank("lowrank_merge", w, a, b), m = w.dim(0);
+  if (r == 0) return;
+  Tensor<T> matrix = w.as_matrix(m);
+  matmul_into(matrix, static_cast<Real<T>>(s), b.as_matrix(m), a.as_matrix(r), {}, Real<T>(1));
+  if constexpr (is_dual<T>) w = matrix.reinterpret(w.shape(), w.layout());
+}
+
+/// W + s·B·A as a new tensor.
+template <Scalar T>
+Tensor<T> lowrank_compose(const Tensor<T>& w, const Tensor<T>& a, const Tensor<T>& b, double s) {
+  Tensor<T> composed = clone(w);
+  lowrank_merge(composed, a, b, s);
+  return composed;
+}
+
+}  // namespace loru

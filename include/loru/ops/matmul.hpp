@@ -1,0 +1,75 @@
+#pragma once
+// Matrix products on host tensors.
+
+#include <loru/linalg/gemm.hpp>
+#include <loru/ops/dual.hpp>
+#include <loru/ops/types.hpp>
+
+namespace loru {
+
+namespace detail {
+
+struct ProductShape {
+  Index m, n, k;
+};
+
+template <class T, class D>
+ProductShape product_shape(const Tensor<T, D>& a, const Tensor<T, D>& b, MatmulOptions o) {
+  require<ShapeError>(a.rank() == 2 && b.rank() == 2, "matmul: expected matrices, got ", a.shape(), " and ",
+                      b.shape());
+  const bool ta = o.a == Op::transpose, tb = o.b == Op::transpose;
+  const Index m = a.dim(ta), k = a.dim(!ta), n = b.dim(!tb);
+  require<ShapeError>(b.dim(tb) == k, "matmul: inner extents differ: ", a.shape(), ta ? "ᵀ" : "", " · ", b.shape(),
+                      tb ? "ᵀ" : "");
+  return {m, n, k};
+}
+
+}  // namespace detail
+
+/// c = alpha · op(a) · op(b) + beta · c. Throws ShapeError unless op(a) (m, k), op(b) (k, n), c (m, n).
+template <std::floating_point T>
+void matmul_into(Tensor<T>& c, T alpha, const Tensor<T>& a, const Tensor<T>& b, MatmulOptions o, T beta) {
+  const auto [m, n, k] = detail::product_shape(a, b, o);
+  require<ShapeError>(c.shape() == Shape{m, n}, "matmul_into: expected a result of shape (", m, ", ", n, "), got ",
+                      c.shape());
+  linalg::gemm<T>(o.a, o.b, m, n, k, alpha, {a.data(), a.dim(1)}, {b.data(), b.dim(1)}, beta, {c.data(), n});
+}
+
+/// op(a) · op(b): shape (m, n).
+template <std::floating_point T>
+Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b, MatmulOptions o) {
+  const auto [m, n, k] = detail::product_shape(a, b, o);
+  Tensor<T> c(Shape{m, n});
+  matmul_into(c, T(1), a, b, o, T(0));
+  return c;
+}
+
+template <std::floating_point T>
+Tensor<Dual<T>> matmul(const Tensor<Dual<T>>& a, const Tensor<Dual<T>>& b, MatmulOptions o) {
+  return detail::bilinear(a, b, [o](const Tensor<T>& x, const Tensor<T>& y) { return matmul(x, y, o); });
+}
+
+template <std::floating_point T>
+void matmul_into(Tensor<Dual<T>>& c, T alpha, const Tensor<Dual<T>>& a, const Tensor<Dual<T>>& b, MatmulOptions o,
+                 T beta) {
+  const Parts<T> x = split(a), y = split(b);
+  Parts<T> z = split(c);
+  matmul_into(z.value, alpha, x.value, y.value, o, beta);
+  matmul_into(z.tangent, alpha, x.value, y.tangent, o, beta);
+  matmul_into(z.tangent, alpha, x.tangent, y.value, o, T(1));
+  c = join(z.value, z.tangent);
+}
+
+/// x (M, n) + bias (n), added to every row in place.
+template <Scalar T>
+void add_bias(Tensor<T>& x, const Tensor<T>& bias) {
+  const Index n = bias.size();
+  require<ShapeError>(x.rank() == 2 && bias.rank() == 1 && x.dim(1) == n, "add_bias: bias ", bias.shape(),
+                      " does not fit rows of ", x.shape());
+  for (Index i = 0, m = x.dim(0); i < m; ++i) {
+    T* row = x.data() + i * n;
+    for (Index j = 0; j < n; ++j) row[j] += bias.data()[j];
+  }
+}
+
+}  // namespace loru

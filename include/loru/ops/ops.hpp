@@ -1,0 +1,14 @@
+#pragma once
+// Room ops: what devices compute. The host's ops are here; another device brings its own.
+
+#include <loru/ops/backend.hpp>
+#include <loru/ops/conv.hpp>
+#include <loru/ops/dual.hpp>
+#include <loru/ops/elementwise.hpp>
+#include <loru/ops/lowrank.hpp>
+#include <loru/ops/matmul.hpp>
+#include <loru/ops/norm.hpp>
+#include <loru/ops/pool.hpp>
+#include <loru/ops/reduce.hpp>
+#include <loru/ops/softmax.hpp>
+#include <loru/ops/types.hpp>
