@@ -1,0 +1,18 @@
+#pragma once
+// Room data: data sets, their files, batches and partitions over clients.
+
+#include <loru/data/batch.hpp>
+#include <loru/data/cifar.hpp>
+#include <loru/data/dataset.hpp>
+#include <loru/data/digits.hpp>
+#include <loru/data/file.hpp>
+#include <loru/data/idx.hpp>
+#include <loru/data/idx_dataset.hpp>
+#include <loru/data/load.hpp>
+#include <loru/data/locate.hpp>
+#include <loru/data/mnist.hpp>
+#include <loru/data/names.hpp>
+#include <loru/data/omniglot.hpp>
+#include <loru/data/partition/partition.hpp>
+#include <loru/data/synthetic.hpp>
+#include <loru/data/transform.hpp>

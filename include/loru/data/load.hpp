@@ -1,0 +1,69 @@
+#pragma once
+// Any data set by its name in a configuration.
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <loru/core/error.hpp>
+#include <loru/core/shape.hpp>
+#include <loru/data/cifar.hpp>
+#include <loru/data/dataset.hpp>
+#include <loru/data/digits.hpp>
+#include <loru/data/locate.hpp>
+#include <loru/data/mnist.hpp>
+#include <loru/data/names.hpp>
+#include <loru/data/omniglot.hpp>
+#include <loru/data/synthetic.hpp>
+
+namespace loru::data {
+
+/// What to load and from where. Fields that a data set does not know are ignored.
+struct Source {
+  std::string name = "fashion-mnist";
+  Path dir;                    // the folder of the files; empty: searched as locate says
+  std::vector<Path> also;      // further folders to search after the usual ones
+  IdxFiles idx;                // for "idx", relative to dir
+  Index batches = 5;           // for "cifar10"
+  SyntheticOptions synthetic;  // for "synthetic"
+};
+
+namespace detail {
+
+using Loader = std::pair<std::string, std::function<Split(const Source&)>>;
+
+/// The one list of data sets.
+inline const std::vector<Loader>& loaders() {
+  static const std::vector<Loader> list = {
+      {"fashion-mnist", [](const Source& s) { return fashion_mnist(s.dir, s.also); }},
+      {"mnist", [](const Source& s) { return mnist(s.dir, s.also); }},
+      {"cifar10", [](const Source& s) { return cifar10(s.dir, s.batches, s.also); }},
+      {"cifar100", [](const Source& s) { return cifar100(s.dir, s.also); }},
+      {"digits", [](const Source& s) { return digits(s.dir, s.also); }},
+      {"omniglot", [](const Source& s) { return omniglot(s.dir, s.also); }},
+      {"synthetic", [](const Source& s) { return synthetic(s.synthetic); }},
+      {"idx", [](const Source& s) { return data::idx(s.idx, s.dir); }},
+  };
+  return list;
+}
+
+}  // namespace detail
+
+/// Names that load knows.
+inline std::vector<std::string> dataset_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, loader] : detail::loaders()) names.push_back(name);
+  return names;
+}
+
+/// Loads a data set by name. Throws ConfigError for an unknown name, naming the nearest; DataError for bad or
+/// missing files.
+inline Split load(const Source& source) {
+  for (const auto& [name, loader] : detail::loaders())
+    if (name == source.name) return loader(source);
+  fail<ConfigError>("data: name: unknown data set \"", source.name, "\", nearest is \"",
+                    nearest(source.name, dataset_names()), "\"");
+}
+
+}  // namespace loru::data

@@ -1,0 +1,93 @@
+#pragma once
+// Where the files of a data set lie on this machine.
+
+#include <cstdlib>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <loru/core/error.hpp>
+
+namespace loru::data {
+
+using Path = std::filesystem::path;
+
+/// The files of a data set by name, and where to look for them.
+struct FileSet {
+  std::string name;
+  std::vector<std::string> files;  // each may also be there as FILE.gz
+  std::vector<std::string>
+      subfolders;            // names of its own folder inside a folder of data sets, besides `name`
+  std::vector<Path> places;  // fixed folders, such as the one of a package
+  std::string get;           // the command that gets it, in backquotes
+};
+
+/// A folder that holds files of a data set.
+struct Folder {
+  Path path;
+  const FileSet* set = nullptr;
+
+  /// FILE or FILE.gz in this folder. Throws DataError naming the file and the command that gets it.
+  Path file(const std::string& name) const {
+    for (const char* ending : {"", ".gz"})
+      if (Path candidate = path / (name + ending); std::filesystem::exists(candidate)) return candidate;
+    fail<DataError>(set->name, ": expected ", name, " or ", name, ".gz in ", path.string(),
+                    ", found neither; get it with `", set->get, "`");
+  }
+
+  bool has(const std::string& name) const {
+    return std::filesystem::exists(path / name) || std::filesystem::exists(path / (name + ".gz"));
+  }
+};
+
+namespace detail {
+
+/// `folder` and the folders of the set inside it; these come first, since several sets share file names.
+inline void append_candidates(std::vector<Path>& candidates, const Path& folder, const FileSet& set) {
+  candidates.push_back(folder / set.name);
+  for (const std::string& name : set.subfolders) candidates.push_back(folder / name);
+  candidates.push_back(folder);
+}
+
+inline std::size_t files_present(const Path& folder, const FileSet& set) {
+  std::size_t present = 0;
+  for (const std::string& file : set.files) present += Folder{folder, &set}.has(file) ? 1 : 0;
+  return present;
+}
+
+}  // namespace detail
+
+/// The folders that are searched, in order: `dir` alone if it is given; else $LORU_DATA_DIR, the set's fixed
+/// places, ./data and `also`. In each but the fixed places the set's own folder comes before the folder
+/// itself.
+inline std::vector<Path> search_path(const FileSet& set, const Path& dir, std::span<const Path> also = {}) {
+  std::vector<Path> candidates;
+  if (!dir.empty()) {
+    detail::append_candidates(candidates, dir, set);
+    return candidates;
+  }
+  if (const char* variable = std::getenv("LORU_DATA_DIR"); variable && *variable)
+    detail::append_candidates(candidates, variable, set);
+  candidates.insert(candidates.end(), set.places.begin(), set.places.end());
+  detail::append_candidates(candidates, "data", set);
+  for (const Path& folder : also) detail::append_candidates(candidates, folder, set);
+  return candidates;
+}
+
+/// The first folder of the search path with all files of the set, else the first with some (reading then
+/// names what it lacks). Throws DataError, with the folders searched and the command that gets the set, if
+/// there is none.
+inline Folder locate(const FileSet& set, const Path& dir, std::span<const Path> also = {}) {
+  const std::vector<Path> candidates = search_path(set, dir, also);
+  for (const Path& folder : candidates)
+    if (detail::files_present(folder, set) == set.files.size()) return {folder, &set};
+  for (const Path& folder : candidates)
+    if (detail::files_present(folder, set) > 0) return {folder, &set};
+  std::string searched;
+  for (const Path& folder : candidates) searched += (searched.empty() ? "" : ", ") + folder.string();
+  fail<DataError>(set.name, ": data set not found: expected ", set.files.front(), " or ", set.files.front(),
+                  ".gz in one of: ", searched, "; get it with ", set.get);
+}
+
+}  // namespace loru::data
