@@ -7,6 +7,10 @@
 //
 // Two tags mean something to the build: [slow] becomes a ctest label, [serial] runs alone.
 
+#include <string>
+
+#include "support/skip.hpp"
+
 #if __has_include(<catch2/catch_test_macros.hpp>)
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_message.hpp>
@@ -31,16 +35,3 @@ using Catch::Matchers::EndsWith;
 using Catch::Matchers::StartsWith;
 }  // namespace loru_test
 #endif
-
-namespace loru_test {
-
-/// Prints the reason and marks this run as skipped.
-void skip(const char* reason);
-
-}  // namespace loru_test
-
-#define LORU_SKIP(reason)      \
-  do {                         \
-    ::loru_test::skip(reason); \
-    return;                    \
-  } while (false)

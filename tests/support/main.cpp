@@ -17,10 +17,11 @@
 #include <string>
 #include <string_view>
 
+#include "support/skip.hpp"
+
 namespace {
 
 constexpr int skipped_exit_code = 77;
-bool skipped = false;
 
 /// A test's name as Catch2's command line takes it literally.
 std::string escaped(std::string_view name) {
@@ -35,11 +36,13 @@ std::string escaped(std::string_view name) {
 /// A CMake bracket argument: nothing in it is special.
 std::string bracket(const std::string& text) { return "[====[" + text + "]====]"; }
 
-const Catch::TestCaseInfo& info(const Catch::TestCaseInfo& test) { return test; }
-template <typename Handle>
-  requires requires(const Handle& handle) { handle.getTestCaseInfo(); }
-const Catch::TestCaseInfo& info(const Handle& handle) {
-  return handle.getTestCaseInfo();
+/// Catch2 3 hands out handles, 2 the cases themselves.
+template <class Test>
+const Catch::TestCaseInfo& info(const Test& test) {
+  if constexpr (requires { test.getTestCaseInfo(); })
+    return test.getTestCaseInfo();
+  else
+    return test;
 }
 
 int write_ctest(Catch::Session& session, const std::string& program, const std::string& path,
@@ -63,17 +66,6 @@ int write_ctest(Catch::Session& session, const std::string& program, const std::
 
 }  // namespace
 
-namespace loru_test {
-
-void skip(const char* reason);
-void skip(const char* reason) {
-  std::printf("[skipped] %s\n", reason);
-  std::fflush(stdout);
-  skipped = true;
-}
-
-}  // namespace loru_test
-
 int main(int argc, char** argv) {
   Catch::Session session;
   if (argc == 4 && std::string_view(argv[1]) == "--write-ctest")
@@ -83,5 +75,5 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i)
     if (std::string_view(argv[i]).starts_with("--list")) return session.run(), 0;
   if (session.run() != 0) return 1;
-  return skipped ? skipped_exit_code : 0;
+  return loru_test::skipped() ? skipped_exit_code : 0;
 }
