@@ -14,12 +14,15 @@ using loru_test::ContainsSubstring;
 
 namespace {
 
-const auto path = std::filesystem::temp_directory_path() / "loru-test.csv";
+/// A file name of the test's own: tests run side by side.
+std::filesystem::path table_path(const char* name) { return std::filesystem::temp_directory_path() / name; }
+
 using Rows = std::vector<std::vector<std::string>>;
 
 }  // namespace
 
 TEST_CASE("csv: rows are in the file as soon as they are written") {
+  const auto path = table_path("loru-test-rows.csv");
   io::CsvWriter writer{path, {"round", "loss", "note"}};
   CHECK(io::read_text(path) == "round,loss,note\n");
   writer.row({1, 0.1, "plain"});
@@ -39,6 +42,7 @@ TEST_CASE("csv: rows are in the file as soon as they are written") {
   CHECK_THROWS_WITH(table.number(0, "none"), ContainsSubstring("expected a column 'none'"));
   CHECK_THROWS_AS(table.number(9, "loss"), DataError);
   CHECK_THROWS_WITH(writer.row({1}), ContainsSubstring("expected a row of 3 fields, got 1"));
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("csv: numbers read back to the same value, in the shortest form") {
@@ -53,6 +57,7 @@ TEST_CASE("csv: numbers read back to the same value, in the shortest form") {
 }
 
 TEST_CASE("csv: appending to a table that is there") {
+  const auto path = table_path("loru-test-append.csv");
   { io::CsvWriter{path, {"a", "b"}}.row({1, 2}); }
   { io::CsvWriter{path, {"a", "b"}, io::Existing::append}.row({3, 4}); }
   CHECK(io::read_text(path) == "a,b\n1,2\n3,4\n");
@@ -67,6 +72,7 @@ TEST_CASE("csv: appending to a table that is there") {
   CHECK(io::read_csv(path).rows == Rows{{""}});
   CHECK_THROWS_AS((io::CsvWriter{path, {}}), ConfigError);
   CHECK_THROWS_AS((io::CsvWriter{path / "below", {"a"}}), IoError);
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("csv: both line ends, with and without the last") {

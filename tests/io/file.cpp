@@ -32,7 +32,7 @@ struct Folder {
 TEST_CASE("file: what is written is read") {
   const Folder folder{"loru-test-file"};
   const auto path = folder.path / "data.bin";
-  for (std::size_t size : {0, 1, 1000, 3'000'000}) {
+  for (std::size_t size : std::vector<std::size_t>{0, 1, 1000, 3'000'000}) {
     std::vector<std::byte> bytes(size);
     for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i * 7);
     io::write_file(path, bytes);

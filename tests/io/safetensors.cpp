@@ -130,10 +130,9 @@ TEST_CASE("safetensors: bytes depend on names and values alone, in name order") 
   CHECK(two.erase("gone"));
   CHECK_FALSE(two.erase("gone"));
   CHECK(io::serialise(one) == io::serialise(two));
-  CHECK(
-      header_text(io::serialise(one)) ==
-      R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"b":{"dtype":"U8","shape":[3],"data_offsets":[12,15]}})"
-      "       ");
+  const std::string expected = R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},)"
+                               R"("b":{"dtype":"U8","shape":[3],"data_offsets":[12,15]}}   )";
+  CHECK(header_text(io::serialise(one)) == expected);
   CHECK(header_text(io::serialise(io::Archive{})) == "{}      ");
 }
 
@@ -256,7 +255,8 @@ TEST_CASE("safetensors: a header that is not the JSON it should be") {
       {R"({"a":{"dtype":"F32","shape":[1,],"data_offsets":[0,4]}})",
        "expected an extent (an integer >= 0), got ']'"},
       {R"({"a":{"dtype":"F32","shape":[1,"data_offsets":[0,4]}})", "expected an extent"},
-      {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4])", "expected '}', got the end of the header"},
+      {R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0])",
+       "expected \'}\', got the end of the header"},
   }));
   CHECK_THAT(error_of(header), ContainsSubstring(expectation));
   CHECK_THAT(error_of(header), loru_test::StartsWith("some.safetensors: byte "));
