@@ -128,13 +128,22 @@ def check_header(file, base, problems):
             problems.append(f"{file}:{number}: loru/{inner} does not exist")
 
 
-def check_umbrella(umbrella, wanted, problems):
-    """An umbrella includes each of the wanted headers and nothing beside them."""
+def gathered(umbrella, base):
+    """The headers that an umbrella includes, those of its subfolders' own umbrellas with them."""
+    found = {target for _, _, target in includes(umbrella) if target.startswith("loru/")}
+    for target in sorted(found):
+        inner = base / target
+        if inner.stem == inner.parent.name and inner.parent.parent == umbrella.parent and inner.exists():
+            found |= gathered(inner, base)
+    return found
+
+
+def check_umbrella(umbrella, base, wanted, problems):
+    """An umbrella includes each of the wanted headers."""
     if not umbrella.exists():
         problems.append(f"{umbrella}:1: the umbrella is missing")
         return
-    found = {target for _, _, target in includes(umbrella) if target.startswith("loru/")}
-    for target in sorted(wanted - found):
+    for target in sorted(wanted - gathered(umbrella, base)):
         problems.append(f"{umbrella}:1: {target} is not included")
 
 
@@ -161,8 +170,12 @@ def check(root):
         # What lies under detail/ is for the room's own headers.
         wanted = {f"loru/{file.relative_to(include / 'loru').as_posix()}" for file in folder.rglob("*.hpp")
                   if "detail" not in file.relative_to(folder).parts[:-1]}
-        check_umbrella(folder / f"{room}.hpp", wanted - {f"loru/{room}/{room}.hpp"}, problems)
-    check_umbrella(include / "loru" / "loru.hpp", {f"loru/{room}/{room}.hpp" for room in rooms}, problems)
+        check_umbrella(folder / f"{room}.hpp", include, wanted - {f"loru/{room}/{room}.hpp"}, problems)
+    check_umbrella(include / "loru" / "loru.hpp", include, {f"loru/{room}/{room}.hpp" for room in rooms}, problems)
+    everything = include / "loru" / "loru.hpp"
+    for number, _, target in includes(everything) if everything.exists() else []:
+        if target not in {f"loru/{room}/{room}.hpp" for room in rooms} | {"loru/version.hpp"}:
+            problems.append(f"{everything}:{number}: {target}: one include for each room, nothing else")
     check_nobody_includes_leaves(root, problems)
     return problems
 

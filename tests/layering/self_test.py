@@ -91,13 +91,18 @@ def main():
     def forget_room(root):
         (root / "include/loru/loru.hpp").write_text("#pragma once\n")
 
+    def too_much(root):
+        with (root / "include/loru/loru.hpp").open("a") as file:
+            file.write("#include <loru/nn/linear.hpp>\n")
+
     def no_guard(root):
         (root / "include/loru/core/tensor.hpp").write_text("\n")
 
     expect("an incomplete umbrella", problems_of(GOOD, forget), "loru/nn/linear.hpp is not included")
     expect("an incomplete loru.hpp", problems_of(GOOD, forget_room), "loru/fl/fl.hpp is not included")
+    expect("a crowded loru.hpp", problems_of(GOOD, too_much), "one include for each room")
     expect("no include guard", problems_of(GOOD, no_guard), "no '#pragma once'")
-    print(f"layering self-test: {len(BREACHES) + 4} cases, {failures} failed")
+    print(f"layering self-test: {len(BREACHES) + 5} cases, {failures} failed")
     return 1 if failures else 0
 
 

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Checks ./dev data without a network: a folder stands in for the server.
+set -u
+
+dev=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/dev
+if ! command -v curl >/dev/null; then
+  echo "[skipped] curl is not installed"
+  exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/server"
+export LORU_SKIP_SETUP=1 LORU_DATA_URL="file://$work/server"
+failures=0
+
+# expect WHAT EXIT_CODE PATTERN NAME DIR: runs ./dev data NAME DIR.
+expect() {
+  local output status=0
+  output=$("$dev" data "${@:4}" 2>&1) || status=$?
+  if [[ $status != "$2" || ! $output =~ $3 ]]; then
+    printf 'FAIL %s: expected exit %s and /%s/, got exit %s and\n%s\n' "$1" "$2" "$3" "$status" "$output"
+    failures=$((failures + 1))
+  else
+    printf 'ok   %s\n' "$1"
+  fi
+}
+same() { # same WHAT FILE FILE
+  cmp -s "$2" "$3" || { printf 'FAIL %s: %s differs from %s\n' "$1" "$2" "$3" && failures=$((failures + 1)); }
+}
+
+expect "an unknown name" 2 "unknown data set 'imagenet'; known: fashion-mnist mnist cifar10 cifar100 omniglot" imagenet
+LORU_DATA_URL=http://127.0.0.1:9 expect "no network" 1 "no network: cannot reach" mnist "$work/none"
+expect "a file that is not there" 1 "no such file" mnist "$work/none"
+
+for file in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do
+  head -c 100000 /dev/urandom >"$work/server/$file-ubyte.gz"
+done
+expect "a wrong digest" 1 "expected MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d, got [0-9a-f]{32}" fashion-mnist "$work/fashion"
+if compgen -G "$work/fashion/*" >/dev/null; then
+  echo "FAIL a wrong digest leaves a file"
+  failures=$((failures + 1))
+fi
+
+file=train-images-idx3-ubyte.gz
+mkdir "$work/mnist"
+head -c 60000 "$work/server/$file" >"$work/mnist/$file.part"
+expect "a broken download" 0 "resuming [^ ]*$file at byte 60000.*publishes no digest.*mnist is in" mnist "$work/mnist"
+same "a broken download" "$work/mnist/$file" "$work/server/$file"
+expect "a second time" 0 "have [^ ]*$file" mnist "$work/mnist"
+
+rm "$work/mnist/$file"
+head -c 200000 /dev/zero >"$work/mnist/$file.part"
+expect "a part longer than the file" 0 "fetching [^ ]*$file" mnist "$work/mnist"
+same "a part longer than the file" "$work/mnist/$file" "$work/server/$file"
+
+((failures == 0))
