@@ -9,3 +9,4 @@
 #include <loru/core/rng.hpp>
 #include <loru/core/shape.hpp>
 #include <loru/core/tensor.hpp>
+#include <loru/core/text.hpp>

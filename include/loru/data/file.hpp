@@ -8,6 +8,7 @@
 #include <fstream>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -116,12 +117,11 @@ inline std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> gzip,
 /// The content of a file, decompressed if it is gzip (whatever its name). Throws IoError if it cannot be
 /// read, DataError if it is broken gzip.
 inline Content read_content(const std::filesystem::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  require<IoError>(file.is_open() && !std::filesystem::is_directory(path), path.string(),
-                   ": expected a readable file, cannot open it");
   std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  require<IoError>(!error, path.string(), ": expected a regular file: ", error.message());
+  const auto size = std::filesystem::file_size(path, error);  // an error for folders and devices
+  require<IoError>(!error, path.string(), ": expected a readable file: ", error.message());
+  std::ifstream file{path, std::ios::binary};
+  require<IoError>(file.is_open(), path.string(), ": expected a readable file, cannot open it");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
   file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   require<IoError>(file.gcount() == static_cast<std::streamsize>(bytes.size()), path.string(), ": expected ",

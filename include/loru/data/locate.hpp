@@ -1,10 +1,12 @@
 #pragma once
 // Where the files of a data set lie on this machine.
 
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <loru/core/error.hpp>
@@ -23,21 +25,34 @@ struct FileSet {
   std::string get;           // the command that gets it, in backquotes
 };
 
+namespace detail {
+
+/// True if there is something of that name; a folder that may not be entered holds nothing.
+inline bool exists(const Path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+}  // namespace detail
+
+/// `path`, or `path`.gz where only that is there.
+inline Path plain_or_zipped(const Path& path) {
+  const Path zipped = path.string() + ".gz";
+  return !detail::exists(path) && detail::exists(zipped) ? zipped : path;
+}
+
 /// A folder that holds files of a data set.
 struct Folder {
   Path path;
   const FileSet* set = nullptr;
 
+  bool has(const std::string& name) const { return detail::exists(plain_or_zipped(path / name)); }
+
   /// FILE or FILE.gz in this folder. Throws DataError naming the file and the command that gets it.
   Path file(const std::string& name) const {
-    for (const char* ending : {"", ".gz"})
-      if (Path candidate = path / (name + ending); std::filesystem::exists(candidate)) return candidate;
-    fail<DataError>(set->name, ": expected ", name, " or ", name, ".gz in ", path.string(),
-                    ", found neither; get it with `", set->get, "`");
-  }
-
-  bool has(const std::string& name) const {
-    return std::filesystem::exists(path / name) || std::filesystem::exists(path / (name + ".gz"));
+    require<DataError>(has(name), set->name, ": expected ", name, " or ", name, ".gz in ", path.string(),
+                       ", found neither; get it with ", set->get);
+    return plain_or_zipped(path / name);
   }
 };
 

@@ -2,14 +2,11 @@
 // MNIST and Fashion-MNIST by name, and a person's own files of the same format.
 
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
-#include <system_error>
 #include <variant>
 #include <vector>
 
-#include <loru/core/error.hpp>
 #include <loru/data/dataset.hpp>
 #include <loru/data/idx_dataset.hpp>
 #include <loru/data/locate.hpp>
@@ -64,12 +61,8 @@ inline Split mnist(const Path& dir = {}, std::span<const Path> also = {}) {
 /// A person's own four IDX files, relative to `dir`; FILE.gz is taken where FILE is missing. The largest
 /// training label gives the number of classes, the training images the mean and deviation of each channel.
 inline Split idx(const IdxFiles& files, const Path& dir = {}) {
-  Split split = read_idx_split("idx", files, 0, [&](const Path& name) {
-    const Path path = dir / name, zipped = path.string() + ".gz";
-    std::error_code ignored;
-    return !std::filesystem::exists(path, ignored) && std::filesystem::exists(zipped, ignored) ? zipped
-                                                                                               : path;
-  });
+  const auto resolve = [&](const Path& name) { return plain_or_zipped(dir / name); };
+  Split split = read_idx_split("idx", files, 0, resolve);
   const bool bytes = std::holds_alternative<std::vector<std::uint8_t>>(split.train.features);
   return detail::normalised(split, measure(split.train, bytes ? 1.0 / 255.0 : 1.0));
 }

@@ -18,7 +18,8 @@ concept Backend =
     Device<D> && requires(const Tensor<T, D>& x, Tensor<T, D>& y, const Tensor<std::int32_t, D>& labels, T c,
                           Real<T> real, double number, Index n, Layout layout, MatmulOptions matmul_options,
                           const ConvOptions& conv, const PoolOptions& pool, const Shape& shape,
-                          const Moments<T, D>& moments, const rng::Stream& stream) {
+                          const Moments<T, D>& moments, const rng::Stream& stream, const SgdStep& sgd,
+                          const AdamStep& adam) {
       // elementwise
       { fill(y, c) } -> std::same_as<void>;
       { clone(x) } -> std::same_as<Tensor<T, D>>;
@@ -52,6 +53,7 @@ concept Backend =
       { adaptive_avg_pool2d(x, n, n) } -> std::same_as<Tensor<T, D>>;
       { adaptive_avg_pool2d_backward(x, shape) } -> std::same_as<Tensor<T, D>>;
       // norm
+      { fixed_moments(x, x, number) } -> std::same_as<Moments<T, D>>;
       { batch_moments(x, number) } -> std::same_as<Moments<T, D>>;
       { batch_norm(x, moments, x, x) } -> std::same_as<Tensor<T, D>>;
       { batch_norm_backward(x, x, moments, x, true) } -> std::same_as<NormGradients<T, D>>;
@@ -64,6 +66,9 @@ concept Backend =
       { count_correct(x, labels) } -> std::same_as<Index>;
       { mean_squared_error(x, x) } -> std::same_as<LossValue<T, D>>;
       { mean_squared_error_backward(x, x) } -> std::same_as<Tensor<T, D>>;
+      // update
+      { sgd_update(y, x, y, sgd) } -> std::same_as<void>;
+      { adam_update(y, x, y, y, adam) } -> std::same_as<void>;
       // lowrank
       { lowrank_merge(y, x, x, number) } -> std::same_as<void>;
       { lowrank_compose(x, x, x, number) } -> std::same_as<Tensor<T, D>>;

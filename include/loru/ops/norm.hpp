@@ -12,16 +12,18 @@
 
 namespace loru {
 
-namespace detail {
-
+/// Moments from a given mean and biased variance.
 template <Scalar T>
-Moments<T> finish_moments(Tensor<T> mean, Tensor<T> variance, double epsilon) {
+Moments<T> fixed_moments(const Tensor<T>& mean, const Tensor<T>& variance, double epsilon) {
   using std::sqrt;
+  require_same_shape("fixed_moments", mean, variance);
   Tensor<T> inverse(mean.shape());
   for (Index j = 0; j < mean.size(); ++j)
     inverse.data()[j] = T(1) / sqrt(variance.data()[j] + T(static_cast<Real<T>>(epsilon)));
   return {mean, variance, inverse};
 }
+
+namespace detail {
 
 template <Scalar T>
 Tensor<T> zeros(const Shape& shape) {
@@ -56,7 +58,7 @@ Moments<T> batch_moments(const Tensor<T>& x_any, double epsilon) {
     return d * d;
   });
   for (Index j = 0; j < c; ++j) var[j] *= weight;
-  return detail::finish_moments(mean, variance, epsilon);
+  return fixed_moments(mean, variance, epsilon);
 }
 
 /// y = γ·(x − μ)·ρ + β with given moments per channel.
@@ -120,7 +122,7 @@ Moments<T> group_moments(const Tensor<T>& x_any, Index groups, double epsilon) {
     });
     for (Index j = 0; j < c; ++j) variance.data()[i * groups + j / width] += weight * squares.data()[j];
   }
-  return detail::finish_moments(mean, variance, epsilon);
+  return fixed_moments(mean, variance, epsilon);
 }
 
 /// y = γ·(x − μ)·ρ + β with moments per image and group.

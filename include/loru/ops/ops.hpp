@@ -12,3 +12,4 @@
 #include <loru/ops/reduce.hpp>
 #include <loru/ops/softmax.hpp>
 #include <loru/ops/types.hpp>
+#include <loru/ops/update.hpp>

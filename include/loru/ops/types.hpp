@@ -26,6 +26,26 @@ struct PoolOptions {
   Index padding = 0;
 };
 
+/// One step of stochastic gradient descent. `first`: the velocity holds nothing yet.
+struct SgdStep {
+  double learning_rate = 0.0;
+  double momentum = 0.0;
+  double weight_decay = 0.0;
+  bool nesterov = false;
+  bool first = true;
+};
+
+/// One step of Adam, or of AdamW if the weight decay is decoupled. `step` counts from 1.
+struct AdamStep {
+  double learning_rate = 0.0;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.0;
+  bool decoupled = false;
+  Index step = 1;
+};
+
 /// Which graph computes y = x·(W + s·B·A)ᵀ and its gradients (docs/architecture.md, low-rank arithmetic).
 enum class Plan : unsigned char {
   factored,       ///< y = x·Wᵀ + s·(x·Aᵀ)·Bᵀ, S = x·Aᵀ kept for the backward pass

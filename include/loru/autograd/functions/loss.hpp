@@ -1,0 +1,26 @@
+#pragma once
+// Losses of variables.
+
+#include <loru/autograd/variable.hpp>
+
+namespace loru {
+
+/// Mean over rows of −log softmax(z)[label]: z (M, classes), labels (M).
+template <class T, class D>
+Variable<T, D> cross_entropy(const Variable<T, D>& z, const Tensor<std::int32_t, D>& labels) {
+  const LossValue<T, D> y = cross_entropy(z.value(), labels);
+  return {"cross_entropy", y.loss, {z}, [z, labels, kept = y.kept](const Tensor<T, D>& dy) {
+            z.accumulate(cross_entropy_backward(dy, kept, labels));
+          }};
+}
+
+/// Mean over elements of (y − target)².
+template <class T, class D>
+Variable<T, D> mean_squared_error(const Variable<T, D>& y, const Tensor<T, D>& target) {
+  const LossValue<T, D> loss = mean_squared_error(y.value(), target);
+  return {"mean_squared_error", loss.loss, {y}, [y, kept = loss.kept](const Tensor<T, D>& dy) {
+            y.accumulate(mean_squared_error_backward(dy, kept));
+          }};
+}
+
+}  // namespace loru

@@ -1,0 +1,187 @@
+#pragma once
+// Variable: a tensor in a graph of shared nodes, and the backward pass over that graph.
+//
+// A node owns its value, its gradient, handles of its parents and a closure that turns its gradient into theirs.
+// Closures capture tensors and parents, never their own output, so that nodes die with their last handle.
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <loru/ops/ops.hpp>
+
+namespace loru {
+
+/// While one is alive on this thread, functions of variables record no graph.
+class NoGrad {
+ public:
+  NoGrad() : previous_{active()} { active() = true; }
+  ~NoGrad() { active() = previous_; }
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+  static bool& active() {
+    thread_local bool value = false;
+    return value;
+  }
+
+ private:
+  bool previous_;
+};
+
+template <class T, class D = Cpu>
+  requires Backend<D, T>
+class Variable;
+
+namespace detail {
+
+template <class T, class D>
+struct Node {
+  Tensor<T, D> value, gradient;
+  std::vector<std::shared_ptr<Node>> parents;
+  std::function<void(const Tensor<T, D>&)> backward;
+  const char* name = "leaf";
+  bool requires_grad = false;
+  bool freed = false;
+  bool visited = false;
+};
+
+}  // namespace detail
+
+/// A tensor whose derivatives can be taken. Copies are handles of one node.
+template <class T, class D>
+  requires Backend<D, T>
+class Variable {
+ public:
+  using Node = detail::Node<T, D>;
+
+  Variable() = default;
+
+  /// A leaf: an input (no gradient) or a parameter.
+  explicit Variable(Tensor<T, D> value, bool requires_grad = false) : node_{std::make_shared<Node>()} {
+    node_->value = std::move(value);
+    node_->requires_grad = requires_grad;
+  }
+
+  /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one.
+  template <class F>
+  Variable(const char* name, Tensor<T, D> value, std::initializer_list<Variable> parents, F backward)
+      : Variable(std::move(value)) {
+    node_->name = name;
+    if (NoGrad::active()) return;
+    for (const Variable& parent : parents) node_->requires_grad |= parent.requires_grad();
+    if (!node_->requires_grad) return;
+    for (const Variable& parent : parents)
+      if (parent) node_->parents.push_back(parent.node_);
+    node_->backward = std::move(backward);
+  }
+
+  explicit operator bool() const { return node_ != nullptr; }
+  const Tensor<T, D>& value() const { return node_->value; }
+  const Shape& shape() const { return node_->value.shape(); }
+  bool requires_grad() const { return node_ && node_->requires_grad; }
+
+  /// Changes whether a leaf takes part in backward passes begun from graphs recorded afterwards.
+  void set_requires_grad(bool requires_grad) { node_->requires_grad = requires_grad; }
+
+  /// The leaf's tensor, to be changed in place by optimizers and aggregation.
+  Tensor<T, D>& mutable_value() { return node_->value; }
+
+  /// Replaces the tensor. Throws ShapeError if the shape differs.
+  void set_value(Tensor<T, D> value) {
+    require<ShapeError>(value.shape() == shape(), "set_value: expected shape ", shape(), ", got ", value.shape());
+    node_->value = std::move(value);
+  }
+
+  /// True if this handle is the only one of a result whose buffer nothing else shares.
+  bool exclusive() const { return node_.use_count() == 1 && node_->value.unique(); }
+
+  /// Accumulated dloss/dvalue; empty before the first backward pass.
+  const Tensor<T, D>& gradient() const { return node_->gradient; }
+  Tensor<T, D>& mutable_gradient() { return node_->gradient; }
+  void clear_gradient() { node_->gradient = {}; }
+
+  /// Adds g to the gradient if this variable requires one; the first g is kept without a copy.
+  void accumulate(Tensor<T, D> g) const {
+    if (!requires_grad()) return;
+    require<ShapeError>(g.shape() == shape(), "backward: gradient of shape ", g.shape(), " for a value of shape ",
+                        shape(), " (", node_->name, ")");
+    g = to_layout(g, node_->value.layout());
+    if (!node_->gradient) {
+      node_->gradient = std::move(g);
+      return;
+    }
+    if (!node_->gradient.unique()) node_->gradient = clone(node_->gradient);
+    add_scaled(node_->gradient, T(1), g);
+  }
+
+  /// Accumulates the derivatives of this scalar in every leaf it depends on, and frees the graph on the way.
+  /// Throws GraphError if it is not a scalar, depends on nothing that requires a gradient, or was freed.
+  void backward() const {
+    require<GraphError>(node_ != nullptr, "backward: empty variable");
+    require<GraphError>(node_->value.size() == 1, "backward: expected a scalar loss, got shape ", shape());
+    Tensor<T, D> one(shape());
+    fill(one, T(1));
+    backward(one);
+  }
+
+  /// The same for any shape, from a given dloss/dvalue.
+  void backward(const Tensor<T, D>& seed) const {
+    require<GraphError>(requires_grad(), "backward: nothing here requires a gradient (recorded under NoGrad?)");
+    std::vector<std::shared_ptr<Node>> order = topological_order();
+    accumulate(seed);
+    while (!order.empty()) {
+      const std::shared_ptr<Node> node = std::move(order.back());
+      order.pop_back();
+      if (!node->backward) continue;
+      if (node->gradient) node->backward(node->gradient);
+      node->gradient = {};
+      node->backward = nullptr;
+      node->parents.clear();
+      node->freed = true;
+    }
+  }
+
+ private:
+  /// Nodes below this one that require a gradient, parents before children. Iterative: graphs can be deep.
+  std::vector<std::shared_ptr<Node>> topological_order() const {
+    struct Visit {
+      std::shared_ptr<Node> node;
+      std::size_t next = 0;
+    };
+    std::vector<std::shared_ptr<Node>> order;
+    std::vector<Visit> stack{{node_}};
+    node_->visited = true;
+    const char* freed = nullptr;
+    while (!stack.empty()) {
+      Visit& top = stack.back();
+      if (top.node->freed) freed = top.node->name;
+      if (top.next < top.node->parents.size()) {
+        const std::shared_ptr<Node>& parent = top.node->parents[top.next++];
+        if (parent->requires_grad && !parent->visited) {
+          parent->visited = true;
+          stack.push_back({parent});
+        }
+      } else {
+        order.push_back(std::move(top.node));
+        stack.pop_back();
+      }
+    }
+    for (const auto& node : order) node->visited = false;
+    require<GraphError>(!freed, "backward: the graph through ", freed ? freed : "",
+                        " was freed by an earlier backward pass; run the forward pass again");
+    return order;
+  }
+
+  std::shared_ptr<Node> node_;
+};
+
+/// Value of a scalar variable as a double.
+template <class T>
+double item(const Variable<T, Cpu>& x) {
+  require<ShapeError>(x.value().size() == 1, "item: expected one element, got shape ", x.shape());
+  return static_cast<double>(value_of(x.value().data()[0]));
+}
+
+}  // namespace loru

@@ -1,0 +1,112 @@
+#pragma once
+// Replacing the parametrisation of chosen layers by W + s·B·A.
+
+#include <fnmatch.h>
+
+#include <loru/lowrank/init.hpp>
+#include <loru/lowrank/planner.hpp>
+
+namespace loru::lowrank {
+
+/// What happens to a chosen layer whose min(m, n) is below the rank.
+enum class SmallLayers : unsigned char { error, dense, factor };
+
+/// Where the factors start.
+enum class Start : unsigned char {
+  zero,  ///< A random, B zero: the effective weight is W
+  svd,   ///< s·B·A is the best rank-r part of W, and W keeps the rest: the effective weight is W
+};
+
+struct FactorizeOptions {
+  Index rank = 16;
+  /// s = alpha / rank; zero or less means alpha = rank.
+  double alpha = 16.0;
+  /// Shell patterns of layer names (`conv2`, `layer?.*`). Empty: every layer but the first and the last.
+  std::vector<std::string> layers{};
+  SmallLayers small_layers = SmallLayers::error;
+  double dropout = 0.0;
+  PlanChoice plan = PlanChoice::automatic;
+  Rates rates{};
+  Start start = Start::zero;
+  std::uint64_t seed = 1;
+};
+
+namespace detail {
+
+inline bool matches(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return fnmatch(pattern.c_str(), name.c_str(), 0) == 0; });
+}
+
+/// Names of the layers with a weight, in the model's order.
+template <class T, class D>
+std::vector<std::string> layer_names(nn::Model<T, D>& model) {
+  std::vector<std::string> names;
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>&) { names.push_back(name); }});
+  return names;
+}
+
+/// The chosen layers' names. Throws ConfigError for a pattern that chooses nothing.
+template <class T, class D>
+std::vector<std::string> chosen_layers(nn::Model<T, D>& model, const FactorizeOptions& o) {
+  const std::vector<std::string> all = layer_names(model);
+  if (o.layers.empty()) return all.size() < 3 ? all : std::vector<std::string>(all.begin() + 1, all.end() - 1);
+  for (const std::string& pattern : o.layers)
+    require<ConfigError>(std::any_of(all.begin(), all.end(), [&](auto& name) { return matches({pattern}, name); }),
+                         "factorize: no layer matches '", pattern, "', did you mean '", nearest(pattern, all), "'?");
+  std::vector<std::string> chosen;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(chosen),
+               [&](const std::string& name) { return matches(o.layers, name); });
+  return chosen;
+}
+
+/// True if the layer is to be factorised; throws for a rank above min(m, n) under SmallLayers::error.
+inline bool wide_enough(const std::string& layer, const Shape& w, const FactorizeOptions& o) {
+  const Index in = w.rank() == 4 ? w[1] * w[2] * w[3] : w[1], least = std::min(in, w[0]);
+  if (o.rank <= least || o.small_layers == SmallLayers::factor) return true;
+  require<ConfigError>(o.small_layers == SmallLayers::dense, "factorize: layer ", layer, ": rank ", o.rank,
+                       " exceeds min(in=", in, ", out=", w[0], ") = ", least);
+  return false;
+}
+
+template <class T, class D>
+nn::Factored<T, D> factored(const Tensor<T, D>& w, const FactorizeOptions& o, const rng::Stream& stream) {
+  const double alpha = o.alpha > 0.0 ? o.alpha : static_cast<double>(o.rank);
+  const double s = alpha / static_cast<double>(o.rank);
+  typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule(o.plan, o.rates)};
+  if constexpr (!is_dual<T>)
+    if (o.start == Start::svd) {
+      Factors<T> f = svd_factors(w, std::min(o.rank, std::min(w.dim(0), w.size() / w.dim(0))), s);
+      Tensor<T, D> rest = lowrank_compose(w, f.a, f.b, -s);
+      return {rest, f.a, f.b, options};
+    }
+  Factors<T> f = initial_factors<T>(w.shape(), o.rank, stream);
+  return {w, f.a, f.b, options};
+}
+
+}  // namespace detail
+
+/// Replaces the weight of every chosen layer by W + s·B·A with W frozen; the effective weights stay the same.
+/// Returns the names of the factorised layers. Throws ConfigError for rank < 1, a pattern without a layer, a rank above
+/// min(m, n) with SmallLayers::error, and layers with groups.
+template <class T, class D>
+std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
+  require<ConfigError>(o.rank >= 1, "factorize: expected rank >= 1, got ", o.rank);
+  require<ConfigError>(o.dropout >= 0.0 && o.dropout < 1.0, "factorize: expected 0 <= dropout < 1, got ", o.dropout);
+  const std::vector<std::string> chosen = detail::chosen_layers(model, o);
+  std::vector<std::string> done;
+  const rng::Stream stream(o.seed, rng::Purpose::merge);
+  std::uint32_t position = 0;
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    ++position;
+    const bool wanted = std::find(chosen.begin(), chosen.end(), name) != chosen.end();
+    if (!wanted || !detail::wide_enough(name, weight.shape(), o)) return;
+    require<ConfigError>(weight.template as<nn::Dense<T, D>>() != nullptr, "factorize: layer ", name,
+                         " is factorised already");
+    weight = nn::Weight<T, D>(detail::factored<T, D>(weight.effective(), o, stream.fork(position)));
+    done.push_back(name);
+  }});
+  return done;
+}
+
+}  // namespace loru::lowrank

@@ -1,0 +1,45 @@
+#pragma once
+// Initial factors.
+
+#include <loru/linalg/svd.hpp>
+#include <loru/nn/init.hpp>
+
+namespace loru::lowrank {
+
+/// The factors of one weight.
+template <class T, class D = Cpu>
+struct Factors {
+  Tensor<T, D> a, b;
+};
+
+/// Shape of A for a weight of shape (m, n) or (m, Cin, kh, kw): the weight's with m replaced by the rank.
+inline Shape factor_shape(const Shape& weight, Index rank) {
+  return weight.rank() == 4 ? Shape{rank, weight[1], weight[2], weight[3]} : Shape{rank, weight[1]};
+}
+
+/// A Kaiming-uniform with a = √5 (within ±1 / √fan_in), B zero: the product starts at zero.
+template <class T>
+Factors<T> initial_factors(const Shape& weight, Index rank, const rng::Stream& stream) {
+  return {nn::initial_weight<T>(factor_shape(weight, rank), nn::Init::kaiming, stream),
+          nn::constant<T>({weight[0], rank}, 0.0)};
+}
+
+/// Best factors of rank r of s·B·A ≈ M in the Frobenius norm (Eckart and Young 1936), M of a weight's shape and
+/// layout: B = U·√Σ / √s, A = √Σ·Vᵀ / √s. Throws ShapeError if r > min(m, n), ConfigError unless s > 0.
+template <std::floating_point T>
+Factors<T> svd_factors(const Tensor<T>& matrix, Index rank, double s) {
+  require<ConfigError>(s > 0.0, "svd_factors: expected a scale > 0, got ", s);
+  const Index m = matrix.dim(0), n = matrix.size() / m;
+  Tensor<double> wide(Shape{m, n});
+  std::copy(matrix.data(), matrix.data() + matrix.size(), wide.data());
+  const linalg::Svd svd = linalg::truncated_svd(wide, rank);
+  Factors<T> f{Tensor<T>(factor_shape(matrix.shape(), rank), matrix.layout()), Tensor<T>(Shape{m, rank})};
+  for (Index k = 0; k < rank; ++k) {
+    const double root = std::sqrt(svd.values[static_cast<std::size_t>(k)] / s);
+    for (Index i = 0; i < m; ++i) f.b.data()[i * rank + k] = static_cast<T>(root * svd.u.data()[i * rank + k]);
+    for (Index j = 0; j < n; ++j) f.a.data()[k * n + j] = static_cast<T>(root * svd.v.data()[j * rank + k]);
+  }
+  return f;
+}
+
+}  // namespace loru::lowrank

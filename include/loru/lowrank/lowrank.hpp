@@ -1,0 +1,8 @@
+#pragma once
+// Room lowrank: factorising, planning, merging, and ranks of what was learnt.
+
+#include <loru/lowrank/factorize.hpp>
+#include <loru/lowrank/init.hpp>
+#include <loru/lowrank/merge.hpp>
+#include <loru/lowrank/planner.hpp>
+#include <loru/lowrank/rank.hpp>

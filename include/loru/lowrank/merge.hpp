@@ -1,0 +1,46 @@
+#pragma once
+// Merging factors into their weight.
+
+#include <loru/lowrank/init.hpp>
+#include <loru/nn/factored.hpp>
+
+namespace loru::lowrank {
+
+/// What becomes of the factors after W ← W + s·B·A.
+enum class MergeKind : unsigned char {
+  reinit,  ///< A Kaiming-uniform, B zero: the effective weight is unchanged
+  keep,    ///< the factors go on from where they are: s·B·A counts a second time in the effective weight
+};
+
+inline const char* to_string(MergeKind kind) { return kind == MergeKind::reinit ? "reinit" : "keep"; }
+
+/// f(layer name, factored weight) for every factored layer of the model, in its order.
+template <class T, class D, class F>
+void for_each_factored(nn::Model<T, D>& model, F f) {
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    if (auto* factored = weight.template as<nn::Factored<T, D>>()) f(name, *factored);
+  }});
+}
+
+/// W ← W + s·B·A as a new tensor, so that models which share W keep theirs.
+template <class T, class D>
+void merge_factors(nn::Factored<T, D>& layer) {
+  layer.base().set_value(lowrank_compose(layer.base().value(), layer.a().value(), layer.b().value(), layer.scale()));
+}
+
+/// Merges every factored layer: W ← W + s·B·A; then, with MergeKind::reinit, A and B start anew from the stream.
+/// Source: Park and Klabjan, arXiv 2409.12371, Algorithm 1.
+template <class T, class D>
+void merge(nn::Model<T, D>& model, MergeKind kind, const rng::Stream& stream) {
+  std::uint32_t position = 0;
+  for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& layer) {
+    merge_factors(layer);
+    ++position;
+    if (kind == MergeKind::keep) return;
+    Factors<T> fresh = initial_factors<T>(layer.shape(), layer.rank(), stream.fork(position));
+    layer.a().set_value(fresh.a);
+    layer.b().set_value(fresh.b);
+  });
+}
+
+}  // namespace loru::lowrank

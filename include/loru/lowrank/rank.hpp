@@ -1,0 +1,56 @@
+#pragma once
+// Ranks of accumulated updates.
+
+#include <cmath>
+#include <map>
+
+#include <loru/linalg/norms.hpp>
+#include <loru/linalg/svd.hpp>
+#include <loru/lowrank/merge.hpp>
+
+namespace loru::lowrank {
+
+/// Singular values of now − start, both of one weight's shape, as a matrix (m, n).
+template <std::floating_point T>
+std::vector<double> update_spectrum(const Tensor<T>& now, const Tensor<T>& start) {
+  require_same_shape("update_spectrum", now, start);
+  const Index m = now.dim(0);
+  Tensor<double> difference(Shape{m, now.size() / m});
+  for (Index i = 0; i < now.size(); ++i)
+    difference.data()[i] = static_cast<double>(now.data()[i]) - static_cast<double>(start.data()[i]);
+  return linalg::singular_values(difference);
+}
+
+/// Number of singular values of now − start above max(m, n) · ε(T) · largest.
+template <std::floating_point T>
+Index update_rank(const Tensor<T>& now, const Tensor<T>& start) {
+  const std::vector<double> values = update_spectrum(now, start);
+  const Index m = now.dim(0), n = now.size() / m;
+  const double threshold = values.empty() ? 0.0
+                                          : static_cast<double>(std::max(m, n)) *
+                                                static_cast<double>(std::numeric_limits<T>::epsilon()) * values.front();
+  return static_cast<Index>(std::count_if(values.begin(), values.end(), [&](double v) { return v > threshold; }));
+}
+
+/// exp of the entropy of the normalised singular values: a smooth count of directions (Roy and Vetterli 2007).
+/// Zero for an empty or zero spectrum.
+inline double effective_rank(const std::vector<double>& values) {
+  double sum = 0.0, entropy = 0.0;
+  for (double v : values) sum += v;
+  if (!(sum > 0.0)) return 0.0;
+  for (double v : values)
+    if (v > 0.0) entropy -= v / sum * std::log(v / sum);
+  return std::exp(entropy);
+}
+
+/// The effective weights of a model's factored layers, by layer name.
+template <class T, class D>
+std::map<std::string, Tensor<T, D>> effective_weights(nn::Model<T, D>& model) {
+  std::map<std::string, Tensor<T, D>> weights;
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    if (weight.template as<nn::Factored<T, D>>()) weights[name] = weight.effective();
+  }});
+  return weights;
+}
+
+}  // namespace loru::lowrank

@@ -1,0 +1,64 @@
+#pragma once
+// Batch normalisation layer.
+
+#include <loru/nn/init.hpp>
+
+namespace loru::nn {
+
+struct BatchNormOptions {
+  Index channels = 1;
+  double epsilon = 1e-5;
+  double momentum = 0.1;
+};
+
+/// y = γ·(x − μ) / √(σ² + ε) + β per channel of x (N, C, H, W). Training uses the batch's moments and moves the
+/// running ones, r ← (1 − momentum)·r + momentum·batch, with the unbiased variance; evaluation uses the running ones.
+/// Source: Ioffe and Szegedy, arXiv 1502.03167; running statistics as in PyTorch.
+template <class T, class D = Cpu>
+class BatchNorm2d final : public Module<T, D> {
+ public:
+  explicit BatchNorm2d(const BatchNormOptions& o)
+      : options_{o},
+        gamma_{constant<T>({o.channels}, 1.0), true},
+        beta_{constant<T>({o.channels}, 0.0), true},
+        running_mean_{constant<T>({o.channels}, 0.0)},
+        running_variance_{constant<T>({o.channels}, 1.0)} {}
+
+  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
+    if (!pass.training)
+      return batch_norm(x, loru::fixed_moments(running_mean_, running_variance_, options_.epsilon), gamma_, beta_, true);
+    const Moments<T, D> moments = batch_moments(x.value(), options_.epsilon);
+    if (pass.update_statistics) move_statistics(moments, x.value().size() / options_.channels);
+    return batch_norm(x, moments, gamma_, beta_, false);
+  }
+
+  void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
+    visitor(join_name(prefix, "weight"), gamma_);
+    visitor(join_name(prefix, "bias"), beta_);
+    visitor(join_name(prefix, "running_mean"), running_mean_);
+    visitor(join_name(prefix, "running_var"), running_variance_);
+  }
+
+  std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<BatchNorm2d>(*this); }
+
+ private:
+  /// `rows` values a channel; one value has no unbiased variance and counts with the biased one.
+  void move_statistics(const Moments<T, D>& moments, Index rows) {
+    const double m = options_.momentum, n = static_cast<double>(rows);
+    const double unbiased = rows > 1 ? n / (n - 1.0) : 1.0;
+    running_mean_ = blend(running_mean_, 1.0 - m, moments.mean, m);
+    running_variance_ = blend(running_variance_, 1.0 - m, moments.variance, m * unbiased);
+  }
+
+  static Tensor<T, D> blend(const Tensor<T, D>& x, double p, const Tensor<T, D>& y, double q) {
+    Tensor<T, D> z = loru::scale(x, T(static_cast<Real<T>>(p)));
+    add_scaled(z, T(static_cast<Real<T>>(q)), y);
+    return z;
+  }
+
+  BatchNormOptions options_;
+  Variable<T, D> gamma_, beta_;
+  Tensor<T, D> running_mean_, running_variance_;
+};
+
+}  // namespace loru::nn

@@ -1,0 +1,25 @@
+#pragma once
+// Dropout layer.
+
+#include <loru/nn/module.hpp>
+
+namespace loru::nn {
+
+/// In training, zeroes each element with probability p and divides the others by 1 − p; otherwise the identity.
+/// Source: Srivastava et al., JMLR 15, 2014. Throws ConfigError unless 0 <= p < 1.
+template <class T, class D = Cpu>
+class Dropout final : public Module<T, D> {
+ public:
+  explicit Dropout(double p = 0.5) : p_{p} {
+    require<ConfigError>(p >= 0.0 && p < 1.0, "dropout: expected 0 <= p < 1, got ", p);
+  }
+  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
+    return pass.training && p_ > 0.0 ? dropout(x, p_, pass.next_dropout()) : x;
+  }
+  std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<Dropout>(*this); }
+
+ private:
+  double p_;
+};
+
+}  // namespace loru::nn

@@ -1,0 +1,56 @@
+#pragma once
+// Initial values of parameters, drawn in row-major order of the logical shape whatever the layout.
+
+#include <cmath>
+
+#include <loru/nn/module.hpp>
+
+namespace loru::nn {
+
+/// The variance rule of initial weights.
+enum class Init : unsigned char {
+  kaiming,  ///< uniform within ±√(6 / ((1 + a²)·fan_in)) with a = √5, that is ±1 / √fan_in (He et al. 2015)
+  xavier,   ///< uniform within ±√(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)
+};
+
+/// Connections into and out of one unit of a weight (m, n) or (Cout, Cin, kh, kw).
+struct Fan {
+  double in, out;
+  explicit Fan(const Shape& w) {
+    const Index window = w.rank() == 4 ? w[2] * w[3] : 1;
+    in = static_cast<double>(w[1] * window);
+    out = static_cast<double>(w[0] * window);
+  }
+};
+
+/// Uniform values within ±bound.
+template <class T>
+Tensor<T> uniform(const Shape& shape, double bound, rng::Stream stream) {
+  Tensor<T> t(shape);
+  for (Index i = 0; i < t.size(); ++i) t.data()[i] = T(static_cast<Real<T>>(stream.uniform(-bound, bound)));
+  return t;
+}
+
+/// Initial weight of the given shape; convolution weights (rank 4) come out channels-last.
+template <class T>
+Tensor<T> initial_weight(const Shape& shape, Init init, const rng::Stream& stream) {
+  const Fan fan(shape);
+  const double bound = init == Init::kaiming ? 1.0 / std::sqrt(fan.in) : std::sqrt(6.0 / (fan.in + fan.out));
+  return to_layout(uniform<T>(shape, bound, stream), Layout::channels_last);
+}
+
+/// Initial bias of a layer whose weight has the given shape: uniform within ±1 / √fan_in.
+template <class T>
+Tensor<T> initial_bias(const Shape& weight, const rng::Stream& stream) {
+  return uniform<T>({weight[0]}, 1.0 / std::sqrt(Fan(weight).in), stream);
+}
+
+/// The same value everywhere.
+template <class T>
+Tensor<T> constant(const Shape& shape, double value) {
+  Tensor<T> t(shape);
+  fill(t, T(static_cast<Real<T>>(value)));
+  return t;
+}
+
+}  // namespace loru::nn

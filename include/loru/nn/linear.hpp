@@ -1,0 +1,43 @@
+#pragma once
+// Fully connected layer.
+
+#include <loru/nn/init.hpp>
+#include <loru/nn/weight.hpp>
+
+namespace loru::nn {
+
+struct LinearOptions {
+  Index in = 1, out = 1;
+  bool bias = true;
+  Init init = Init::kaiming;
+};
+
+/// y = x·Wᵀ + b: x (M, in), W (out, in), b (out).
+template <class T, class D = Cpu>
+class Linear final : public Module<T, D> {
+ public:
+  Linear(const LinearOptions& o, const rng::Stream& stream)
+      : weight_{initial_weight<T>({o.out, o.in}, o.init, stream.fork(0))} {
+    if (o.bias) bias_ = Variable<T, D>(initial_bias<T>({o.out, o.in}, stream.fork(1)), true);
+  }
+
+  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
+    const Shape w = weight_.shape();
+    require<ShapeError>(x.shape().rank() == 2 && x.shape()[1] == w[1], "linear: expected input (M, ", w[1], "), got ",
+                        x.shape());
+    return bias_ ? add_bias(weight_.linear(x, pass), bias_) : weight_.linear(x, pass);
+  }
+
+  void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
+    weight_.visit(visitor, prefix);
+    visitor(join_name(prefix, "bias"), bias_);
+  }
+
+  std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<Linear>(*this); }
+
+ private:
+  Weight<T, D> weight_;
+  Variable<T, D> bias_;
+};
+
+}  // namespace loru::nn

@@ -1,0 +1,33 @@
+#pragma once
+// The bundled models by name.
+
+#include <span>
+#include <string_view>
+
+#include <loru/core/text.hpp>
+#include <loru/nn/models/cnn.hpp>
+#include <loru/nn/models/lenet.hpp>
+#include <loru/nn/models/logistic.hpp>
+#include <loru/nn/models/mlp.hpp>
+#include <loru/nn/models/resnet.hpp>
+
+namespace loru::nn {
+
+inline const std::vector<std::string>& model_names() {
+  static const std::vector<std::string> names{"logistic", "mlp", "cnn", "lenet", "resnet10", "resnet18"};
+  return names;
+}
+
+/// The model of that name. Throws ConfigError naming the nearest known one.
+template <class T, class D = Cpu>
+Model<T, D> build(std::string_view name, const ModelOptions& o) {
+  if (name == "logistic") return logistic<T, D>(o);
+  if (name == "mlp") return mlp<T, D>(o);
+  if (name == "cnn") return cnn<T, D>(o);
+  if (name == "lenet") return lenet<T, D>(o);
+  if (name == "resnet10") return resnet10<T, D>(o);
+  if (name == "resnet18") return resnet18<T, D>(o);
+  fail<ConfigError>("model: unknown name '", name, "', did you mean '", nearest(name, model_names()), "'?");
+}
+
+}  // namespace loru::nn

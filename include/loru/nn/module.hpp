@@ -1,0 +1,141 @@
+#pragma once
+// Modules and models: values that map variables to variables and name their parameters.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <loru/autograd/autograd.hpp>
+
+namespace loru::nn {
+
+template <class T, class D>
+class Weight;
+
+/// How a forward pass runs. The default evaluates: no dropout, running statistics.
+struct Pass {
+  bool training = false;
+  /// Whether BatchNorm moves its running statistics when training.
+  bool update_statistics = true;
+  rng::Stream stream{0, rng::Purpose::dropout};
+  std::uint32_t dropouts = 0;
+
+  /// The stream of the next dropout layer of this pass.
+  rng::Stream next_dropout() { return stream.fork(dropouts++); }
+
+  /// A training pass whose dropout masks come from the stream.
+  static Pass train(const rng::Stream& stream = rng::Stream{0, rng::Purpose::dropout}) {
+    return {.training = true, .update_statistics = true, .stream = stream};
+  }
+};
+
+/// What Module::visit shows, each with its full name; unset functions are skipped.
+template <class T, class D = Cpu>
+struct Visitor {
+  std::function<void(const std::string&, Variable<T, D>&)> parameter{};
+  std::function<void(const std::string&, Tensor<T, D>&)> buffer{};
+  std::function<void(const std::string&, Weight<T, D>&)> weight{};
+
+  void operator()(const std::string& name, Variable<T, D>& v) const {
+    if (parameter && v) parameter(name, v);
+  }
+  void operator()(const std::string& name, Tensor<T, D>& t) const {
+    if (buffer) buffer(name, t);
+  }
+};
+
+/// "prefix.name", or "name" at the top.
+inline std::string join_name(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+/// One piece of a model.
+template <class T, class D = Cpu>
+class Module {
+ public:
+  virtual ~Module() = default;
+  virtual Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) = 0;
+  /// Shows every parameter, buffer and weight below this module, under the prefix, always in the same order.
+  virtual void visit(const Visitor<T, D>&, const std::string& /*prefix*/) {}
+  /// A copy whose parameters are handles of the same nodes; Model turns them into its own.
+  virtual std::unique_ptr<Module> clone() const = 0;
+};
+
+template <class V>
+struct Named {
+  std::string name;
+  V value;
+};
+
+/// A module tree as a value: copying copies what is trained and shares what is frozen.
+template <class T, class D = Cpu>
+class Model {
+ public:
+  using value_type = T;
+  using device_type = D;
+
+  Model() = default;
+  template <std::derived_from<Module<T, D>> M>
+  Model(M module) : root_{std::make_unique<M>(std::move(module))} {}
+  Model(const Model& other) : root_{other.root_ ? other.root_->clone() : nullptr} { own(); }
+  Model(Model&&) noexcept = default;
+  Model& operator=(Model other) noexcept {
+    root_ = std::move(other.root_);
+    return *this;
+  }
+
+  /// Evaluation mode.
+  Variable<T, D> operator()(const Variable<T, D>& x) {
+    Pass pass;
+    return root_->forward(x, pass);
+  }
+  Variable<T, D> operator()(const Variable<T, D>& x, Pass pass) { return root_->forward(x, pass); }
+
+  void visit(const Visitor<T, D>& visitor) {
+    if (root_) root_->visit(visitor, "");
+  }
+
+  /// Every parameter with its name, frozen ones included. The variables are handles.
+  std::vector<Named<Variable<T, D>>> parameters() {
+    std::vector<Named<Variable<T, D>>> all;
+    visit({.parameter = [&](const std::string& name, Variable<T, D>& v) { all.push_back({name, v}); }});
+    return all;
+  }
+
+  /// Parameters that require a gradient.
+  std::vector<Named<Variable<T, D>>> trained_parameters() {
+    auto all = parameters();
+    std::erase_if(all, [](const auto& p) { return !p.value.requires_grad(); });
+    return all;
+  }
+
+  /// Tensors that are not trained but belong to the model's state: running statistics. The tensors are handles.
+  std::vector<Named<Tensor<T, D>>> buffers() {
+    std::vector<Named<Tensor<T, D>>> all;
+    visit({.buffer = [&](const std::string& name, Tensor<T, D>& t) { all.push_back({name, t}); }});
+    return all;
+  }
+
+  /// Values of the trained parameters, then the buffers: what a client's update consists of. Handles.
+  std::vector<Named<Tensor<T, D>>> state() {
+    std::vector<Named<Tensor<T, D>>> all;
+    for (auto& p : trained_parameters()) all.push_back({p.name, p.value.value()});
+    for (auto& b : buffers()) all.push_back(b);
+    return all;
+  }
+
+ private:
+  void own() {
+    visit({.parameter =
+               [](const std::string&, Variable<T, D>& v) {
+                 v = Variable<T, D>(v.requires_grad() ? loru::clone(v.value()) : v.value(), v.requires_grad());
+               },
+           .buffer = [](const std::string&, Tensor<T, D>& t) { t = loru::clone(t); }});
+  }
+
+  std::unique_ptr<Module<T, D>> root_;
+};
+
+}  // namespace loru::nn

@@ -1,0 +1,53 @@
+#pragma once
+// Adam and AdamW.
+
+#include <loru/optim/optimizer.hpp>
+
+namespace loru::optim {
+
+struct AdamOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.0;
+  /// AdamW: the weight decay shrinks w directly instead of entering the gradient.
+  bool decoupled = false;
+};
+
+/// m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², w −= η·m̂ / (√v̂ + ε), with m̂ and v̂ corrected for their start.
+/// Throws ConfigError unless 0 <= β < 1, ε > 0 and λ >= 0. Sources: Kingma and Ba, arXiv 1412.6980; Loshchilov and
+/// Hutter, arXiv 1711.05101.
+template <class T, class D = Cpu>
+class Adam final : public Optimizer<T, D> {
+ public:
+  Adam(std::vector<Variable<T, D>> parameters, const AdamOptions& o = {})
+      : Optimizer<T, D>(std::move(parameters)), options_{o}, state_(this->parameters_.size()) {
+    require<ConfigError>(o.beta1 >= 0.0 && o.beta1 < 1.0 && o.beta2 >= 0.0 && o.beta2 < 1.0,
+                         "adam: expected 0 <= beta1, beta2 < 1, got ", o.beta1, " and ", o.beta2);
+    require<ConfigError>(o.epsilon > 0.0, "adam: expected epsilon > 0, got ", o.epsilon);
+    require<ConfigError>(o.weight_decay >= 0.0, "adam: expected weight_decay >= 0, got ", o.weight_decay);
+  }
+
+  void step(double learning_rate) override {
+    for (std::size_t i = 0; i < this->parameters_.size(); ++i) {
+      auto& p = this->parameters_[i];
+      if (!p.gradient()) continue;
+      State& s = state_[i];
+      if (!s.first) s = {this->zeros_like(i), this->zeros_like(i), 0};
+      adam_update(p.mutable_value(), p.gradient(), s.first, s.second,
+                  AdamStep{learning_rate, options_.beta1, options_.beta2, options_.epsilon, options_.weight_decay,
+                           options_.decoupled, ++s.step});
+    }
+  }
+
+ private:
+  struct State {
+    Tensor<T, D> first, second;
+    Index step = 0;
+  };
+
+  AdamOptions options_;
+  std::vector<State> state_;
+};
+
+}  // namespace loru::optim

@@ -1,0 +1,41 @@
+#pragma once
+// Stochastic gradient descent.
+
+#include <loru/optim/optimizer.hpp>
+
+namespace loru::optim {
+
+struct SgdOptions {
+  double momentum = 0.0;
+  bool nesterov = false;
+  double weight_decay = 0.0;
+};
+
+/// g' = g + λ·w; v = μ·v + g' (v = g' at the first step); w −= η·v, or η·(g' + μ·v) with Nesterov momentum.
+/// Throws ConfigError unless 0 <= μ < 1 and λ >= 0. Sources: Polyak 1964; Sutskever et al. 2013; PyTorch's SGD.
+template <class T, class D = Cpu>
+class Sgd final : public Optimizer<T, D> {
+ public:
+  Sgd(std::vector<Variable<T, D>> parameters, const SgdOptions& o = {})
+      : Optimizer<T, D>(std::move(parameters)), options_{o}, velocity_(this->parameters_.size()) {
+    require<ConfigError>(o.momentum >= 0.0 && o.momentum < 1.0, "sgd: expected 0 <= momentum < 1, got ", o.momentum);
+    require<ConfigError>(o.weight_decay >= 0.0, "sgd: expected weight_decay >= 0, got ", o.weight_decay);
+  }
+
+  void step(double learning_rate) override {
+    for (std::size_t i = 0; i < this->parameters_.size(); ++i) {
+      auto& p = this->parameters_[i];
+      if (!p.gradient()) continue;
+      const bool first = !velocity_[i];
+      if (first && options_.momentum > 0.0) velocity_[i] = this->zeros_like(i);
+      sgd_update(p.mutable_value(), p.gradient(), velocity_[i],
+                 SgdStep{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov, first});
+    }
+  }
+
+ private:
+  SgdOptions options_;
+  std::vector<Tensor<T, D>> velocity_;
+};
+
+}  // namespace loru::optim
