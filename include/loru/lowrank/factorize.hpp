@@ -3,6 +3,7 @@
 
 #include <fnmatch.h>
 
+#include <loru/core/text.hpp>
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/planner.hpp>
 
