@@ -18,19 +18,19 @@ namespace loru::data {
 /// value = (raw * unit - mean[c]) / deviation[c]: what a model sees of a raw feature of channel c.
 struct Normalisation {
   double unit = 1.0;
-  std::vector<double> mean;
-  std::vector<double> deviation;
+  std::vector<double> mean = {};
+  std::vector<double> deviation = {};
 };
 
 /// Labelled samples in memory, as bytes or floats. Samples follow each other, each (C, H, W) row-major.
 struct Dataset {
-  std::string name;
-  Shape sample;       // (C, H, W)
+  std::string name = {};
+  Shape sample = {};  // (C, H, W)
   Index classes = 0;  // labels lie in [0, classes)
-  std::variant<std::vector<std::uint8_t>, std::vector<float>> features;
-  std::vector<std::int32_t> labels;
-  std::vector<std::int32_t> groups;  // natural client of each sample; empty where the source names none
-  Normalisation normalisation;
+  std::variant<std::vector<std::uint8_t>, std::vector<float>> features = {};
+  std::vector<std::int32_t> labels = {};
+  std::vector<std::int32_t> groups = {};  // natural client of each sample; empty where the source names none
+  Normalisation normalisation = {};
 
   /// Number of samples.
   Index size() const { return static_cast<Index>(labels.size()); }

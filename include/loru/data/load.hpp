@@ -22,11 +22,11 @@ namespace loru::data {
 /// What to load and from where. Fields that a data set does not know are ignored.
 struct Source {
   std::string name = "fashion-mnist";
-  Path dir;                    // the folder of the files; empty: searched as locate says
-  std::vector<Path> also;      // further folders to search after the usual ones
-  IdxFiles idx;                // for "idx", relative to dir
-  Index batches = 5;           // for "cifar10"
-  SyntheticOptions synthetic;  // for "synthetic"
+  Path dir = {};                    // the folder of the files; empty: searched as locate says
+  std::vector<Path> also = {};      // further folders to search after the usual ones
+  IdxFiles idx = {};                // for "idx", relative to dir
+  Index batches = 5;                // for "cifar10"
+  SyntheticOptions synthetic = {};  // for "synthetic"
 };
 
 namespace detail {

@@ -1,0 +1,157 @@
+#include <loru/data/dataset.hpp>
+#include <loru/data/digits.hpp>
+#include <loru/data/omniglot.hpp>
+#include <loru/data/synthetic.hpp>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/files.hpp"
+#include "support/catch.hpp"
+
+using namespace loru;
+using loru_test::ContainsSubstring;
+
+namespace {
+
+data::Dataset two_samples() {
+  return {"toy", {1, 1, 2}, 3, std::vector<std::uint8_t>{1, 2, 3, 4}, {0, 2}, {7, 8}, {1.0, {0.0}, {1.0}}};
+}
+
+}  // namespace
+
+TEST_CASE("dataset: check names what does not fit") {
+  data::Dataset set = two_samples();
+  CHECK_NOTHROW(set.check());
+  SECTION("features") {
+    set.features = std::vector<float>{1, 2, 3};
+    CHECK_THROWS_WITH(set.check(), "toy: expected 4 features for 2 samples of shape (1, 1, 2), got 3");
+  }
+  SECTION("labels") {
+    set.labels[1] = 3;
+    CHECK_THROWS_AS(set.check(), DataError);
+    CHECK_THROWS_WITH(set.check(), "toy: sample 1: expected a label in [0, 3), got 3");
+    set.labels[0] = -1;
+    CHECK_THROWS_WITH(set.check(), "toy: sample 0: expected a label in [0, 3), got -1");
+  }
+  SECTION("groups") {
+    set.groups.pop_back();
+    CHECK_THROWS_WITH(set.check(), "toy: expected 2 groups, one for each sample, got 1");
+  }
+  SECTION("normalisation") {
+    set.normalisation.mean.clear();
+    CHECK_THROWS_WITH(set.check(),
+                      ContainsSubstring("a mean and a deviation for each of 1 channels, got 0 and 1"));
+  }
+  SECTION("shape") {
+    set.sample = {2};
+    CHECK_THROWS_WITH(set.check(), "toy: expected samples of shape (C, H, W), got (2)");
+  }
+}
+
+TEST_CASE("dataset: select copies samples with labels and groups") {
+  const data::Dataset set = data::select(two_samples(), std::vector<Index>{1, 0, 1});
+  CHECK(std::get<std::vector<std::uint8_t>>(set.features) == std::vector<std::uint8_t>{3, 4, 1, 2, 3, 4});
+  CHECK(set.labels == std::vector<std::int32_t>{2, 0, 2});
+  CHECK(set.groups == std::vector<std::int32_t>{8, 7, 8});
+  CHECK(set.name == "toy");
+}
+
+TEST_CASE("digits: the bundled set") {
+  const data::Split split = data::digits(data::Path{LORU_SOURCE_DIR} / "examples/data");
+  CHECK(split.train.size() == 1438);
+  CHECK(split.test.size() == 359);
+  CHECK(split.train.sample == Shape{1, 8, 8});
+  CHECK(split.test.label(0) == 4);  // the file begins with 0, 1, 2, 3, 4, 5, ...
+  CHECK(split.train.label(4) == 5);
+  std::set<std::int32_t> digits{split.test.labels.begin(), split.test.labels.end()};
+  CHECK(digits.size() == 10);
+  const data::Normalisation measured = data::measure(split.train, split.train.normalisation.unit);
+  CHECK(measured.mean[0] == Approx(split.train.normalisation.mean[0]).epsilon(1e-3));
+  CHECK(measured.deviation[0] == Approx(split.train.normalisation.deviation[0]).epsilon(1e-3));
+}
+
+TEST_CASE("digits: bad lines") {
+  const loru_test::Folder folder;
+  std::string line;
+  for (int i = 0; i < 64; ++i) line += "16,";
+  const auto read = [&](const std::string& text) {
+    data::read_digits(folder.write("f.csv", loru_test::text(text)));
+  };
+  CHECK_NOTHROW(read(line + "9\r\n" + line + "0"));
+  CHECK_THROWS_AS(read(line + "9\n1,2,3\n"), DataError);
+  CHECK_THROWS_WITH(read(line + "9\n1,2,3\n"),
+                    ContainsSubstring("f.csv: byte 194: line 2: expected 64 pixels in "
+                                      "0..16 and a label in 0..9, got \"1,2,3\""));
+  CHECK_THROWS_WITH(read(line + "10\n"), ContainsSubstring("line 1"));
+  CHECK_THROWS_WITH(read("17," + line.substr(3) + "1\n"), ContainsSubstring("line 1"));
+  CHECK_THROWS_WITH(read(line + "x\n"), ContainsSubstring("line 1"));
+  CHECK_THROWS_WITH(read(line + "1,\n"), ContainsSubstring("line 1"));
+  CHECK_THROWS_WITH(read(line + "99999999999999999999\n"), ContainsSubstring("line 1"));
+  CHECK_THROWS_WITH(read("\n"), ContainsSubstring("line 1"));
+  CHECK_THROWS_WITH(read(""), ContainsSubstring("byte 0: expected lines of digits, got an empty file"));
+}
+
+TEST_CASE("omniglot: every writer and every character is in both halves") {
+  const loru_test::Folder folder;
+  const std::uint32_t characters = 10, writers = 20, count = characters * writers;
+  loru_test::Bytes labels, people;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    labels.insert(labels.end(), {0, static_cast<std::uint8_t>(i / writers)});
+    people.insert(people.end(), {0, static_cast<std::uint8_t>(i % writers)});
+  }
+  folder.write("images-idx3-ubyte.gz",
+               loru_test::gzip(loru_test::idx(0x08, {count, 2, 2}, loru_test::counting(4 * count))));
+  folder.write("labels-idx1-short", loru_test::idx(0x0b, {count}, labels));
+  folder.write("writers-idx1-short", loru_test::idx(0x0b, {count}, people));
+  const data::Split split = data::omniglot(folder.path);
+  CHECK(split.train.size() == 160);
+  CHECK(split.test.size() == 40);
+  CHECK(split.train.classes == 10);
+  for (const data::Dataset* half : {&split.train, &split.test}) {
+    CHECK(std::set<std::int32_t>{half->groups.begin(), half->groups.end()}.size() == writers);
+    CHECK(std::set<std::int32_t>{half->labels.begin(), half->labels.end()}.size() == characters);
+  }
+  folder.write("writers-idx1-short", loru_test::idx(0x0b, {count - 1}, {people.begin() + 2, people.end()}));
+  CHECK_THROWS_WITH(data::omniglot(folder.path),
+                    ContainsSubstring("writers-idx1-short: byte 4: expected 200 writers"));
+  people[5] = people[4] = 0xff;
+  folder.write("writers-idx1-short", loru_test::idx(0x0b, {count}, people));
+  CHECK_THROWS_WITH(data::omniglot(folder.path),
+                    ContainsSubstring("byte 12: sample 2: expected a writer >= 0, got -1"));
+}
+
+TEST_CASE("synthetic: separated clouds, one seed one set") {
+  const data::SyntheticOptions options{
+      .classes = 4, .sample = {2, 3, 5}, .train = 400, .test = 40, .separation = 8};
+  const data::Split split = data::synthetic(options);
+  CHECK_NOTHROW(split.train.check());
+  CHECK(split.train.sample == Shape{2, 3, 5});
+  CHECK(split.test.size() == 40);
+  CHECK(split.train.label(6) == 2);
+  CHECK(data::synthetic(options).train.features == split.train.features);
+  CHECK(split.train.features != split.test.features);
+  auto other = options;
+  other.seed = 2;
+  CHECK(data::synthetic(other).train.features != split.train.features);
+  // A class's mean lies near a sphere of radius `separation`; samples scatter around it with unit deviation.
+  const auto& x = std::get<std::vector<float>>(split.train.features);
+  double radius = 0.0, scatter = 0.0;
+  for (std::size_t f = 0; f < 30; ++f) {
+    double mean = 0.0, squares = 0.0;
+    for (std::size_t i = 1; i < 400; i += 4) {
+      const double value = x[i * 30 + f];
+      mean += value / 100;
+      squares += value * value / 100;
+    }
+    radius += mean * mean;
+    scatter += (squares - mean * mean) / 30;
+  }
+  CHECK(std::sqrt(radius) == Approx(8.0).epsilon(0.06));
+  CHECK(scatter == Approx(1.0).epsilon(0.1));
+  CHECK_THROWS_WITH(data::synthetic({.classes = 0}), "synthetic: classes: expected at least 1, got 0");
+  CHECK_THROWS_AS(data::synthetic({.sample = {8, 8}}), ConfigError);
+  CHECK_THROWS_AS(data::synthetic({.train = 0}), ConfigError);
+  CHECK_THROWS_AS(data::synthetic({.noise = -1}), ConfigError);
+}
