@@ -36,8 +36,8 @@ double gradcheck(F f, std::vector<Variable<double>> inputs, double h = 1e-5) {
       const double below = loss();
       x.data()[i] = at;
       const double numeric = (above - below) / (2.0 * h), analytic = gradient ? gradient.data()[i] : 0.0;
-      const double error = std::abs(numeric - analytic) /
-                           std::max({1.0, std::abs(numeric), std::abs(analytic)});
+      const double error =
+          std::abs(numeric - analytic) / std::max({1.0, std::abs(numeric), std::abs(analytic)});
       if (!(error <= worst)) worst = error;
     }
   }

@@ -31,7 +31,8 @@ HessianProduct<T> hvp(F f, std::span<const Tensor<T>> point, std::span<const Ten
     if (variables[i].gradient()) {
       parts = split(variables[i].gradient());
     } else {
-      parts = {Tensor<T>(point[i].shape(), point[i].layout()), Tensor<T>(point[i].shape(), point[i].layout())};
+      parts = {Tensor<T>(point[i].shape(), point[i].layout()),
+               Tensor<T>(point[i].shape(), point[i].layout())};
       fill(parts.value, T(0));
       fill(parts.tangent, T(0));
     }

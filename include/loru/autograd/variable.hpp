@@ -90,7 +90,8 @@ class Variable {
 
   /// Replaces the tensor. Throws ShapeError if the shape differs.
   void set_value(Tensor<T, D> value) {
-    require<ShapeError>(value.shape() == shape(), "set_value: expected shape ", shape(), ", got ", value.shape());
+    require<ShapeError>(value.shape() == shape(), "set_value: expected shape ", shape(), ", got ",
+                        value.shape());
     node_->value = std::move(value);
   }
 
@@ -105,8 +106,8 @@ class Variable {
   /// Adds g to the gradient if this variable requires one; the first g is kept without a copy.
   void accumulate(Tensor<T, D> g) const {
     if (!requires_grad()) return;
-    require<ShapeError>(g.shape() == shape(), "backward: gradient of shape ", g.shape(), " for a value of shape ",
-                        shape(), " (", node_->name, ")");
+    require<ShapeError>(g.shape() == shape(), "backward: gradient of shape ", g.shape(),
+                        " for a value of shape ", shape(), " (", node_->name, ")");
     g = to_layout(g, node_->value.layout());
     if (!node_->gradient) {
       node_->gradient = std::move(g);
@@ -128,7 +129,8 @@ class Variable {
 
   /// The same for any shape, from a given dloss/dvalue.
   void backward(const Tensor<T, D>& seed) const {
-    require<GraphError>(requires_grad(), "backward: nothing here requires a gradient (recorded under NoGrad?)");
+    require<GraphError>(requires_grad(),
+                        "backward: nothing here requires a gradient (recorded under NoGrad?)");
     std::vector<std::shared_ptr<Node>> order = topological_order();
     accumulate(seed);
     while (!order.empty()) {

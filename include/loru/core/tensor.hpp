@@ -81,9 +81,7 @@ class Tensor {
   bool unique() const { return buffer_.unique(); }
 
   /// True if row-major and channels-last mean the same memory: rank below 4, one channel or one pixel.
-  bool layout_free() const {
-    return rank() != 4 || shape_[1] == 1 || (shape_[2] == 1 && shape_[3] == 1);
-  }
+  bool layout_free() const { return rank() != 4 || shape_[1] == 1 || (shape_[2] == 1 && shape_[3] == 1); }
 
   /// The same elements under another row-major shape. Throws ShapeError if the sizes differ or if the memory is
   /// channels-last where that matters (convert first).

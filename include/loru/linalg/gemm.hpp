@@ -1,10 +1,13 @@
 #pragma once
-// General matrix product on row-major memory, computed by Eigen.
+// General matrix product: blocks and packed panels around the micro-kernel.
+//
+// Element (i, j) of a product is one chain of fused multiply-adds over p within each depth block, and the sum of the
+// blocks in order. Its bits depend on the depth alone: not on the other elements, tiles, threads or orientation.
 
 #include <algorithm>
 
 #include <loru/core/parallel.hpp>
-#include <loru/linalg/eigen.hpp>
+#include <loru/linalg/microkernel.hpp>
 
 namespace loru::linalg {
 
@@ -15,44 +18,166 @@ struct View {
   Index stride;
 };
 
+/// op(B) (k, n) laid out for the micro-kernel: panels of `width` columns, each k rows of `width` elements, zero-padded.
+template <class T>
+struct Panels {
+  Tensor<T> memory;
+  Index k = 0, n = 0, width = 0;
+
+  Index count() const { return (n + width - 1) / width; }
+  const T* panel(Index j) const { return memory.data() + j * k * width; }
+};
+
 namespace detail {
 
-template <std::floating_point T>
-void gemm_block(Op op_a, Op op_b, Index m, Index n, Index k, T alpha, View<const T> a, View<const T> b, T beta,
-                View<T> c) {
-  auto C = map(c.data, m, n, c.stride);
-  if (beta == T(0))
-    C.setZero();
-  else if (beta != T(1))
-    C *= beta;
-  const auto A = op_a == Op::none ? map(a.data, m, k, a.stride) : map(a.data, k, m, a.stride);
-  const auto B = op_b == Op::none ? map(b.data, k, n, b.stride) : map(b.data, n, k, b.stride);
-  if (op_a == Op::none && op_b == Op::none)
-    C.noalias() += alpha * A * B;
-  else if (op_a == Op::none)
-    C.noalias() += alpha * A * B.transpose();
-  else if (op_b == Op::none)
-    C.noalias() += alpha * A.transpose() * B;
+inline constexpr Index depth_block = 384;
+
+/// Columns of a panel for n columns in all: 1, 2 or full_panel packets.
+template <class T>
+Index panel_width(Index n) {
+  if (n <= lanes<T>) return lanes<T>;
+  if (n <= 2 * lanes<T>) return 2 * lanes<T>;
+  return full_panel * lanes<T>;
+}
+
+/// c[i, j] = alpha·x + beta·c[i, j]; beta = 0 does not read c.
+template <class T>
+void store_tile(const T* tile, Index tile_stride, Index rows, Index columns, T alpha, T beta, Strided<T> c) {
+  for (Index i = 0; i < rows; ++i) {
+    const T* from = tile + i * tile_stride;
+    T* to = c.data + i * c.row;
+    if (c.col == 1 && beta == T(0))
+      for (Index j = 0; j < columns; ++j) to[j] = alpha * from[j];
+    else if (c.col == 1 && beta == T(1))
+      for (Index j = 0; j < columns; ++j) to[j] += alpha * from[j];
+    else
+      for (Index j = 0; j < columns; ++j)
+        to[j * c.col] = alpha * from[j] + (beta == T(0) ? T(0) : beta * to[j * c.col]);
+  }
+}
+
+/// Rows [first, last) of c += alpha · a · b over depths [p0, p1), for one panel of V packets of columns. The first depth
+/// block applies beta. Rows of b are `b_stride` apart.
+template <class T, int V>
+void multiply_panel(Index first, Index last, Index p0, Index p1, T alpha, Strided<const T> a, const T* b,
+                    Index b_stride, Index columns, T beta, Strided<T> c) {
+  constexpr Index height = tile_rows<V>, width = V * lanes<T>;
+  alignas(64) T tile[height * width];
+  for (Index i = first; i < last; i += height) {
+    const Index rows = std::min(height, last - i);
+    micro_tile<T, V>(rows, p1 - p0, {a.data + i * a.row + p0 * a.col, a.row, a.col}, b + p0 * b_stride,
+                     b_stride, tile, width);
+    store_tile(tile, width, rows, columns, alpha, p0 == 0 ? beta : T(1), {c.data + i * c.row, c.row, c.col});
+  }
+}
+
+template <class T>
+void multiply_panel(Index width, Index first, Index last, Index p0, Index p1, T alpha, Strided<const T> a,
+                    const T* b, Index b_stride, Index columns, T beta, Strided<T> c) {
+  if (width == lanes<T>)
+    multiply_panel<T, 1>(first, last, p0, p1, alpha, a, b, b_stride, columns, beta, c);
+  else if (width == 2 * lanes<T>)
+    multiply_panel<T, 2>(first, last, p0, p1, alpha, a, b, b_stride, columns, beta, c);
   else
-    C.noalias() += alpha * A.transpose() * B.transpose();
+    multiply_panel<T, full_panel>(first, last, p0, p1, alpha, a, b, b_stride, columns, beta, c);
+}
+
+/// f(p0, p1) for the depth blocks of k, at least once.
+template <class F>
+void for_each_depth(Index k, F f) {
+  for (Index p = 0; p == 0 || p < k; p += depth_block) f(p, std::min(p + depth_block, k));
 }
 
 }  // namespace detail
 
-/// C = alpha · op(A) · op(B) + beta · C with op(A) (m, k), op(B) (k, n), C (m, n), all row-major.
-/// Rows of C are computed in blocks whose size depends on m alone, so that the bits do not depend on threads.
+/// Packs b (k, n).
+template <std::floating_point T>
+Panels<T> pack(Strided<const T> b, Index k, Index n) {
+  Panels<T> panels{{}, k, n, detail::panel_width<T>(n)};
+  const Index width = panels.width;
+  panels.memory = Tensor<T>(Shape{panels.count() * k * width});
+  parallel_for(panels.count(), [&](Index panel) {
+    const Index first = panel * width, columns = std::min(width, n - first);
+    T* out = panels.memory.data() + panel * k * width;
+    if (columns < width) std::fill(out, out + k * width, T(0));
+    if (b.col == 1) {
+      for (Index p = 0; p < k; ++p) {
+        const T* row = b.data + p * b.row + first;
+        std::copy(row, row + columns, out + p * width);
+      }
+      return;
+    }
+    constexpr Index block = 16;  // rows written together stay in the nearest cache
+    for (Index p0 = 0; p0 < k; p0 += block)
+      for (Index j = 0; j < columns; ++j) {
+        const T* column = b.data + (first + j) * b.col;
+        for (Index p = p0; p < std::min(p0 + block, k); ++p) out[p * width + j] = column[p * b.row];
+      }
+  });
+  return panels;
+}
+
+/// c = alpha · a · b + beta · c for a packed b; blocks of rows may run on different threads.
+template <std::floating_point T>
+void multiply(Index m, T alpha, Strided<const T> a, const Panels<T>& b, T beta, Strided<T> c) {
+  constexpr Index rows =
+      336;  // a multiple of the tile heights; with depth_block columns about half the L2 cache
+  parallel_for((m + rows - 1) / rows, [&](Index block) {
+    detail::for_each_depth(b.k, [&](Index p0, Index p1) {
+      for (Index j = 0; j < b.count(); ++j)
+        detail::multiply_panel<T>(b.width, block * rows, std::min(m, (block + 1) * rows), p0, p1, alpha, a,
+                                  b.panel(j), b.width, std::min(b.width, b.n - j * b.width), beta,
+                                  {c.data + j * b.width * c.col, c.row, c.col});
+    });
+  });
+}
+
+namespace detail {
+
+/// c = alpha · a · b + beta · c for few rows: reads b (unit column stride) in place, except for a last panel that is not full.
+template <std::floating_point T>
+void multiply_in_place(Index m, Index n, Index k, T alpha, Strided<const T> a, Strided<const T> b, T beta,
+                       Strided<T> c) {
+  const Index width = full_panel * lanes<T>, full = n / width;
+  parallel_for(full, [&](Index j) {
+    for_each_depth(k, [&](Index p0, Index p1) {
+      multiply_panel<T, full_panel>(0, m, p0, p1, alpha, a, b.data + j * width, b.row, width, beta,
+                                    {c.data + j * width * c.col, c.row, c.col});
+    });
+  });
+  const Index rest = n - full * width;
+  if (rest > 0)
+    multiply(m, alpha, a, pack<T>({b.data + full * width, b.row, b.col}, k, rest), beta,
+             {c.data + full * width * c.col, c.row, c.col});
+}
+
+template <std::floating_point T>
+void multiply_any(Index m, Index n, Index k, T alpha, Strided<const T> a, Strided<const T> b, T beta,
+                  Strided<T> c) {
+  if (m == 0 || n == 0) return;
+  constexpr Index few = 64;
+  if (m <= few && b.col == 1) return multiply_in_place(m, n, k, alpha, a, b, beta, c);
+  multiply(m, alpha, a, pack(b, k, n), beta, c);
+}
+
+}  // namespace detail
+
+/// C = alpha · op(A) · op(B) + beta · C with op(A) (m, k), op(B) (k, n), C (m, n), all row-major; beta = 0 ignores
+/// what C holds.
 template <std::floating_point T>
 void gemm(Op op_a, Op op_b, Index m, Index n, Index k, T alpha, View<const T> a, View<const T> b, T beta,
           View<T> c) {
-  constexpr Index rows = 512;
-  if (m < 2 * rows) return detail::gemm_block(op_a, op_b, m, n, k, alpha, a, b, beta, c);
-  parallel_for(m / rows, [&](Index block) {
-    const Index first = block * rows;
-    const Index count = block == m / rows - 1 ? m - first : rows;
-    const T* a_block = a.data + (op_a == Op::none ? first * a.stride : first);
-    detail::gemm_block<T>(op_a, op_b, count, n, k, alpha, {a_block, a.stride}, b, beta,
-                          {c.data + first * c.stride, c.stride});
-  });
+  const auto strided = [](View<const T> v, Op op) -> Strided<const T> {
+    return op == Op::none ? Strided<const T>{v.data, v.stride, 1} : Strided<const T>{v.data, 1, v.stride};
+  };
+  const auto transposed = [](auto s) { return decltype(s){s.data, s.col, s.row}; };
+  const Strided<const T> left = strided(a, op_a), right = strided(b, op_b);
+  const Strided<T> out{c.data, c.stride, 1};
+  // Cᵀ = op(B)ᵀ·op(A)ᵀ packs the smaller operand when op(B) would have to be transposed for few rows of C.
+  if (2 * m < n && right.col != 1)
+    detail::multiply_any<T>(n, m, k, alpha, transposed(right), transposed(left), beta, transposed(out));
+  else
+    detail::multiply_any<T>(m, n, k, alpha, left, right, beta, out);
 }
 
 #ifdef LORU_COMPILED

@@ -12,7 +12,8 @@ template <std::floating_point T>
 double dot(const Tensor<T>& a, const Tensor<T>& b) {
   require_same_shape("dot", a, b);
   double sum = 0.0;
-  for (Index i = 0; i < a.size(); ++i) sum += static_cast<double>(a.data()[i]) * static_cast<double>(b.data()[i]);
+  for (Index i = 0; i < a.size(); ++i)
+    sum += static_cast<double>(a.data()[i]) * static_cast<double>(b.data()[i]);
   return sum;
 }
 

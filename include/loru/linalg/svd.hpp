@@ -30,8 +30,7 @@ SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   Eigen::SelfAdjointEigenSolver<Eigen::Matrix<T, -1, -1>> solver(map(matrix.data(), n, n, n));
   require<Error>(solver.info() == Eigen::Success, "symmetric_eigen: no convergence for ", matrix.shape());
   SymmetricEigen<T> result{std::vector<T>(static_cast<std::size_t>(n)), Tensor<T>(Shape{n, n})};
-  for (Index j = 0; j < n; ++j)
-    result.values[static_cast<std::size_t>(j)] = solver.eigenvalues()(n - 1 - j);
+  for (Index j = 0; j < n; ++j) result.values[static_cast<std::size_t>(j)] = solver.eigenvalues()(n - 1 - j);
   map(result.vectors.data(), n, n, n) = solver.eigenvectors().rowwise().reverse();
   return result;
 }
@@ -74,10 +73,12 @@ inline std::vector<double> singular_values(const Tensor<double>& a) {
 /// on the longer side. Throws ShapeError unless 0 <= k <= min(m, n).
 inline Svd truncated_svd(const Tensor<double>& a, Index k) {
   require<ShapeError>(a.rank() == 2 && k >= 0 && k <= std::min(a.dim(0), a.dim(1)),
-                      "truncated_svd: expected a matrix with at least ", k, " rows and columns, got ", a.shape());
+                      "truncated_svd: expected a matrix with at least ", k, " rows and columns, got ",
+                      a.shape());
   const Index m = a.dim(0), n = a.dim(1), side = std::min(m, n), other = std::max(m, n);
   const SymmetricEigen<double> eigen = symmetric_eigen(detail::gram(a));
-  Svd svd{Tensor<double>(Shape{m, k}), std::vector<double>(static_cast<std::size_t>(k)), Tensor<double>(Shape{n, k})};
+  Svd svd{Tensor<double>(Shape{m, k}), std::vector<double>(static_cast<std::size_t>(k)),
+          Tensor<double>(Shape{n, k})};
   Tensor<double>& near = m >= n ? svd.v : svd.u;  // (side, k): eigenvectors
   Tensor<double>& far = m >= n ? svd.u : svd.v;   // (other, k): A times them, divided by the values
   map(near.data(), side, k, k) = map(eigen.vectors.data(), side, side, side).leftCols(k);

@@ -36,7 +36,8 @@ Factors<T> svd_factors(const Tensor<T>& matrix, Index rank, double s) {
   Factors<T> f{Tensor<T>(factor_shape(matrix.shape(), rank), matrix.layout()), Tensor<T>(Shape{m, rank})};
   for (Index k = 0; k < rank; ++k) {
     const double root = std::sqrt(svd.values[static_cast<std::size_t>(k)] / s);
-    for (Index i = 0; i < m; ++i) f.b.data()[i * rank + k] = static_cast<T>(root * svd.u.data()[i * rank + k]);
+    for (Index i = 0; i < m; ++i)
+      f.b.data()[i * rank + k] = static_cast<T>(root * svd.u.data()[i * rank + k]);
     for (Index j = 0; j < n; ++j) f.a.data()[k * n + j] = static_cast<T>(root * svd.v.data()[j * rank + k]);
   }
   return f;

@@ -25,7 +25,8 @@ void for_each_factored(nn::Model<T, D>& model, F f) {
 /// W ← W + s·B·A as a new tensor, so that models which share W keep theirs.
 template <class T, class D>
 void merge_factors(nn::Factored<T, D>& layer) {
-  layer.base().set_value(lowrank_compose(layer.base().value(), layer.a().value(), layer.b().value(), layer.scale()));
+  layer.base().set_value(
+      lowrank_compose(layer.base().value(), layer.a().value(), layer.b().value(), layer.scale()));
 }
 
 /// Merges every factored layer: W ← W + s·B·A; then, with MergeKind::reinit, A and B start anew from the stream.

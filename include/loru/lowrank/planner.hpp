@@ -24,7 +24,8 @@ struct Rates {
 /// composed       dense the same, thin 4Mr(n+m), compose 2nmr
 /// composed_full  dense the same, weight gradient 2Mnm, compose and two projections 6nmr
 inline double cost(Plan plan, const nn::LowRankProblem& p, const Rates& rates = {}) {
-  const auto rows = static_cast<double>(p.rows), n = static_cast<double>(p.in), m = static_cast<double>(p.out);
+  const auto rows = static_cast<double>(p.rows), n = static_cast<double>(p.in),
+             m = static_cast<double>(p.out);
   const auto r = static_cast<double>(p.rank);
   const double products = p.input_gradient ? 2.0 : 1.0;
   const double dense = products * 2.0 * rows * n * m / rates.dense;

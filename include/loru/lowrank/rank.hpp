@@ -26,10 +26,12 @@ template <std::floating_point T>
 Index update_rank(const Tensor<T>& now, const Tensor<T>& start) {
   const std::vector<double> values = update_spectrum(now, start);
   const Index m = now.dim(0), n = now.size() / m;
-  const double threshold = values.empty() ? 0.0
-                                          : static_cast<double>(std::max(m, n)) *
-                                                static_cast<double>(std::numeric_limits<T>::epsilon()) * values.front();
-  return static_cast<Index>(std::count_if(values.begin(), values.end(), [&](double v) { return v > threshold; }));
+  const double threshold = values.empty()
+                               ? 0.0
+                               : static_cast<double>(std::max(m, n)) *
+                                     static_cast<double>(std::numeric_limits<T>::epsilon()) * values.front();
+  return static_cast<Index>(
+      std::count_if(values.begin(), values.end(), [&](double v) { return v > threshold; }));
 }
 
 /// exp of the entropy of the normalised singular values: a smooth count of directions (Roy and Vetterli 2007).

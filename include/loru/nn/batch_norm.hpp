@@ -26,7 +26,8 @@ class BatchNorm2d final : public Module<T, D> {
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
     if (!pass.training)
-      return batch_norm(x, loru::fixed_moments(running_mean_, running_variance_, options_.epsilon), gamma_, beta_, true);
+      return batch_norm(x, loru::fixed_moments(running_mean_, running_variance_, options_.epsilon), gamma_,
+                        beta_, true);
     const Moments<T, D> moments = batch_moments(x.value(), options_.epsilon);
     if (pass.update_statistics) move_statistics(moments, x.value().size() / options_.channels);
     return batch_norm(x, moments, gamma_, beta_, false);

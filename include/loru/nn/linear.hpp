@@ -23,8 +23,8 @@ class Linear final : public Module<T, D> {
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
     const Shape w = weight_.shape();
-    require<ShapeError>(x.shape().rank() == 2 && x.shape()[1] == w[1], "linear: expected input (M, ", w[1], "), got ",
-                        x.shape());
+    require<ShapeError>(x.shape().rank() == 2 && x.shape()[1] == w[1], "linear: expected input (M, ", w[1],
+                        "), got ", x.shape());
     return bias_ ? add_bias(weight_.linear(x, pass), bias_) : weight_.linear(x, pass);
   }
 

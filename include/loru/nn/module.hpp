@@ -130,7 +130,8 @@ class Model {
   void own() {
     visit({.parameter =
                [](const std::string&, Variable<T, D>& v) {
-                 v = Variable<T, D>(v.requires_grad() ? loru::clone(v.value()) : v.value(), v.requires_grad());
+                 v = Variable<T, D>(v.requires_grad() ? loru::clone(v.value()) : v.value(),
+                                    v.requires_grad());
                },
            .buffer = [](const std::string&, Tensor<T, D>& t) { t = loru::clone(t); }});
   }

@@ -22,7 +22,9 @@ template <class T, class D = Cpu>
 class AdaptiveAvgPool2d final : public Module<T, D> {
  public:
   explicit AdaptiveAvgPool2d(Index height = 1, Index width = 1) : height_{height}, width_{width} {}
-  Variable<T, D> forward(const Variable<T, D>& x, Pass&) override { return adaptive_avg_pool2d(x, height_, width_); }
+  Variable<T, D> forward(const Variable<T, D>& x, Pass&) override {
+    return adaptive_avg_pool2d(x, height_, width_);
+  }
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<AdaptiveAvgPool2d>(*this); }
 
  private:

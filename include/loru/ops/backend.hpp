@@ -15,11 +15,11 @@ namespace loru {
 /// Device D computes every op on scalars T. Shapes and formulas are documented at the host's ops of the same names.
 template <class D, class T>
 concept Backend =
-    Device<D> && requires(const Tensor<T, D>& x, Tensor<T, D>& y, const Tensor<std::int32_t, D>& labels, T c,
-                          Real<T> real, double number, Index n, Layout layout, MatmulOptions matmul_options,
-                          const ConvOptions& conv, const PoolOptions& pool, const Shape& shape,
-                          const Moments<T, D>& moments, const rng::Stream& stream, const SgdStep& sgd,
-                          const AdamStep& adam) {
+    Device<D> &&
+    requires(const Tensor<T, D>& x, Tensor<T, D>& y, const Tensor<std::int32_t, D>& labels, T c, Real<T> real,
+             double number, Index n, Layout layout, MatmulOptions matmul_options, const ConvOptions& conv,
+             const PoolOptions& pool, const Shape& shape, const Moments<T, D>& moments,
+             const rng::Stream& stream, const SgdStep& sgd, const AdamStep& adam) {
       // elementwise
       { fill(y, c) } -> std::same_as<void>;
       { clone(x) } -> std::same_as<Tensor<T, D>>;

@@ -4,7 +4,7 @@
 // Activations and weights are channels-last: x (N, H, W, Cin), w (Cout, kh, kw, Cin / groups) in memory, so that a
 // window row is one contiguous copy and the weight is the (m, n) matrix of the layer. Blocks depend on shapes alone.
 
-#include <cstring>
+#include <vector>
 
 #include <loru/linalg/gemm.hpp>
 #include <loru/ops/dual.hpp>
@@ -31,9 +31,7 @@ struct ConvExtents {
   Index line() const { return kw * cg; }
   /// Output lines per block: a window matrix of about 512 KiB of floats.
   Index lines_per_block() const { return std::max<Index>(1, 131072 / std::max<Index>(1, window() * wo)); }
-  bool pointwise() const {
-    return kh == 1 && kw == 1 && o.stride == 1 && o.padding == 0 && o.groups == 1;
-  }
+  bool pointwise() const { return kh == 1 && kw == 1 && o.stride == 1 && o.padding == 0 && o.groups == 1; }
 };
 
 /// First and one-past-last kernel column that lies inside the image for an output column.
@@ -65,8 +63,8 @@ void for_each_run(const ConvExtents& e, Index group, Index oh, Index ow, Index i
 
 /// Kernel rows [i0, i1) of the windows of output lines [line0, line1) (lines run over (n, oh)): (rows, (i1−i0)·kw·cg).
 template <std::floating_point T>
-void gather_windows(const ConvExtents& e, const T* x, Index group, Index line0, Index line1, Index i0, Index i1,
-                    T* columns) {
+void gather_windows(const ConvExtents& e, const T* x, Index group, Index line0, Index line1, Index i0,
+                    Index i1, T* columns) {
   const Index width = (i1 - i0) * e.line();
   for (Index line = line0; line < line1; ++line) {
     const T* image = x + line / e.ho * e.h * e.w * e.cin;
@@ -75,7 +73,8 @@ void gather_windows(const ConvExtents& e, const T* x, Index group, Index line0, 
         T* segment = columns + (i - i0) * e.line();
         const KernelRange range = inside(ow, e.kw, e.w, e.o);
         const Index y = line % e.ho * e.o.stride - e.o.padding + i * e.o.dilation;
-        if (y < 0 || y >= e.h || range.first > 0 || range.last < e.kw) std::fill(segment, segment + e.line(), T(0));
+        if (y < 0 || y >= e.h || range.first > 0 || range.last < e.kw)
+          std::fill(segment, segment + e.line(), T(0));
         for_each_run(e, group, line % e.ho, ow, i, [&](Index at, Index from, Index length) {
           std::copy(image + from, image + from + length, segment + at);
         });
@@ -100,6 +99,46 @@ void scatter_windows(const ConvExtents& e, const T* columns, Index group, Index 
 
 }  // namespace detail
 
+namespace detail {
+
+/// The weight whose convolution with dy is the input gradient at stride 1: (Cin, kh, kw, Cout) in memory, kernel
+/// reversed in both directions.
+template <std::floating_point T>
+Tensor<T> reversed_weight(const Tensor<T>& w) {
+  const Index cout = w.dim(0), cin = w.dim(1), taps = w.dim(2) * w.dim(3);
+  Tensor<T> r(Shape{cin, cout, w.dim(2), w.dim(3)}, Layout::channels_last);
+  for (Index i = 0; i < cin; ++i)
+    for (Index tap = 0; tap < taps; ++tap)
+      for (Index o = 0; o < cout; ++o)
+        r.data()[(i * taps + tap) * cout + o] = w.data()[(o * taps + taps - 1 - tap) * cin + i];
+  return r;
+}
+
+/// dx for any geometry: windows of gradients, dy·W, added back to where they came from, image by image.
+template <std::floating_point T>
+Tensor<T> scatter_input_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tensor<T>& w) {
+  Tensor<T> dx(Shape{e.n, e.cin, e.h, e.w}, Layout::channels_last);
+  std::vector<linalg::Panels<T>> weights;
+  for (Index g = 0; g < e.o.groups; ++g)
+    weights.push_back(linalg::pack<T>({w.data() + g * e.mg * e.window(), e.window(), 1}, e.mg, e.window()));
+  const Index step = std::min(e.lines_per_block(), e.ho), image = e.h * e.w * e.cin;
+  parallel_for(e.n, [&](Index n) {
+    std::fill(dx.data() + n * image, dx.data() + (n + 1) * image, T(0));
+    Tensor<T> columns(Shape{step * e.wo, e.window()});
+    for (Index first = n * e.ho; first < (n + 1) * e.ho; first += step) {
+      const Index last = std::min(first + step, (n + 1) * e.ho), rows = (last - first) * e.wo;
+      for (Index g = 0; g < e.o.groups; ++g) {
+        linalg::multiply<T>(rows, T(1), {dy.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1},
+                            weights[static_cast<std::size_t>(g)], T(0), {columns.data(), e.window(), 1});
+        scatter_windows(e, columns.data(), g, first, last, dx.data());
+      }
+    }
+  });
+  return dx;
+}
+
+}  // namespace detail
+
 /// y[n, m, ·] = Σ_c w[m, c, ·] ⋆ x[n, c, ·] (cross-correlation): x (N, Cin, H, W), w (Cout, Cin / groups, kh, kw),
 /// y (N, Cout, Ho, Wo), channels-last. Throws ShapeError.
 template <std::floating_point T>
@@ -112,77 +151,67 @@ Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptio
                     {w.data(), e.cin}, T(0), {y.data(), e.cout});
     return y;
   }
+  std::vector<linalg::Panels<T>> weights;
+  for (Index g = 0; g < o.groups; ++g)
+    weights.push_back(linalg::pack<T>({w.data() + g * e.mg * e.window(), 1, e.window()}, e.window(), e.mg));
   const Index lines = e.n * e.ho, step = e.lines_per_block();
   parallel_for((lines + step - 1) / step, [&](Index block) {
     const Index first = block * step, last = std::min(first + step, lines), rows = (last - first) * e.wo;
     Tensor<T> columns(Shape{rows, e.window()});
     for (Index g = 0; g < o.groups; ++g) {
       detail::gather_windows(e, x.data(), g, first, last, 0, e.kh, columns.data());
-      linalg::gemm<T>(Op::none, Op::transpose, rows, e.mg, e.window(), T(1), {columns.data(), e.window()},
-                      {w.data() + g * e.mg * e.window(), e.window()}, T(0),
-                      {y.data() + first * e.wo * e.cout + g * e.mg, e.cout});
+      linalg::multiply<T>(rows, T(1), {columns.data(), e.window(), 1}, weights[static_cast<std::size_t>(g)],
+                          T(0), {y.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1});
     }
   });
   return y;
 }
 
 /// Gradient with respect to the input of shape x_shape: the transpose of conv2d as a map of x, applied to
-/// dy (N, Cout, Ho, Wo).
+/// dy (N, Cout, Ho, Wo). At stride 1 it is itself a convolution, with the reversed kernel.
 template <std::floating_point T>
 Tensor<T> conv2d_backward_input(const Tensor<T>& dy_any, const Tensor<T>& w_any, const Shape& x_shape,
                                 const ConvOptions& o) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
   const detail::ConvExtents e(x_shape, w.shape(), o);
-  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo}, "conv2d_backward_input: expected dy of shape ",
-                      Shape{e.n, e.cout, e.ho, e.wo}, ", got ", dy.shape());
-  Tensor<T> dx(x_shape, Layout::channels_last);
-  if (e.pointwise()) {
-    linalg::gemm<T>(Op::none, Op::none, e.n * e.h * e.w, e.cin, e.cout, T(1), {dy.data(), e.cout},
-                    {w.data(), e.cin}, T(0), {dx.data(), e.cin});
-    return dx;
-  }
-  const Index step = std::min(e.lines_per_block(), e.ho), image = e.h * e.w * e.cin;
-  parallel_for(e.n, [&](Index n) {
-    std::fill(dx.data() + n * image, dx.data() + (n + 1) * image, T(0));
-    Tensor<T> columns(Shape{step * e.wo, e.window()});
-    for (Index first = n * e.ho; first < (n + 1) * e.ho; first += step) {
-      const Index last = std::min(first + step, (n + 1) * e.ho), rows = (last - first) * e.wo;
-      for (Index g = 0; g < o.groups; ++g) {
-        linalg::gemm<T>(Op::none, Op::none, rows, e.window(), e.mg, T(1),
-                        {dy.data() + first * e.wo * e.cout + g * e.mg, e.cout},
-                        {w.data() + g * e.mg * e.window(), e.window()}, T(0), {columns.data(), e.window()});
-        detail::scatter_windows(e, columns.data(), g, first, last, dx.data());
-      }
-    }
-  });
-  return dx;
+  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo},
+                      "conv2d_backward_input: expected dy of shape ", Shape{e.n, e.cout, e.ho, e.wo},
+                      ", got ", dy.shape());
+  const Index padding = o.dilation * (e.kh - 1) - o.padding;
+  if (o.stride == 1 && o.groups == 1 && e.kh == e.kw && padding >= 0)
+    return conv2d(dy, detail::reversed_weight(w), ConvOptions{1, padding, o.dilation, 1});
+  return detail::scatter_input_gradient(e, dy, w);
 }
 
-/// Gradient with respect to the weight of shape w_shape: dyᵀ times the window matrix of x, kernel row by kernel row.
+/// Gradient with respect to the weight of shape w_shape: the window matrix of x, transposed, times dy, kernel row by
+/// kernel row (all rows at once for a small window).
 template <std::floating_point T>
 Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any, const Shape& w_shape,
                                  const ConvOptions& o) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), x = to_layout(x_any, Layout::channels_last);
   const detail::ConvExtents e(x.shape(), w_shape, o);
-  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo}, "conv2d_backward_weight: expected dy of shape ",
-                      Shape{e.n, e.cout, e.ho, e.wo}, ", got ", dy.shape());
+  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo},
+                      "conv2d_backward_weight: expected dy of shape ", Shape{e.n, e.cout, e.ho, e.wo},
+                      ", got ", dy.shape());
   Tensor<T> dw(w_shape, Layout::channels_last);
   if (e.pointwise()) {
     linalg::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
                     {x.data(), e.cin}, T(0), {dw.data(), e.cin});
     return dw;
   }
-  const Index lines = e.n * e.ho, step = e.lines_per_block() * e.kh;
-  parallel_for(e.kh, [&](Index i) {
-    Tensor<T> columns(Shape{std::min(step, lines) * e.wo, e.line()});
+  const Index rows_at_once = e.window() <= 64 ? e.kh : 1, lines = e.n * e.ho;
+  const Index step = std::max<Index>(1, e.lines_per_block() * e.kh / rows_at_once);
+  parallel_for(e.kh / rows_at_once, [&](Index task) {
+    const Index i = task * rows_at_once, width = rows_at_once * e.line();
+    Tensor<T> columns(Shape{std::min(step, lines) * e.wo, width});
     for (Index g = 0; g < o.groups; ++g)
       for (Index first = 0; first < lines; first += step) {
-        const Index last = std::min(first + step, lines);
-        detail::gather_windows(e, x.data(), g, first, last, i, i + 1, columns.data());
-        linalg::gemm<T>(Op::transpose, Op::none, e.mg, e.line(), (last - first) * e.wo, T(1),
-                        {dy.data() + first * e.wo * e.cout + g * e.mg, e.cout}, {columns.data(), e.line()},
-                        first == 0 ? T(0) : T(1),
-                        {dw.data() + g * e.mg * e.window() + i * e.line(), e.window()});
+        const Index last = std::min(first + step, lines), pixels = (last - first) * e.wo;
+        detail::gather_windows(e, x.data(), g, first, last, i, i + rows_at_once, columns.data());
+        const auto gradient =
+            linalg::pack<T>({dy.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1}, pixels, e.mg);
+        linalg::multiply<T>(width, T(1), {columns.data(), 1, width}, gradient, first == 0 ? T(0) : T(1),
+                            {dw.data() + g * e.mg * e.window() + i * e.line(), 1, e.window()});
       }
   });
   return dw;
@@ -194,17 +223,18 @@ Tensor<Dual<T>> conv2d(const Tensor<Dual<T>>& x, const Tensor<Dual<T>>& w, const
 }
 
 template <std::floating_point T>
-Tensor<Dual<T>> conv2d_backward_input(const Tensor<Dual<T>>& dy, const Tensor<Dual<T>>& w, const Shape& x_shape,
-                                      const ConvOptions& o) {
+Tensor<Dual<T>> conv2d_backward_input(const Tensor<Dual<T>>& dy, const Tensor<Dual<T>>& w,
+                                      const Shape& x_shape, const ConvOptions& o) {
   return detail::bilinear(
       dy, w, [&](const Tensor<T>& a, const Tensor<T>& b) { return conv2d_backward_input(a, b, x_shape, o); });
 }
 
 template <std::floating_point T>
-Tensor<Dual<T>> conv2d_backward_weight(const Tensor<Dual<T>>& dy, const Tensor<Dual<T>>& x, const Shape& w_shape,
-                                       const ConvOptions& o) {
-  return detail::bilinear(
-      dy, x, [&](const Tensor<T>& a, const Tensor<T>& b) { return conv2d_backward_weight(a, b, w_shape, o); });
+Tensor<Dual<T>> conv2d_backward_weight(const Tensor<Dual<T>>& dy, const Tensor<Dual<T>>& x,
+                                       const Shape& w_shape, const ConvOptions& o) {
+  return detail::bilinear(dy, x, [&](const Tensor<T>& a, const Tensor<T>& b) {
+    return conv2d_backward_weight(a, b, w_shape, o);
+  });
 }
 
 #ifdef LORU_COMPILED
@@ -214,10 +244,10 @@ extern template Tensor<float> conv2d_backward_input(const Tensor<float>&, const 
 extern template Tensor<float> conv2d_backward_weight(const Tensor<float>&, const Tensor<float>&, const Shape&,
                                                      const ConvOptions&);
 extern template Tensor<double> conv2d(const Tensor<double>&, const Tensor<double>&, const ConvOptions&);
-extern template Tensor<double> conv2d_backward_input(const Tensor<double>&, const Tensor<double>&, const Shape&,
-                                                     const ConvOptions&);
-extern template Tensor<double> conv2d_backward_weight(const Tensor<double>&, const Tensor<double>&, const Shape&,
-                                                      const ConvOptions&);
+extern template Tensor<double> conv2d_backward_input(const Tensor<double>&, const Tensor<double>&,
+                                                     const Shape&, const ConvOptions&);
+extern template Tensor<double> conv2d_backward_weight(const Tensor<double>&, const Tensor<double>&,
+                                                      const Shape&, const ConvOptions&);
 #endif
 
 }  // namespace loru

@@ -19,8 +19,8 @@ ProductShape product_shape(const Tensor<T, D>& a, const Tensor<T, D>& b, MatmulO
                       b.shape());
   const bool ta = o.a == Op::transpose, tb = o.b == Op::transpose;
   const Index m = a.dim(ta), k = a.dim(!ta), n = b.dim(!tb);
-  require<ShapeError>(b.dim(tb) == k, "matmul: inner extents differ: ", a.shape(), ta ? "ᵀ" : "", " · ", b.shape(),
-                      tb ? "ᵀ" : "");
+  require<ShapeError>(b.dim(tb) == k, "matmul: inner extents differ: ", a.shape(), ta ? "ᵀ" : "", " · ",
+                      b.shape(), tb ? "ᵀ" : "");
   return {m, n, k};
 }
 
@@ -30,8 +30,8 @@ ProductShape product_shape(const Tensor<T, D>& a, const Tensor<T, D>& b, MatmulO
 template <std::floating_point T>
 void matmul_into(Tensor<T>& c, T alpha, const Tensor<T>& a, const Tensor<T>& b, MatmulOptions o, T beta) {
   const auto [m, n, k] = detail::product_shape(a, b, o);
-  require<ShapeError>(c.shape() == Shape{m, n}, "matmul_into: expected a result of shape (", m, ", ", n, "), got ",
-                      c.shape());
+  require<ShapeError>(c.shape() == Shape{m, n}, "matmul_into: expected a result of shape (", m, ", ", n,
+                      "), got ", c.shape());
   linalg::gemm<T>(o.a, o.b, m, n, k, alpha, {a.data(), a.dim(1)}, {b.data(), b.dim(1)}, beta, {c.data(), n});
 }
 
@@ -50,8 +50,8 @@ Tensor<Dual<T>> matmul(const Tensor<Dual<T>>& a, const Tensor<Dual<T>>& b, Matmu
 }
 
 template <std::floating_point T>
-void matmul_into(Tensor<Dual<T>>& c, T alpha, const Tensor<Dual<T>>& a, const Tensor<Dual<T>>& b, MatmulOptions o,
-                 T beta) {
+void matmul_into(Tensor<Dual<T>>& c, T alpha, const Tensor<Dual<T>>& a, const Tensor<Dual<T>>& b,
+                 MatmulOptions o, T beta) {
   const Parts<T> x = split(a), y = split(b);
   Parts<T> z = split(c);
   matmul_into(z.value, alpha, x.value, y.value, o, beta);

@@ -69,7 +69,8 @@ Tensor<T> batch_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Te
   detail::check_norm("batch_norm", x.shape(), gamma.shape(), 1);
   const Index c = x.dim(1), rows = x.size() / c;
   Tensor<T> y(x.shape(), Layout::channels_last);
-  const T *mu = moments.mean.data(), *rho = moments.inverse_deviation.data(), *g = gamma.data(), *b = beta.data();
+  const T *mu = moments.mean.data(), *rho = moments.inverse_deviation.data(), *g = gamma.data(),
+          *b = beta.data();
   for (Index i = 0; i < rows; ++i) {
     const T* in = x.data() + i * c;
     T* out = y.data() + i * c;
@@ -81,12 +82,13 @@ Tensor<T> batch_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Te
 /// Backward pass of batch_norm whose moments came from x itself (training): with g = γ·ρ and M = N·H·W,
 /// dx = g·(dy − Σdy / M − x̂·Σ(dy·x̂) / M), dγ = Σ dy·x̂, dβ = Σ dy. With `fixed` moments (evaluation) dx = g·dy.
 template <Scalar T>
-NormGradients<T> batch_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x_any, const Moments<T>& moments,
-                                     const Tensor<T>& gamma, bool fixed) {
+NormGradients<T> batch_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x_any,
+                                     const Moments<T>& moments, const Tensor<T>& gamma, bool fixed) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last), dy = to_layout(dy_any, Layout::channels_last);
   require_same_shape("batch_norm_backward", x, dy);
   const Index c = x.dim(1), rows = x.size() / c;
-  NormGradients<T> grads{Tensor<T>(x.shape(), Layout::channels_last), detail::zeros<T>({c}), detail::zeros<T>({c})};
+  NormGradients<T> grads{Tensor<T>(x.shape(), Layout::channels_last), detail::zeros<T>({c}),
+                         detail::zeros<T>({c})};
   const T *in = x.data(), *d = dy.data();
   const T *mu = moments.mean.data(), *rho = moments.inverse_deviation.data(), *g = gamma.data();
   T *dgamma = grads.dgamma.data(), *dbeta = grads.dbeta.data(), *dx = grads.dx.data();
@@ -134,21 +136,24 @@ Tensor<T> group_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Te
   detail::check_norm("group_norm", x.shape(), gamma.shape(), groups);
   Tensor<T> y(x.shape(), Layout::channels_last);
   for (Index i = 0; i < x.dim(0) * pixels; ++i) {
-    const T *mu = moments.mean.data() + i / pixels * groups, *rho = moments.inverse_deviation.data() + i / pixels * groups;
+    const T *mu = moments.mean.data() + i / pixels * groups,
+            *rho = moments.inverse_deviation.data() + i / pixels * groups;
     for (Index j = 0; j < c; ++j)
-      y.data()[i * c + j] = (x.data()[i * c + j] - mu[j / width]) * rho[j / width] * gamma.data()[j] + beta.data()[j];
+      y.data()[i * c + j] =
+          (x.data()[i * c + j] - mu[j / width]) * rho[j / width] * gamma.data()[j] + beta.data()[j];
   }
   return y;
 }
 
 /// Backward pass of group_norm: dx = ρ·(γ·dy − mean(γ·dy) − x̂·mean(γ·dy·x̂)) with means over the group.
 template <Scalar T>
-NormGradients<T> group_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x_any, const Moments<T>& moments,
-                                     const Tensor<T>& gamma) {
+NormGradients<T> group_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x_any,
+                                     const Moments<T>& moments, const Tensor<T>& gamma) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last), dy = to_layout(dy_any, Layout::channels_last);
   require_same_shape("group_norm_backward", x, dy);
   const Index groups = moments.mean.dim(1), c = x.dim(1), pixels = x.dim(2) * x.dim(3), width = c / groups;
-  NormGradients<T> grads{Tensor<T>(x.shape(), Layout::channels_last), detail::zeros<T>({c}), detail::zeros<T>({c})};
+  NormGradients<T> grads{Tensor<T>(x.shape(), Layout::channels_last), detail::zeros<T>({c}),
+                         detail::zeros<T>({c})};
   const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * width));
   const T* g = gamma.data();
   for (Index n = 0; n < x.dim(0); ++n) {
@@ -157,7 +162,8 @@ NormGradients<T> group_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x
     const auto normal = [=](Index p, Index j) { return (in[p * c + j] - mu[j / width]) * rho[j / width]; };
     Tensor<T> sums = detail::zeros<T>({c}), products = detail::zeros<T>({c});  // Σ dy and Σ dy·x̂ per channel
     detail::column_sums(pixels, c, sums.data(), [=](Index p, Index j) { return d[p * c + j]; });
-    detail::column_sums(pixels, c, products.data(), [=](Index p, Index j) { return d[p * c + j] * normal(p, j); });
+    detail::column_sums(pixels, c, products.data(),
+                        [=](Index p, Index j) { return d[p * c + j] * normal(p, j); });
     Tensor<T> mean = detail::zeros<T>({groups}), mean_product = detail::zeros<T>({groups});
     for (Index j = 0; j < c; ++j) {
       grads.dbeta.data()[j] += sums.data()[j];

@@ -8,6 +8,21 @@
 
 namespace loru {
 
+namespace detail {
+
+/// Where in[k] > best[k], best[k] = in[k] and winner[k] = pixel.
+template <Scalar T>
+void keep_larger(Index c, const T* __restrict in, std::int32_t pixel, T* __restrict best,
+                 std::int32_t* __restrict winner) {
+  for (Index k = 0; k < c; ++k) {
+    const bool better = in[k] > best[k];
+    best[k] = better ? in[k] : best[k];
+    winner[k] = better ? pixel : winner[k];
+  }
+}
+
+}  // namespace detail
+
 /// y[n, c, i, j] = max of the window of x; ties go to the first in row-major order; padding never wins.
 /// x (N, C, H, W), y (N, C, Ho, Wo). Throws ShapeError.
 template <Scalar T>
@@ -23,17 +38,12 @@ MaxPool<T> max_pool2d(const Tensor<T>& x_any, const PoolOptions& o) {
     const Index y0 = line % ho * o.stride - o.padding;
     for (Index ow = 0; ow < wo; ++ow, out += c, winner += c) {
       const Index x0 = ow * o.stride - o.padding;
-      bool first = true;
-      for (Index i = std::max<Index>(y0, 0); i < std::min(y0 + o.kernel, h); ++i)
-        for (Index j = std::max<Index>(x0, 0); j < std::min(x0 + o.kernel, w); ++j, first = false) {
-          const Index pixel = i * w + j;
-          const T* in = image + pixel * c;
-          for (Index k = 0; k < c; ++k) {
-            const bool better = first || in[k] > out[k];
-            out[k] = better ? in[k] : out[k];
-            winner[k] = better ? static_cast<std::int32_t>(pixel) : winner[k];
-          }
-        }
+      const Index i0 = std::max<Index>(y0, 0), j0 = std::max<Index>(x0, 0);
+      std::copy_n(image + (i0 * w + j0) * c, c, out);
+      std::fill_n(winner, c, static_cast<std::int32_t>(i0 * w + j0));
+      for (Index i = i0; i < std::min(y0 + o.kernel, h); ++i)
+        for (Index j = j0; j < std::min(x0 + o.kernel, w); ++j)
+          detail::keep_larger(c, image + (i * w + j) * c, static_cast<std::int32_t>(i * w + j), out, winner);
     }
   }
   return y;
@@ -41,10 +51,11 @@ MaxPool<T> max_pool2d(const Tensor<T>& x_any, const PoolOptions& o) {
 
 /// Adds every dy to the input pixel that won. x_shape (N, C, H, W).
 template <Scalar T>
-Tensor<T> max_pool2d_backward(const Tensor<T>& dy_any, const Tensor<std::int32_t>& winners, const Shape& x_shape) {
+Tensor<T> max_pool2d_backward(const Tensor<T>& dy_any, const Tensor<std::int32_t>& winners,
+                              const Shape& x_shape) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last);
-  require<ShapeError>(dy.shape() == winners.shape(), "max_pool2d_backward: expected dy of shape ", winners.shape(),
-                      ", got ", dy.shape());
+  require<ShapeError>(dy.shape() == winners.shape(), "max_pool2d_backward: expected dy of shape ",
+                      winners.shape(), ", got ", dy.shape());
   Tensor<T> dx(x_shape, Layout::channels_last);
   fill(dx, T(0));
   const Index c = x_shape[1], image = x_shape[2] * x_shape[3] * c, pixels = dy.dim(2) * dy.dim(3);
@@ -75,7 +86,8 @@ void for_each_adaptive(const Shape& x, Index ho, Index wo, F f) {
         const AdaptiveRange rows(i, x[2], ho), cols(j, x[3], wo);
         for (Index h = rows.first; h < rows.last; ++h)
           for (Index w = cols.first; w < cols.last; ++w)
-            f(((n * ho + i) * wo + j) * x[1], ((n * x[2] + h) * x[3] + w) * x[1], rows.count() * cols.count());
+            f(((n * ho + i) * wo + j) * x[1], ((n * x[2] + h) * x[3] + w) * x[1],
+              rows.count() * cols.count());
       }
 }
 
@@ -84,8 +96,9 @@ void for_each_adaptive(const Shape& x, Index ho, Index wo, F f) {
 /// Mean over windows that tile the image into ho × wo outputs: x (N, C, H, W), y (N, C, ho, wo).
 template <Scalar T>
 Tensor<T> adaptive_avg_pool2d(const Tensor<T>& x_any, Index ho, Index wo) {
-  require<ShapeError>(x_any.rank() == 4 && ho > 0 && wo > 0, "adaptive_avg_pool2d: expected rank 4 and outputs > 0, got ",
-                      x_any.shape(), " to ", ho, " x ", wo);
+  require<ShapeError>(x_any.rank() == 4 && ho > 0 && wo > 0,
+                      "adaptive_avg_pool2d: expected rank 4 and outputs > 0, got ", x_any.shape(), " to ", ho,
+                      " x ", wo);
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
   const Index c = x.dim(1);
   Tensor<T> y(Shape{x.dim(0), c, ho, wo}, Layout::channels_last);

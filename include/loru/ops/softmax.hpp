@@ -10,8 +10,8 @@ namespace loru {
 namespace detail {
 
 inline void check_labels(const char* where, const Shape& z, const Tensor<std::int32_t>& labels) {
-  require<ShapeError>(z.rank() == 2 && z[0] > 0 && labels.size() == z[0], where, ": expected (M, classes) logits and M labels, got ",
-                      z, " and ", labels.shape());
+  require<ShapeError>(z.rank() == 2 && z[0] > 0 && labels.size() == z[0], where,
+                      ": expected (M, classes) logits and M labels, got ", z, " and ", labels.shape());
   for (Index i = 0; i < z[0]; ++i)
     require<ShapeError>(labels.data()[i] >= 0 && labels.data()[i] < z[1], where, ": label ", labels.data()[i],
                         " of row ", i, " is outside the ", z[1], " classes");

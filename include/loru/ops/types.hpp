@@ -89,22 +89,23 @@ struct LossValue {
 
 /// Extent of a window op's output: floor((in + 2·padding − dilation·(kernel − 1) − 1) / stride) + 1.
 /// Throws ShapeError if the window does not fit.
-inline Index window_extent(const char* where, Index in, Index kernel, Index stride, Index padding, Index dilation) {
+inline Index window_extent(const char* where, Index in, Index kernel, Index stride, Index padding,
+                           Index dilation) {
   require<ShapeError>(stride > 0 && dilation > 0 && kernel > 0 && padding >= 0, where,
-                      ": expected positive kernel, stride and dilation and padding >= 0, got ", kernel, ", ", stride,
-                      ", ", dilation, ", ", padding);
+                      ": expected positive kernel, stride and dilation and padding >= 0, got ", kernel, ", ",
+                      stride, ", ", dilation, ", ", padding);
   const Index reach = in + 2 * padding - dilation * (kernel - 1) - 1;
-  require<ShapeError>(reach >= 0, where, ": window of ", dilation * (kernel - 1) + 1, " does not fit into ", in,
-                      " + 2·", padding);
+  require<ShapeError>(reach >= 0, where, ": window of ", dilation * (kernel - 1) + 1, " does not fit into ",
+                      in, " + 2·", padding);
   return reach / stride + 1;
 }
 
 /// Shape (N, Cout, Ho, Wo) of a convolution of x (N, Cin, H, W) with w (Cout, Cin / groups, kh, kw).
 inline Shape conv_shape(const Shape& x, const Shape& w, const ConvOptions& o) {
-  require<ShapeError>(x.rank() == 4 && w.rank() == 4, "conv2d: expected input and weight of rank 4, got ", x, " and ",
-                      w);
-  require<ShapeError>(o.groups > 0 && w[0] % o.groups == 0 && x[1] == w[1] * o.groups,
-                      "conv2d: input ", x, " does not fit weight ", w, " with ", o.groups, " groups");
+  require<ShapeError>(x.rank() == 4 && w.rank() == 4, "conv2d: expected input and weight of rank 4, got ", x,
+                      " and ", w);
+  require<ShapeError>(o.groups > 0 && w[0] % o.groups == 0 && x[1] == w[1] * o.groups, "conv2d: input ", x,
+                      " does not fit weight ", w, " with ", o.groups, " groups");
   return {x[0], w[0], window_extent("conv2d", x[2], w[2], o.stride, o.padding, o.dilation),
           window_extent("conv2d", x[3], w[3], o.stride, o.padding, o.dilation)};
 }
@@ -112,8 +113,8 @@ inline Shape conv_shape(const Shape& x, const Shape& w, const ConvOptions& o) {
 /// Shape (N, C, Ho, Wo) of a pooling of x (N, C, H, W).
 inline Shape pool_shape(const Shape& x, const PoolOptions& o) {
   require<ShapeError>(x.rank() == 4, "max_pool2d: expected input of rank 4, got ", x);
-  require<ShapeError>(2 * o.padding <= o.kernel, "max_pool2d: expected padding of at most half the kernel ", o.kernel,
-                      ", got ", o.padding);
+  require<ShapeError>(2 * o.padding <= o.kernel, "max_pool2d: expected padding of at most half the kernel ",
+                      o.kernel, ", got ", o.padding);
   return {x[0], x[1], window_extent("max_pool2d", x[2], o.kernel, o.stride, o.padding, 1),
           window_extent("max_pool2d", x[3], o.kernel, o.stride, o.padding, 1)};
 }

@@ -35,8 +35,8 @@ class Adam final : public Optimizer<T, D> {
       State& s = state_[i];
       if (!s.first) s = {this->zeros_like(i), this->zeros_like(i), 0};
       adam_update(p.mutable_value(), p.gradient(), s.first, s.second,
-                  AdamStep{learning_rate, options_.beta1, options_.beta2, options_.epsilon, options_.weight_decay,
-                           options_.decoupled, ++s.step});
+                  AdamStep{learning_rate, options_.beta1, options_.beta2, options_.epsilon,
+                           options_.weight_decay, options_.decoupled, ++s.step});
     }
   }
 

@@ -18,7 +18,8 @@ class Sgd final : public Optimizer<T, D> {
  public:
   Sgd(std::vector<Variable<T, D>> parameters, const SgdOptions& o = {})
       : Optimizer<T, D>(std::move(parameters)), options_{o}, velocity_(this->parameters_.size()) {
-    require<ConfigError>(o.momentum >= 0.0 && o.momentum < 1.0, "sgd: expected 0 <= momentum < 1, got ", o.momentum);
+    require<ConfigError>(o.momentum >= 0.0 && o.momentum < 1.0, "sgd: expected 0 <= momentum < 1, got ",
+                         o.momentum);
     require<ConfigError>(o.weight_decay >= 0.0, "sgd: expected weight_decay >= 0, got ", o.weight_decay);
   }
 

@@ -15,15 +15,17 @@ Variable<T, D> relu(const Variable<T, D>& x) {
 /// y = x · Φ(x).
 template <class T, class D>
 Variable<T, D> gelu(const Variable<T, D>& x) {
-  return {"gelu", gelu(x.value()), {x},
-          [x](const Tensor<T, D>& dy) { x.accumulate(gelu_backward(x.value(), dy)); }};
+  return {"gelu", gelu(x.value()), {x}, [x](const Tensor<T, D>& dy) {
+            x.accumulate(gelu_backward(x.value(), dy));
+          }};
 }
 
 /// y = x · keep / (1 − p) with the keep mask of the stream (Srivastava et al. 2014).
 template <class T, class D>
 Variable<T, D> dropout(const Variable<T, D>& x, double p, const rng::Stream& stream) {
-  return {"dropout", dropout(x.value(), p, stream), {x},
-          [x, p, stream](const Tensor<T, D>& dy) { x.accumulate(dropout(dy, p, stream)); }};
+  return {"dropout", dropout(x.value(), p, stream), {x}, [x, p, stream](const Tensor<T, D>& dy) {
+            x.accumulate(dropout(dy, p, stream));
+          }};
 }
 
 }  // namespace loru

@@ -13,8 +13,11 @@ namespace loru {
 
 /// W_eff = W + s·B·A as a variable: dW = dW_eff, dB = s·dW_eff·Aᵀ, dA = s·Bᵀ·dW_eff.
 template <class T, class D>
-Variable<T, D> lowrank_compose(const Variable<T, D>& w, const Variable<T, D>& a, const Variable<T, D>& b, double s) {
-  return {"lowrank_compose", lowrank_compose(w.value(), a.value(), b.value(), s), {w, a, b},
+Variable<T, D> lowrank_compose(const Variable<T, D>& w, const Variable<T, D>& a, const Variable<T, D>& b,
+                               double s) {
+  return {"lowrank_compose",
+          lowrank_compose(w.value(), a.value(), b.value(), s),
+          {w, a, b},
           [w, a, b, s](const Tensor<T, D>& dw) {
             const Index m = w.shape()[0], r = a.shape()[0];
             const auto alpha = static_cast<Real<T>>(s);
@@ -46,7 +49,9 @@ Variable<T, D> lowrank_linear(const Variable<T, D>& x, const Variable<T, D>& w, 
     return add(linear(x, w), scale(low, T(alpha)));
   }
   const Tensor<T, D> composed = lowrank_compose(w.value(), a.value(), b.value(), s);
-  return {"lowrank_linear", matmul(x.value(), composed, {.b = Op::transpose}), {x, a, b},
+  return {"lowrank_linear",
+          matmul(x.value(), composed, {.b = Op::transpose}),
+          {x, a, b},
           [x, a, b, composed, alpha](const Tensor<T, D>& dy) {
             const Index r = a.shape()[0];
             if (x.requires_grad()) x.accumulate(matmul(dy, composed, {}));
@@ -78,7 +83,9 @@ Variable<T, D> lowrank_conv2d(const Variable<T, D>& x, const Variable<T, D>& w, 
     return add(conv2d(x, w, o), scale(conv2d(conv2d(x, a, o), up, {}), T(alpha)));
   }
   const Tensor<T, D> composed = lowrank_compose(w.value(), a.value(), b.value(), s);
-  return {"lowrank_conv2d", conv2d(x.value(), composed, o), {x, a, b},
+  return {"lowrank_conv2d",
+          conv2d(x.value(), composed, o),
+          {x, a, b},
           [x, a, b, composed, alpha, o, m, r](const Tensor<T, D>& dy_any) {
             const Tensor<T, D> dy = to_layout(dy_any, Layout::channels_last);
             const Tensor<T, D> rows = detail::feature_rows(dy);  // (N·Ho·Wo, m)
@@ -93,8 +100,8 @@ Variable<T, D> lowrank_conv2d(const Variable<T, D>& x, const Variable<T, D>& w, 
               Tensor<T, D> dlow(Shape{rows.dim(0), r});
               matmul_into(dlow, alpha, rows, b.value().as_matrix(m), {}, Real<T>(0));
               const Shape low_shape{dy.dim(0), r, dy.dim(2), dy.dim(3)};
-              a.accumulate(conv2d_backward_weight(dlow.reinterpret(low_shape, Layout::channels_last), x.value(),
-                                                  a.shape(), o));
+              a.accumulate(conv2d_backward_weight(dlow.reinterpret(low_shape, Layout::channels_last),
+                                                  x.value(), a.shape(), o));
             }
           }};
 }

@@ -17,10 +17,11 @@ Variable<T, D> matmul(const Variable<T, D>& a, const Variable<T, D>& b) {
 /// y = x · wᵀ with x (M, n), w (m, n).
 template <class T, class D>
 Variable<T, D> linear(const Variable<T, D>& x, const Variable<T, D>& w) {
-  return {"linear", matmul(x.value(), w.value(), {.b = Op::transpose}), {x, w}, [x, w](const Tensor<T, D>& dy) {
-            if (x.requires_grad()) x.accumulate(matmul(dy, w.value(), {}));
-            if (w.requires_grad()) w.accumulate(matmul(dy, x.value(), {.a = Op::transpose}));
-          }};
+  return {
+      "linear", matmul(x.value(), w.value(), {.b = Op::transpose}), {x, w}, [x, w](const Tensor<T, D>& dy) {
+        if (x.requires_grad()) x.accumulate(matmul(dy, w.value(), {}));
+        if (w.requires_grad()) w.accumulate(matmul(dy, x.value(), {.a = Op::transpose}));
+      }};
 }
 
 namespace detail {

@@ -10,7 +10,9 @@ namespace loru {
 template <class T, class D>
 Variable<T, D> batch_norm(const Variable<T, D>& x, const Moments<T, D>& moments, const Variable<T, D>& gamma,
                           const Variable<T, D>& beta, bool fixed) {
-  return {"batch_norm", batch_norm(x.value(), moments, gamma.value(), beta.value()), {x, gamma, beta},
+  return {"batch_norm",
+          batch_norm(x.value(), moments, gamma.value(), beta.value()),
+          {x, gamma, beta},
           [x, moments, gamma, beta, fixed](const Tensor<T, D>& dy) {
             const auto grads = batch_norm_backward(dy, x.value(), moments, gamma.value(), fixed);
             x.accumulate(grads.dx);
@@ -24,7 +26,9 @@ template <class T, class D>
 Variable<T, D> group_norm(const Variable<T, D>& x, Index groups, const Variable<T, D>& gamma,
                           const Variable<T, D>& beta, double epsilon) {
   const Moments<T, D> moments = group_moments(x.value(), groups, epsilon);
-  return {"group_norm", group_norm(x.value(), moments, gamma.value(), beta.value()), {x, gamma, beta},
+  return {"group_norm",
+          group_norm(x.value(), moments, gamma.value(), beta.value()),
+          {x, gamma, beta},
           [x, moments, gamma, beta](const Tensor<T, D>& dy) {
             const auto grads = group_norm_backward(dy, x.value(), moments, gamma.value());
             x.accumulate(grads.dx);

@@ -13,7 +13,8 @@ namespace detail {
 template <class T, class D>
 Residual<T, D> basic_block(Builder<T, D>& b, Index in, Index out, Index stride) {
   Sequential<T, D> body, shortcut;
-  body.add("conv1", b.conv({.in = in, .out = out, .kernel = 3, .stride = stride, .padding = 1, .bias = false}));
+  body.add("conv1",
+           b.conv({.in = in, .out = out, .kernel = 3, .stride = stride, .padding = 1, .bias = false}));
   b.add_norm(body, "bn1", out);
   body.add("relu", ReLU<T, D>());
   body.add("conv2", b.conv({.in = out, .out = out, .kernel = 3, .padding = 1, .bias = false}));
@@ -46,7 +47,9 @@ Model<T, D> resnet(const std::array<Index, 4>& blocks, const ModelOptions& o = {
       layer.add(std::to_string(i), detail::basic_block(b, in, out, stage > 0 && i == 0 ? 2 : 1));
     s.add("layer" + std::to_string(stage + 1), std::move(layer));
   }
-  s.add("avgpool", AdaptiveAvgPool2d<T, D>()).add("flatten", Flatten<T, D>()).add("fc", b.linear(in, o.classes));
+  s.add("avgpool", AdaptiveAvgPool2d<T, D>())
+      .add("flatten", Flatten<T, D>())
+      .add("fc", b.linear(in, o.classes));
   return s;
 }
 
