@@ -30,4 +30,10 @@ Model<T, D> build(std::string_view name, const ModelOptions& o) {
   fail<ConfigError>("model: unknown name '", name, "', did you mean '", nearest(name, model_names()), "'?");
 }
 
+#ifdef LORU_COMPILED
+extern template Model<float, Cpu> build<float, Cpu>(std::string_view, const ModelOptions&);
+extern template Model<double, Cpu> build<double, Cpu>(std::string_view, const ModelOptions&);
+extern template Model<float, Cpu> cnn<float, Cpu>(const ModelOptions&);
+#endif
+
 }  // namespace loru::nn
