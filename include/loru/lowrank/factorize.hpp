@@ -35,8 +35,9 @@ struct FactorizeOptions {
 namespace detail {
 
 inline bool matches(const std::vector<std::string>& patterns, const std::string& name) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const std::string& pattern) { return fnmatch(pattern.c_str(), name.c_str(), 0) == 0; });
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+  });
 }
 
 /// Names of the layers with a weight, in the model's order.
@@ -51,10 +52,12 @@ std::vector<std::string> layer_names(nn::Model<T, D>& model) {
 template <class T, class D>
 std::vector<std::string> chosen_layers(nn::Model<T, D>& model, const FactorizeOptions& o) {
   const std::vector<std::string> all = layer_names(model);
-  if (o.layers.empty()) return all.size() < 3 ? all : std::vector<std::string>(all.begin() + 1, all.end() - 1);
+  if (o.layers.empty())
+    return all.size() < 3 ? all : std::vector<std::string>(all.begin() + 1, all.end() - 1);
   for (const std::string& pattern : o.layers)
-    require<ConfigError>(std::any_of(all.begin(), all.end(), [&](auto& name) { return matches({pattern}, name); }),
-                         "factorize: no layer matches '", pattern, "', did you mean '", nearest(pattern, all), "'?");
+    require<ConfigError>(
+        std::any_of(all.begin(), all.end(), [&](auto& name) { return matches({pattern}, name); }),
+        "factorize: no layer matches '", pattern, "', did you mean '", nearest(pattern, all), "'?");
   std::vector<std::string> chosen;
   std::copy_if(all.begin(), all.end(), std::back_inserter(chosen),
                [&](const std::string& name) { return matches(o.layers, name); });
@@ -93,7 +96,8 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, const FactorizeOptions& o, co
 template <class T, class D>
 std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
   require<ConfigError>(o.rank >= 1, "factorize: expected rank >= 1, got ", o.rank);
-  require<ConfigError>(o.dropout >= 0.0 && o.dropout < 1.0, "factorize: expected 0 <= dropout < 1, got ", o.dropout);
+  require<ConfigError>(o.dropout >= 0.0 && o.dropout < 1.0, "factorize: expected 0 <= dropout < 1, got ",
+                       o.dropout);
   const std::vector<std::string> chosen = detail::chosen_layers(model, o);
   std::vector<std::string> done;
   const rng::Stream stream(o.seed, rng::Purpose::merge);

@@ -55,7 +55,8 @@ class Factored final : public Parametrisation<T, D> {
 
   Variable<T, D> conv2d(const Variable<T, D>& x, const ConvOptions& o, Pass& pass) const override {
     const Shape w = shape(), y = conv_shape(x.shape(), w, o);
-    const LowRankProblem problem{y[0] * y[2] * y[3], w[1] * w[2] * w[3], w[0], rank(), x.requires_grad(), true};
+    const LowRankProblem problem{
+        y[0] * y[2] * y[3], w[1] * w[2] * w[3], w[0], rank(), x.requires_grad(), true};
     if (!drops(pass)) return lowrank_conv2d(x, weight_, a_, b_, scale(), o, plan(problem));
     const auto low = loru::dropout(loru::conv2d(x, a_, o), options_.dropout, pass.next_dropout());
     const auto up = reshape(b_, {w[0], rank(), 1, 1});
@@ -71,7 +72,9 @@ class Factored final : public Parametrisation<T, D> {
  private:
   bool drops(const Pass& pass) const { return pass.training && options_.dropout > 0.0; }
   T factor() const { return T(static_cast<Real<T>>(scale())); }
-  Plan plan(const LowRankProblem& problem) const { return options_.plan ? options_.plan(problem) : Plan::composed; }
+  Plan plan(const LowRankProblem& problem) const {
+    return options_.plan ? options_.plan(problem) : Plan::composed;
+  }
 
   Options options_;
   Variable<T, D> weight_, a_, b_;
