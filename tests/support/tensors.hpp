@@ -19,7 +19,7 @@ inline constexpr double tolerance = std::same_as<T, float> ? 2e-5 : 1e-12;
 
 /// Standard normal elements, drawn in row-major order whatever the layout. For dual numbers both parts are drawn.
 template <class T = double>
-Tensor<T> random(const Shape& shape, std::uint64_t seed = 1, Layout layout = Layout::row_major) {
+Tensor<T> gaussian(const Shape& shape, std::uint64_t seed = 1, Layout layout = Layout::row_major) {
   rng::Stream stream(seed);
   Tensor<T> t(shape);
   for (T& x : t.span()) {

@@ -27,6 +27,7 @@ SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   require<ShapeError>(matrix.rank() == 2 && matrix.dim(0) == matrix.dim(1),
                       "symmetric_eigen: expected a square matrix, got ", matrix.shape());
   const Index n = matrix.dim(0);
+  if (n == 0) return {{}, Tensor<T>(Shape{0, 0})};
   Eigen::SelfAdjointEigenSolver<Eigen::Matrix<T, -1, -1>> solver(map(matrix.data(), n, n, n));
   require<Error>(solver.info() == Eigen::Success, "symmetric_eigen: no convergence for ", matrix.shape());
   SymmetricEigen<T> result{std::vector<T>(static_cast<std::size_t>(n)), Tensor<T>(Shape{n, n})};
