@@ -11,7 +11,6 @@
 #include <loru/data/load.hpp>
 #include <loru/data/locate.hpp>
 #include <loru/data/mnist.hpp>
-#include <loru/data/names.hpp>
 #include <loru/data/omniglot.hpp>
 #include <loru/data/partition/partition.hpp>
 #include <loru/data/synthetic.hpp>

@@ -8,12 +8,12 @@
 
 #include <loru/core/error.hpp>
 #include <loru/core/shape.hpp>
+#include <loru/core/text.hpp>
 #include <loru/data/cifar.hpp>
 #include <loru/data/dataset.hpp>
 #include <loru/data/digits.hpp>
 #include <loru/data/locate.hpp>
 #include <loru/data/mnist.hpp>
-#include <loru/data/names.hpp>
 #include <loru/data/omniglot.hpp>
 #include <loru/data/synthetic.hpp>
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <loru/core/error.hpp>
-#include <loru/data/names.hpp>
+#include <loru/core/text.hpp>
 #include <loru/data/partition/common.hpp>
 #include <loru/data/partition/describe.hpp>
 #include <loru/data/partition/dirichlet.hpp>

@@ -1,0 +1,27 @@
+#pragma once
+// The one list of algorithms.
+
+#include <tuple>
+
+#include <loru/fl/algorithm/fedavg.hpp>
+#include <loru/fl/algorithm/fedlora.hpp>
+#include <loru/fl/algorithm/fedloru.hpp>
+
+namespace loru::fl {
+
+using Algorithms = std::tuple<FedAvg, FedLoRA, FedLoRU>;
+
+/// f(A{}) for every algorithm.
+template <class F>
+void for_each_algorithm(F f) {
+  std::apply([&](auto... algorithm) { (f(algorithm), ...); }, Algorithms{});
+}
+
+/// Names of all algorithms, in the order of the list.
+inline std::vector<std::string> algorithm_names() {
+  std::vector<std::string> names;
+  for_each_algorithm([&](auto algorithm) { names.emplace_back(algorithm.name); });
+  return names;
+}
+
+}  // namespace loru::fl

@@ -1,0 +1,94 @@
+#pragma once
+// A client's turn: from a broadcast and local data to an update.
+
+#include <cmath>
+
+#include <loru/data/batch.hpp>
+#include <loru/fl/history.hpp>
+#include <loru/optim/optim.hpp>
+
+namespace loru::fl {
+
+/// How clients train.
+struct ClientOptions {
+  Index epochs = 1;
+  Index batch = 32;
+  optim::Options optimizer{};
+  optim::Schedule schedule{};
+  /// Whether the schedule counts local steps of a turn instead of rounds.
+  bool schedule_per_step = false;
+  /// Rounds of the whole federation, for schedules over rounds.
+  Index rounds = 1;
+  data::Augment augment{};
+};
+
+/// Throws ConfigError for options that make no sense.
+inline void check(const ClientOptions& o) {
+  require<ConfigError>(o.epochs >= 1, "client: epochs: expected at least 1, got ", o.epochs);
+  require<ConfigError>(o.batch >= 1, "client: batch: expected at least 1, got ", o.batch);
+  require<ConfigError>(o.optimizer.learning_rate > 0.0 && std::isfinite(o.optimizer.learning_rate),
+                       "optimizer: learning_rate: expected a positive number, got ",
+                       o.optimizer.learning_rate);
+  require<ConfigError>(o.optimizer.clip_norm >= 0.0, "optimizer: clip_norm: expected at least 0, got ",
+                       o.optimizer.clip_norm);
+}
+
+/// What a client trains: its copy of the model and its samples.
+template <class T>
+struct Turn {
+  nn::Model<T>& model;
+  const data::Dataset& dataset;
+  std::span<const Index> samples;
+  const ClientOptions& options;
+  Head head;
+};
+
+/// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples, each in a
+/// new order, in batches of which the last may be smaller. Returns the mean loss over all samples seen.
+/// Streams: order (seed, batches, round, client), augmentation and dropout alike.
+/// Throws DivergedError with round and client if the loss is not finite.
+template <class T>
+double train(const Turn<T>& turn) {
+  const ClientOptions& o = turn.options;
+  require<ConfigError>(!turn.samples.empty(), "client ", turn.head.client, ": expected at least one sample");
+  const auto round = static_cast<std::uint32_t>(turn.head.round),
+             client = static_cast<std::uint32_t>(turn.head.client);
+  rng::Stream order(turn.head.seed, rng::Purpose::batches, round, client);
+  rng::Stream augment(turn.head.seed, rng::Purpose::augment, round, client);
+  const rng::Stream dropout(turn.head.seed, rng::Purpose::dropout, round, client);
+  std::vector<Variable<T>> parameters;
+  for (auto& p : turn.model.trained_parameters()) parameters.push_back(p.value);
+  const auto optimizer = optim::make(o.optimizer, parameters);
+  const bool augmented = o.augment.pad > 0 || o.augment.flip;
+
+  std::vector<Index> samples(turn.samples.begin(), turn.samples.end());
+  const auto count = static_cast<Index>(samples.size()), steps = o.epochs * ((count + o.batch - 1) / o.batch);
+  double total = 0.0;
+  Index step = 0;
+  for (Index epoch = 0; epoch < o.epochs; ++epoch) {
+    order.shuffle(std::span(samples));
+    for (Index first = 0; first < count; first += o.batch, ++step) {
+      const auto size = std::min(o.batch, count - first);
+      const std::span<const Index> chosen(samples.data() + first, static_cast<std::size_t>(size));
+      const auto batch = data::gather<T>(turn.dataset, chosen, Layout::channels_last,
+                                         augmented ? &o.augment : nullptr, augmented ? &augment : nullptr);
+      optimizer->clear_gradients();
+      const auto output = turn.model(Variable<T>(batch.inputs),
+                                     nn::Pass::train(dropout.fork(static_cast<std::uint32_t>(step))));
+      const auto loss = cross_entropy(output, batch.labels);
+      const double value = item(loss);
+      require<DivergedError>(std::isfinite(value), "round ", turn.head.round, ", client ", turn.head.client,
+                             ": the loss is ", value, " at local step ", step + 1);
+      loss.backward();
+      if (o.optimizer.clip_norm > 0.0) optim::clip_gradient_norm(parameters, o.optimizer.clip_norm);
+      optimizer->step(o.schedule_per_step
+                          ? o.schedule.rate(o.optimizer.learning_rate, step, steps)
+                          : o.schedule.rate(o.optimizer.learning_rate, turn.head.round - 1, o.rounds));
+      total += value * static_cast<double>(size);
+    }
+  }
+  optimizer->clear_gradients();
+  return total / static_cast<double>(o.epochs * count);
+}
+
+}  // namespace loru::fl

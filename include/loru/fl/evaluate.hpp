@@ -1,0 +1,48 @@
+#pragma once
+// Accuracy and loss of a model on a data set.
+
+#include <vector>
+
+#include <loru/core/parallel.hpp>
+#include <loru/data/batch.hpp>
+#include <loru/nn/module.hpp>
+
+namespace loru::fl {
+
+struct Evaluation {
+  double accuracy = 0.0;
+  double loss = 0.0;
+  Index samples = 0;
+};
+
+/// Share of samples whose largest logit is the label's, and mean cross-entropy, in evaluation mode. Batches run in
+/// parallel on the pool and are added in order: the result does not depend on the threads.
+/// Throws DataError if the data set is empty.
+template <class T>
+Evaluation evaluate(nn::Model<T>& model, const data::Dataset& dataset, WorkerPool& pool, Index batch = 256) {
+  require<DataError>(dataset.size() > 0, "evaluate: ", dataset.name, ": expected at least one sample");
+  const Index batches = (dataset.size() + batch - 1) / batch;
+  std::vector<Index> correct(static_cast<std::size_t>(batches));
+  std::vector<double> losses(correct.size());
+  pool.for_each(batches, [&](Index b) {
+    NoGrad guard;
+    std::vector<Index> samples;
+    for (Index i = b * batch; i < std::min((b + 1) * batch, dataset.size()); ++i) samples.push_back(i);
+    const auto chosen = data::gather<T>(dataset, samples);
+    const auto output = model(Variable<T>(chosen.inputs));
+    const auto at = static_cast<std::size_t>(b);
+    correct[at] = count_correct(output.value(), chosen.labels);
+    losses[at] = item(cross_entropy(output, chosen.labels)) * static_cast<double>(samples.size());
+  });
+  Evaluation result{0.0, 0.0, dataset.size()};
+  Index hits = 0;
+  for (std::size_t b = 0; b < correct.size(); ++b) {
+    hits += correct[b];
+    result.loss += losses[b];
+  }
+  result.accuracy = static_cast<double>(hits) / static_cast<double>(dataset.size());
+  result.loss /= static_cast<double>(dataset.size());
+  return result;
+}
+
+}  // namespace loru::fl

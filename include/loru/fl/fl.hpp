@@ -1,0 +1,18 @@
+#pragma once
+// Room fl: federations, simulated or built from messages.
+
+#include <loru/fl/aggregate.hpp>
+#include <loru/fl/algorithm/algorithm.hpp>
+#include <loru/fl/algorithm/algorithms.hpp>
+#include <loru/fl/algorithm/fedavg.hpp>
+#include <loru/fl/algorithm/fedlora.hpp>
+#include <loru/fl/algorithm/fedloru.hpp>
+#include <loru/fl/client.hpp>
+#include <loru/fl/evaluate.hpp>
+#include <loru/fl/executor.hpp>
+#include <loru/fl/history.hpp>
+#include <loru/fl/message.hpp>
+#include <loru/fl/model_file.hpp>
+#include <loru/fl/sampler.hpp>
+#include <loru/fl/server.hpp>
+#include <loru/fl/simulation.hpp>

@@ -1,0 +1,115 @@
+#pragma once
+// What server and clients send each other: archives of named tensors, really serialised, so that bytes are counted and
+// not computed.
+//
+// A broadcast holds the state (trained parameters and buffers by their names) and, for merges that the client has
+// not seen, either a layer's weight (`<layer>.weight`) or the factors of every missed merge
+// (`merge.<number>.<layer>.lora_A.weight` and `..._B.weight`). An update holds the state after training.
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <loru/io/safetensors.hpp>
+#include <loru/lowrank/merge.hpp>
+
+namespace loru::fl {
+
+using Message = std::vector<std::byte>;
+
+/// The head of every message: which round of which federation, and whose.
+struct Head {
+  std::uint64_t seed = 0;
+  Index round = 0;
+  Index client = 0;
+};
+
+/// An update as the server sees it: the state after training, the client's samples and its mean training loss.
+struct Update {
+  Head head;
+  Index samples = 0;
+  double loss = 0.0;
+  io::Archive state;
+};
+
+namespace detail {
+
+inline std::string to_text(double x) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, x).ptr};
+}
+
+template <class Number>
+Number number(const io::Archive& archive, const std::string& key) {
+  const auto found = archive.metadata().find(key);
+  require<DataError>(found != archive.metadata().end(), "message: expected metadata '", key, "'");
+  const std::string& text = found->second;
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  require<DataError>(error == std::errc{} && end == text.data() + text.size(), "message: metadata '", key,
+                     "': expected a number, got '", text, "'");
+  return value;
+}
+
+inline void put_head(io::Archive& archive, const char* kind, const Head& head) {
+  archive.metadata() = {{"kind", kind},
+                        {"seed", std::to_string(head.seed)},
+                        {"round", std::to_string(head.round)},
+                        {"client", std::to_string(head.client)}};
+}
+
+inline Head get_head(const io::Archive& archive, const char* kind) {
+  const auto found = archive.metadata().find("kind");
+  require<DataError>(found != archive.metadata().end() && found->second == kind, "message: expected kind '",
+                     kind, "', got '", found == archive.metadata().end() ? "" : found->second, "'");
+  return {number<std::uint64_t>(archive, "seed"), number<Index>(archive, "round"),
+          number<Index>(archive, "client")};
+}
+
+}  // namespace detail
+
+/// Adds the model's state: trained parameters and buffers.
+template <class T, class D>
+void put_state(io::Archive& archive, nn::Model<T, D>& model) {
+  for (const auto& [name, tensor] : model.state()) archive.share(name, tensor);
+}
+
+/// Sets the model's state from the archive. Throws DataError for a tensor that is missing or of another shape or type.
+template <class T, class D>
+void get_state(const io::Archive& archive, nn::Model<T, D>& model) {
+  const auto read = [&](const std::string& name, const Tensor<T, D>& like) {
+    return to_layout(archive.get<T>(name, like.shape()), like.layout());
+  };
+  model.visit({.parameter =
+                   [&](const std::string& name, Variable<T, D>& v) {
+                     if (v.requires_grad()) v.set_value(read(name, v.value()));
+                   },
+               .buffer = [&](const std::string& name, Tensor<T, D>& t) { t = read(name, t); }});
+}
+
+/// A client's update message.
+template <class T, class D>
+Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, double loss) {
+  io::Archive archive("update");
+  detail::put_head(archive, "update", head);
+  archive.metadata()["samples"] = std::to_string(samples);
+  archive.metadata()["loss"] = detail::to_text(loss);
+  put_state(archive, model);
+  return io::serialise(archive);
+}
+
+/// Reads an update message, taking over its bytes. Throws DataError.
+inline Update read_update(Message&& message) {
+  Update update;
+  update.state = io::parse(std::move(message), "update");
+  update.head = detail::get_head(update.state, "update");
+  update.samples = detail::number<Index>(update.state, "samples");
+  update.loss = detail::number<double>(update.state, "loss");
+  require<DataError>(update.samples > 0, "message: update of client ", update.head.client,
+                     ": expected samples > 0, got ", update.samples);
+  return update;
+}
+
+}  // namespace loru::fl

@@ -1,0 +1,182 @@
+#pragma once
+// A whole federation in one process.
+
+#include <chrono>
+#include <iterator>
+#include <limits>
+
+#include <loru/data/partition/common.hpp>
+#include <loru/fl/evaluate.hpp>
+#include <loru/fl/executor.hpp>
+#include <loru/fl/sampler.hpp>
+#include <loru/fl/server.hpp>
+
+namespace loru::fl {
+
+struct SimulationOptions {
+  Index cohort = 10;
+  ClientOptions client{};
+  std::uint64_t seed = 1;
+  Index threads = 1;
+  /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
+  Index eval_every = 1;
+};
+
+/// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated.
+struct Round {
+  Index index = 0;
+  std::vector<Index> cohort{};
+  double train_loss = 0.0;
+  double test_accuracy = std::numeric_limits<double>::quiet_NaN();
+  double test_loss = std::numeric_limits<double>::quiet_NaN();
+  std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
+  Index merges = 0;            ///< so far
+  double train_seconds = 0.0;  ///< without evaluation
+  double seconds = 0.0;
+
+  bool evaluated() const { return test_accuracy == test_accuracy; }
+};
+
+/// Simulates a federation: clients of a partition train in parallel, one thread each, over one shared copy of the frozen
+/// weights. The model depends on the seed and the options, not on the number of threads.
+template <class T>
+class Simulation {
+ public:
+  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do. Keeps a
+  /// reference to the data, which must outlive the simulation.
+  Simulation(nn::Model<T> model, AnyAlgorithm<T> algorithm, const data::Split& data, data::Partition parts,
+             const SimulationOptions& options)
+      : options_{options},
+        data_{data},
+        parts_{std::move(parts)},
+        server_{std::move(model), std::move(algorithm), options.seed},
+        pool_{options.threads},
+        replicas_{[this] { return nn::Model<T>(server_.model()); }} {
+    check(options.client);
+    require<ConfigError>(options.eval_every >= 0, "federation: eval_every: expected at least 0, got ",
+                         options.eval_every);
+    sample_cohort(options.seed, 1, clients(), options.cohort);
+  }
+
+  nn::Model<T>& model() { return server_.model(); }
+  Server<T>& server() { return server_; }
+  Index clients() const { return static_cast<Index>(parts_.size()); }
+
+  /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a round.
+  /// Throws DivergedError and keeps the state of the round before.
+  Round run_round(bool evaluated) {
+    const auto begin = std::chrono::steady_clock::now();
+    server_.begin_round();
+    Round round{.index = server_.round(),
+                .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
+    std::vector<Message> broadcasts;
+    for (Index client : round.cohort) {
+      broadcasts.push_back(server_.broadcast(client));
+      round.downlink_bytes += broadcasts.back().size();
+    }
+    run_in_order<Message>(
+        pool_, options_.cohort,
+        [&](Index i) {
+          return train_client(round.cohort[static_cast<std::size_t>(i)],
+                              broadcasts[static_cast<std::size_t>(i)]);
+        },
+        [&](Index, Message&& update) {
+          round.uplink_bytes += update.size();
+          server_.receive(std::move(update));
+        });
+    round.train_loss = server_.finish_round();
+    round.merges = server_.merges();
+    round.train_seconds = seconds_since(begin);
+    if (evaluated) {
+      const Evaluation test = fl::evaluate(server_.model(), data_.test, pool_);
+      round.test_accuracy = test.accuracy;
+      round.test_loss = test.loss;
+    }
+    round.seconds = seconds_since(begin);
+    return round;
+  }
+
+  /// Rounds as a range that runs them one by one while it is iterated over.
+  class Rounds {
+   public:
+    class iterator {
+     public:
+      using value_type = Round;
+      using difference_type = std::ptrdiff_t;
+      iterator(Simulation& simulation, Index count) : simulation_{&simulation}, left_{count} { run(); }
+      const Round& operator*() const { return round_; }
+      iterator& operator++() {
+        --left_;
+        run();
+        return *this;
+      }
+      void operator++(int) { ++*this; }
+      bool operator==(std::default_sentinel_t) const { return left_ == 0; }
+
+     private:
+      void run() {
+        if (left_ > 0) round_ = simulation_->run_round(simulation_->wants_evaluation(left_ == 1));
+      }
+      Simulation* simulation_;
+      Index left_;
+      Round round_;
+    };
+    Rounds(Simulation& simulation, Index count) : simulation_{simulation}, count_{count} {}
+    iterator begin() { return {simulation_, count_}; }
+    std::default_sentinel_t end() const { return {}; }
+
+   private:
+    Simulation& simulation_;
+    Index count_;
+  };
+
+  /// The next `count` rounds.
+  Rounds rounds(Index count) { return {*this, count}; }
+
+  Evaluation evaluate() { return fl::evaluate(server_.model(), data_.test, pool_); }
+
+  /// Whether the next round is to be evaluated.
+  bool wants_evaluation(bool last) const {
+    return options_.eval_every > 0 && (last || (server_.round() + 1) % options_.eval_every == 0);
+  }
+
+ private:
+  /// A client's turn on a borrowed model. Merges are in the server's weights already, which the model shares.
+  Message train_client(Index client, std::span<const std::byte> broadcast) {
+    auto loan = replicas_.borrow();
+    nn::Model<T>& model = *loan;
+    share_frozen(model);
+    const io::Archive archive = io::borrow(broadcast, "broadcast");
+    const Head head = detail::get_head(archive, "broadcast");
+    get_state(archive, model);
+    const auto& samples = parts_[static_cast<std::size_t>(client)];
+    const double loss = server_.algorithm().train({model, data_.train, samples, options_.client, head});
+    return update_message(model, head, static_cast<Index>(samples.size()), loss);
+  }
+
+  /// Lets the model's frozen weights be the server's.
+  void share_frozen(nn::Model<T>& model) {
+    std::vector<Tensor<T>> frozen;
+    for (auto& p : server_.model().parameters())
+      if (!p.value.requires_grad()) frozen.push_back(p.value.value());
+    std::size_t next = 0;
+    for (auto& p : model.parameters())
+      if (!p.value.requires_grad()) p.value.set_value(frozen[next++]);
+  }
+
+  static double seconds_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+
+  SimulationOptions options_;
+  const data::Split& data_;
+  data::Partition parts_;
+  Server<T> server_;
+  WorkerPool pool_;
+  Lender<nn::Model<T>> replicas_;
+};
+
+template <class T, class A>
+Simulation(nn::Model<T>, A, const data::Split&, data::Partition, SimulationOptions) -> Simulation<T>;
+
+}  // namespace loru::fl

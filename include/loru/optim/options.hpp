@@ -1,0 +1,34 @@
+#pragma once
+// Optimizers by name.
+
+#include <loru/optim/adam.hpp>
+#include <loru/optim/sgd.hpp>
+
+namespace loru::optim {
+
+enum class Kind : unsigned char { sgd, adam, adamw };
+
+/// Any optimizer with its learning rate; fields of other optimizers are ignored.
+struct Options {
+  Kind kind = Kind::sgd;
+  double learning_rate = 0.05;
+  double momentum = 0.0;
+  bool nesterov = false;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double weight_decay = 0.0;
+  /// Largest norm of the gradient of all parameters together; zero does not clip.
+  double clip_norm = 0.0;
+};
+
+/// A fresh optimizer over the parameters. Throws ConfigError as its constructor does.
+template <class T, class D>
+std::unique_ptr<Optimizer<T, D>> make(const Options& o, std::vector<Variable<T, D>> parameters) {
+  if (o.kind == Kind::sgd)
+    return std::make_unique<Sgd<T, D>>(std::move(parameters),
+                                       SgdOptions{o.momentum, o.nesterov, o.weight_decay});
+  return std::make_unique<Adam<T, D>>(
+      std::move(parameters), AdamOptions{o.beta1, o.beta2, 1e-8, o.weight_decay, o.kind == Kind::adamw});
+}
+
+}  // namespace loru::optim
