@@ -5,12 +5,12 @@ set(CMAKE_EXE_LINKER_FLAGS_SANITIZE "-fsanitize=address,undefined")
 
 set(CMAKE_CXX_EXTENSIONS OFF)
 
-# One set of flags for every program and for loru::compiled, so that all agree on each inline function.
+# One set of flags for every program and for loru::compiled, so that all agree on each inline function. -O3 comes with
+# CMAKE_BUILD_TYPE=Release.
 add_library(loru_private_flags INTERFACE)
 target_compile_options(loru_private_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion>
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
-  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-O3>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${LORU_NATIVE}>>:-march=native>
   # g++ sees uninitialised values in its own library once sanitizers are on.
   $<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<CONFIG:Sanitize>>:-Wno-maybe-uninitialized>)

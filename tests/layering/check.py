@@ -37,7 +37,8 @@ MAX_LINES = {".hpp": 400, ".cuh": 250}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Standard C++ headers have no suffix and no folder; a few of C and of the system are allowed by name.
 STANDARD = re.compile(r"^[a-z_0-9]+$")
-SYSTEM = {"immintrin.h", "x86intrin.h", "arm_neon.h", "unistd.h", "fcntl.h", "pthread.h", "sched.h", "time.h"}
+SYSTEM = {"immintrin.h", "x86intrin.h", "arm_neon.h", "unistd.h", "fcntl.h", "pthread.h", "sched.h", "time.h",
+          "fnmatch.h"}
 SYSTEM_FOLDER = "sys/"
 
 

@@ -20,8 +20,6 @@
 #include <tuple>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #if __has_include(<loru/linalg/eigen.hpp>)
 #include <loru/linalg/eigen.hpp>
 #endif
