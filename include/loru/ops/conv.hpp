@@ -41,9 +41,9 @@ struct KernelRange {
 
 inline KernelRange inside(Index out, Index kernel, Index extent, const ConvOptions& o) {
   const Index start = out * o.stride - o.padding;  // position of kernel element 0
-  const Index first = start >= 0 ? 0 : (-start + o.dilation - 1) / o.dilation;
+  const Index first = start >= 0 ? 0 : std::min(kernel, (-start + o.dilation - 1) / o.dilation);
   const Index last = extent - 1 - start < 0 ? 0 : std::min(kernel, (extent - 1 - start) / o.dilation + 1);
-  return {std::min(first, kernel), std::max(first, last)};
+  return {first, std::max(first, last)};
 }
 
 /// Calls f(position of the window matrix row segment, image offset, length) for kernel row i of output pixel
@@ -200,6 +200,7 @@ Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any
     return dw;
   }
   const Index rows_at_once = e.window() <= 64 ? e.kh : 1, lines = e.n * e.ho;
+  if (lines == 0) fill(dw, T(0));
   const Index step = std::max<Index>(1, e.lines_per_block() * e.kh / rows_at_once);
   parallel_for(e.kh / rows_at_once, [&](Index task) {
     const Index i = task * rows_at_once, width = rows_at_once * e.line();

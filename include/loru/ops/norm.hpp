@@ -32,11 +32,15 @@ Tensor<T> zeros(const Shape& shape) {
   return z;
 }
 
-inline void check_norm(const char* where, const Shape& x, const Shape& gamma, Index groups) {
+inline void check_norm(const char* where, const Shape& x, const Shape& gamma) {
   require<ShapeError>(x.rank() == 4 && gamma == Shape{x[1]}, where, ": expected rank 4 and ", gamma,
                       " channels, got ", x);
-  require<ShapeError>(groups > 0 && x[1] % groups == 0, where, ": ", groups, " groups do not divide ", x[1],
-                      " channels");
+}
+
+inline void check_groups(const Shape& x, Index groups) {
+  require<ShapeError>(x.rank() == 4, "group_norm: expected rank 4, got ", x);
+  require<ShapeError>(groups > 0 && x[1] % groups == 0, "group_norm: ", groups, " groups do not divide ",
+                      x[1], " channels");
 }
 
 }  // namespace detail
@@ -66,7 +70,7 @@ template <Scalar T>
 Tensor<T> batch_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
                      const Tensor<T>& beta) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  detail::check_norm("batch_norm", x.shape(), gamma.shape(), 1);
+  detail::check_norm("batch_norm", x.shape(), gamma.shape());
   const Index c = x.dim(1), rows = x.size() / c;
   Tensor<T> y(x.shape(), Layout::channels_last);
   const T *mu = moments.mean.data(), *rho = moments.inverse_deviation.data(), *g = gamma.data(),
@@ -108,6 +112,7 @@ NormGradients<T> batch_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x
 /// Moments of every group of C / groups channels of every image: shape (N, groups).
 template <Scalar T>
 Moments<T> group_moments(const Tensor<T>& x_any, Index groups, double epsilon) {
+  detail::check_groups(x_any.shape(), groups);
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
   const Index n = x.dim(0), c = x.dim(1), pixels = x.dim(2) * x.dim(3), width = c / groups;
   const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * width));
@@ -133,7 +138,7 @@ Tensor<T> group_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Te
                      const Tensor<T>& beta) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
   const Index groups = moments.mean.dim(1), c = x.dim(1), pixels = x.dim(2) * x.dim(3), width = c / groups;
-  detail::check_norm("group_norm", x.shape(), gamma.shape(), groups);
+  detail::check_norm("group_norm", x.shape(), gamma.shape());
   Tensor<T> y(x.shape(), Layout::channels_last);
   for (Index i = 0; i < x.dim(0) * pixels; ++i) {
     const T *mu = moments.mean.data() + i / pixels * groups,
