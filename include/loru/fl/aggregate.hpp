@@ -2,26 +2,28 @@
 // The weighted mean of a cohort's updates, folded in double.
 
 #include <map>
+#include <type_traits>
 
 #include <loru/fl/message.hpp>
 
 namespace loru::fl {
 
 /// Σ n_k·x_k / Σ n_k for every tensor of the state. Updates are added in the order of the cohort, in blocks of eight
-/// whose sums are added in order, so that the bits depend on the cohort alone. Source: McMahan et al.,
-/// arXiv 1602.05629.
+/// whose sums are added in order, so that the bits depend on the cohort alone. Floats are summed in double, doubles in
+/// long double: equal updates have their own value as mean. Source: McMahan et al., arXiv 1602.05629.
 template <class T>
 class Average {
  public:
   static constexpr Index block = 8;
 
-  /// Throws DataError if the update has other tensors than the first one.
+  /// Throws DataError if the update has other tensors than the first one, DivergedError if a value is not finite; it is
+  /// then left out as a whole.
   void add(const Update& update) {
+    const std::vector<Tensor<T>> values = checked(update);
     if (added_ > 0 && added_ % block == 0) close_block();
-    require<DataError>(added_ == 0 || update.state.size() == sums_.size(), "aggregate: update of client ",
-                       update.head.client, ": expected ", sums_.size(), " tensors, got ",
-                       update.state.size());
-    for (const std::string& name : update.state.names()) add(name, update);
+    auto value = values.begin();
+    for (const auto& [name, raw] : update.state.tensors())
+      add(sums_[name], *value++, static_cast<Wide>(update.samples));
     samples_ += update.samples;
     loss_ += static_cast<double>(update.samples) * update.loss;
     ++added_;
@@ -40,7 +42,7 @@ class Average {
     for (auto& [name, sum] : sums_) {
       Tensor<T> value(sum.shape);
       for (std::size_t i = 0; i < sum.total.size(); ++i)
-        value.data()[i] = static_cast<T>(sum.total[i] / static_cast<double>(samples_));
+        value.data()[i] = static_cast<T>(sum.total[i] / static_cast<Wide>(samples_));
       require<DivergedError>(all_finite(value), "aggregate: ", name, " is not finite after averaging ",
                              added_, " updates");
       mean.share(name, value);
@@ -49,30 +51,41 @@ class Average {
   }
 
  private:
+  using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
   struct Sum {
     Shape shape;
-    std::vector<double> total, open;
+    std::vector<Wide> total, open;
   };
 
-  void add(const std::string& name, const Update& update) {
-    const Tensor<T> x = update.state.get<T>(name);
-    Sum& sum = sums_[name];
-    if (added_ == 0) {
-      const auto size = static_cast<std::size_t>(x.size());
-      sum = {x.shape(), std::vector<double>(size), std::vector<double>(size)};
+  /// The tensors of the update, in name order.
+  std::vector<Tensor<T>> checked(const Update& update) const {
+    const Index client = update.head.client;
+    require<DataError>(added_ == 0 || update.state.size() == sums_.size(), "aggregate: update of client ",
+                       client, ": expected ", sums_.size(), " tensors, got ", update.state.size());
+    std::vector<Tensor<T>> values;
+    for (const auto& [name, raw] : update.state.tensors()) {
+      const auto sum = sums_.find(name);
+      require<DataError>(added_ == 0 || sum != sums_.end(), "aggregate: update of client ", client,
+                         ": unexpected tensor ", name);
+      values.push_back(added_ == 0 ? update.state.get<T>(name)
+                                   : update.state.get<T>(name, sum->second.shape));
+      require<DivergedError>(all_finite(values.back()), "round ", update.head.round, ", client ", client,
+                             ": ", name, " is not finite after training");
     }
-    require<DataError>(sum.shape == x.shape(), "aggregate: ", name, " of client ", update.head.client,
-                       ": expected shape ", sum.shape, ", got ", x.shape());
-    const auto weight = static_cast<double>(update.samples);
-    for (std::size_t i = 0; i < sum.open.size(); ++i)
-      sum.open[i] += weight * static_cast<double>(x.data()[i]);
+    return values;
+  }
+
+  static void add(Sum& sum, const Tensor<T>& x, Wide weight) {
+    const auto size = static_cast<std::size_t>(x.size());
+    if (sum.open.empty()) sum = {x.shape(), std::vector<Wide>(size), std::vector<Wide>(size)};
+    for (std::size_t i = 0; i < size; ++i) sum.open[i] += weight * static_cast<Wide>(x.data()[i]);
   }
 
   void close_block() {
     for (auto& [name, sum] : sums_)
       for (std::size_t i = 0; i < sum.total.size(); ++i) {
         sum.total[i] += sum.open[i];
-        sum.open[i] = 0.0;
+        sum.open[i] = Wide(0);
       }
   }
 

@@ -17,8 +17,8 @@ struct ClientOptions {
   optim::Schedule schedule{};
   /// Whether the schedule counts local steps of a turn instead of rounds.
   bool schedule_per_step = false;
-  /// Rounds of the whole federation, for schedules over rounds.
-  Index rounds = 1;
+  /// Rounds of the whole federation; a cosine over rounds needs to know.
+  Index rounds = 0;
   data::Augment augment{};
 };
 
@@ -31,6 +31,10 @@ inline void check(const ClientOptions& o) {
                        o.optimizer.learning_rate);
   require<ConfigError>(o.optimizer.clip_norm >= 0.0, "optimizer: clip_norm: expected at least 0, got ",
                        o.optimizer.clip_norm);
+  o.schedule.rate(o.optimizer.learning_rate, 0, 1);  // throws for a schedule that makes no sense
+  require<ConfigError>(
+      o.rounds >= 1 || o.schedule_per_step || o.schedule.kind != optim::ScheduleKind::cosine,
+      "client: rounds: expected the number of rounds for a cosine schedule over rounds, got ", o.rounds);
 }
 
 /// What a client trains: its copy of the model and its samples.
@@ -46,10 +50,12 @@ struct Turn {
 /// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples, each in a
 /// new order, in batches of which the last may be smaller. Returns the mean loss over all samples seen.
 /// Streams: order (seed, batches, round, client), augmentation and dropout alike.
-/// Throws DivergedError with round and client if the loss is not finite.
+/// Throws ConfigError as check() and the optimizer do and for a client without samples, DivergedError with round and
+/// client if the loss is not finite.
 template <class T>
 double train(const Turn<T>& turn) {
   const ClientOptions& o = turn.options;
+  check(o);
   require<ConfigError>(!turn.samples.empty(), "client ", turn.head.client, ": expected at least one sample");
   const auto round = static_cast<std::uint32_t>(turn.head.round),
              client = static_cast<std::uint32_t>(turn.head.client);

@@ -17,10 +17,11 @@ struct Evaluation {
 
 /// Share of samples whose largest logit is the label's, and mean cross-entropy, in evaluation mode. Batches run in
 /// parallel on the pool and are added in order: the result does not depend on the threads.
-/// Throws DataError if the data set is empty.
+/// Throws DataError if the data set is empty, ConfigError if batch < 1.
 template <class T>
 Evaluation evaluate(nn::Model<T>& model, const data::Dataset& dataset, WorkerPool& pool, Index batch = 256) {
   require<DataError>(dataset.size() > 0, "evaluate: ", dataset.name, ": expected at least one sample");
+  require<ConfigError>(batch >= 1, "evaluate: batch: expected at least 1, got ", batch);
   const Index batches = (dataset.size() + batch - 1) / batch;
   std::vector<Index> correct(static_cast<std::size_t>(batches));
   std::vector<double> losses(correct.size());

@@ -11,7 +11,8 @@
 namespace loru::fl {
 
 /// deliver(i, work(i)) for i of [0, n): work runs on the pool, deliver one at a time in increasing order of i. At most
-/// the results that wait for an earlier one are held.
+/// the results that wait for an earlier one are held. Rethrows the exception of the smallest index that threw; what
+/// comes after it is not delivered.
 template <class Result>
 void run_in_order(WorkerPool& pool, Index n, const std::function<Result(Index)>& work,
                   const std::function<void(Index, Result&&)>& deliver) {
@@ -22,10 +23,8 @@ void run_in_order(WorkerPool& pool, Index n, const std::function<Result(Index)>&
     Result result = work(i);
     std::lock_guard lock{mutex};
     waiting.emplace(i, std::move(result));
-    for (auto it = waiting.find(next); it != waiting.end(); it = waiting.find(++next)) {
-      deliver(next, std::move(it->second));
-      waiting.erase(it);
-    }
+    for (auto ready = waiting.extract(next); ready; ready = waiting.extract(++next))
+      deliver(next, std::move(ready.mapped()));
   });
 }
 

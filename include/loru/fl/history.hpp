@@ -1,10 +1,10 @@
 #pragma once
 // The merges a server has done, so that a client which slept through some can catch up.
 
-#include <limits>
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <loru/fl/message.hpp>
 
@@ -74,24 +74,28 @@ class MergeHistory {
   std::unordered_map<Index, Index> known_;
 };
 
-/// The client's side: applies missed merges of a broadcast to the model's frozen weights, in order.
-/// The client must know the merges before `first`, the lowest number in the broadcast.
+/// The client's side: brings the model's frozen weights up to the server's last merge. The model must know every
+/// merge that the broadcast leaves out. Throws DataError and then changes nothing.
 template <class T, class D>
 void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   const auto merges = detail::number<Index>(archive, "merges");
+  std::vector<Tensor<T, D>> weights;
   lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     Tensor<T, D> w = weight.base().value();
+    const Shape a = lowrank::factor_shape(w.shape(), weight.rank()), b{w.dim(0), weight.rank()};
     if (archive.contains(layer + ".weight"))
       w = to_layout(archive.get<T>(layer + ".weight", w.shape()), w.layout());
-    for (Index k = 0; k < merges; ++k) {
-      const std::string a = MergeHistory<T>::name(k, layer, "lora_A"),
-                        b = MergeHistory<T>::name(k, layer, "lora_B");
-      if (!archive.contains(a)) continue;
-      const Shape shape = lowrank::factor_shape(w.shape(), weight.rank());
-      w = lowrank_compose(w, to_layout(archive.get<T>(a, shape), w.layout()), archive.get<T>(b),
-                          weight.scale());
-    }
-    weight.base().set_value(w);
+    Index first = merges;  // the missed merges are the last ones
+    while (first > 0 && archive.contains(MergeHistory<T>::name(first - 1, layer, "lora_A"))) --first;
+    for (Index k = first; k < merges; ++k)
+      w = lowrank_compose(w,
+                          to_layout(archive.get<T>(MergeHistory<T>::name(k, layer, "lora_A"), a), w.layout()),
+                          archive.get<T>(MergeHistory<T>::name(k, layer, "lora_B"), b), weight.scale());
+    weights.push_back(w);
+  });
+  std::size_t next = 0;
+  lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& weight) {
+    weight.base().set_value(weights[next++]);
   });
 }
 

@@ -7,6 +7,7 @@
 // (`merge.<number>.<layer>.lora_A.weight` and `..._B.weight`). An update holds the state after training.
 
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -64,8 +65,12 @@ inline Head get_head(const io::Archive& archive, const char* kind) {
   const auto found = archive.metadata().find("kind");
   require<DataError>(found != archive.metadata().end() && found->second == kind, "message: expected kind '",
                      kind, "', got '", found == archive.metadata().end() ? "" : found->second, "'");
-  return {number<std::uint64_t>(archive, "seed"), number<Index>(archive, "round"),
-          number<Index>(archive, "client")};
+  const Head head{number<std::uint64_t>(archive, "seed"), number<Index>(archive, "round"),
+                  number<Index>(archive, "client")};
+  require<DataError>(head.round >= 1 && head.client >= 0,
+                     "message: expected a round from 1 and a client from 0, got ", head.round, " and ",
+                     head.client);
+  return head;
 }
 
 }  // namespace detail
@@ -109,6 +114,8 @@ inline Update read_update(Message&& message) {
   update.loss = detail::number<double>(update.state, "loss");
   require<DataError>(update.samples > 0, "message: update of client ", update.head.client,
                      ": expected samples > 0, got ", update.samples);
+  require<DataError>(std::isfinite(update.loss), "message: update of client ", update.head.client,
+                     ": expected a finite loss, got ", update.loss);
   return update;
 }
 

@@ -1,14 +1,17 @@
 #pragma once
 // The server of a federation: messages in, messages out, and the global model between them.
 
+#include <type_traits>
+
 #include <loru/fl/aggregate.hpp>
 #include <loru/fl/algorithm/algorithm.hpp>
 
 namespace loru::fl {
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves the messages.
-/// A round: broadcast(client) for each client of the cohort, receive(update) for each answer in the order of the
-/// cohort, then finish_round(). Not thread-safe.
+/// A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer, always in
+/// one order where the bits of the mean matter, then finish_round(). A broadcast counts as received: one that was lost
+/// must be sent again as it is, since the next one leaves out the merges it told of. Not thread-safe.
 template <class T>
 class Server {
  public:
@@ -32,10 +35,15 @@ class Server {
   void begin_round() {
     ++round_;
     average_ = {};
+    answered_.clear();
   }
 
-  /// The message for a client: the state, and the merges that it slept through.
+  /// The message for a client: the state, and the merges that it slept through. Throws Error for a second one of a round
+  /// to the same client, and before the first round.
   Message broadcast(Index client) {
+    require<Error>(round_ > 0, "server: expected begin_round() before broadcast()");
+    require<Error>(answered_.emplace(client, false).second, "server: client ", client,
+                   " was sent its broadcast of round ", round_, " already");
     io::Archive archive("broadcast");
     detail::put_head(archive, "broadcast", {seed_, round_, client});
     archive.metadata()["merges"] = std::to_string(merges());
@@ -44,21 +52,31 @@ class Server {
     return io::serialise(archive);
   }
 
-  /// Folds one update in. Throws DataError if it is malformed or belongs to another round.
+  /// Folds one update in. Throws DataError if it is malformed or nobody's of this round that is still to answer,
+  /// DivergedError if a value is not finite; the round goes on without it.
   void receive(Message&& message) {
     const Update update = read_update(std::move(message));
-    require<DataError>(update.head.round == round_, "server: update of client ", update.head.client,
-                       ": expected round ", round_, ", got ", update.head.round);
+    const Index client = update.head.client;
+    require<DataError>(update.head.seed == seed_, "server: update of client ", client, ": expected seed ",
+                       seed_, ", got ", update.head.seed);
+    require<DataError>(update.head.round == round_, "server: update of client ", client, ": expected round ",
+                       round_, ", got ", update.head.round);
+    const auto answered = answered_.find(client);
+    require<DataError>(answered != answered_.end() && !answered->second, "server: update of client ", client,
+                       ": expected a client of the cohort that has not answered yet");
+    check_state(update);
     average_.add(update);
+    answered->second = true;
   }
 
   /// The new global state from what was received. Returns the cohort's mean training loss by samples. Throws
-  /// DivergedError, and then keeps the state it had, if a mean is not finite.
+  /// Error if nothing was received, DivergedError if a mean is not finite, and then keeps the state it had.
   double finish_round() {
-    const io::Archive mean = average_.result();
+    Average<T> average = std::exchange(average_, {});
+    const io::Archive mean = average.result();
     algorithm_.fold(*this, mean);
     algorithm_.after_round(*this);
-    return average_.loss();
+    return average.loss();
   }
 
   /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it.
@@ -68,10 +86,25 @@ class Server {
   }
 
  private:
+  /// Throws DataError unless the update has the tensors of the model's state.
+  void check_state(const Update& update) {
+    const auto state = model_.state();
+    require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
+                       ": expected ", state.size(), " tensors, got ", update.state.size());
+    for (const auto& [name, tensor] : state) {
+      const io::RawTensor& raw = update.state.raw(name);
+      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == tensor.shape(),
+                         "server: update of client ", update.head.client, ": ", name, ": expected ",
+                         io::to_string(io::dtype_of<T>), ' ', tensor.shape(), ", got ",
+                         io::to_string(raw.dtype), ' ', raw.shape);
+    }
+  }
+
   nn::Model<T> model_;
   AnyAlgorithm<T> algorithm_;
   std::uint64_t seed_;
   Index round_ = 0;
+  std::map<Index, bool> answered_;  // the clients of this round
   Average<T> average_;
   MergeHistory<T> history_;
 };
@@ -80,12 +113,13 @@ class Server {
 /// have been built and factorised as the server's was, from the same seed, and stays with the client between rounds.
 /// Throws DataError for a malformed message, DivergedError if the loss is not finite.
 template <class T>
-Message answer(nn::Model<T>& model, std::span<const std::byte> broadcast, const AnyAlgorithm<T>& algorithm,
-               const data::Dataset& dataset, std::span<const Index> samples, const ClientOptions& options) {
+Message answer(nn::Model<T>& model, std::span<const std::byte> broadcast,
+               const std::type_identity_t<AnyAlgorithm<T>>& algorithm, const data::Dataset& dataset,
+               std::span<const Index> samples, const ClientOptions& options) {
   const io::Archive archive = io::borrow(broadcast, "broadcast");
   const Head head = detail::get_head(archive, "broadcast");
-  apply_missed_merges(archive, model);
   get_state(archive, model);
+  apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
   const double loss = algorithm.train({model, dataset, samples, options, head});
   return update_message(model, head, static_cast<Index>(samples.size()), loss);
 }

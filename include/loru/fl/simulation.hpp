@@ -2,8 +2,10 @@
 // A whole federation in one process.
 
 #include <chrono>
+#include <cmath>
 #include <iterator>
 #include <limits>
+#include <mutex>
 
 #include <loru/data/partition/common.hpp>
 #include <loru/fl/evaluate.hpp>
@@ -34,7 +36,7 @@ struct Round {
   double train_seconds = 0.0;  ///< without evaluation
   double seconds = 0.0;
 
-  bool evaluated() const { return test_accuracy == test_accuracy; }
+  bool evaluated() const { return !std::isnan(test_accuracy); }
 };
 
 /// Simulates a federation: clients of a partition train in parallel, one thread each, over one shared copy of the frozen
@@ -42,8 +44,8 @@ struct Round {
 template <class T>
 class Simulation {
  public:
-  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do. Keeps a
-  /// reference to the data, which must outlive the simulation.
+  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do and for a client
+  /// without samples. Keeps a reference to the data, which must outlive the simulation.
   Simulation(nn::Model<T> model, AnyAlgorithm<T> algorithm, const data::Split& data, data::Partition parts,
              const SimulationOptions& options)
       : options_{options},
@@ -56,7 +58,12 @@ class Simulation {
     require<ConfigError>(options.eval_every >= 0, "federation: eval_every: expected at least 0, got ",
                          options.eval_every);
     sample_cohort(options.seed, 1, clients(), options.cohort);
+    optim::make<T, Cpu>(options.client.optimizer, {});
+    for (std::size_t k = 0; k < parts_.size(); ++k)
+      require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
   }
+  Simulation(nn::Model<T>, AnyAlgorithm<T>, const data::Split&&, data::Partition,
+             const SimulationOptions&) = delete;
 
   nn::Model<T>& model() { return server_.model(); }
   Server<T>& server() { return server_; }
@@ -69,18 +76,19 @@ class Simulation {
     server_.begin_round();
     Round round{.index = server_.round(),
                 .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
-    std::vector<Message> broadcasts;
-    for (Index client : round.cohort) {
-      broadcasts.push_back(server_.broadcast(client));
-      round.downlink_bytes += broadcasts.back().size();
-    }
+    std::mutex server;  // one client at a time
     run_in_order<Message>(
         pool_, options_.cohort,
         [&](Index i) {
-          return train_client(round.cohort[static_cast<std::size_t>(i)],
-                              broadcasts[static_cast<std::size_t>(i)]);
+          const Index client = round.cohort[static_cast<std::size_t>(i)];
+          std::unique_lock lock{server};
+          const Message broadcast = server_.broadcast(client);
+          round.downlink_bytes += broadcast.size();
+          lock.unlock();
+          return train_client(client, broadcast);
         },
         [&](Index, Message&& update) {
+          std::lock_guard lock{server};
           round.uplink_bytes += update.size();
           server_.receive(std::move(update));
         });

@@ -20,7 +20,7 @@ class Server;
 template <class A, class V>
 struct Field {
   const char* name;
-  V A::* member;
+  V A::*member;
   V least, most;
   const char* text;
 };
@@ -29,17 +29,19 @@ struct Field {
 template <class A, class V, std::size_t N>
 struct Choice {
   const char* name;
-  V A::* member;
+  V A::*member;
   std::array<std::pair<const char*, V>, N> words;
   const char* text;
 };
 
 /// An aggregate with `name`, `low_rank` (whether it needs factored layers) and `fields()`, a tuple of Field and
 /// Choice from which configuration keys, errors and docs are made. Optional hooks, in the order of a round:
-///   void broadcast(Server<T>&, io::Archive&, Index client) const   what goes down; default: the state
+///   void broadcast(Server<T>&, io::Archive&, Index client) const   what goes down, a pure function of the
+///                                                                   server's state and the client; default: the state
 ///   double train(const Turn<T>&) const                             how a client trains; default: fl::train
 ///   void fold(Server<T>&, const io::Archive& mean) const           what the mean becomes; default: the state
 ///   void after_round(Server<T>&) const                             default: nothing
+/// A hook of another signature does not compile.
 template <class A>
 concept Algorithm = std::is_aggregate_v<A> && requires {
   { A::name } -> std::convertible_to<std::string_view>;
@@ -52,12 +54,23 @@ namespace detail {
 template <class A, class V>
 void check_field(const A& a, const Field<A, V>& field) {
   const V value = a.*(field.member);
+  const std::string bound = field.most == std::numeric_limits<V>::max() ? "" : concat(" .. ", field.most);
   require<ConfigError>(value >= field.least && value <= field.most, A::name, ": ", field.name, ": expected ",
-                       field.least, " .. ", field.most, ", got ", value);
+                       bound.empty() ? "at least " : "", field.least, bound, ", got ", value);
 }
 
 template <class A, class V, std::size_t N>
 void check_field(const A&, const Choice<A, V, N>&) {}
+
+/// For the question whether A has a member of a hook's name: with this beside A, it is ambiguous.
+struct HookNames {
+  void broadcast();
+  void train();
+  void fold();
+  void after_round();
+};
+template <class A>
+struct BesideHooks : A, HookNames {};
 
 }  // namespace detail
 
@@ -81,26 +94,27 @@ struct AnyAlgorithm {
   template <Algorithm A>
   AnyAlgorithm(const A& a) : name{A::name}, low_rank{A::low_rank} {
     check(a);
+    using Beside = detail::BesideHooks<A>;
     broadcast = [a](Server<T>& server, io::Archive& archive, Index client) {
-      if constexpr (requires { a.broadcast(server, archive, client); })
-        a.broadcast(server, archive, client);
-      else
+      if constexpr (requires { &Beside::broadcast; })
         put_state(archive, server.model());
-    };
-    train = [a](const Turn<T>& turn) {
-      if constexpr (requires { a.train(turn); })
-        return a.train(turn);
       else
+        a.broadcast(server, archive, client);
+    };
+    train = [a](const Turn<T>& turn) -> double {
+      if constexpr (requires { &Beside::train; })
         return fl::train(turn);
+      else
+        return a.train(turn);
     };
     fold = [a](Server<T>& server, const io::Archive& mean) {
-      if constexpr (requires { a.fold(server, mean); })
-        a.fold(server, mean);
-      else
+      if constexpr (requires { &Beside::fold; })
         get_state(mean, server.model());
+      else
+        a.fold(server, mean);
     };
     after_round = [a](Server<T>& server) {
-      if constexpr (requires { a.after_round(server); }) a.after_round(server);
+      if constexpr (!requires { &Beside::after_round; }) a.after_round(server);
     };
   }
 };
