@@ -17,6 +17,9 @@ TEST_CASE("json lines: one value per line, there at once") {
   lines.append(nlohmann::json::array({1, 2}));
   io::JsonLines{path, io::Existing::append}.append(nlohmann::json(0.5));
   CHECK(io::read_text(path) == "{\"note\":\"two\\nlines\",\"round\":1}\n[1,2]\n0.5\n");
+  CHECK_THROWS_WITH(lines.append("\xff"),
+                    path.native() + ": expected UTF-8 text, got invalid UTF-8 byte at index 0: 0xFF");
+  CHECK_THROWS_AS(lines.append("\xff"), DataError);
   CHECK_THROWS_AS(io::JsonLines{path / "below"}, IoError);
   std::filesystem::remove(path);
 }

@@ -32,7 +32,9 @@ std::string header_text(const std::vector<std::byte>& bytes) {
 std::string error_of(const std::vector<std::byte>& bytes) {
   try {
     static_cast<void>(io::parse(bytes, "some.safetensors"));
-  } catch (const DataError& error) { return error.what(); }
+  } catch (const DataError& error) {
+    return error.what();
+  }
   return "no error";
 }
 
@@ -130,10 +132,19 @@ TEST_CASE("safetensors: bytes depend on names and values alone, in name order") 
   CHECK(two.erase("gone"));
   CHECK_FALSE(two.erase("gone"));
   CHECK(io::serialise(one) == io::serialise(two));
-  const std::string expected = R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},)"
-                               R"("b":{"dtype":"U8","shape":[3],"data_offsets":[12,15]}}   )";
+  const std::string expected = R"({"a":{"data_offsets":[0,12],"dtype":"F32","shape":[3]},)"
+                               R"("b":{"data_offsets":[12,15],"dtype":"U8","shape":[3]}}   )";
   CHECK(header_text(io::serialise(one)) == expected);
   CHECK(header_text(io::serialise(io::Archive{})) == "{}      ");
+  one = io::Archive{};
+  one.put("a", Tensor<double>{Shape{}});
+  one.put("Z", b);
+  one.metadata()["z"] = "\"\n\x1f";
+  one.metadata()["k"] = "";
+  CHECK(header_text(io::serialise(one)) == R"({"Z":{"data_offsets":[0,3],"dtype":"U8","shape":[3]},)"
+                                           R"("__metadata__":{"k":"","z":"\"\n\u001f"},)"
+                                           R"("a":{"data_offsets":[3,11],"dtype":"F64","shape":[]}})" +
+                                               std::string(5, ' '));
 }
 
 TEST_CASE("safetensors: names and metadata may be any UTF-8 text") {
@@ -154,8 +165,11 @@ TEST_CASE("safetensors: text that is not UTF-8 is refused") {
   name.put(bad, ramp<float>({2}));
   metadata.metadata()["key"] = bad;
   CHECK_THROWS_AS(io::serialise(name), DataError);
+  CHECK_THROWS_WITH(io::serialise(name), ContainsSubstring("tensor name: expected UTF-8 text, got in"));
   CHECK_THROWS_WITH(io::serialise(metadata), ContainsSubstring("metadata key: expected UTF-8"));
-  CHECK_THAT(error_of("{\"__metadata__\":{\"k\":\"" + bad + "\"}}"), ContainsSubstring("expected UTF-8"));
+  const std::string error = error_of("{\"__metadata__\":{\"k\":\"" + bad + "\"}}");
+  CHECK_THAT(error, ContainsSubstring("ill-formed UTF-8 byte"));
+  CHECK(error.find(bad) == std::string::npos);
 }
 
 TEST_CASE("safetensors: escapes, spaces and any order of keys are read") {
@@ -236,27 +250,64 @@ TEST_CASE("safetensors: a header that is not the JSON it should be") {
     std::string header, expectation;
   };
   const auto [header, expectation] = GENERATE(values<Case>({
-      {"{", "byte 9: expected a key (a string), got the end of the header"},
-      {"{}x", "byte 10: expected the end of the header, got 'x'"},
+      {"{",
+       "byte 9: expected JSON, got the end of the header: syntax error while parsing object key - unexpected "
+       "end of input; expected string literal"},
+      {"{}x",
+       "byte 10: expected JSON, got 'x': syntax error while parsing value - invalid literal; expected end of "
+       "input"},
+      {"{}{",
+       "byte 10: expected JSON, got '{': syntax error while parsing value - unexpected '{'; expected end"},
+      {std::string("{}\0", 3), "byte 10: expected JSON, got byte 0"},
+      {std::string("{}\0x", 4), "byte 10: expected JSON, got byte 0"},
+      {"{\"a\":{}", "byte 9: expected dtype, shape and data_offsets of tensor a"},
+      {"{\"__metadata__\":{}", "byte 26: expected JSON, got the end of the header"},
       {"[]", "begin with '{'"},
-      {"{\"a\"}", "byte 12: expected ':', got '}'"},
+      {"{\"a\"}",
+       "byte 12: expected JSON, got '}': syntax error while parsing object separator - unexpected '}'; "
+       "expected ':'"},
       {"{\"a\":1}", "byte 13: expected '{', got '1'"},
+      {"{\"a\":1e999}", "byte 13: expected '{', got '1'"},
+      {"{\"a\": null}", "byte 14: expected '{', got 'n'"},
+      {"{\"a\":[]}", "byte 13: expected '{', got '['"},
+      {"{\"a\":nul}", "byte 16: expected JSON, got '}': syntax error while parsing value - invalid literal"},
       {"{\"a\":{},}", "byte 9: expected dtype, shape and data_offsets of tensor a"},
-      {"{\"a", "expected UTF-8 text and a closing quote, got the end of the header"},
-      {"{\"a\n\":{}}", "expected UTF-8 text and a closing quote, got byte 10"},
-      {"{\"\\q\":{}}", "byte 11: expected an escape, got 'q'"},
-      {"{\"\\ud800x\":{}}", "expected a surrogate pair, got half of one"},
-      {"{\"\\udc00\":{}}", "expected a surrogate pair, got half of one"},
-      {"{\"\\ud800\\u0041\":{}}", "expected a surrogate pair, got half of one"},
-      {"{\"\\u12g4\":{}}", "byte 14: expected four hexadecimal digits, got 'g'"},
+      {"{\"__metadata__\":{},}",
+       "byte 27: expected JSON, got '}': syntax error while parsing object key - unexpected '}'"},
+      {"{\"a",
+       "byte 11: expected JSON, got the end of the header: syntax error while parsing object key - "
+       "invalid string: missing closing quote; expected string literal"},
+      {"{\"a\n\":{}}",
+       "byte 11: expected JSON, got byte 10: syntax error while parsing object key - "
+       "invalid string: control character U+000A (LF) must be escaped"},
+      {"{\"\\q\":{}}",
+       "byte 11: expected JSON, got 'q': syntax error while parsing object key - "
+       "invalid string: forbidden character after backslash; expected string literal"},
+      {"{\"\\ud800x\":{}}",
+       "byte 16: expected JSON, got 'x': syntax error while parsing object key - invalid "
+       "string: surrogate U+D800..U+DBFF must be followed by"},
+      {"{\"\\udc00\":{}}",
+       "byte 15: expected JSON, got '0': syntax error while parsing object key - invalid "
+       "string: surrogate U+DC00..U+DFFF must follow"},
+      {"{\"\\ud800\\u0041\":{}}",
+       "byte 21: expected JSON, got '1': syntax error while parsing object key - "
+       "invalid string: surrogate U+D800..U+DBFF must be followed by"},
+      {"{\"\\u12g4\":{}}",
+       "byte 14: expected JSON, got 'g': syntax error while parsing object key - invalid "
+       "string: '\\u' must be followed by 4 hex digits"},
       {"{\"__metadata__\":{\"a\":1}}", "byte 29: expected a metadata value (a string), got '1'"},
-      {"{\"__metadata__\":{\"a\":\"\",\"a\":\"\"}}", "expected each metadata key once, got 'a' twice"},
+      {"{\"__metadata__\":{\"a\":\"\",\"a\":\"\"}}",
+       "byte 32: expected each metadata key once, got 'a' twice"},
+      {"{\"__metadata__\":{\"a\\\"\":\"\" ,\n\"a\\u0022\":\"\"}}",
+       "byte 36: expected each metadata key once, got 'a\"' twice"},
       {"{\"__metadata__\":{},\"__metadata__\":{}}", "byte 27: expected '__metadata__' once"},
       {R"({"a":{"dtype":"F32","shape":[1,],"data_offsets":[0,4]}})",
-       "expected an extent (an integer >= 0), got ']'"},
-      {R"({"a":{"dtype":"F32","shape":[1,"data_offsets":[0,4]}})", "expected an extent"},
+       "byte 39: expected JSON, got ']': syntax error while parsing value - unexpected ']'"},
+      {R"({"a":{"dtype":"F32","shape":[1,"data_offsets":[0,4]}})",
+       "byte 39: expected an extent (an integer >= 0), got '\"'"},
       {R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0])",
-       "expected \'}\', got the end of the header"},
+       "got the end of the header: syntax error while parsing object - unexpected end of input; expected "
+       "'}'"},
   }));
   CHECK_THAT(error_of(header), ContainsSubstring(expectation));
   CHECK_THAT(error_of(header), loru_test::StartsWith("some.safetensors: byte "));
@@ -270,6 +321,14 @@ TEST_CASE("safetensors: a tensor whose description is wrong") {
       {R"("dtype":"F16","shape":[2],"data_offsets":[0,4])",
        "expected dtype F32, F64, I32, I64 or U8 of tensor a, got 'F16'"},
       {R"("dtype":32,"shape":[1],"data_offsets":[0,4])", "expected a dtype (a string), got '3'"},
+      {R"("dtype":["F32"],"shape":[1],"data_offsets":[0,4])", "expected a dtype (a string), got '['"},
+      {R"("dtype":"F32","shape":"1","data_offsets":[0,4])", "byte 36: expected '[', got '\"'"},
+      {R"("dtype":"F32","shape":1,"data_offsets":[0,4])", "byte 36: expected '[', got '1'"},
+      {R"("dtype":"F32","shape":{},"data_offsets":[0,4])", "byte 36: expected '[', got '{'"},
+      {R"("dtype":"F32","shape":[[1]],"data_offsets":[0,4])",
+       "expected an extent (an integer >= 0), got '['"},
+      {R"("dtype":"F32","shape":[true],"data_offsets":[0,4])",
+       "expected an extent (an integer >= 0), got 't'"},
       {R"("shape":[1],"data_offsets":[0,4])", "got not all of them"},
       {R"("dtype":"F32","data_offsets":[0,4])", "got not all of them"},
       {R"("dtype":"F32","shape":[1])", "got not all of them"},
@@ -277,9 +336,17 @@ TEST_CASE("safetensors: a tensor whose description is wrong") {
        "'dtype' of tensor a once, got it twice"},
       {R"("dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1)", "got 'more'"},
       {R"("dtype":"F32","shape":[-1],"data_offsets":[0,4])", "expected an extent (an integer >= 0), got '-'"},
+      {R"("dtype":"F32","shape":[2, -0],"data_offsets":[0,4])",
+       "byte 40: expected an extent (an integer >= 0)"},
+      {R"("dtype":"F32","shape":[-9223372036854775809],"data_offsets":[0,4])", "got '-'"},
+      {R"("dtype":"F32","shape":[1],"data_offsets":[0,-4])", "expected an offset (an integer >= 0), got '-'"},
       {R"("dtype":"F32","shape":[1.0],"data_offsets":[0,4])", "got a fraction or exponent"},
       {R"("dtype":"F32","shape":[1e0],"data_offsets":[0,4])", "got a fraction or exponent"},
-      {R"("dtype":"F32","shape":[01],"data_offsets":[0,4])", "got a leading zero"},
+      {R"("dtype":"F32","shape":[1e999],"data_offsets":[0,4])", "got a fraction or exponent"},
+      {R"("dtype":"F32","shape":[01],"data_offsets":[0,4])",
+       "byte 38: expected JSON, got '1': syntax error while parsing array - unexpected number literal"},
+      {R"("dtype":"F32","shape":[)" + std::string(400, '9') + R"(],"data_offsets":[0,4])",
+       "byte 37: expected an extent below 2^63, got a larger one"},
       {R"("dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,4])", "below 2^63, got a larger one"},
       {R"("dtype":"F32","shape":[18446744073709551617],"data_offsets":[0,4])",
        "below 2^63, got a larger one"},

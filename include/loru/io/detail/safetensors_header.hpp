@@ -4,16 +4,18 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <map>
+#include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include <loru/io/archive.hpp>
-#include <loru/io/detail/json_text.hpp>
+#include <loru/io/detail/json.hpp>
 
 namespace loru::io::detail {
 
@@ -30,120 +32,217 @@ struct Header {
   std::map<std::string, Place, std::less<>> tensors;
 };
 
-/// Reads headers. Throws DataError with origin, byte offset and expectation.
-class HeaderReader {
+/// Reads headers from the events of nlohmann's parser, which come in the order of the text: so a key given
+/// twice is seen, and integers never pass through doubles. Throws DataError with origin, byte offset and
+/// expectation.
+class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
   /// `text` begins at byte 8 of `origin`; `data_bytes` follow it.
   HeaderReader(std::string_view text, std::size_t data_bytes, std::string_view origin)
-      : scanner_{text, 8, origin}, data_bytes_{data_bytes}, origin_{origin} {}
+      : text_{text}, stream_{std::string(text)}, data_bytes_{data_bytes}, origin_{origin} {}
 
   Header read() {
-    Header header;
-    bool metadata_seen = false;
-    object([&](std::string key, std::size_t at) {
-      if (key == "__metadata__") {
-        check(!std::exchange(metadata_seen, true), at, "'__metadata__' once, got it twice");
-        return metadata(header);
-      }
-      check(header.tensors.find(key) == header.tensors.end(), at, "each name once, got '", key, "' twice");
-      Place place = tensor(key, at);
-      header.tensors.emplace(std::move(key), std::move(place));
-    });
-    if (!scanner_.done()) scanner_.unexpected("the end of the header");
-    check_contiguous(header);
-    return header;
+    const std::size_t nul = text_.find('\0');  // would end the text for the parser
+    check(nul == text_.npos, 8 + nul, "JSON, got byte 0");
+    nlohmann::json::sax_parse(stream_, this);  // true: what fails throws
+    check_contiguous();
+    return std::move(header_);
+  }
+
+  bool start_object(std::size_t) override {
+    next();
+    if (in_ != In::nothing && in_ != In::header) unexpected();
+    if (in_ == In::nothing)
+      in_ = In::header;
+    else
+      in_ = name_ == "__metadata__" ? In::metadata : In::tensor;
+    return true;
+  }
+
+  bool key(std::string& text) override {
+    next();
+    if (in_ == In::header)
+      begin_member(std::move(text));
+    else if (in_ == In::metadata)
+      begin_metadata(std::move(text));
+    else
+      begin_field(text);
+    return true;
+  }
+
+  bool end_object() override {
+    next();
+    if (in_ == In::tensor) end_tensor();
+    in_ = in_ == In::header ? In::nothing : In::header;
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    next();
+    if (in_ != In::tensor || field_ == Field::dtype) unexpected();
+    in_ = In::list;
+    list_.clear();
+    return true;
+  }
+
+  bool end_array() override {
+    next();
+    if (field_ == Field::shape)
+      set_shape();
+    else
+      set_offsets();
+    in_ = In::tensor;
+    return true;
+  }
+
+  bool string(std::string& text) override {
+    next();
+    if (in_ == In::metadata)
+      header_.metadata[key_] = std::move(text);
+    else if (in_ == In::tensor && field_ == Field::dtype)
+      set_dtype(text);
+    else
+      unexpected();
+    return true;
+  }
+
+  bool number_unsigned(std::uint64_t value) override {
+    next();
+    if (in_ != In::list) unexpected();
+    constexpr std::int64_t limit = std::numeric_limits<std::int64_t>::max();
+    check(value <= static_cast<std::uint64_t>(limit), at_, element(), " below 2^63, got a larger one");
+    list_.push_back(static_cast<std::int64_t>(value));
+    return true;
+  }
+
+  /// A fraction, an exponent, or an integer that 64 bits do not hold.
+  bool number_float(double, const std::string& text) override {
+    next();
+    if (in_ != In::list || text.front() == '-') unexpected();
+    check(text.find_first_of(".eE") == text.npos, at_, element(),
+          " (an integer), got a fraction or exponent");
+    fail<DataError>(origin_, ": byte ", at_, ": expected ", element(), " below 2^63, got a larger one");
+  }
+
+  bool number_integer(std::int64_t) override { next(), unexpected(); }  // has a minus sign
+  bool boolean(bool) override { next(), unexpected(); }
+  bool null() override { next(), unexpected(); }
+  bool binary(nlohmann::json::binary_t&) override { next(), unexpected(); }  // never in text
+
+  /// `position` counts from 1 and is that of the last byte read.
+  bool parse_error(std::size_t position, const std::string& token,
+                   const nlohmann::json::exception& error) override {
+    constexpr int number_overflow = 406;
+    if (error.id == number_overflow) return number_float(0, token);
+    // "[tag] parse error at line and column: reason; last read: 'token'; expected this or that", where token
+    // may be any bytes, and many.
+    std::string reason = error.what();
+    const std::string read = concat("; last read: '", token, "'");
+    if (const std::size_t at = reason.find(read); at != reason.npos) reason.erase(at, read.size());
+    reason.erase(0, reason.find(": ") + 2);
+    fail<DataError>(origin_, ": byte ", 8 + position - 1, ": expected JSON, got ", found(position - 1), ": ",
+                    reason);
   }
 
  private:
+  enum class In { nothing, header, metadata, tensor, list };
+  enum class Field { dtype, shape, offsets };
+
   template <class... Args>
   void check(bool condition, std::size_t at, const Args&... expectation) const {
     require<DataError>(condition, origin_, ": byte ", at, ": expected ", expectation...);
   }
 
-  /// { key: member(key, offset of the key), ... }
-  template <class Member>
-  void object(Member&& member) {
-    scanner_.expect('{');
-    if (scanner_.take('}')) return;
-    do {
-      static_cast<void>(scanner_.done());  // skips space, so that the offset is that of the key
-      const std::size_t at = scanner_.offset();
-      std::string key = scanner_.string("a key");
-      scanner_.expect(':');
-      member(std::move(key), at);
-    } while (scanner_.take(','));
-    scanner_.expect('}');
+  /// Each event calls this first: at_ becomes the offset of the token that it is about. The parser has read
+  /// that token, and one byte more after a number.
+  void next() {
+    at_ = 8 + text_.find_first_not_of(" \n\r\t,:", read_);
+    read_ = text_.size() - static_cast<std::size_t>(stream_.rdbuf()->in_avail());
   }
 
-  /// [ natural, ... ]
-  std::vector<std::int64_t> naturals(const char* what) {
-    std::vector<std::int64_t> values;
-    scanner_.expect('[');
-    if (scanner_.take(']')) return values;
-    do values.push_back(scanner_.natural(what));
-    while (scanner_.take(','));
-    scanner_.expect(']');
-    return values;
+  std::string found(std::size_t place) const {
+    if (place >= text_.size()) return "the end of the header";
+    const char c = text_[place];
+    return c > ' ' && c < '\x7F' ? concat("'", c, "'")
+                                 : concat("byte ", static_cast<int>(static_cast<unsigned char>(c)));
   }
 
-  void metadata(Header& header) {
-    object([&](std::string key, std::size_t at) {
-      std::string value = scanner_.string("a metadata value");
-      const bool fresh = header.metadata.emplace(key, std::move(value)).second;
-      check(fresh, at, "each metadata key once, got '", key, "' twice");
-    });
+  const char* element() const { return field_ == Field::shape ? "an extent" : "an offset"; }
+
+  /// Throws: the token does not belong here.
+  [[noreturn]] void unexpected() const {
+    const std::string expectation = in_ == In::metadata      ? "a metadata value (a string)"
+                                    : in_ == In::list        ? concat(element(), " (an integer >= 0)")
+                                    : in_ == In::header      ? "'{'"
+                                    : field_ == Field::dtype ? "a dtype (a string)"
+                                                             : "'['";
+    fail<DataError>(origin_, ": byte ", at_, ": expected ", expectation, ", got ", found(at_ - 8));
   }
 
-  Place tensor(const std::string& name, std::size_t declared_at) {
-    Place place{DType::u8, {}, 0, 0, declared_at};
-    bool dtype = false, shape = false, offsets = false;
-    object([&](const std::string& key, std::size_t at) {
-      bool* seen = key == "dtype"          ? &dtype
-                   : key == "shape"        ? &shape
-                   : key == "data_offsets" ? &offsets
-                                           : nullptr;
-      check(seen, at, "dtype, shape or data_offsets of tensor ", name, ", got '", key, "'");
-      check(!std::exchange(*seen, true), at, "'", key, "' of tensor ", name, " once, got it twice");
-      if (seen == &dtype) place.dtype = this->dtype(name, at);
-      if (seen == &shape) place.shape = this->shape(name, at);
-      if (seen == &offsets) std::tie(place.begin, place.end) = this->offsets(name, at);
-    });
-    check(dtype && shape && offsets, declared_at, "dtype, shape and data_offsets of tensor ", name,
+  void begin_member(std::string name) {
+    name_ = std::move(name);
+    if (name_ == "__metadata__") {
+      check(!std::exchange(metadata_seen_, true), at_, "'__metadata__' once, got it twice");
+    } else {
+      check(header_.tensors.find(name_) == header_.tensors.end(), at_, "each name once, got '", name_,
+            "' twice");
+      place_ = {DType::u8, {}, 0, 0, at_};
+      seen_.clear();
+    }
+  }
+
+  void begin_metadata(std::string key) {
+    key_ = std::move(key);
+    check(header_.metadata.emplace(key_, "").second, at_, "each metadata key once, got '", key_, "' twice");
+  }
+
+  void begin_field(const std::string& key) {
+    constexpr std::string_view fields[] = {"dtype", "shape", "data_offsets"};  // as in Field
+    const auto known = std::find(std::begin(fields), std::end(fields), key);
+    check(known != std::end(fields), at_, "dtype, shape or data_offsets of tensor ", name_, ", got '", key,
+          "'");
+    field_ = static_cast<Field>(known - std::begin(fields));
+    field_at_ = at_;
+    check(seen_.insert(field_).second, at_, "'", key, "' of tensor ", name_, " once, got it twice");
+  }
+
+  void end_tensor() {
+    check(seen_.size() == 3, place_.declared_at, "dtype, shape and data_offsets of tensor ", name_,
           ", got not all of them");
-    check_size(name, place);
-    return place;
+    check_size(name_, place_);
+    header_.tensors.emplace(name_, place_);
   }
 
-  DType dtype(const std::string& name, std::size_t at) {
-    const std::string text = scanner_.string("a dtype");
+  void set_dtype(const std::string& text) {
     for (DType candidate : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8})
-      if (text == to_string(candidate)) return candidate;
-    fail<DataError>(origin_, ": byte ", at, ": expected dtype F32, F64, I32, I64 or U8 of tensor ", name,
-                    ", got '", text, "'");
+      if (text == to_string(candidate)) {
+        place_.dtype = candidate;
+        return;
+      }
+    fail<DataError>(origin_, ": byte ", field_at_, ": expected dtype F32, F64, I32, I64 or U8 of tensor ",
+                    name_, ", got '", text, "'");
   }
 
-  Shape shape(const std::string& name, std::size_t at) {
-    const auto extents = naturals("an extent");
-    check(extents.size() <= static_cast<std::size_t>(Shape::max_rank), at, "at most ", Shape::max_rank,
-          " extents of tensor ", name, ", got ", extents.size());
-    Shape shape;
+  void set_shape() {
+    check(list_.size() <= static_cast<std::size_t>(Shape::max_rank), field_at_, "at most ", Shape::max_rank,
+          " extents of tensor ", name_, ", got ", list_.size());
     std::int64_t room =
         std::numeric_limits<std::int64_t>::max() / 8;  // elements that can be counted in bytes
-    for (std::int64_t extent : extents) {
-      check(extent <= room, at, "a shape of tensor ", name, " with less than 2^60 elements, got more");
+    for (std::int64_t extent : list_) {
+      check(extent <= room, field_at_, "a shape of tensor ", name_,
+            " with less than 2^60 elements, got more");
       if (extent > 0) room /= extent;
-      shape.push_back(static_cast<Index>(extent));
+      place_.shape.push_back(static_cast<Index>(extent));
     }
-    return shape;
   }
 
-  std::pair<std::size_t, std::size_t> offsets(const std::string& name, std::size_t at) {
-    const auto range = naturals("an offset");
-    check(range.size() == 2, at, "two data_offsets of tensor ", name, ", got ", range.size());
-    const auto begin = static_cast<std::size_t>(range[0]), end = static_cast<std::size_t>(range[1]);
-    check(begin <= end && end <= data_bytes_, at, "data_offsets of tensor ", name, " within the ",
+  void set_offsets() {
+    check(list_.size() == 2, field_at_, "two data_offsets of tensor ", name_, ", got ", list_.size());
+    const auto begin = static_cast<std::size_t>(list_[0]), end = static_cast<std::size_t>(list_[1]);
+    check(begin <= end && end <= data_bytes_, field_at_, "data_offsets of tensor ", name_, " within the ",
           data_bytes_, " bytes of data, got [", begin, ", ", end, "]");
-    return {begin, end};
+    place_.begin = begin;
+    place_.end = end;
   }
 
   void check_size(const std::string& name, const Place& place) const {
@@ -153,9 +252,9 @@ class HeaderReader {
   }
 
   /// The tensors cover the data without holes or overlaps.
-  void check_contiguous(const Header& header) const {
+  void check_contiguous() const {
     std::vector<const std::pair<const std::string, Place>*> order;
-    for (const auto& item : header.tensors) order.push_back(&item);
+    for (const auto& item : header_.tensors) order.push_back(&item);
     std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
       return std::pair{a->second.begin, a->second.end} < std::pair{b->second.begin, b->second.end};
     });
@@ -166,38 +265,52 @@ class HeaderReader {
             ", got ", place.begin, place.begin < end ? " (an overlap)" : " (a hole)");
       end = place.end;
     }
-    check(end == data_bytes_, 8 + header_bytes() + end, "the end after the last tensor, got ",
+    check(end == data_bytes_, 8 + text_.size() + end, "the end after the last tensor, got ",
           data_bytes_ - end, " bytes more");
   }
 
-  std::size_t header_bytes() const { return scanner_.offset() - 8; }
-
-  JsonScanner scanner_;
+  std::string_view text_;
+  std::istringstream stream_;  // what the parser has not read of the text
   std::size_t data_bytes_;
   std::string_view origin_;
+  Header header_;
+
+  std::size_t at_ = 8;    // offset in the origin of the token at hand
+  std::size_t read_ = 0;  // bytes of the text that the parser has read
+  In in_ = In::nothing;
+  bool metadata_seen_ = false;
+  std::string name_;      // of the tensor at hand, with:
+  Place place_{};         //   what is known of it
+  std::set<Field> seen_;  //   its fields so far
+  Field field_{};         //   the field at hand
+  std::size_t field_at_ = 8;
+  std::vector<std::int64_t> list_;  // extents or offsets
+  std::string key_;                 // of the metadata at hand
 };
 
-/// The header of an archive with its length before it: the tensors' data follow in name order. Padded with
-/// spaces so that the data begin at a multiple of 8. Throws DataError if a name or metadata string is not
-/// UTF-8.
+/// The text itself. Throws DataError naming `where` if it is not UTF-8.
+inline const std::string& require_utf8(const std::string& text, std::string_view where) {
+  static_cast<void>(dump_json(text, where));
+  return text;
+}
+
+/// The header of an archive with its length before it: keys stand in name order, and so do the tensors' data
+/// that follow. Padded with spaces so that the data begin at a multiple of 8. Throws DataError if a name or
+/// metadata string is not UTF-8.
 inline std::string write_header(const Archive& archive) {
-  std::string json = "{";
-  const auto& metadata = archive.metadata();
-  if (!metadata.empty()) json += "\"__metadata__\":{";
-  for (const auto& [key, value] : metadata)
-    json += json_string(key, "metadata key") + ':' + json_string(value, "metadata " + key) + ',';
-  if (!metadata.empty()) json.back() = '}', json += ',';
+  nlohmann::json header = nlohmann::json::object();
+  for (const auto& [key, value] : archive.metadata())
+    header["__metadata__"][require_utf8(key, "metadata key")] = require_utf8(value, "metadata " + key);
   std::size_t begin = 0;
   for (const auto& [name, raw] : archive.tensors()) {
     const std::size_t end = begin + raw.bytes.size();
-    json += json_string(name, "tensor name") + ":{\"dtype\":\"" + to_string(raw.dtype) + "\",\"shape\":[";
-    for (Index extent : raw.shape) json += std::to_string(extent) + ',';
-    if (raw.shape.rank() > 0) json.pop_back();
-    json += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]},";
+    header[require_utf8(name, "tensor name")] = {
+        {"dtype", to_string(raw.dtype)},
+        {"shape", std::vector<Index>(raw.shape.begin(), raw.shape.end())},
+        {"data_offsets", {begin, end}}};
     begin = end;
   }
-  if (json.size() > 1) json.pop_back();
-  json += '}';
+  std::string json = header.dump();
   json.resize((json.size() + 7) / 8 * 8, ' ');
   std::string length(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>((json.size() >> (8 * i)) & 0xFF);
