@@ -3,5 +3,6 @@
 
 #include <loru/linalg/eigen.hpp>
 #include <loru/linalg/gemm.hpp>
+#include <loru/linalg/microkernel.hpp>
 #include <loru/linalg/norms.hpp>
 #include <loru/linalg/svd.hpp>

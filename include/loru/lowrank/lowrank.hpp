@@ -1,6 +1,7 @@
 #pragma once
 // Room lowrank: factorising, planning, merging, and ranks of what was learnt.
 
+#include <loru/lowrank/explain.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/merge.hpp>

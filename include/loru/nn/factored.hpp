@@ -25,7 +25,7 @@ class Factored final : public Parametrisation<T, D> {
   struct Options {
     double alpha = 1.0;
     double dropout = 0.0;
-    PlanRule plan;
+    PlanRule plan = [](const LowRankProblem&) { return Plan::composed; };
   };
 
   /// Throws ShapeError unless a (r, n) and b (m, r) fit w (m, n).
@@ -38,6 +38,8 @@ class Factored final : public Parametrisation<T, D> {
   Shape shape() const override { return weight_.shape(); }
   Index rank() const { return a_.shape()[0]; }
   double alpha() const { return options_.alpha; }
+  const PlanRule& plan_rule() const { return options_.plan; }
+  void set_plan(PlanRule rule) { options_.plan = std::move(rule); }
   double scale() const { return options_.alpha / static_cast<double>(rank()); }
 
   Variable<T, D>& base() { return weight_; }
@@ -73,7 +75,7 @@ class Factored final : public Parametrisation<T, D> {
   bool drops(const Pass& pass) const { return pass.training && options_.dropout > 0.0; }
   T factor() const { return T(static_cast<Real<T>>(scale())); }
   Plan plan(const LowRankProblem& problem) const {
-    return options_.plan ? options_.plan(problem) : Plan::composed;
+    return options_.plan(problem);
   }
 
   Options options_;

@@ -29,8 +29,11 @@ struct ConvExtents {
   }
   Index window() const { return kh * kw * cg; }
   Index line() const { return kw * cg; }
-  /// Output lines per block: a window matrix of about 512 KiB of floats.
-  Index lines_per_block() const { return std::max<Index>(1, 131072 / std::max<Index>(1, window() * wo)); }
+  /// Output lines of a block of about `pixels` rows whose window matrix of `width` columns stays below 8 MiB of floats.
+  Index block_lines(Index pixels, Index width) const {
+    const Index rows = std::min(pixels, Index{2 << 20} / std::max<Index>(1, width));
+    return std::max<Index>(1, rows / std::max<Index>(1, wo));
+  }
   bool pointwise() const { return kh == 1 && kw == 1 && o.stride == 1 && o.padding == 0 && o.groups == 1; }
 };
 
@@ -121,7 +124,7 @@ Tensor<T> scatter_input_gradient(const ConvExtents& e, const Tensor<T>& dy, cons
   std::vector<linalg::Panels<T>> weights;
   for (Index g = 0; g < e.o.groups; ++g)
     weights.push_back(linalg::pack<T>({w.data() + g * e.mg * e.window(), e.window(), 1}, e.mg, e.window()));
-  const Index step = std::min(e.lines_per_block(), e.ho), image = e.h * e.w * e.cin;
+  const Index step = std::min(e.block_lines(384, e.window()), e.ho), image = e.h * e.w * e.cin;
   parallel_for(e.n, [&](Index n) {
     std::fill(dx.data() + n * image, dx.data() + (n + 1) * image, T(0));
     Tensor<T> columns(Shape{step * e.wo, e.window()});
@@ -154,7 +157,7 @@ Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptio
   std::vector<linalg::Panels<T>> weights;
   for (Index g = 0; g < o.groups; ++g)
     weights.push_back(linalg::pack<T>({w.data() + g * e.mg * e.window(), 1, e.window()}, e.window(), e.mg));
-  const Index lines = e.n * e.ho, step = e.lines_per_block();
+  const Index lines = e.n * e.ho, step = e.block_lines(384, e.window());
   parallel_for((lines + step - 1) / step, [&](Index block) {
     const Index first = block * step, last = std::min(first + step, lines), rows = (last - first) * e.wo;
     Tensor<T> columns(Shape{rows, e.window()});
@@ -201,7 +204,7 @@ Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any
   }
   const Index rows_at_once = e.window() <= 64 ? e.kh : 1, lines = e.n * e.ho;
   if (lines == 0) fill(dw, T(0));
-  const Index step = std::max<Index>(1, e.lines_per_block() * e.kh / rows_at_once);
+  const Index step = e.block_lines(1024, rows_at_once * e.line());
   parallel_for(e.kh / rows_at_once, [&](Index task) {
     const Index i = task * rows_at_once, width = rows_at_once * e.line();
     Tensor<T> columns(Shape{std::min(step, lines) * e.wo, width});
