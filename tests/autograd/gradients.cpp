@@ -40,6 +40,8 @@ TEST_CASE("gradients: arithmetic") {
   const Tensor<double> a = gaussian({3, 5}, 1), b = gaussian({3, 5}, 2);
   check({a, b}, [](Inputs& v) { return add(v[0], v[1]); });
   check({a, b}, [](Inputs& v) { return multiply(v[0], v[1]); });
+  check({gaussian({1, 2, 3, 3}, 1), gaussian({1, 2, 3, 3}, 2, Layout::channels_last)},
+        [](Inputs& v) { return add(v[0], v[1]); });
   check({a}, [](Inputs& v) { return multiply(v[0], v[0]); });
   check({a}, [](Inputs& v) { return scale(v[0], -1.5); });
   check({a}, [](Inputs& v) { return multiply(sum(v[0]), sum(v[0])); });

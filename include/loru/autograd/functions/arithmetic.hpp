@@ -5,10 +5,11 @@
 
 namespace loru {
 
-/// y = a + b.
+/// y = a + b, in the layout of a.
 template <class T, class D>
 Variable<T, D> add(const Variable<T, D>& a, const Variable<T, D>& b) {
-  return {"add", add(a.value(), b.value()), {a, b}, [a, b](const Tensor<T, D>& dy) {
+  const Tensor<T, D> right = to_layout(b.value(), a.value().layout());
+  return {"add", add(a.value(), right), {a, b}, [a, b](const Tensor<T, D>& dy) {
             a.accumulate(dy);
             b.accumulate(dy);
           }};
