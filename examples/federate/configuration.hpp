@@ -1,0 +1,73 @@
+#pragma once
+// What to run: the library's own options, as a TOML file and the command line set them.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <loru/data/load.hpp>
+#include <loru/data/partition/partition.hpp>
+#include <loru/fl/algorithm/algorithms.hpp>
+#include <loru/lowrank/factorize.hpp>
+#include <loru/nn/models/models.hpp>
+
+namespace federate {
+
+using loru::Index;
+
+/// Every key of a configuration with its default; docs/federate.md explains them.
+struct Configuration {
+  Index seed = 1;
+
+  loru::data::Source data{.name = ""};
+  std::vector<Index> synthetic_shape{1, 8, 8};
+  Index synthetic_seed = 1;
+  std::vector<std::string> augment;
+  Index crop_padding = 4;
+
+  loru::data::PartitionOptions partition;
+
+  std::string model = "cnn";
+  loru::nn::ModelOptions model_options;
+  loru::lowrank::FactorizeOptions lowrank;
+
+  std::string algorithm = "fedloru";
+  loru::fl::Algorithms algorithms;  // the options of each, of which one is used
+
+  std::optional<Index> clients;  // not set: 100, or the groups of a natural partition
+  std::optional<Index> cohort;   // not set: by the fraction, else 10 or all clients if they are fewer
+  std::optional<double> fraction;
+  Index rounds = 20;
+  Index eval_every = 1;
+
+  loru::fl::ClientOptions client{.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}};
+};
+
+/// What the command line adds to a configuration file.
+struct Overrides {
+  std::vector<std::string> set;  // "key.path=value"
+  std::optional<Index> seed;
+  std::optional<std::string> data_dir;
+};
+
+/// Reads a file and applies the overrides. Throws IoError if it cannot be read, ConfigError for broken TOML, an
+/// unknown key (naming the nearest), a value of a wrong type or out of range, with file and line.
+Configuration read_configuration(const std::string& file, const Overrides& overrides);
+
+/// The configuration as TOML that read_configuration() understands.
+std::string to_toml(Configuration configuration);
+
+/// f(algorithm) for the algorithm that the configuration names.
+template <class F>
+void with_algorithm(const Configuration& configuration, F f) {
+  std::apply(
+      [&](const auto&... algorithm) {
+        (void(algorithm.name == configuration.algorithm ? f(algorithm) : void()), ...);
+      },
+      configuration.algorithms);
+}
+
+/// Whether the algorithm needs factored layers.
+bool low_rank(const Configuration& configuration);
+
+}  // namespace federate

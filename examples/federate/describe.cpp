@@ -1,0 +1,108 @@
+#include "describe.hpp"
+
+#include <algorithm>
+#include <iomanip>
+#include <ostream>
+#include <sstream>
+
+#include "progress.hpp"
+
+namespace federate {
+
+namespace {
+
+struct Layer {
+  std::string name;
+  loru::Shape shape;  // of its weight
+  Index total = 0, trained = 0;
+};
+
+/// "layer1.0.conv1" of "layer1.0.conv1.lora_A.weight".
+std::string layer_of(std::string name) {
+  for (const char* suffix : {".lora_A.weight", ".lora_B.weight"})
+    if (name.ends_with(suffix)) return name.substr(0, name.size() - std::string(suffix).size());
+  return name.substr(0, name.rfind('.'));
+}
+
+std::vector<Layer> layers_of(Model& model) {
+  std::vector<Layer> layers;
+  for (const auto& [name, value] : model.parameters()) {
+    const std::string layer = layer_of(name);
+    if (layers.empty() || layers.back().name != layer) layers.push_back({layer, value.shape()});
+    layers.back().total += value.value().size();
+    if (value.requires_grad()) layers.back().trained += value.value().size();
+  }
+  return layers;
+}
+
+std::string shape_text(const loru::Shape& shape) {
+  std::string text;
+  for (Index i = 0; i < shape.rank(); ++i) text += (i == 0 ? "" : "x") + std::to_string(shape[i]);
+  return text;
+}
+
+void describe_model(std::ostream& out, Setup& setup) {
+  const std::vector<Layer> layers = layers_of(setup.model);
+  const ParameterCount count = count_parameters(setup.model);
+  out << "\nmodel " << setup.configuration.model << ": " << human_count(count.total) << " parameters, "
+      << human_count(count.trained) << " trained\n";
+  std::size_t width = 5;
+  for (const Layer& layer : layers) width = std::max(width, layer.name.size());
+  const auto row = [&](const std::string& name, const std::string& shape, const std::string& total,
+                       const std::string& trained, const std::string& weight) {
+    out << "  " << std::left << std::setw(static_cast<int>(width)) << name << "  " << std::setw(13) << shape
+        << std::right << std::setw(12) << total << std::setw(12) << trained << "  " << weight << '\n';
+  };
+  row("layer", "weight", "parameters", "trained", "parametrisation");
+  for (const Layer& layer : layers) {
+    std::string weight = "dense";
+    for (const LayerPlan& plan : setup.plans)
+      if (plan.layer == layer.name) weight = loru::concat("rank ", plan.rank, ", ", to_string(plan.plan));
+    row(layer.name, shape_text(layer.shape), human_count(layer.total), human_count(layer.trained), weight);
+  }
+}
+
+void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition& parts) {
+  const Configuration& c = setup.configuration;
+  const auto seed = static_cast<std::uint64_t>(c.seed);
+  loru::fl::Server<float> server(setup.model, make_algorithm(c), seed);
+  server.begin_round();
+  const auto down = static_cast<double>(server.broadcast(0).size());
+  const auto up_bytes = [&](Model& model) {
+    return static_cast<double>(
+        loru::fl::update_message(model, {seed, 1, 0}, static_cast<Index>(parts.front().size()), 1.0).size());
+  };
+  Model dense = dense_model(c, setup.data.train);
+  const double up = up_bytes(setup.model), all = up_bytes(dense);
+  out << "\nbytes a client and round\n"
+      << "  up    " << human_bytes(up) << '\n'
+      << "  down  " << human_bytes(down)
+      << (low_rank(c) ? ", more for merges that a client slept through\n" : "\n");
+  if (low_rank(c))
+    out << "  fedavg would send " << human_bytes(all) << " up, " << std::setprecision(3) << all / up
+        << " times as much\n";
+}
+
+}  // namespace
+
+std::string headline(Setup& setup) {
+  const Configuration& c = setup.configuration;
+  const ParameterCount count = count_parameters(setup.model);
+  return loru::concat(c.algorithm, ": ", c.model, " on ", c.data.name, ", ", human_count(count.trained),
+                      " of ", human_count(count.total), " parameters trained, ", *c.clients, " clients, ",
+                      cohort_size(c), " a round, ", c.rounds, " rounds");
+}
+
+void describe(std::ostream& out, Setup& setup, const loru::data::Partition& parts) {
+  const Configuration& c = setup.configuration;
+  out << headline(setup) << "\n\ndata " << c.data.name << ": " << human_count(setup.data.train.size())
+      << " samples to train on, " << human_count(setup.data.test.size()) << " to test on, "
+      << shape_text(setup.data.train.sample) << ", " << setup.data.train.classes << " classes\n";
+  describe_model(out, setup);
+  std::ostringstream summary;
+  summary << loru::data::describe(setup.data.train, parts);
+  out << "\npartition " << c.partition.kind << ", " << summary.str();
+  describe_bytes(out, setup, parts);
+}
+
+}  // namespace federate

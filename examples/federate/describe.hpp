@@ -1,0 +1,16 @@
+#pragma once
+// What a configuration stands for, without training.
+
+#include <iosfwd>
+
+#include "federation.hpp"
+
+namespace federate {
+
+/// Data set, model with its layers, partition, and bytes a client and round.
+void describe(std::ostream& out, Setup& setup, const loru::data::Partition& parts);
+
+/// The first lines of a run: data set, model, algorithm and clients.
+std::string headline(Setup& setup);
+
+}  // namespace federate

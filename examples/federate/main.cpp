@@ -1,0 +1,87 @@
+// federate: runs a federation that a TOML file describes.
+
+#include <filesystem>
+#include <new>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+
+#include <loru/version.hpp>
+
+#include "run.hpp"
+
+namespace {
+
+struct CommandLine {
+  std::string config, folder;
+  federate::Overrides overrides;
+  federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
+};
+
+CLI::App* add_options(CLI::App& app, CommandLine& line) {
+  const CLI::Range threads(1, 4096);
+  app.set_version_flag("--version", std::string("federate ") + loru::version);
+  app.add_option("CONFIG", line.config, "The federation to run");
+  app.add_option("--set", line.overrides.set, "Sets a key, as in --set client.epochs=1; may be repeated")
+      ->type_name("KEY.PATH=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--out", line.run.out, "Folder for the run's files; default: runs/<name of CONFIG>")
+      ->type_name("DIR");
+  app.add_option("--threads", line.run.threads, "Clients that train at the same time; default: all cores")
+      ->check(threads)
+      ->type_name("N");
+  app.add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
+      ->type_name("DIR");
+  app.add_option("--seed", line.overrides.seed, "Seed of all random draws")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
+  app.add_flag("--describe", line.run.describe, "Shows data, model, clients and bytes, and trains nothing");
+  app.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");
+
+  CLI::App* evaluate = app.add_subcommand("eval", "Accuracy and loss of the model in a run's folder");
+  evaluate->add_option("OUT", line.folder, "The run's folder")->required();
+  evaluate->add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
+      ->type_name("DIR");
+  evaluate->add_option("--threads", line.run.threads, "Threads; default: all cores")
+      ->check(threads)
+      ->type_name("N");
+  return evaluate;
+}
+
+int run(CommandLine& line) {
+  const federate::Configuration configuration = federate::read_configuration(line.config, line.overrides);
+  if (line.run.out.empty())
+    line.run.out = (std::filesystem::path("runs") / std::filesystem::path(line.config).stem()).string();
+  return federate::run(configuration, line.run);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs a federation: clients that train one model together, simulated on this machine.",
+               "federate");
+  CommandLine line;
+  CLI::App* evaluate = add_options(app, line);
+  try {
+    app.parse(argc, argv);
+    if (!evaluate->parsed() && line.config.empty()) throw CLI::RequiredError("CONFIG");
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    federate::report_error(std::string(error.what()) + " (federate --help lists what there is)");
+    return federate::bad_input;
+  }
+  federate::catch_interrupts();
+  try {
+    if (evaluate->parsed()) return federate::evaluate(line.folder, line.overrides, line.run.threads);
+    return run(line);
+  } catch (const std::bad_alloc&) {
+    federate::report_error("out of memory");
+    return federate::failed_run;
+  } catch (const loru::Error& error) {
+    federate::report_error(error.what());
+    return federate::bad_input;
+  } catch (const std::exception& error) {
+    federate::report_error(error.what());
+    return federate::failed_run;
+  }
+}

@@ -1,0 +1,137 @@
+#include "output.hpp"
+
+#include <openssl/evp.h>
+#include <sys/resource.h>
+
+#include <nlohmann/json.hpp>
+
+namespace federate {
+
+namespace fs = std::filesystem;
+using loru::IoError, loru::require;
+
+namespace {
+
+const char* const config_file = "config.toml";
+const char* const rounds_file = "rounds.csv";
+const char* const model_file = "model.safetensors";
+const char* const summary_file = "summary.json";
+
+/// The folder, empty of a run's files.
+fs::path prepare(const fs::path& folder) {
+  loru::io::make_directories(folder);
+  for (const char* name : {config_file, rounds_file, model_file, summary_file}) {
+    const fs::path path = folder / name;
+    std::error_code code;
+    const fs::file_status status = fs::symlink_status(path, code);
+    require<IoError>(!fs::is_directory(status), path.native(),
+                     ": cannot write: expected a file, found a folder");
+    fs::remove(path, code);
+    require<IoError>(!code, path.native(), ": cannot replace: ", code.message());
+  }
+  return folder;
+}
+
+std::string config_text(const Setup& setup) {
+  std::string text =
+      "# Everything that this run was told or took as its default; running it again gives the same model.\n";
+  if (!setup.plans.empty())
+    text += "# Graphs of the factored layers, which follow from their shapes and the batch:\n";
+  for (const LayerPlan& plan : setup.plans)
+    text += loru::concat("# plan ", plan.layer, ": ", to_string(plan.plan), '\n');
+  return text + '\n' + to_toml(setup.configuration);
+}
+
+std::uint64_t peak_rss_bytes() {
+  struct ::rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) {
+  const Configuration& c = setup.configuration;
+  const ParameterCount parameters = count_parameters(model);
+  const auto turns = static_cast<std::uint64_t>(std::max<Index>(totals.cohorts, 1));
+  return {{"algorithm", c.algorithm},
+          {"dataset", c.data.name},
+          {"model", c.model},
+          {"rounds", totals.rounds},
+          {"clients", *c.clients},
+          {"cohort", cohort_size(c)},
+          {"seed", c.seed},
+          {"threads", outcome.threads},
+          {"final_test_accuracy", outcome.test.accuracy},
+          {"best_test_accuracy", std::max(totals.best_test_accuracy, outcome.test.accuracy)},
+          {"final_test_loss", outcome.test.loss},
+          {"merges", outcome.merges},
+          {"update_rank", nlohmann::ordered_json(outcome.update_rank)},
+          {"uplink_bytes", totals.uplink_bytes},
+          {"downlink_bytes", totals.downlink_bytes},
+          {"uplink_bytes_per_client_round", totals.uplink_bytes / turns},
+          {"parameters_total", parameters.total},
+          {"parameters_trained", parameters.trained},
+          {"wall_seconds", outcome.wall_seconds},
+          {"train_seconds", totals.train_seconds},
+          {"peak_rss_bytes", peak_rss_bytes()},
+          {"model_sha256", outcome.model_sha256}};
+}
+
+}  // namespace
+
+void Totals::add(const loru::fl::Round& round) {
+  rounds = round.index;
+  cohorts += static_cast<Index>(round.cohort.size());
+  uplink_bytes += round.uplink_bytes;
+  downlink_bytes += round.downlink_bytes;
+  train_seconds += round.train_seconds;
+  if (round.evaluated()) best_test_accuracy = std::max(best_test_accuracy, round.test_accuracy);
+}
+
+Output::Output(const fs::path& folder, const Setup& setup)
+    : folder_{prepare(folder)},
+      rounds_{folder / rounds_file,
+              {"round", "cohort", "train_loss", "test_accuracy", "test_loss", "uplink_bytes",
+               "downlink_bytes", "seconds"}} {
+  loru::io::write_file(folder_ / config_file, config_text(setup));
+}
+
+void Output::add(const loru::fl::Round& round) {
+  const auto if_evaluated = [&](double value) {
+    return round.evaluated() ? std::optional(value) : std::nullopt;
+  };
+  rounds_.row({round.index, round.cohort.size(), round.train_loss, if_evaluated(round.test_accuracy),
+               if_evaluated(round.test_loss), round.uplink_bytes, round.downlink_bytes, round.seconds});
+}
+
+void Output::finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const {
+  loru::io::save(model, folder_ / model_file);
+  loru::io::write_file(folder_ / summary_file, summary(setup, model, totals, outcome).dump(2) + '\n');
+}
+
+std::string sha256(const loru::io::Archive& archive) {
+  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  const auto update = [&](const void* bytes, std::size_t count) {
+    good = good && EVP_DigestUpdate(context.get(), bytes, count) == 1;
+  };
+  for (const auto& [name, tensor] : archive.tensors()) {
+    update(name.c_str(), name.size() + 1);
+    const auto extents = static_cast<std::int64_t>(tensor.shape.rank());
+    update(&extents, sizeof extents);
+    for (Index i = 0; i < tensor.shape.rank(); ++i) {
+      const std::int64_t extent = tensor.shape[i];
+      update(&extent, sizeof extent);
+    }
+    update(tensor.bytes.data(), tensor.bytes.size());
+  }
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned length = 0;
+  require<loru::Error>(good && EVP_DigestFinal_ex(context.get(), digest, &length) == 1,
+                       "sha256: OpenSSL failed");
+  std::string text;
+  for (unsigned i = 0; i < length; ++i)
+    for (int shift : {4, 0}) text += "0123456789abcdef"[(digest[i] >> shift) & 15];
+  return text;
+}
+
+}  // namespace federate

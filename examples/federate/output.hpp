@@ -1,0 +1,59 @@
+#pragma once
+// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors.
+
+#include <filesystem>
+#include <map>
+
+#include <loru/fl/model_file.hpp>
+#include <loru/io/csv.hpp>
+
+#include "federation.hpp"
+
+namespace federate {
+
+/// The numbers of summary.json that add up round by round.
+struct Totals {
+  Index rounds = 0;
+  Index cohorts = 0;  // client turns
+  std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
+  double train_seconds = 0.0;
+  double best_test_accuracy = 0.0;
+
+  void add(const loru::fl::Round& round);
+};
+
+/// What else summary.json holds.
+struct Outcome {
+  loru::fl::Evaluation test;
+  Index merges = 0;
+  std::map<std::string, Index> update_rank;
+  Index threads = 0;
+  double wall_seconds = 0.0;
+  std::string model_sha256;
+};
+
+/// A run's folder. Nothing is ever left half-written under a final name.
+class Output {
+ public:
+  /// Creates the folder, removes what an earlier run left there, writes config.toml and begins rounds.csv. Throws IoError
+  /// if any file of the run could not be written.
+  Output(const std::filesystem::path& folder, const Setup& setup);
+
+  /// Appends a line to rounds.csv.
+  void add(const loru::fl::Round& round);
+
+  /// Writes model.safetensors and summary.json.
+  void finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const;
+
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_;
+  loru::io::CsvWriter rounds_;
+};
+
+/// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its name, a zero byte,
+/// the number of extents and the extents (8 bytes each, little-endian), then its row-major bytes. Metadata do not count.
+std::string sha256(const loru::io::Archive& archive);
+
+}  // namespace federate

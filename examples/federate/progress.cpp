@@ -1,0 +1,106 @@
+#include "progress.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+namespace federate {
+
+namespace {
+
+template <class... Args>
+std::string format(const char* pattern, Args... args) {
+  std::array<char, 256> text{};
+  std::snprintf(text.data(), text.size(), pattern, args...);
+  return text.data();
+}
+
+std::size_t terminal_width() {
+  struct ::winsize size {};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80u;
+}
+
+}  // namespace
+
+std::string human_bytes(double bytes) {
+  constexpr std::array units{"B", "kB", "MB", "GB", "TB"};
+  std::size_t unit = 0;
+  for (; bytes >= 999.5 && unit + 1 < units.size(); ++unit) bytes /= 1000.0;
+  return format(unit == 0     ? "%.0f %s"
+                : bytes < 10  ? "%.2f %s"
+                : bytes < 100 ? "%.1f %s"
+                              : "%.0f %s",
+                bytes, units[unit]);
+}
+
+std::string human_time(double seconds) {
+  const auto s = static_cast<long long>(std::llround(seconds));
+  if (s < 60) return format("%lld s", s);
+  if (s < 3600) return format("%lld:%02lld", s / 60, s % 60);
+  return format("%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+}
+
+std::string human_count(Index count) {
+  std::string text = std::to_string(count);
+  for (auto i = static_cast<std::ptrdiff_t>(text.size()) - 3; i > 0; i -= 3)
+    text.insert(static_cast<std::size_t>(i), ",");
+  return text;
+}
+
+Progress::Progress(bool quiet, Index rounds)
+    : kind_{quiet                     ? Kind::none
+            : ::isatty(STDOUT_FILENO) ? Kind::bar
+                                      : Kind::lines},
+      rounds_{rounds} {}
+
+void Progress::line(const std::string& text) {
+  if (kind_ == Kind::none) return;
+  end();
+  std::printf("%s\n", text.c_str());
+  std::fflush(stdout);
+}
+
+void Progress::round(const loru::fl::Round& round, const Totals& totals) {
+  if (round.evaluated()) {
+    accuracy_ = round.test_accuracy;
+    loss_ = round.test_loss;
+  }
+  if (kind_ == Kind::bar) {
+    std::printf("\r\033[K%s", bar(totals).substr(0, terminal_width() - 1).c_str());
+    std::fflush(stdout);
+    open_ = true;
+  } else if (kind_ == Kind::lines) {
+    std::string text = format("round %lld/%lld  train loss %.4f", static_cast<long long>(round.index),
+                              static_cast<long long>(rounds_), round.train_loss);
+    if (round.evaluated())
+      text += format("  accuracy %.2f %%  loss %.4f", 100.0 * round.test_accuracy, round.test_loss);
+    line(text + "  up " + human_bytes(static_cast<double>(round.uplink_bytes)) + "  down " +
+         human_bytes(static_cast<double>(round.downlink_bytes)) + format("  %.2f s", round.seconds));
+  }
+}
+
+std::string Progress::bar(const Totals& totals) const {
+  constexpr Index width = 20;
+  const Index full = width * totals.rounds / rounds_;
+  const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  const double left =
+      passed / static_cast<double>(totals.rounds) * static_cast<double>(rounds_ - totals.rounds);
+  std::string text =
+      format("round %lld/%lld [", static_cast<long long>(totals.rounds), static_cast<long long>(rounds_));
+  text += std::string(static_cast<std::size_t>(full), '#') +
+          std::string(static_cast<std::size_t>(width - full), '.') + ']';
+  if (accuracy_ >= 0.0) text += format("  accuracy %.2f %%  loss %.4f", 100.0 * accuracy_, loss_);
+  return text + "  up " + human_bytes(static_cast<double>(totals.uplink_bytes)) + " down " +
+         human_bytes(static_cast<double>(totals.downlink_bytes)) + "  " + human_time(left) + " left";
+}
+
+void Progress::end() {
+  if (open_) std::printf("\n");
+  open_ = false;
+}
+
+}  // namespace federate

@@ -1,0 +1,39 @@
+#pragma once
+// What a run shows while it goes on: a bar on a terminal, plain lines elsewhere, nothing if it is to be quiet.
+
+#include <chrono>
+#include <string>
+
+#include "output.hpp"
+
+namespace federate {
+
+/// Bytes for people: "6.65 MB".
+std::string human_bytes(double bytes);
+/// Seconds for people: "3 s", "2:05", "1:02:05".
+std::string human_time(double seconds);
+/// A count for people: "1,663,370".
+std::string human_count(Index count);
+
+class Progress {
+ public:
+  Progress(bool quiet, Index rounds);
+
+  /// A line of its own.
+  void line(const std::string& text);
+  void round(const loru::fl::Round& round, const Totals& totals);
+  /// Ends the bar, so that what follows begins a new line.
+  void end();
+
+ private:
+  std::string bar(const Totals& totals) const;
+
+  enum class Kind { none, lines, bar } kind_;
+  Index rounds_;
+  double accuracy_ = -1.0;
+  double loss_ = 0.0;
+  bool open_ = false;  // whether the cursor stands in a bar
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace federate
