@@ -1,0 +1,250 @@
+// What federations compute, against what they must compute.
+#include <loru/lowrank/rank.hpp>
+
+#include "federation.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+/// Local training written out once more: parameters, keyed orders, a fresh optimizer for each round.
+template <class T, class Rate>
+void plain_training(nn::Model<T>& model, const std::vector<Index>& samples, const fl::ClientOptions& o,
+                    Index round, Index client, std::uint64_t seed, bool restart,
+                    std::unique_ptr<optim::Sgd<T>>& sgd, Rate rate) {
+  std::vector<Variable<T>> parameters;
+  for (auto& p : model.parameters())
+    if (p.value.requires_grad()) parameters.push_back(p.value);
+  if (restart || !sgd)
+    sgd = std::make_unique<optim::Sgd<T>>(
+        parameters, optim::SgdOptions{o.optimizer.momentum, false, o.optimizer.weight_decay});
+  rng::Stream order(seed, rng::Purpose::batches, static_cast<std::uint32_t>(round),
+                    static_cast<std::uint32_t>(client));
+  std::vector<Index> permuted = samples;
+  Index step = 0;
+  for (Index epoch = 0; epoch < o.epochs; ++epoch) {
+    order.shuffle(std::span(permuted));
+    for (std::size_t first = 0; first < permuted.size(); first += static_cast<std::size_t>(o.batch)) {
+      const auto last = std::min(permuted.size(), first + static_cast<std::size_t>(o.batch));
+      const std::vector<Index> chosen(permuted.begin() + static_cast<std::ptrdiff_t>(first),
+                                      permuted.begin() + static_cast<std::ptrdiff_t>(last));
+      const auto batch = data::gather<T>(small_data().train, chosen);
+      for (auto& p : parameters) p.clear_gradient();
+      cross_entropy(model(Variable<T>(batch.inputs), nn::Pass::train()), batch.labels).backward();
+      sgd->step(rate(step++));
+    }
+  }
+}
+
+template <class T>
+fl::Simulation<T> federation(nn::Model<T> model, fl::AnyAlgorithm<T> algorithm, Index clients, Index cohort,
+                             fl::ClientOptions client = momentum_client()) {
+  return {std::move(model),
+          std::move(algorithm),
+          small_data(),
+          small_parts(clients),
+          {.cohort = cohort, .client = client, .seed = 5, .eval_every = 0}};
+}
+
+Tensor<double> outputs(nn::Model<double>& model) {
+  std::vector<Index> samples(20);
+  std::iota(samples.begin(), samples.end(), Index{0});
+  NoGrad guard;
+  return model(Variable<double>(data::gather<double>(small_data().test, samples).inputs)).value();
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("FedAvg with one client is plain training that restarts its optimizer each round", "",
+                   float, double) {
+  const std::string name = GENERATE("mlp", "resnet10");
+  const auto o = momentum_client();
+  auto simulation = federation<TestType>(small_model<TestType>(name), fl::FedAvg{}, 1, 1);
+  auto restarted = small_model<TestType>(name), continued = small_model<TestType>(name);
+  const auto samples = small_parts(1)[0];
+  std::unique_ptr<optim::Sgd<TestType>> first, second;
+  for (const fl::Round& round : simulation.rounds(3)) {
+    const auto rate = [](Index) { return 0.02; };
+    plain_training(restarted, samples, o, round.index, 0, 5, true, first, rate);
+    plain_training(continued, samples, o, round.index, 0, 5, false, second, rate);
+    INFO("round " << round.index);
+    REQUIRE(bits(simulation.model()) == bits(restarted));
+  }
+  CHECK(bits(simulation.model()) != bits(continued));
+}
+
+TEST_CASE("Schedules count rounds or local steps") {
+  fl::ClientOptions o = momentum_client();
+  o.schedule = {.kind = optim::ScheduleKind::cosine, .warmup = 1, .minimum = 0.001};
+  o.rounds = 3;
+  o.schedule_per_step = GENERATE(false, true);
+  auto simulation = federation<float>(small_model<float>(), fl::FedAvg{}, 1, 1, o);
+  auto plain = small_model<float>();
+  const auto samples = small_parts(1)[0];
+  const Index steps = o.epochs * ((static_cast<Index>(samples.size()) + 4) / 5);
+  std::unique_ptr<optim::Sgd<float>> sgd;
+  for (const fl::Round& round : simulation.rounds(3)) {
+    const auto rate = [&](Index step) {
+      return o.schedule_per_step ? o.schedule.rate(0.02, step, steps)
+                                 : o.schedule.rate(0.02, round.index - 1, 3);
+    };
+    plain_training(plain, samples, o, round.index, 0, 5, true, sgd, rate);
+  }
+  CHECK(bits(simulation.model()) == bits(plain));
+}
+
+TEST_CASE("FedLoRU that never merges is FedLoRA bit for bit") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  auto fedloru = federation<float>(small_factored<float>(name), fl::FedLoRU{.tau = 1000}, 5, 2);
+  auto fedlora = federation<float>(small_factored<float>(name), fl::FedLoRA{}, 5, 2);
+  for (Index i = 0; i < 3; ++i) {
+    const fl::Round a = fedloru.run_round(false), b = fedlora.run_round(false);
+    CHECK(a.cohort == b.cohort);
+    CHECK(a.train_loss == b.train_loss);
+    CHECK(a.uplink_bytes == b.uplink_bytes);
+    CHECK(a.downlink_bytes == b.downlink_bytes);
+    CHECK(a.merges == 0);
+  }
+  CHECK(bits(fedloru.model()) == bits(fedlora.model()));
+}
+
+TEST_CASE("A merge with new factors computes what the factors did") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  auto merged = federation<double>(small_factored<double>(name), fl::FedLoRU{.tau = 2}, 4, 2);
+  auto never = federation<double>(small_factored<double>(name), fl::FedLoRA{}, 4, 2);
+  const auto start = frozen_weights(merged.model());
+  for (Index i = 0; i < 2; ++i) {
+    merged.run_round(false);
+    never.run_round(false);
+  }
+  REQUIRE(merged.server().merges() == 1);
+  CHECK(close(outputs(merged.model()), outputs(never.model())));
+  lowrank::for_each_factored(merged.model(), [&](const std::string& layer, nn::Factored<double>& w) {
+    INFO(layer);
+    CHECK(difference(w.base().value(), start.at(layer)) > 1e-6);  // something was learnt and merged
+    CHECK(std::all_of(w.b().value().span().begin(), w.b().value().span().end(),
+                      [](double b) { return b == 0.0; }));
+    CHECK(std::any_of(w.a().value().span().begin(), w.a().value().span().end(),
+                      [](double a) { return a != 0.0; }));
+  });
+}
+
+TEST_CASE("A merge that keeps the factors counts them a second time") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  auto kept = federation<double>(small_factored<double>(name),
+                                 fl::FedLoRU{.tau = 2, .merge = lowrank::MergeKind::keep}, 4, 2);
+  auto never = federation<double>(small_factored<double>(name), fl::FedLoRA{}, 4, 2);
+  for (Index i = 0; i < 2; ++i) {
+    kept.run_round(false);
+    never.run_round(false);
+  }
+  REQUIRE(kept.server().merges() == 1);
+  const auto before = lowrank::effective_weights(never.model());
+  const auto after = lowrank::effective_weights(kept.model());
+  Index layers = 0;
+  lowrank::for_each_factored(never.model(), [&](const std::string& layer, nn::Factored<double>& w) {
+    INFO(layer);
+    const auto twice = lowrank_compose(before.at(layer), w.a().value(), w.b().value(), w.scale());
+    CHECK(close(after.at(layer), twice));
+    CHECK(difference(after.at(layer), before.at(layer)) > 1e-6);
+    ++layers;
+  });
+  CHECK(layers == (name == "mlp" ? 1 : 11));
+}
+
+TEST_CASE("The accumulated update's rank grows with the merges") {
+  auto model = small_factored<float>();
+  const auto start = lowrank::effective_weights(model);
+  auto simulation = federation<float>(model, fl::FedLoRU{.tau = 1}, 4, 2);
+  for (Index merges = 1; merges <= 3; ++merges) {
+    simulation.run_round(false);
+    CHECK(lowrank::update_rank(lowrank::effective_weights(simulation.model()).at("fc2"), start.at("fc2")) ==
+          2 * merges);
+  }
+  CHECK(same_bits(lowrank::effective_weights(model).at("fc2"),
+                  start.at("fc2")));  // the caller's model is its own
+}
+
+TEMPLATE_TEST_CASE("The mean of equal updates is the update, within one ulp", "", float, double) {
+  rng::Stream random(7);
+  for (int trial = 0; trial < 200; ++trial) {
+    const Index size = 1 + random.below(40), cohort = 1 + random.below(50);
+    Tensor<TestType> x = gaussian<TestType>({size}, static_cast<std::uint64_t>(trial));
+    for (TestType& value : x.span()) value *= static_cast<TestType>(std::exp(10.0 * random.normal()));
+    fl::Average<TestType> average;
+    for (Index k = 0; k < cohort; ++k) {
+      fl::Update update{{1, 1, k}, 1 + random.below(100000), 0.25, {}};
+      update.state.put("x", x);
+      average.add(update);
+    }
+    const io::Archive mean = average.result();
+    const auto y = mean.get<TestType>("x");
+    for (Index i = 0; i < size; ++i) {
+      const TestType a = x.data()[i], b = y.data()[i];
+      REQUIRE((b == a || b == std::nextafter(a, b)));
+    }
+    REQUIRE(average.loss() == Approx(0.25));
+  }
+}
+
+TEMPLATE_TEST_CASE("The mean is weighted by samples and folded in blocks of eight", "", float, double) {
+  using Wide = std::conditional_t<std::same_as<TestType, float>, double, long double>;
+  const Index size = 17, cohort = GENERATE(1, 7, 8, 9, 16, 30);
+  rng::Stream random(11);
+  fl::Average<TestType> average;
+  std::vector<long double> sum(size), weights(size);
+  std::vector<Wide> total(size), open(size);
+  Index samples = 0;
+  double loss = 0.0;
+  for (Index k = 0; k < cohort; ++k) {
+    fl::Update update{{1, 1, k}, 1 + random.below(900), random.uniform(), {}};
+    const auto x = gaussian<TestType>({size}, static_cast<std::uint64_t>(100 + k));
+    update.state.put("x", x);
+    average.add(update);
+    samples += update.samples;
+    loss += static_cast<double>(update.samples) * update.loss;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) {
+      const TestType value = x.data()[i];
+      sum[i] += static_cast<long double>(update.samples) * static_cast<long double>(value);
+      open[i] += static_cast<Wide>(update.samples) * static_cast<Wide>(value);
+      if (k % 8 == 7 || k + 1 == cohort) total[i] += std::exchange(open[i], Wide(0));
+    }
+  }
+  const auto mean = average.result().template get<TestType>("x");
+  CHECK(average.updates() == cohort);
+  CHECK(average.samples() == samples);
+  CHECK(average.loss() == Approx(loss / static_cast<double>(samples)).epsilon(1e-12));
+  for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) {
+    const auto got = mean.data()[i];
+    CHECK(static_cast<double>(got) ==
+          Approx(static_cast<double>(sum[i] / static_cast<long double>(samples))).epsilon(1e-6).margin(1e-7));
+    CHECK(got == static_cast<TestType>(total[i] / static_cast<Wide>(samples)));
+  }
+}
+
+TEST_CASE("The mean refuses updates that do not fit, as a whole") {
+  fl::Average<float> average;
+  CHECK_THROWS_AS(average.result(), Error);
+  const auto update = [](Index client, std::map<std::string, Tensor<float>> tensors) {
+    fl::Update u{{1, 4, client}, 1, 0.0, io::Archive("update")};
+    for (const auto& [name, tensor] : tensors) u.state.put(name, tensor);
+    return u;
+  };
+  average.add(update(0, {{"a", Tensor<float>({2}, {1, 2})}, {"b", Tensor<float>({1}, {3})}}));
+  const auto error = [&](const fl::Update& u) { return message_of<DataError>([&] { average.add(u); }); };
+  CHECK(error(update(7, {{"a", Tensor<float>({2}, {9, 9})}})) ==
+        "aggregate: update of client 7: expected 2 tensors, got 1");
+  CHECK(error(update(7, {{"a", Tensor<float>({2}, {9, 9})}, {"c", Tensor<float>({1}, {9})}})) ==
+        "aggregate: update of client 7: unexpected tensor c");
+  CHECK_THAT(error(update(7, {{"a", Tensor<float>({2}, {9, 9})}, {"b", Tensor<float>({2}, {9, 9})}})),
+             ContainsSubstring("tensor b: expected shape (1), got (2)"));
+  const float infinite = std::numeric_limits<float>::infinity();
+  CHECK(message_of<DivergedError>([&] {
+          average.add(update(7, {{"a", Tensor<float>({2}, {9, 9})}, {"b", Tensor<float>({1}, {infinite})}}));
+        }) == "round 4, client 7: b is not finite after training");
+  average.add(update(1, {{"a", Tensor<float>({2}, {3, 6})}, {"b", Tensor<float>({1}, {5})}}));
+  const io::Archive mean = average.result();
+  CHECK(same_bits(mean.get<float>("a"), Tensor<float>({2}, {2, 4})));
+  CHECK(same_bits(mean.get<float>("b"), Tensor<float>({1}, {4})));
+}
