@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <loru/loru.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <loru/loru.hpp>
 
 namespace {
 
@@ -30,13 +30,14 @@ Shape parse_input(const std::string& text) {
 }
 
 lowrank::PlanChoice parse_plan(const std::string& text) {
-  const std::map<std::string, lowrank::PlanChoice> choices{{"auto", lowrank::PlanChoice::automatic},
-                                                           {"factored", lowrank::PlanChoice::factored},
-                                                           {"composed", lowrank::PlanChoice::composed},
-                                                           {"composed_full", lowrank::PlanChoice::composed_full}};
+  const std::map<std::string, lowrank::PlanChoice> choices{
+      {"auto", lowrank::PlanChoice::automatic},
+      {"factored", lowrank::PlanChoice::factored},
+      {"composed", lowrank::PlanChoice::composed},
+      {"composed_full", lowrank::PlanChoice::composed_full}};
   const auto found = choices.find(text);
-  require<ConfigError>(found != choices.end(), "step: plan: expected auto, factored, composed or composed_full, got '",
-                       text, "'");
+  require<ConfigError>(found != choices.end(),
+                       "step: plan: expected auto, factored, composed or composed_full, got '", text, "'");
   return found->second;
 }
 
@@ -80,21 +81,24 @@ std::string summary(const std::vector<lowrank::LayerPlan>& plans) {
   std::map<std::string, int> counts;
   for (const auto& p : plans) ++counts[to_string(p.plan)];
   std::string text;
-  for (const auto& [name, count] : counts) text += (text.empty() ? "" : ", ") + name + " " + std::to_string(count);
+  for (const auto& [name, count] : counts)
+    text += (text.empty() ? "" : ", ") + name + " " + std::to_string(count);
   return text;
 }
 
 void run(const Options& o) {
   const Shape image = parse_input(o.input);
-  const nn::ModelOptions build{.channels = image[0], .height = image[1], .width = image[2], .classes = o.classes};
+  const nn::ModelOptions build{
+      .channels = image[0], .height = image[1], .width = image[2], .classes = o.classes};
   const nn::Model<float> dense = nn::build<float>(o.model, build);
   nn::Model<float> factored = dense;
   const bool residual = o.model.starts_with("resnet");
-  lowrank::factorize(factored, {.rank = o.rank,
-                                .alpha = static_cast<double>(o.rank),
-                                .layers = residual ? std::vector<std::string>{"layer*"} : std::vector<std::string>{},
-                                .small_layers = lowrank::SmallLayers::factor,
-                                .plan = parse_plan(o.plan)});
+  lowrank::factorize(factored,
+                     {.rank = o.rank,
+                      .alpha = static_cast<double>(o.rank),
+                      .layers = residual ? std::vector<std::string>{"layer*"} : std::vector<std::string>{},
+                      .small_layers = lowrank::SmallLayers::factor,
+                      .plan = parse_plan(o.plan)});
   rng::Stream stream(1, rng::Purpose::synthetic);
   Tensor<float> x({o.batch, image[0], image[1], image[2]}, Layout::channels_last);
   for (float& v : x.span()) v = static_cast<float>(stream.normal());
@@ -118,8 +122,8 @@ void run(const Options& o) {
                                         {"lowrank_ms", b},  {"plan", plans}}
               << '\n';
   else
-    std::cout << o.model << ' ' << o.input << ", batch " << o.batch << ", " << o.threads << " thread(s): dense " << a
-              << " ms, rank " << o.rank << ' ' << b << " ms (" << plans << ")\n";
+    std::cout << o.model << ' ' << o.input << ", batch " << o.batch << ", " << o.threads
+              << " thread(s): dense " << a << " ms, rank " << o.rank << ' ' << b << " ms (" << plans << ")\n";
 }
 
 }  // namespace

@@ -109,25 +109,58 @@ NormGradients<T> batch_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x
   return grads;
 }
 
+namespace detail {
+
+/// The values of an image's groups, each repeated for its channels: out[c] = of_groups[c / (C / groups)].
+template <Scalar T>
+void spread_groups(const T* of_groups, Index channels, Index groups, T* out) {
+  for (Index g = 0; g < groups; ++g)
+    std::fill(out + g * (channels / groups), out + (g + 1) * (channels / groups), of_groups[g]);
+}
+
+/// The other way round: out[g] = weight · Σ of_channels[c] over the group's channels.
+template <Scalar T>
+void gather_groups(const T* of_channels, Index channels, Index groups, T weight, T* out) {
+  const Index width = channels / groups;
+  for (Index g = 0; g < groups; ++g) {
+    T sum = T(0);
+    for (Index c = g * width; c < (g + 1) * width; ++c) sum += of_channels[c];
+    out[g] = weight * sum;
+  }
+}
+
+/// μ and ρ of image n, channel by channel: shape (2, C).
+template <Scalar T>
+Tensor<T> image_moments(const Moments<T>& moments, Index n, Index channels) {
+  const Index groups = moments.mean.dim(1);
+  Tensor<T> rows(Shape{2, channels});
+  spread_groups(moments.mean.data() + n * groups, channels, groups, rows.data());
+  spread_groups(moments.inverse_deviation.data() + n * groups, channels, groups, rows.data() + channels);
+  return rows;
+}
+
+}  // namespace detail
+
 /// Moments of every group of C / groups channels of every image: shape (N, groups).
 template <Scalar T>
 Moments<T> group_moments(const Tensor<T>& x_any, Index groups, double epsilon) {
-  detail::check_groups(x_any.shape(), groups);
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  const Index n = x.dim(0), c = x.dim(1), pixels = x.dim(2) * x.dim(3), width = c / groups;
-  const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * width));
-  Tensor<T> mean = detail::zeros<T>({n, groups}), variance = detail::zeros<T>({n, groups});
+  detail::check_norm("group_norm", x.shape(), Shape{x.dim(1)}, groups);
+  const Index n = x.dim(0), c = x.dim(1), pixels = x.dim(2) * x.dim(3);
+  const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * (c / groups)));
+  Tensor<T> mean(Shape{n, groups}), variance(Shape{n, groups}), spread(Shape{c});
   for (Index i = 0; i < n; ++i) {
     const T* in = x.data() + i * pixels * c;
     Tensor<T> sums = detail::zeros<T>({c}), squares = detail::zeros<T>({c});
     detail::column_sums(pixels, c, sums.data(), [=](Index p, Index j) { return in[p * c + j]; });
-    T* mu = mean.data() + i * groups;
-    for (Index j = 0; j < c; ++j) mu[j / width] += weight * sums.data()[j];
+    detail::gather_groups(sums.data(), c, groups, weight, mean.data() + i * groups);
+    detail::spread_groups(mean.data() + i * groups, c, groups, spread.data());
+    const T* mu = spread.data();
     detail::column_sums(pixels, c, squares.data(), [=](Index p, Index j) {
-      const T d = in[p * c + j] - mu[j / width];
+      const T d = in[p * c + j] - mu[j];
       return d * d;
     });
-    for (Index j = 0; j < c; ++j) variance.data()[i * groups + j / width] += weight * squares.data()[j];
+    detail::gather_groups(squares.data(), c, groups, weight, variance.data() + i * groups);
   }
   return fixed_moments(mean, variance, epsilon);
 }
@@ -137,15 +170,16 @@ template <Scalar T>
 Tensor<T> group_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
                      const Tensor<T>& beta) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  const Index groups = moments.mean.dim(1), c = x.dim(1), pixels = x.dim(2) * x.dim(3), width = c / groups;
-  detail::check_norm("group_norm", x.shape(), gamma.shape());
+  const Index c = x.dim(1), pixels = x.dim(2) * x.dim(3);
+  detail::check_norm("group_norm", x.shape(), gamma.shape(), moments.mean.dim(1));
   Tensor<T> y(x.shape(), Layout::channels_last);
-  for (Index i = 0; i < x.dim(0) * pixels; ++i) {
-    const T *mu = moments.mean.data() + i / pixels * groups,
-            *rho = moments.inverse_deviation.data() + i / pixels * groups;
-    for (Index j = 0; j < c; ++j)
-      y.data()[i * c + j] =
-          (x.data()[i * c + j] - mu[j / width]) * rho[j / width] * gamma.data()[j] + beta.data()[j];
+  const T *g = gamma.data(), *b = beta.data();
+  for (Index n = 0; n < x.dim(0); ++n) {
+    const Tensor<T> rows = detail::image_moments(moments, n, c);
+    const T *mu = rows.data(), *rho = mu + c, *in = x.data() + n * pixels * c;
+    T* out = y.data() + n * pixels * c;
+    for (Index p = 0; p < pixels; ++p, in += c, out += c)
+      for (Index j = 0; j < c; ++j) out[j] = (in[j] - mu[j]) * (rho[j] * g[j]) + b[j];
   }
   return y;
 }
@@ -156,31 +190,36 @@ NormGradients<T> group_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x
                                      const Moments<T>& moments, const Tensor<T>& gamma) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last), dy = to_layout(dy_any, Layout::channels_last);
   require_same_shape("group_norm_backward", x, dy);
-  const Index groups = moments.mean.dim(1), c = x.dim(1), pixels = x.dim(2) * x.dim(3), width = c / groups;
+  const Index groups = moments.mean.dim(1), c = x.dim(1), pixels = x.dim(2) * x.dim(3);
   NormGradients<T> grads{Tensor<T>(x.shape(), Layout::channels_last), detail::zeros<T>({c}),
                          detail::zeros<T>({c})};
-  const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * width));
-  const T* g = gamma.data();
+  const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * (c / groups)));
+  Tensor<T> means(Shape{2, groups}), spread(Shape{2, c});
   for (Index n = 0; n < x.dim(0); ++n) {
-    const T *in = x.data() + n * pixels * c, *d = dy.data() + n * pixels * c;
-    const T *mu = moments.mean.data() + n * groups, *rho = moments.inverse_deviation.data() + n * groups;
-    const auto normal = [=](Index p, Index j) { return (in[p * c + j] - mu[j / width]) * rho[j / width]; };
-    Tensor<T> sums = detail::zeros<T>({c}), products = detail::zeros<T>({c});  // Σ dy and Σ dy·x̂ per channel
-    detail::column_sums(pixels, c, sums.data(), [=](Index p, Index j) { return d[p * c + j]; });
-    detail::column_sums(pixels, c, products.data(),
-                        [=](Index p, Index j) { return d[p * c + j] * normal(p, j); });
-    Tensor<T> mean = detail::zeros<T>({groups}), mean_product = detail::zeros<T>({groups});
+    const Tensor<T> rows = detail::image_moments(moments, n, c);
+    const T *in = x.data() + n * pixels * c, *d = dy.data() + n * pixels * c, *mu = rows.data(),
+            *rho = mu + c;
+    const T* g = gamma.data();
+    Tensor<T> sums = detail::zeros<T>({2, c});  // Σ dy and Σ dy·x̂ per channel
+    T *sum = sums.data(), *product = sum + c;
+    detail::column_sums(pixels, c, sum, [=](Index p, Index j) { return d[p * c + j]; });
+    detail::column_sums(pixels, c, product,
+                        [=](Index p, Index j) { return d[p * c + j] * ((in[p * c + j] - mu[j]) * rho[j]); });
     for (Index j = 0; j < c; ++j) {
-      grads.dbeta.data()[j] += sums.data()[j];
-      grads.dgamma.data()[j] += products.data()[j];
-      mean.data()[j / width] += weight * g[j] * sums.data()[j];
-      mean_product.data()[j / width] += weight * g[j] * products.data()[j];
+      grads.dbeta.data()[j] += sum[j];
+      grads.dgamma.data()[j] += product[j];
+      sum[j] *= g[j];
+      product[j] *= g[j];
     }
+    for (Index k = 0; k < 2; ++k) {
+      detail::gather_groups(sum + k * c, c, groups, weight, means.data() + k * groups);
+      detail::spread_groups(means.data() + k * groups, c, groups, spread.data() + k * c);
+    }
+    const T *mean = spread.data(), *mean_product = mean + c;
     T* dx = grads.dx.data() + n * pixels * c;
-    for (Index p = 0; p < pixels; ++p)
+    for (Index p = 0; p < pixels; ++p, dx += c, d += c, in += c)
       for (Index j = 0; j < c; ++j)
-        dx[p * c + j] = rho[j / width] * (g[j] * d[p * c + j] - mean.data()[j / width] -
-                                          normal(p, j) * mean_product.data()[j / width]);
+        dx[j] = rho[j] * (g[j] * d[j] - mean[j] - ((in[j] - mu[j]) * rho[j]) * mean_product[j]);
   }
   return grads;
 }
