@@ -144,8 +144,8 @@ Tensor<T> image_moments(const Moments<T>& moments, Index n, Index channels) {
 /// Moments of every group of C / groups channels of every image: shape (N, groups).
 template <Scalar T>
 Moments<T> group_moments(const Tensor<T>& x_any, Index groups, double epsilon) {
+  detail::check_groups(x_any.shape(), groups);
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  detail::check_norm("group_norm", x.shape(), Shape{x.dim(1)}, groups);
   const Index n = x.dim(0), c = x.dim(1), pixels = x.dim(2) * x.dim(3);
   const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * (c / groups)));
   Tensor<T> mean(Shape{n, groups}), variance(Shape{n, groups}), spread(Shape{c});
@@ -171,7 +171,7 @@ Tensor<T> group_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Te
                      const Tensor<T>& beta) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
   const Index c = x.dim(1), pixels = x.dim(2) * x.dim(3);
-  detail::check_norm("group_norm", x.shape(), gamma.shape(), moments.mean.dim(1));
+  detail::check_norm("group_norm", x.shape(), gamma.shape());
   Tensor<T> y(x.shape(), Layout::channels_last);
   const T *g = gamma.data(), *b = beta.data();
   for (Index n = 0; n < x.dim(0); ++n) {
