@@ -75,43 +75,50 @@ inline bool wide_enough(const std::string& layer, const Shape& w, const Factoriz
 
 template <class T, class D>
 nn::Factored<T, D> factored(const Tensor<T, D>& w, const FactorizeOptions& o, const rng::Stream& stream) {
-  const double alpha = o.alpha > 0.0 ? o.alpha : static_cast<double>(o.rank);
-  const double s = alpha / static_cast<double>(o.rank);
+  // A decomposition has at most min(m, n) directions.
+  const Index most = o.start == Start::svd ? std::min(w.dim(0), w.size() / w.dim(0)) : o.rank;
+  const Index rank = std::min(o.rank, most);
+  const double alpha = o.alpha > 0.0 ? o.alpha : static_cast<double>(rank);
   typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule(o.plan, o.rates)};
   if constexpr (!is_dual<T>)
     if (o.start == Start::svd) {
-      Factors<T> f = svd_factors(w, std::min(o.rank, std::min(w.dim(0), w.size() / w.dim(0))), s);
+      const double s = alpha / static_cast<double>(rank);
+      Factors<T> f = svd_factors(w, rank, s);
       Tensor<T, D> rest = lowrank_compose(w, f.a, f.b, -s);
       return {rest, f.a, f.b, options};
     }
-  Factors<T> f = initial_factors<T>(w.shape(), o.rank, stream);
+  Factors<T> f = initial_factors<T>(w.shape(), rank, stream);
   return {w, f.a, f.b, options};
 }
 
 }  // namespace detail
 
 /// Replaces the weight of every chosen layer by W + s·B·A with W frozen; the effective weights stay the same.
-/// Returns the names of the factorised layers. Throws ConfigError for rank < 1, a pattern without a layer, a rank above
-/// min(m, n) with SmallLayers::error, and layers with groups.
+/// Returns the names of the factorised layers. Throws ConfigError, and changes nothing, for rank < 1, a pattern without
+/// a layer, a rank above min(m, n) with SmallLayers::error, and a layer that is factorised already. A convolution with
+/// groups refuses its factored weight at the first product.
 template <class T, class D>
 std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
   require<ConfigError>(o.rank >= 1, "factorize: expected rank >= 1, got ", o.rank);
   require<ConfigError>(o.dropout >= 0.0 && o.dropout < 1.0, "factorize: expected 0 <= dropout < 1, got ",
                        o.dropout);
   const std::vector<std::string> chosen = detail::chosen_layers(model, o);
-  std::vector<std::string> done;
+  std::vector<std::string> wanted;
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    if (std::find(chosen.begin(), chosen.end(), name) == chosen.end()) return;
+    if (!detail::wide_enough(name, weight.shape(), o)) return;
+    require<ConfigError>(weight.template as<nn::Dense<T, D>>() != nullptr, "factorize: layer ", name,
+                         " is factorised already");
+    wanted.push_back(name);
+  }});
   const rng::Stream stream(o.seed, rng::Purpose::merge);
   std::uint32_t position = 0;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
     ++position;
-    const bool wanted = std::find(chosen.begin(), chosen.end(), name) != chosen.end();
-    if (!wanted || !detail::wide_enough(name, weight.shape(), o)) return;
-    require<ConfigError>(weight.template as<nn::Dense<T, D>>() != nullptr, "factorize: layer ", name,
-                         " is factorised already");
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) return;
     weight = nn::Weight<T, D>(detail::factored<T, D>(weight.effective(), o, stream.fork(position)));
-    done.push_back(name);
   }});
-  return done;
+  return wanted;
 }
 
 #ifdef LORU_COMPILED

@@ -10,28 +10,28 @@
 
 namespace loru::lowrank {
 
-/// Singular values of now − start, both of one weight's shape, as a matrix (m, n).
+/// now − start, both of one weight's shape, as a matrix (m, n).
 template <std::floating_point T>
-std::vector<double> update_spectrum(const Tensor<T>& now, const Tensor<T>& start) {
-  require_same_shape("update_spectrum", now, start);
+Tensor<double> update_matrix(const Tensor<T>& now, const Tensor<T>& start) {
+  require_same_shape("update_matrix", now, start);
   const Index m = now.dim(0);
   Tensor<double> difference(Shape{m, now.size() / m});
   for (Index i = 0; i < now.size(); ++i)
     difference.data()[i] = static_cast<double>(now.data()[i]) - static_cast<double>(start.data()[i]);
-  return linalg::singular_values(difference);
+  return difference;
 }
 
-/// Number of singular values of now − start above max(m, n) · ε(T) · largest.
+/// Singular values of now − start.
+template <std::floating_point T>
+std::vector<double> update_spectrum(const Tensor<T>& now, const Tensor<T>& start) {
+  return linalg::singular_values(update_matrix(now, start));
+}
+
+/// Number of singular values of now − start above max(m, n) · ε · largest with the ε of float, which is what singular
+/// values from Gram matrices resolve in double too.
 template <std::floating_point T>
 Index update_rank(const Tensor<T>& now, const Tensor<T>& start) {
-  const std::vector<double> values = update_spectrum(now, start);
-  const Index m = now.dim(0), n = now.size() / m;
-  const double threshold = values.empty()
-                               ? 0.0
-                               : static_cast<double>(std::max(m, n)) *
-                                     static_cast<double>(std::numeric_limits<T>::epsilon()) * values.front();
-  return static_cast<Index>(
-      std::count_if(values.begin(), values.end(), [&](double v) { return v > threshold; }));
+  return linalg::numerical_rank(update_matrix(now, start));
 }
 
 /// exp of the entropy of the normalised singular values: a smooth count of directions (Roy and Vetterli 2007).
