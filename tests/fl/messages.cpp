@@ -1,0 +1,300 @@
+// The two ends of a federation, joined by bytes alone.
+#include <cstring>
+#include <set>
+
+#include "federation.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+std::uint64_t header_bytes(const fl::Message& message) {
+  std::uint64_t length = 0;
+  std::memcpy(&length, message.data(), sizeof length);
+  return 8 + length;
+}
+
+std::uint64_t tensor_bytes(nn::Model<float>& model) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : model.state())
+    bytes += static_cast<std::uint64_t>(tensor.size()) * sizeof(float);
+  return bytes;
+}
+
+/// The message changed by f.
+template <class F>
+fl::Message changed(const fl::Message& message, F f) {
+  io::Archive archive = io::parse(std::span(message));
+  f(archive);
+  return io::serialise(archive);
+}
+
+/// One round with one client that sends random factors.
+void pretend_round(fl::Server<float>& server, nn::Model<float>& model, Index client) {
+  server.begin_round();
+  const fl::Message broadcast = server.broadcast(client);
+  const io::Archive archive = io::borrow(broadcast);
+  fl::get_state(archive, model);
+  fl::apply_missed_merges(archive, model);
+  for (auto& p : model.trained_parameters())
+    p.value.set_value(to_layout(gaussian<float>(p.value.shape(), static_cast<std::uint64_t>(server.round())),
+                                p.value.value().layout()));
+  server.receive(fl::update_message(model, {server.seed(), server.round(), client}, 10, 1.0));
+  server.finish_round();
+}
+
+}  // namespace
+
+TEST_CASE("Server and clients through bytes alone are the simulation bit for bit") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  const fl::FedLoRU algorithm{.tau = 2,
+                              .merge = GENERATE(lowrank::MergeKind::reinit, lowrank::MergeKind::keep)};
+  const auto parts = small_parts(6);
+  const auto start = small_factored<float>(name);
+  const auto options = momentum_client();
+  fl::Simulation simulation{start,
+                            algorithm,
+                            small_data(),
+                            parts,
+                            {.cohort = 2, .client = options, .seed = 9, .threads = 2, .eval_every = 0}};
+  fl::Server<float> server(start, algorithm, 9);
+  std::vector<nn::Model<float>> devices(6, start);
+  std::set<Index> seen;
+  for (const fl::Round& round : simulation.rounds(7)) {
+    INFO("round " << round.index);
+    server.begin_round();
+    std::uint64_t uplink = 0, downlink = 0;
+    for (Index client : fl::sample_cohort(9, round.index, 6, 2)) {
+      const auto at = static_cast<std::size_t>(client);
+      const fl::Message down = server.broadcast(client);
+      fl::Message up = fl::answer(devices[at], down, algorithm, small_data().train, parts[at], options);
+      REQUIRE(up.size() == header_bytes(up) + tensor_bytes(devices[at]));
+      uplink += up.size();
+      downlink += down.size();
+      server.receive(std::move(up));
+      require_same_weights(devices[at], server.model());
+      seen.insert(client);
+    }
+    REQUIRE(server.finish_round() == round.train_loss);
+    REQUIRE(uplink == round.uplink_bytes);
+    REQUIRE(downlink == round.downlink_bytes);
+    REQUIRE(bits(server.model()) == bits(simulation.model()));
+  }
+  CHECK(server.merges() == 3);
+  CHECK(seen.size() > 2);
+}
+
+TEST_CASE("Means of parameters and of running statistics are those of the messages") {
+  fl::Server<float> server(small_model<float>("resnet10"), fl::FedAvg{}, 2);
+  const auto parts = small_parts(3);
+  server.begin_round();
+  std::vector<fl::Update> updates;
+  Index samples = 0;
+  for (Index client = 0; client < 3; ++client) {
+    const auto at = static_cast<std::size_t>(client);
+    auto device = small_model<float>("resnet10");
+    const auto down = server.broadcast(client);
+    const auto up = fl::answer(device, down, fl::FedAvg{}, small_data().train, parts[at], momentum_client());
+    updates.push_back(fl::read_update(fl::Message(up)));
+    CHECK(updates.back().samples == static_cast<Index>(parts[at].size()));
+    samples += updates.back().samples;
+    server.receive(fl::Message(up));
+  }
+  server.finish_round();
+  Index statistics = 0;
+  for (const auto& [name, got] : server.model().state()) {
+    INFO(name);
+    statistics += name.ends_with("running_mean");
+    Tensor<float> mean(got.shape());
+    for (Index i = 0; i < got.size(); ++i) {
+      double sum = 0.0;
+      for (const auto& update : updates)
+        sum += static_cast<double>(update.samples) *
+               static_cast<double>(update.state.get<float>(name).data()[i]);
+      mean.data()[i] = static_cast<float>(sum / static_cast<double>(samples));
+    }
+    REQUIRE(same_bits(got, mean));
+  }
+  CHECK(statistics == 12);
+}
+
+TEST_CASE("A client that slept through merges gets factors or weights, whichever is less") {
+  // fc1 256 x 64 with rank 16: weight 65,536 bytes, factors 20,480 a merge; fc2 256 x 256: 262,144 and 32,768.
+  const Index away = GENERATE(0, 1, 3, 4, 7, 8, 13);
+  const bool already_known = GENERATE(false, true);
+  auto model = small_model<float>();
+  lowrank::factorize(model, {.rank = 16, .layers = {"fc1", "fc2"}});
+  fl::Server<float> server(model, fl::FedLoRU{.tau = 1}, 1);
+  auto busy = model, sleepy = model;
+  const Index before = already_known ? 10 : 0;
+  for (Index i = 0; i < before; ++i) pretend_round(server, busy, 0);
+  if (already_known) {
+    server.begin_round();
+    const auto message = server.broadcast(1);
+    fl::apply_missed_merges(io::borrow(message), sleepy);
+  }
+  // The round begun above ends without an update, so merges go on from `before`.
+  for (Index i = 0; i < away; ++i) pretend_round(server, busy, 0);
+  server.begin_round();
+  const fl::Message message = server.broadcast(1);
+  const io::Archive archive = io::borrow(message);
+  const std::uint64_t factors1 = 16 * (256 + 64) * 4, factors2 = 16 * (256 + 256) * 4;
+  const bool weight1 = static_cast<std::uint64_t>(away) * factors1 >= 256 * 64 * 4,
+             weight2 = static_cast<std::uint64_t>(away) * factors2 >= 256 * 256 * 4;
+  CHECK(archive.contains("fc1.weight") == weight1);
+  CHECK(archive.contains("fc2.weight") == weight2);
+  for (Index k = 0; k < before + away; ++k) {
+    const bool missed = k >= before;
+    CHECK(archive.contains("merge." + std::to_string(k) + ".fc1.lora_A.weight") == (missed && !weight1));
+    CHECK(archive.contains("merge." + std::to_string(k) + ".fc2.lora_B.weight") == (missed && !weight2));
+  }
+  const auto caught_up = std::min<std::uint64_t>(256 * 64 * 4, static_cast<std::uint64_t>(away) * factors1) +
+                         std::min<std::uint64_t>(256 * 256 * 4, static_cast<std::uint64_t>(away) * factors2);
+  CHECK(message.size() == header_bytes(message) + tensor_bytes(model) + caught_up);
+  fl::apply_missed_merges(archive, sleepy);
+  require_same_weights(sleepy, server.model());
+
+  server.begin_round();  // nothing is sent twice
+  const fl::Message next = server.broadcast(1);
+  CHECK(next.size() == header_bytes(next) + tensor_bytes(model));
+}
+
+TEST_CASE("Weights catch up bit for bit in convolutions too") {
+  const auto model = small_factored<float>("resnet10");
+  fl::Server<float> server(model, fl::FedLoRU{.tau = 1, .merge = lowrank::MergeKind::keep}, 1);
+  auto busy = model, sleepy = model;
+  for (const Index away : {1, 2, 9, 0, 3}) {
+    for (Index i = 0; i < away; ++i) pretend_round(server, busy, 0);
+    server.begin_round();
+    const fl::Message message = server.broadcast(1);
+    fl::apply_missed_merges(io::borrow(message), sleepy);
+    require_same_weights(sleepy, server.model());
+  }
+}
+
+TEST_CASE("The server refuses updates that are malformed, late, foreign or sent twice, and goes on") {
+  const auto model = small_factored<float>();
+  const auto parts = small_parts(2);
+  fl::Server<float> server(model, fl::FedLoRA{}, 4), quiet(model, fl::FedLoRA{}, 4);
+  CHECK(message_of<Error>([&] { server.broadcast(0); }) ==
+        "server: expected begin_round() before broadcast()");
+  server.begin_round();
+  quiet.begin_round();
+  std::vector<fl::Message> updates;
+  fl::Message broadcast;
+  for (Index client = 0; client < 2; ++client) {
+    auto device = model;
+    broadcast = server.broadcast(client);
+    CHECK(quiet.broadcast(client) == broadcast);
+    updates.push_back(fl::answer(device, broadcast, fl::FedLoRA{}, small_data().train,
+                                 parts[static_cast<std::size_t>(client)], momentum_client()));
+  }
+  CHECK(message_of<Error>([&] { server.broadcast(1); }) ==
+        "server: client 1 was sent its broadcast of round 1 already");
+  const auto refused = [&](fl::Message message) {
+    return message_of<DataError>([&] { server.receive(std::move(message)); });
+  };
+  const auto with = [&](const char* key, const char* value) {
+    return changed(updates[0], [&](io::Archive& a) { a.metadata()[key] = value; });
+  };
+  const auto without = [&](const char* key) {
+    return changed(updates[0], [&](io::Archive& a) { a.metadata().erase(key); });
+  };
+  const auto attack = [&] {
+    CHECK_THAT(refused({}), StartsWith("update: byte 0: expected 8 bytes of header length"));
+    CHECK_THAT(refused(fl::Message(updates[0].begin(), updates[0].end() - 1)), StartsWith("update: "));
+    CHECK(refused(broadcast) == "message: expected kind 'update', got 'broadcast'");
+    CHECK(refused(without("kind")) == "message: expected kind 'update', got ''");
+    for (const char* key : {"seed", "round", "client", "samples", "loss"})
+      CHECK(refused(without(key)) == concat("message: expected metadata '", key, "'"));
+    CHECK(refused(with("round", "one")) == "message: metadata 'round': expected a number, got 'one'");
+    CHECK(refused(with("round", "0")) == "message: expected a round from 1 and a client from 0, got 0 and 0");
+    CHECK(refused(with("client", "-1")) ==
+          "message: expected a round from 1 and a client from 0, got 1 and -1");
+    CHECK(refused(with("samples", "0")) == "message: update of client 0: expected samples > 0, got 0");
+    CHECK(refused(with("samples", "5x")) == "message: metadata 'samples': expected a number, got '5x'");
+    CHECK(refused(with("loss", "nan")) == "message: update of client 0: expected a finite loss, got nan");
+    CHECK(refused(with("round", "2")) == "server: update of client 0: expected round 1, got 2");
+    CHECK(refused(with("seed", "5")) == "server: update of client 0: expected seed 4, got 5");
+    CHECK(refused(with("client", "3")) ==
+          "server: update of client 3: expected a client of the cohort that has not answered yet");
+    CHECK(refused(changed(updates[0], [](io::Archive& a) { a.erase("fc3.bias"); })) ==
+          "server: update of client 0: expected 7 tensors, got 6");
+    CHECK_THAT(refused(changed(updates[0],
+                               [](io::Archive& a) {
+                                 a.erase("fc3.bias");
+                                 a.put("fc3.bais", Tensor<float>({4}, {1, 2, 3, 4}));
+                               })),
+               ContainsSubstring("expected a tensor named 'fc3.bias'"));
+    CHECK(refused(changed(updates[0], [](io::Archive& a) {
+            a.put("fc3.bias", Tensor<float>({2}, {1, 2}));
+          })) == "server: update of client 0: fc3.bias: expected F32 (4), got F32 (2)");
+    CHECK(refused(changed(updates[0], [](io::Archive& a) {
+            a.put("fc3.bias", Tensor<double>({4}, {1, 2, 3, 4}));
+          })) == "server: update of client 0: fc3.bias: expected F32 (4), got F64 (4)");
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    CHECK(message_of<DivergedError>([&] {
+            server.receive(changed(updates[0], [&](io::Archive& a) {
+              a.put("fc3.bias", Tensor<float>({4}, {1, 2, nan, 4}));
+            }));
+          }) == "round 1, client 0: fc3.bias is not finite after training");
+  };
+  attack();
+  server.receive(fl::Message(updates[0]));
+  CHECK(refused(updates[0]) ==
+        "server: update of client 0: expected a client of the cohort that has not answered yet");
+  server.receive(fl::Message(updates[1]));
+  for (auto& update : updates) quiet.receive(fl::Message(update));
+  CHECK(server.finish_round() == quiet.finish_round());
+  CHECK(bits(server.model()) == bits(quiet.model()));
+  CHECK_THROWS_AS(server.finish_round(), Error);
+}
+
+TEST_CASE("A client refuses broadcasts that are malformed and keeps its weights") {
+  auto model = small_model<float>();
+  lowrank::factorize(model, {.rank = 16, .layers = {"fc1", "fc2"}});
+  fl::Server<float> server(model, fl::FedLoRU{.tau = 1}, 1);
+  auto busy = model, device = model, other = model;
+  for (int i = 0; i < 4; ++i) pretend_round(server, busy, 0);
+  server.begin_round();
+  const fl::Message good = server.broadcast(1);  // fc1 as a weight, fc2 as the factors of four merges
+  const std::vector<Index> samples{0, 1, 2};
+  const auto before = frozen_weights(device);
+  const auto refused = [&](const fl::Message& message) {
+    const std::string text = message_of<DataError>(
+        [&] { fl::answer(device, message, fl::FedLoRU{}, small_data().train, samples, momentum_client()); });
+    for (const auto& [name, w] : frozen_weights(device)) REQUIRE(same_bits(w, before.at(name)));
+    return text;
+  };
+  const auto bad = [&](auto f) { return refused(changed(good, f)); };
+  const std::string b3 = "merge.3.fc2.lora_B.weight", a0 = "merge.0.fc2.lora_A.weight";
+  CHECK_THAT(refused({}), StartsWith("broadcast: byte 0"));
+  CHECK(bad([](io::Archive& a) { a.metadata()["kind"] = "update"; }) ==
+        "message: expected kind 'broadcast', got 'update'");
+  CHECK(bad([](io::Archive& a) { a.metadata().erase("merges"); }) == "message: expected metadata 'merges'");
+  CHECK(bad([](io::Archive& a) { a.metadata()["merges"] = "many"; }) ==
+        "message: metadata 'merges': expected a number, got 'many'");
+  CHECK_THAT(bad([](io::Archive& a) { a.erase("fc2.lora_A.weight"); }),
+             StartsWith("broadcast: expected a tensor named 'fc2.lora_A.weight'"));
+  CHECK_THAT(bad([](io::Archive& a) { a.put("fc3.bias", Tensor<float>({1}, {1})); }),
+             ContainsSubstring("tensor fc3.bias: expected shape (4), got (1)"));
+  CHECK_THAT(bad([](io::Archive& a) { a.put("fc1.weight", Tensor<float>({1}, {1})); }),
+             ContainsSubstring("tensor fc1.weight: expected shape (256, 64), got (1)"));
+  CHECK_THAT(bad([&](io::Archive& a) { a.erase(b3); }), ContainsSubstring("'" + b3 + "'"));
+  CHECK_THAT(bad([&](io::Archive& a) {
+               a.put(b3, Tensor<float>({16, 256}));
+             }),
+             ContainsSubstring("expected shape (256, 16), got (16, 256)"));
+  CHECK_THAT(bad([&](io::Archive& a) { a.put(a0, Tensor<double>({16, 256})); }), ContainsSubstring("F64"));
+  CHECK(message_of<ConfigError>([&] {
+          fl::answer(device, good, fl::FedLoRU{}, small_data().train, {}, momentum_client());
+        }) == "client 1: expected at least one sample");
+
+  const auto up = fl::answer(other, good, fl::FedLoRU{}, small_data().train, samples, momentum_client());
+  require_same_weights(other, server.model());
+  CHECK(fl::read_update(fl::Message(up)).samples == 3);
+  // Any number of merges takes no longer than those in the message.
+  fl::answer(other, changed(good, [](io::Archive& a) { a.metadata()["merges"] = "9000000000000000000"; }),
+             fl::FedLoRU{}, small_data().train, samples, momentum_client());
+}
