@@ -1,143 +1,20 @@
 #pragma once
-// 2-d convolution on host tensors: windows gathered into a matrix, block by block, and multiplied (im2col + GEMM).
-//
-// Activations and weights are channels-last: x (N, H, W, Cin), w (Cout, kh, kw, Cin / groups) in memory, so that a
-// window row is one contiguous copy and the weight is the (m, n) matrix of the layer. Blocks depend on shapes alone.
+// 2-d convolution on host tensors: the choice between the ways to compute it, which depends on shapes alone.
 
-#include <vector>
-
-#include <loru/linalg/gemm.hpp>
+#include <loru/ops/conv_windows.hpp>
+#include <loru/ops/conv_winograd.hpp>
 #include <loru/ops/dual.hpp>
 #include <loru/ops/elementwise.hpp>
-#include <loru/ops/types.hpp>
 
 namespace loru {
 
 namespace detail {
 
-/// Extents of one convolution. Rows of the window matrix are output pixels (n, oh, ow); its columns run over
-/// (kernel row, kernel column, channel of the group).
-struct ConvExtents {
-  Index n, h, w, cin, cout, kh, kw, ho, wo, cg, mg;  // cg, mg: channels in and out of a group
-  ConvOptions o;
-
-  ConvExtents(const Shape& x, const Shape& weight, const ConvOptions& options) : o{options} {
-    const Shape y = conv_shape(x, weight, options);
-    n = x[0], cin = x[1], h = x[2], w = x[3];
-    cout = y[1], ho = y[2], wo = y[3];
-    kh = weight[2], kw = weight[3], cg = weight[1], mg = cout / o.groups;
-  }
-  Index window() const { return kh * kw * cg; }
-  Index line() const { return kw * cg; }
-  /// Output lines of a block of about `pixels` rows whose window matrix of `width` columns stays below 8 MiB of floats.
-  Index block_lines(Index pixels, Index width) const {
-    const Index rows = std::min(pixels, Index{2 << 20} / std::max<Index>(1, width));
-    return std::max<Index>(1, rows / std::max<Index>(1, wo));
-  }
-  bool pointwise() const { return kh == 1 && kw == 1 && o.stride == 1 && o.padding == 0 && o.groups == 1; }
-};
-
-/// First and one-past-last kernel column that lies inside the image for an output column.
-struct KernelRange {
-  Index first, last;
-};
-
-inline KernelRange inside(Index out, Index kernel, Index extent, const ConvOptions& o) {
-  const Index start = out * o.stride - o.padding;  // position of kernel element 0
-  const Index first = start >= 0 ? 0 : std::min(kernel, (-start + o.dilation - 1) / o.dilation);
-  const Index last = extent - 1 - start < 0 ? 0 : std::min(kernel, (extent - 1 - start) / o.dilation + 1);
-  return {first, std::max(first, last)};
-}
-
-/// Calls f(position of the window matrix row segment, image offset, length) for kernel row i of output pixel
-/// (oh, ow) of an image, once per contiguous run; the rest of the segment lies outside the image.
-template <class F>
-void for_each_run(const ConvExtents& e, Index group, Index oh, Index ow, Index i, F f) {
-  const Index y = oh * e.o.stride - e.o.padding + i * e.o.dilation;
-  if (y < 0 || y >= e.h) return;
-  const KernelRange range = inside(ow, e.kw, e.w, e.o);
-  if (range.first >= range.last) return;
-  const Index x = ow * e.o.stride - e.o.padding;
-  const Index base = (y * e.w + x) * e.cin + group * e.cg;
-  if (e.o.dilation == 1 && e.o.groups == 1)
-    return f(range.first * e.cg, base + range.first * e.cin, (range.last - range.first) * e.cg);
-  for (Index j = range.first; j < range.last; ++j) f(j * e.cg, base + j * e.o.dilation * e.cin, e.cg);
-}
-
-/// Kernel rows [i0, i1) of the windows of output lines [line0, line1) (lines run over (n, oh)): (rows, (i1−i0)·kw·cg).
-template <std::floating_point T>
-void gather_windows(const ConvExtents& e, const T* x, Index group, Index line0, Index line1, Index i0,
-                    Index i1, T* columns) {
-  const Index width = (i1 - i0) * e.line();
-  for (Index line = line0; line < line1; ++line) {
-    const T* image = x + line / e.ho * e.h * e.w * e.cin;
-    for (Index ow = 0; ow < e.wo; ++ow, columns += width)
-      for (Index i = i0; i < i1; ++i) {
-        T* segment = columns + (i - i0) * e.line();
-        const KernelRange range = inside(ow, e.kw, e.w, e.o);
-        const Index y = line % e.ho * e.o.stride - e.o.padding + i * e.o.dilation;
-        if (y < 0 || y >= e.h || range.first > 0 || range.last < e.kw)
-          std::fill(segment, segment + e.line(), T(0));
-        for_each_run(e, group, line % e.ho, ow, i, [&](Index at, Index from, Index length) {
-          std::copy(image + from, image + from + length, segment + at);
-        });
-      }
-  }
-}
-
-/// Adds window matrix rows back to the image they were gathered from: the transpose of gather_windows.
-template <std::floating_point T>
-void scatter_windows(const ConvExtents& e, const T* columns, Index group, Index line0, Index line1, T* x) {
-  for (Index line = line0; line < line1; ++line) {
-    T* image = x + line / e.ho * e.h * e.w * e.cin;
-    for (Index ow = 0; ow < e.wo; ++ow, columns += e.window())
-      for (Index i = 0; i < e.kh; ++i) {
-        const T* segment = columns + i * e.line();
-        for_each_run(e, group, line % e.ho, ow, i, [&](Index at, Index from, Index length) {
-          for (Index j = 0; j < length; ++j) image[from + j] += segment[at + j];
-        });
-      }
-  }
-}
-
-}  // namespace detail
-
-namespace detail {
-
-/// The weight whose convolution with dy is the input gradient at stride 1: (Cin, kh, kw, Cout) in memory, kernel
-/// reversed in both directions.
-template <std::floating_point T>
-Tensor<T> reversed_weight(const Tensor<T>& w) {
-  const Index cout = w.dim(0), cin = w.dim(1), taps = w.dim(2) * w.dim(3);
-  Tensor<T> r(Shape{cin, cout, w.dim(2), w.dim(3)}, Layout::channels_last);
-  for (Index i = 0; i < cin; ++i)
-    for (Index tap = 0; tap < taps; ++tap)
-      for (Index o = 0; o < cout; ++o)
-        r.data()[(i * taps + tap) * cout + o] = w.data()[(o * taps + taps - 1 - tap) * cin + i];
-  return r;
-}
-
-/// dx for any geometry: windows of gradients, dy·W, added back to where they came from, image by image.
-template <std::floating_point T>
-Tensor<T> scatter_input_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tensor<T>& w) {
-  Tensor<T> dx(Shape{e.n, e.cin, e.h, e.w}, Layout::channels_last);
-  std::vector<linalg::Panels<T>> weights;
-  for (Index g = 0; g < e.o.groups; ++g)
-    weights.push_back(linalg::pack<T>({w.data() + g * e.mg * e.window(), e.window(), 1}, e.mg, e.window()));
-  const Index step = std::min(e.block_lines(384, e.window()), e.ho), image = e.h * e.w * e.cin;
-  parallel_for(e.n, [&](Index n) {
-    std::fill(dx.data() + n * image, dx.data() + (n + 1) * image, T(0));
-    Tensor<T> columns(Shape{step * e.wo, e.window()});
-    for (Index first = n * e.ho; first < (n + 1) * e.ho; first += step) {
-      const Index last = std::min(first + step, (n + 1) * e.ho), rows = (last - first) * e.wo;
-      for (Index g = 0; g < e.o.groups; ++g) {
-        linalg::multiply<T>(rows, T(1), {dy.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1},
-                            weights[static_cast<std::size_t>(g)], T(0), {columns.data(), e.window(), 1});
-        scatter_windows(e, columns.data(), g, first, last, dx.data());
-      }
-    }
-  });
-  return dx;
+template <class T>
+void check_gradient_shape(const char* where, const Tensor<T>& dy, const ConvExtents& e) {
+  const Shape expected{e.n, e.cout, e.ho, e.wo};
+  require<ShapeError>(dy.shape() == expected, where, ": expected dy of shape ", expected, ", got ",
+                      dy.shape());
 }
 
 }  // namespace detail
@@ -148,25 +25,11 @@ template <std::floating_point T>
 Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptions& o) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
   const detail::ConvExtents e(x.shape(), w.shape(), o);
+  if (detail::winograd::serves<T>(e)) return detail::winograd::forward(e, x, w);
+  if (!e.pointwise()) return detail::windows_forward(e, x, w);
   Tensor<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
-  if (e.pointwise()) {
-    linalg::gemm<T>(Op::none, Op::transpose, e.n * e.h * e.w, e.cout, e.cin, T(1), {x.data(), e.cin},
-                    {w.data(), e.cin}, T(0), {y.data(), e.cout});
-    return y;
-  }
-  std::vector<linalg::Panels<T>> weights;
-  for (Index g = 0; g < o.groups; ++g)
-    weights.push_back(linalg::pack<T>({w.data() + g * e.mg * e.window(), 1, e.window()}, e.window(), e.mg));
-  const Index lines = e.n * e.ho, step = e.block_lines(384, e.window());
-  parallel_for((lines + step - 1) / step, [&](Index block) {
-    const Index first = block * step, last = std::min(first + step, lines), rows = (last - first) * e.wo;
-    Tensor<T> columns(Shape{rows, e.window()});
-    for (Index g = 0; g < o.groups; ++g) {
-      detail::gather_windows(e, x.data(), g, first, last, 0, e.kh, columns.data());
-      linalg::multiply<T>(rows, T(1), {columns.data(), e.window(), 1}, weights[static_cast<std::size_t>(g)],
-                          T(0), {y.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1});
-    }
-  });
+  linalg::gemm<T>(Op::none, Op::transpose, e.n * e.h * e.w, e.cout, e.cin, T(1), {x.data(), e.cin},
+                  {w.data(), e.cin}, T(0), {y.data(), e.cout});
   return y;
 }
 
@@ -177,47 +40,26 @@ Tensor<T> conv2d_backward_input(const Tensor<T>& dy_any, const Tensor<T>& w_any,
                                 const ConvOptions& o) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
   const detail::ConvExtents e(x_shape, w.shape(), o);
-  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo},
-                      "conv2d_backward_input: expected dy of shape ", Shape{e.n, e.cout, e.ho, e.wo},
-                      ", got ", dy.shape());
+  detail::check_gradient_shape("conv2d_backward_input", dy, e);
+  if (detail::winograd::serves<T>(e)) return detail::winograd::input_gradient(e, dy, w);
   const Index padding = o.dilation * (e.kh - 1) - o.padding;
   if (o.stride == 1 && o.groups == 1 && e.kh == e.kw && padding >= 0)
     return conv2d(dy, detail::reversed_weight(w), ConvOptions{1, padding, o.dilation, 1});
-  return detail::scatter_input_gradient(e, dy, w);
+  return detail::windows_input_gradient(e, dy, w);
 }
 
-/// Gradient with respect to the weight of shape w_shape: the window matrix of x, transposed, times dy, kernel row by
-/// kernel row (all rows at once for a small window).
+/// Gradient with respect to the weight of shape w_shape: dyᵀ times the windows of x.
 template <std::floating_point T>
 Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any, const Shape& w_shape,
                                  const ConvOptions& o) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), x = to_layout(x_any, Layout::channels_last);
   const detail::ConvExtents e(x.shape(), w_shape, o);
-  require<ShapeError>(dy.shape() == Shape{e.n, e.cout, e.ho, e.wo},
-                      "conv2d_backward_weight: expected dy of shape ", Shape{e.n, e.cout, e.ho, e.wo},
-                      ", got ", dy.shape());
+  detail::check_gradient_shape("conv2d_backward_weight", dy, e);
+  if (detail::winograd::serves<T>(e)) return detail::winograd::weight_gradient(e, dy, x);
+  if (!e.pointwise()) return detail::windows_weight_gradient(e, dy, x);
   Tensor<T> dw(w_shape, Layout::channels_last);
-  if (e.pointwise()) {
-    linalg::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
-                    {x.data(), e.cin}, T(0), {dw.data(), e.cin});
-    return dw;
-  }
-  const Index rows_at_once = e.window() <= 64 ? e.kh : 1, lines = e.n * e.ho;
-  if (lines == 0) fill(dw, T(0));
-  const Index step = e.block_lines(1024, rows_at_once * e.line());
-  parallel_for(e.kh / rows_at_once, [&](Index task) {
-    const Index i = task * rows_at_once, width = rows_at_once * e.line();
-    Tensor<T> columns(Shape{std::min(step, lines) * e.wo, width});
-    for (Index g = 0; g < o.groups; ++g)
-      for (Index first = 0; first < lines; first += step) {
-        const Index last = std::min(first + step, lines), pixels = (last - first) * e.wo;
-        detail::gather_windows(e, x.data(), g, first, last, i, i + rows_at_once, columns.data());
-        const auto gradient =
-            linalg::pack<T>({dy.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1}, pixels, e.mg);
-        linalg::multiply<T>(width, T(1), {columns.data(), 1, width}, gradient, first == 0 ? T(0) : T(1),
-                            {dw.data() + g * e.mg * e.window() + i * e.line(), 1, e.window()});
-      }
-  });
+  linalg::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
+                  {x.data(), e.cin}, T(0), {dw.data(), e.cin});
   return dw;
 }
 

@@ -3,6 +3,8 @@
 
 #include <loru/ops/backend.hpp>
 #include <loru/ops/conv.hpp>
+#include <loru/ops/conv_windows.hpp>
+#include <loru/ops/conv_winograd.hpp>
 #include <loru/ops/dual.hpp>
 #include <loru/ops/elementwise.hpp>
 #include <loru/ops/lowrank.hpp>
@@ -13,3 +15,4 @@
 #include <loru/ops/softmax.hpp>
 #include <loru/ops/types.hpp>
 #include <loru/ops/update.hpp>
+#include <loru/ops/winograd_transform.hpp>
