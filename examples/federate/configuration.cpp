@@ -165,11 +165,10 @@ const Key* find(const Keys& keys, const std::string& name) {
 
 constexpr const char* command_line = "--set";
 
-/// Where a value stands: "file.toml:3: ", or "--set ".
+/// Where a value stands: "file.toml:3: ", or "--set: ".
 std::string where(const toml::node& node) {
   const toml::source_region& source = node.source();
-  if (!source.path) return "";
-  if (*source.path == command_line) return concat(command_line, ' ');
+  if (!source.path || *source.path == command_line) return concat(command_line, ": ");
   return concat(*source.path, ':', source.begin.line, ": ");
 }
 
@@ -257,7 +256,7 @@ void set(toml::table& document, const std::string& assignment) {
        begin = dot + 1, dot = key.find('.', begin)) {
     const std::string part = key.substr(begin, dot - begin);
     toml::node& child = table->insert(part, toml::table{}).first->second;
-    require<ConfigError>(child.is_table(), "--set ", key, ": ", part, " is a value, not a table");
+    require<ConfigError>(child.is_table(), "--set: ", key, ": ", part, " is a value, not a table");
     table = child.as_table();
   }
   parsed.at("value").visit(

@@ -15,7 +15,7 @@ namespace federate {
 
 using loru::Index;
 
-/// Every key of a configuration with its default; docs/federate.md explains them.
+/// Every key of a configuration with its default.
 struct Configuration {
   Index seed = 1;
 

@@ -37,7 +37,7 @@ std::vector<Layer> layers_of(Model& model) {
 
 std::string shape_text(const loru::Shape& shape) {
   std::string text;
-  for (Index i = 0; i < shape.rank(); ++i) text += (i == 0 ? "" : "x") + std::to_string(shape[i]);
+  for (Index i = 0; i < shape.rank(); ++i) text += loru::concat(i == 0 ? "" : "x", shape[i]);
   return text;
 }
 
@@ -77,7 +77,7 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   out << "\nbytes a client and round\n"
       << "  up    " << human_bytes(up) << '\n'
       << "  down  " << human_bytes(down)
-      << (low_rank(c) ? ", more for merges that a client slept through\n" : "\n");
+      << (low_rank(c) ? " (more for a client that slept through a merge)\n" : "\n");
   if (low_rank(c))
     out << "  fedavg would send " << human_bytes(all) << " up, " << std::setprecision(3) << all / up
         << " times as much\n";

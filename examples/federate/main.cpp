@@ -1,6 +1,7 @@
 // federate: runs a federation that a TOML file describes.
 
 #include <filesystem>
+#include <limits>
 #include <new>
 #include <thread>
 
@@ -20,6 +21,9 @@ struct CommandLine {
 
 CLI::App* add_options(CLI::App& app, CommandLine& line) {
   const CLI::Range threads(1, 4096);
+  app.footer(
+      "A second form, federate eval OUT, evaluates what was saved. Bundled federations: "
+      "examples/federations/.");
   app.set_version_flag("--version", std::string("federate ") + loru::version);
   app.add_option("CONFIG", line.config, "The federation to run");
   app.add_option("--set", line.overrides.set, "Sets a key, as in --set client.epochs=1; may be repeated")
@@ -33,7 +37,7 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
       ->type_name("DIR");
   app.add_option("--seed", line.overrides.seed, "Seed of all random draws")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(loru::Index{0}, std::numeric_limits<loru::Index>::max()))
       ->type_name("N");
   app.add_flag("--describe", line.run.describe, "Shows data, model, clients and bytes, and trains nothing");
   app.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");

@@ -26,7 +26,7 @@ struct Totals {
 struct Outcome {
   loru::fl::Evaluation test;
   Index merges = 0;
-  std::map<std::string, Index> update_rank;
+  std::map<std::string, Index> update_rank = {};
   Index threads = 0;
   double wall_seconds = 0.0;
   std::string model_sha256;

@@ -38,6 +38,7 @@ std::string human_bytes(double bytes) {
 }
 
 std::string human_time(double seconds) {
+  if (seconds < 9.95) return format("%.1f s", seconds);
   const auto s = static_cast<long long>(std::llround(seconds));
   if (s < 60) return format("%lld s", s);
   if (s < 3600) return format("%lld:%02lld", s / 60, s % 60);
@@ -47,7 +48,7 @@ std::string human_time(double seconds) {
 std::string human_count(Index count) {
   std::string text = std::to_string(count);
   for (auto i = static_cast<std::ptrdiff_t>(text.size()) - 3; i > 0; i -= 3)
-    text.insert(static_cast<std::size_t>(i), ",");
+    text.insert(static_cast<std::size_t>(i), 1, ',');
   return text;
 }
 

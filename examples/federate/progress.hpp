@@ -10,7 +10,7 @@ namespace federate {
 
 /// Bytes for people: "6.65 MB".
 std::string human_bytes(double bytes);
-/// Seconds for people: "3 s", "2:05", "1:02:05".
+/// Seconds for people: "3.2 s", "48 s", "2:05", "1:02:05".
 std::string human_time(double seconds);
 /// A count for people: "1,663,370".
 std::string human_count(Index count);

@@ -83,7 +83,9 @@ class Run {
     progress_.end();
     const std::string folder = output_.folder().string();
     if (code == failed_run) {
-      report_error(failure_ + "; the model of round " + std::to_string(totals_.rounds) + " is in " + folder);
+      const bool any = totals_.rounds > 0;
+      report_error(loru::concat(failure_, "; the model ", any ? "of round " : "before the first round",
+                                any ? std::to_string(totals_.rounds) : "", " is in ", folder));
     } else if (code == interrupted) {
       report_error(loru::concat("stopped after round ", totals_.rounds, " of ", setup_.configuration.rounds,
                                 "; everything up to it is in ", folder));

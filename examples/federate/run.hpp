@@ -9,7 +9,7 @@ namespace federate {
 
 /// What the command line says about a run besides its configuration.
 struct RunOptions {
-  std::string out;
+  std::string out = {};
   Index threads = 1;
   bool describe = false;
   bool quiet = false;
