@@ -2,7 +2,8 @@
 // Singular values and truncated singular value decomposition of tall or wide matrices, in double.
 //
 // Computed from the eigenvectors of the smaller Gram matrix. Singular values below about 1e-8 of the largest are
-// lost in rounding; ranks of float updates and truncated initialisations lie far above that.
+// lost in rounding; ranks of float updates and truncated initialisations lie far above that. The functions are
+// templates so that only who calls them compiles the eigensolver.
 
 #include <cmath>
 #include <limits>
@@ -50,7 +51,8 @@ struct Svd {
 namespace detail {
 
 /// AᵀA for a tall (m, n) matrix, AAᵀ for a wide one.
-inline Tensor<double> gram(const Tensor<double>& a) {
+template <std::same_as<double> T>
+Tensor<T> gram(const Tensor<T>& a) {
   const Index m = a.dim(0), n = a.dim(1), k = std::min(m, n);
   Tensor<double> g(Shape{k, k});
   if (m >= n)
@@ -63,7 +65,8 @@ inline Tensor<double> gram(const Tensor<double>& a) {
 }  // namespace detail
 
 /// All min(m, n) singular values of an (m, n) matrix, descending.
-inline std::vector<double> singular_values(const Tensor<double>& a) {
+template <std::same_as<double> T>
+std::vector<T> singular_values(const Tensor<T>& a) {
   require<ShapeError>(a.rank() == 2, "singular_values: expected a matrix, got ", a.shape());
   std::vector<double> values = symmetric_eigen(detail::gram(a)).values;
   for (double& value : values) value = std::sqrt(std::max(value, 0.0));
@@ -72,7 +75,8 @@ inline std::vector<double> singular_values(const Tensor<double>& a) {
 
 /// The k largest singular triplets of an (m, n) matrix. Directions of singular value zero come out as zero columns
 /// on the longer side. Throws ShapeError unless 0 <= k <= min(m, n).
-inline Svd truncated_svd(const Tensor<double>& a, Index k) {
+template <std::same_as<double> T>
+Svd truncated_svd(const Tensor<T>& a, Index k) {
   require<ShapeError>(a.rank() == 2 && k >= 0 && k <= std::min(a.dim(0), a.dim(1)),
                       "truncated_svd: expected a matrix with at least ", k, " rows and columns, got ",
                       a.shape());
@@ -96,7 +100,8 @@ inline Svd truncated_svd(const Tensor<double>& a, Index k) {
 
 /// Number of singular values above max(m, n) · epsilon · largest: the rule of numpy.linalg.matrix_rank, with the
 /// epsilon of the type the matrix was computed in.
-inline Index numerical_rank(const Tensor<double>& a, double epsilon = std::numeric_limits<float>::epsilon()) {
+template <std::same_as<double> T>
+Index numerical_rank(const Tensor<T>& a, double epsilon = std::numeric_limits<float>::epsilon()) {
   const std::vector<double> values = singular_values(a);
   if (values.empty()) return 0;
   const double threshold = static_cast<double>(std::max(a.dim(0), a.dim(1))) * epsilon * values.front();

@@ -120,6 +120,7 @@ struct Kernel {
 /// U = G·w·Gᵀ of columns [first, first + width): for every point a panel (depth, width) for the micro-kernel.
 template <int K, class T>
 void transform_kernel(const Kernel<T>& w, Index first, Index width, T* out, Index point_stride) {
+  constexpr Matrix<6, K> g = filter<K>;  // nvcc 13 refuses filter<K> itself as an argument
   for (Index d = 0; d < w.depth; ++d)
     for (Index lane = 0; lane < width; lane += lanes<T>) {
       const Index left = w.columns - first - lane;
@@ -128,7 +129,7 @@ void transform_kernel(const Kernel<T>& w, Index first, Index width, T* out, Inde
         in[tap / K][tap % K] =
             left > 0 ? load_channels(w.data + d * w.row + tap * w.tap_stride + first + lane, left)
                      : Eigen::internal::pset1<Packet<T>>(T(0));
-      apply_both<filter<K>>(in, transformed);
+      apply_both<g>(in, transformed);
       for (Index p = 0; p < 36; ++p)
         Eigen::internal::pstoreu(out + p * point_stride + d * width + lane,
                                  transformed[p / points][p % points]);

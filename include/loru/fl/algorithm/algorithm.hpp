@@ -19,8 +19,9 @@ class Server;
 /// A numeric option of algorithm A: its configuration key, member, range and one line of explanation.
 template <class A, class V>
 struct Field {
+  using Member = V A::*;
   const char* name;
-  V A::*member;
+  Member member;
   V least, most;
   const char* text;
 };
@@ -28,8 +29,9 @@ struct Field {
 /// An option that is one of a few words.
 template <class A, class V, std::size_t N>
 struct Choice {
+  using Member = V A::*;
   const char* name;
-  V A::*member;
+  Member member;
   std::array<std::pair<const char*, V>, N> words;
   const char* text;
 };

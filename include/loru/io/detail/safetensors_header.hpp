@@ -124,10 +124,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     fail<DataError>(origin_, ": byte ", at_, ": expected ", element(), " below 2^63, got a larger one");
   }
 
-  bool number_integer(std::int64_t) override { next(), unexpected(); }  // has a minus sign
-  bool boolean(bool) override { next(), unexpected(); }
-  bool null() override { next(), unexpected(); }
-  bool binary(nlohmann::json::binary_t&) override { next(), unexpected(); }  // never in text
+  bool number_integer(std::int64_t) override { refuse(); }  // has a minus sign
+  bool boolean(bool) override { refuse(); }
+  bool null() override { refuse(); }
+  bool binary(nlohmann::json::binary_t&) override { refuse(); }  // never in text
 
   /// `position` counts from 1 and is that of the last byte read.
   bool parse_error(std::size_t position, const std::string& token,
@@ -168,6 +168,12 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   const char* element() const { return field_ == Field::shape ? "an extent" : "an offset"; }
+
+  /// A value of a type that stands nowhere in a header.
+  [[noreturn]] void refuse() {
+    next();
+    unexpected();
+  }
 
   /// Throws: the token does not belong here.
   [[noreturn]] void unexpected() const {
