@@ -1,0 +1,163 @@
+// What the program says, and how it exits, when it is told something wrong.
+
+#include "federate/program.hpp"
+
+using namespace loru_test;
+
+namespace {
+
+/// Runs the tiny federation with a wrong setting: exit 2, one line that holds `expected`, and no file left behind.
+void check_refused(const Arguments& more, const std::string& expected) {
+  const Scratch scratch;
+  const Result result = run_tiny(scratch.path, "out", more);
+  CAPTURE(more, result.err);
+  CHECK(result.code == 2);
+  check_one_line(result);
+  CHECK(result.err.find(expected) != std::string::npos);
+  CHECK(names_in(scratch.path / "out").empty());
+}
+
+void check_set(const std::string& assignment, const std::string& expected) {
+  check_refused({"--set", assignment}, expected);
+}
+
+/// Runs a configuration file as it is.
+Result run_text(const Scratch& scratch, const std::string& text) {
+  write(scratch.path / "c.toml", text);
+  return federate(scratch.path,
+                  {(scratch.path / "c.toml").string(), "--out", (scratch.path / "out").string()});
+}
+
+void check_text(const std::string& text, const std::string& expected) {
+  const Scratch scratch;
+  const Result result = run_text(scratch, text);
+  CAPTURE(text, result.err);
+  CHECK(result.code == 2);
+  check_one_line(result);
+  CHECK(result.err.find(expected) != std::string::npos);
+  CHECK(names_in(scratch.path / "out").empty());
+}
+
+}  // namespace
+
+TEST_CASE("an unknown key names the nearest known one and its line") {
+  check_text("[data]\nname = \"digits\"\n[lowrank]\nrnk = 3\n",
+             "c.toml:4: unknown key 'lowrank.rnk', nearest is 'lowrank.rank'");
+  check_text("[data]\nname = \"digits\"\n[algorithm]\ntua = 3\n",
+             "unknown key 'algorithm.tua', nearest is 'algorithm.tau'");
+  check_text("[data]\nname = \"digits\"\n[optimiser]\nmomentum = 0.5\n", "nearest is 'optimizer.momentum'");
+  check_text("sed = 1\n", "unknown key 'sed', nearest is 'seed'");
+  check_set("federation.round=3", "unknown key 'federation.round', nearest is 'federation.rounds'");
+}
+
+TEST_CASE("broken TOML names file, line and column") {
+  check_text("[data]\nname = \"digits\n", "c.toml:2:");
+  check_text("[data\n", "broken TOML");
+  check_text("seed = 1\nseed = 2\n", "c.toml:2:");
+}
+
+TEST_CASE("a value of a wrong type says what was expected and what came") {
+  check_text("[data]\nname = \"digits\"\n[lowrank]\nrank = \"a\"\n",
+             "c.toml:4: lowrank.rank: expected a whole number >= 1, got string 'a'");
+  check_set("client.epochs=2.5", "client.epochs: expected a whole number >= 1, got floating-point 2.5");
+  check_set("optimizer.learning_rate=fast",
+            "optimizer.learning_rate: expected a number > 0, got string 'fast'");
+  check_set("optimizer.nesterov=1", "optimizer.nesterov: expected true or false, got integer 1");
+  check_set("lowrank.layers=\"fc1\"", "lowrank.layers: expected a list of strings, got string 'fc1'");
+  check_set("data.shape=[1, 2]", "data.shape: expected a list of 3 whole numbers");
+  check_set("lowrank=3", "lowrank: expected a table, got integer");
+  check_set("seed={a = 1}", "seed: expected a whole number >= 0, got table");
+}
+
+TEST_CASE("a value out of range says what range was expected") {
+  check_set("lowrank.rank=0", "lowrank.rank: expected a whole number >= 1, got integer 0");
+  check_set("federation.clients=0", "federation.clients: expected a whole number >= 1, got integer 0");
+  check_set("federation.rounds=0", "federation.rounds: expected a whole number >= 1");
+  check_set("federation.fraction=1.5",
+            "federation.fraction: expected a number in (0, 1], got floating-point 1.5");
+  check_set("optimizer.learning_rate=inf", "expected a number > 0, got floating-point inf");
+  check_set("optimizer.learning_rate=-1", "expected a number > 0, got integer -1");
+  check_set("optimizer.momentum=1", "optimizer.momentum: expected a number in [0, 1), got integer 1");
+  check_set("algorithm.tau=0", "algorithm.tau: expected a whole number >= 1, got integer 0");
+  check_set("seed=-1", "seed: expected a whole number >= 0");
+}
+
+TEST_CASE("a word that is none of the known ones names them and the nearest") {
+  check_set("algorithm.name=fedlru",
+            "expected \"fedavg\", \"fedlora\" or \"fedloru\", got string 'fedlru', nearest is \"fedloru\"");
+  check_set("model.name=resnet11", "nearest is \"resnet10\"");
+  check_set("data.name=fashion_mnist", "nearest is \"fashion-mnist\"");
+  check_set("partition.kind=dirichlets", "nearest is \"dirichlet\"");
+  check_set("algorithm.merge=keeps", "algorithm.merge: expected \"reinit\" or \"keep\"");
+  check_set("data.augment=[\"crop\", \"flp\"]", "got string 'flp', nearest is \"flip\"");
+  check_set("schedule.per=epoch", "schedule.per: expected \"round\" or \"step\"");
+}
+
+TEST_CASE("settings that do not fit together are refused") {
+  check_set("lowrank.rank=300", "rank 300 exceeds min(in=256, out=256) = 256");
+  check_set("lowrank.layers=[\"fc9\"]", "no layer matches 'fc9'");
+  check_set("federation.cohort=13", "federation.cohort: expected at most 12, the clients, got 13");
+  check_set("federation.fraction=0.5", "expected cohort or fraction, got both");
+  check_refused({"--set", "federation.clients=241"}, "241 exceed the 240 samples");
+  check_set("partition.kind=natural", "names no natural clients");
+  check_set("model.name=lenet", "lenet: expected images of at least 12 x 12, got 4 x 4");
+  check_text("seed = 1\n", "data.name: expected one of ");
+}
+
+TEST_CASE("mistakes on the command line exit 2, asking for help 0") {
+  const Scratch scratch;
+  const auto refused = [&](const Arguments& arguments, const std::string& expected) {
+    const Result result = federate(scratch.path, arguments);
+    CAPTURE(arguments, result.err);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    CHECK(result.err.find(expected) != std::string::npos);
+  };
+  refused({}, "CONFIG is required");
+  refused({"eval"}, "OUT is required");
+  refused({"c.toml", "--frobnicate"}, "--frobnicate");
+  refused({"c.toml", "--threads", "0"}, "--threads");
+  refused({"c.toml", "--threads", "many"}, "--threads");
+  refused({"c.toml", "--seed", "-1"}, "--seed");
+  refused({"/nowhere/c.toml"}, "/nowhere/c.toml: cannot open for reading: No such file or directory");
+  refused({"eval", "/nowhere"}, "/nowhere/config.toml: cannot open");
+  check_refused({"--set", "seed"}, "--set: expected key.path=value, got 'seed'");
+  check_refused({"--set", "=3"}, "--set: expected key.path=value, got '=3'");
+  check_refused({"--set", "seed.x=3"}, "--set: seed.x: seed is a value, not a table");
+  const Result help = federate(scratch.path, {"--help"});
+  CHECK(help.code == 0);
+  CHECK(help.out.find("--set") != std::string::npos);
+  CHECK(federate(scratch.path, {"--version"}).code == 0);
+}
+
+TEST_CASE("an output folder that cannot be written is refused before training") {
+  const Scratch scratch;
+  write(scratch.path / "file", "");
+  const Result below_file = run_tiny(scratch.path, "file/out");
+  CHECK(below_file.code == 2);
+  check_one_line(below_file);
+  CHECK(below_file.out.empty());
+  for (const char* name : {"config.toml", "rounds.csv", "summary.json", "model.safetensors"}) {
+    const std::string out = std::string("out-") + name;
+    fs::create_directories(scratch.path / out / name);
+    const Result result = run_tiny(scratch.path, out);
+    CAPTURE(result.err);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    CHECK(result.err.find(name) != std::string::npos);
+    CHECK(result.out.empty());
+    CHECK(names_in(scratch.path / out) == std::vector<std::string>{name});
+  }
+}
+
+TEST_CASE("a key of another algorithm is accepted and ignored") {
+  const Scratch scratch;
+  for (const char* algorithm : {"fedavg", "fedlora"}) {
+    const Result result = run_tiny(scratch.path, "out",
+                                   {"--set", std::string("algorithm.name=") + algorithm, "--set",
+                                    "algorithm.tau=3", "--set", "algorithm.merge=keep"});
+    CAPTURE(result.err);
+    CHECK(result.code == 0);
+    CHECK(summary(scratch.path / "out")["merges"] == 0);
+  }
+}

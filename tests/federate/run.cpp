@@ -1,0 +1,205 @@
+// What a run writes, and that it can be had again.
+
+#include <loru/io/csv.hpp>
+#include <loru/io/safetensors.hpp>
+
+#include "federate/program.hpp"
+
+using namespace loru_test;
+
+namespace {
+
+std::string hash(const fs::path& out) { return summary(out)["model_sha256"]; }
+
+std::string eval_value(const std::string& text, const std::string& name) {
+  for (const std::string& line : lines(text))
+    if (line.starts_with(name + ' ')) return line.substr(name.size() + 1);
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a run writes its four files, whole") {
+  const Scratch scratch;
+  const Result result = run_tiny(scratch.path, "out");
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(result.err.empty());
+  CHECK(names_in(scratch.path / "out") ==
+        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+}
+
+TEST_CASE("summary.json holds the fields of a run in their order") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "out", {"--threads", "2"}).code == 0);
+  const auto written = summary(scratch.path / "out");
+  std::vector<std::string> names;
+  for (const auto& [name, value] : written.items()) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"algorithm",
+                                          "dataset",
+                                          "model",
+                                          "rounds",
+                                          "clients",
+                                          "cohort",
+                                          "seed",
+                                          "threads",
+                                          "final_test_accuracy",
+                                          "best_test_accuracy",
+                                          "final_test_loss",
+                                          "merges",
+                                          "update_rank",
+                                          "uplink_bytes",
+                                          "downlink_bytes",
+                                          "uplink_bytes_per_client_round",
+                                          "parameters_total",
+                                          "parameters_trained",
+                                          "wall_seconds",
+                                          "train_seconds",
+                                          "peak_rss_bytes",
+                                          "model_sha256"});
+  CHECK(written["algorithm"] == "fedloru");
+  CHECK(written["rounds"] == 5);
+  CHECK(written["clients"] == 12);
+  CHECK(written["cohort"] == 4);
+  CHECK(written["seed"] == 7);
+  CHECK(written["threads"] == 2);
+  CHECK(written["merges"] == 2);
+  CHECK(written["update_rank"]["fc2"] == 12);  // two merges and what is not merged yet, of rank 4 each
+  CHECK(written["parameters_total"] == 17 * 256 + 257 * 256 + 257 * 4 + 2 * 4 * 256);
+  CHECK(written["parameters_trained"] == 17 * 256 + 256 + 257 * 4 + 2 * 4 * 256);
+  CHECK(written["peak_rss_bytes"] > 1000000);
+  CHECK(written["wall_seconds"] >= written["train_seconds"]);
+  CHECK(written["model_sha256"].get<std::string>().size() == 64);
+}
+
+TEST_CASE("rounds.csv has a line a round, empty where not evaluated, and its bytes add up") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "out").code == 0);
+  const auto table = loru::io::read_csv(scratch.path / "out" / "rounds.csv");
+  CHECK(table.columns == std::vector<std::string>{"round", "cohort", "train_loss", "test_accuracy",
+                                                  "test_loss", "uplink_bytes", "downlink_bytes", "seconds"});
+  REQUIRE(table.rows.size() == 5);
+  std::uint64_t up = 0, down = 0;
+  for (std::size_t row = 0; row < 5; ++row) {
+    CHECK(table.number<int>(row, "round") == static_cast<int>(row) + 1);
+    CHECK(table.number<int>(row, "cohort") == 4);
+    CHECK(table.number(row, "train_loss").value() > 0.0);
+    const bool evaluated = row == 1 || row == 3 || row == 4;  // every second and the last
+    CHECK(table.number(row, "test_accuracy").has_value() == evaluated);
+    CHECK(table.number(row, "test_loss").has_value() == evaluated);
+    up += table.number<std::uint64_t>(row, "uplink_bytes").value();
+    down += table.number<std::uint64_t>(row, "downlink_bytes").value();
+  }
+  const auto written = summary(scratch.path / "out");
+  CHECK(written["uplink_bytes"] == up);
+  CHECK(written["downlink_bytes"] == down);
+  CHECK(written["uplink_bytes_per_client_round"] == up / 20);
+  CHECK(written["final_test_accuracy"] == table.number(4, "test_accuracy").value());
+  CHECK(up > 20 * 4 * written["parameters_trained"].get<std::uint64_t>());
+  CHECK(up < 20 * 4 * written["parameters_trained"].get<std::uint64_t>() + 20 * 2000);
+}
+
+TEST_CASE("model.safetensors holds the weights and the factors not merged yet") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "out").code == 0);
+  const auto archive = loru::io::load(scratch.path / "out" / "model.safetensors");
+  CHECK(archive.names() == std::vector<std::string>{"fc1.bias", "fc1.weight", "fc2.bias", "fc2.lora_A.weight",
+                                                    "fc2.lora_B.weight", "fc2.weight", "fc3.bias",
+                                                    "fc3.weight"});
+  CHECK(archive.metadata().at("alpha") == "4");
+}
+
+TEST_CASE("the model depends on the seed and not on the threads") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "one", {"--threads", "1"}).code == 0);
+  REQUIRE(run_tiny(scratch.path, "two", {"--threads", "2"}).code == 0);
+  REQUIRE(run_tiny(scratch.path, "five", {"--threads", "5"}).code == 0);
+  REQUIRE(run_tiny(scratch.path, "seed", {"--seed", "8"}).code == 0);
+  CHECK(hash(scratch.path / "one") == hash(scratch.path / "two"));
+  CHECK(hash(scratch.path / "one") == hash(scratch.path / "five"));
+  CHECK(hash(scratch.path / "one") != hash(scratch.path / "seed"));
+}
+
+TEST_CASE("a run's config.toml gives the same model again") {
+  const Scratch scratch;
+  const Arguments more = GENERATE(
+      Arguments{"--seed", "11", "--set", "optimizer.learning_rate=0.037"},
+      Arguments{"--set", "partition.kind=dirichlet", "--set", "partition.alpha=0.1", "--set",
+                "optimizer.name=adamw", "--set", "optimizer.learning_rate=1e-3", "--set",
+                "schedule.kind=cosine"},
+      Arguments{"--set", "algorithm.merge=keep", "--set", "lowrank.dropout=0.2", "--set",
+                "data.augment=[\"crop\"]"},
+      Arguments{"--set", "algorithm.name=fedavg", "--set", "client.batch=7", "--set", "schedule.per=step"});
+  REQUIRE(run_tiny(scratch.path, "first", more).code == 0);
+  const fs::path config = scratch.path / "first" / "config.toml";
+  const Result again = federate(scratch.path, {config.string(), "--out", (scratch.path / "second").string()});
+  CAPTURE(again.err);
+  REQUIRE(again.code == 0);
+  CHECK(hash(scratch.path / "first") == hash(scratch.path / "second"));
+  CHECK(read(config) == read(scratch.path / "second" / "config.toml"));
+}
+
+TEST_CASE("config.toml tells every key, the layers and their plans") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "out").code == 0);
+  const std::string text = read(scratch.path / "out" / "config.toml");
+  CHECK(text.find("# plan fc2: ") != std::string::npos);
+  CHECK(text.find("layers = [ 'fc2' ]") != std::string::npos);
+  CHECK(text.find("learning_rate = 0.05\n") != std::string::npos);
+  CHECK(text.find("momentum = 0.9\n") != std::string::npos);
+  CHECK(text.find("tau = 2\n") != std::string::npos);
+  CHECK(text.find("seed = 7\n") != std::string::npos);
+}
+
+TEST_CASE("eval of a run equals its summary") {
+  const Scratch scratch;
+  const std::string algorithm = GENERATE("fedloru", "fedlora", "fedavg");
+  REQUIRE(run_tiny(scratch.path, "out", {"--set", "algorithm.name=" + algorithm}).code == 0);
+  const Result result = federate(scratch.path, {"eval", (scratch.path / "out").string()});
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  const auto written = summary(scratch.path / "out");
+  CHECK(std::stod(eval_value(result.out, "accuracy")) == written["final_test_accuracy"].get<double>());
+  CHECK(std::stod(eval_value(result.out, "loss")) == written["final_test_loss"].get<double>());
+}
+
+TEST_CASE("a run that never evaluates still ends with an accuracy") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "often", {"--set", "federation.eval_every=1"}).code == 0);
+  REQUIRE(run_tiny(scratch.path, "never", {"--set", "federation.eval_every=0"}).code == 0);
+  CHECK(summary(scratch.path / "often")["final_test_accuracy"] ==
+        summary(scratch.path / "never")["final_test_accuracy"]);
+  CHECK(hash(scratch.path / "often") == hash(scratch.path / "never"));
+}
+
+TEST_CASE("what an earlier run left in the folder goes when a new one begins") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "out").code == 0);
+  REQUIRE(run_tiny(scratch.path, "out", {"--set", "federation.rounds=3"}).code == 0);
+  CHECK(lines(read(scratch.path / "out" / "rounds.csv")).size() == 4);
+  CHECK(summary(scratch.path / "out")["rounds"] == 3);
+}
+
+TEST_CASE("the default folder is runs/ and the configuration's name") {
+  const Scratch scratch;
+  write(scratch.path / "my.first.toml", tiny);
+  const fs::path before = fs::current_path();
+  fs::current_path(scratch.path);
+  const Result result = federate(scratch.path, {"my.first.toml", "--quiet"});
+  fs::current_path(before);
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(fs::exists(scratch.path / "runs" / "my.first" / "summary.json"));
+}
+
+TEST_CASE("--set takes TOML values, and what is none as a string") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "out",
+                   {"--set", "algorithm.name=\"fedavg\"", "--set", "federation.rounds=0x02", "--set",
+                    "optimizer.name=adam", "--set", "optimizer.learning_rate=1e-3"})
+              .code == 0);
+  const auto written = summary(scratch.path / "out");
+  CHECK(written["algorithm"] == "fedavg");
+  CHECK(written["rounds"] == 2);
+  CHECK(written["update_rank"].empty());
+}

@@ -1,0 +1,116 @@
+// What a run prints, how it is described, and how it is stopped.
+
+#include "federate/program.hpp"
+
+using namespace loru_test;
+
+namespace {
+
+bool plain(const std::string& text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= 32; });
+}
+
+/// Waits until a run has finished a few rounds.
+bool wait_for_rounds(const fs::path& out, std::size_t rounds) {
+  for (int i = 0; i < 3000; ++i) {
+    if (lines(read(out / "rounds.csv")).size() > rounds) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("piped output is plain lines, one a round") {
+  const Scratch scratch;
+  const Result result = run_tiny(scratch.path, "out");
+  REQUIRE(result.code == 0);
+  CHECK(plain(result.out));
+  const auto printed = lines(result.out);
+  CHECK(std::count_if(printed.begin(), printed.end(),
+                      [](auto& line) { return line.starts_with("round "); }) == 5);
+}
+
+TEST_CASE("--quiet prints nothing") {
+  const Scratch scratch;
+  const Result result = run_tiny(scratch.path, "out", {"--quiet"});
+  CHECK(result.code == 0);
+  CHECK(result.out.empty());
+  CHECK(result.err.empty());
+}
+
+TEST_CASE("an interrupted run finishes its round, writes everything and exits 130") {
+  const Scratch scratch;
+  const int number = GENERATE(SIGINT, SIGTERM);
+  write(scratch.path / "tiny.toml", tiny);
+  const fs::path out = scratch.path / "out";
+  const Process process(scratch.path, {(scratch.path / "tiny.toml").string(), "--out", out.string(), "--set",
+                                       "federation.rounds=1000000", "--set", "federation.eval_every=0"});
+  REQUIRE(wait_for_rounds(out, 2));
+  process.signal(number);
+  const Result result = process.wait();
+  CAPTURE(result.err);
+  CHECK(result.code == 130);
+  check_one_line(result);
+  CHECK(plain(result.out + result.err));
+  CHECK(names_in(out) ==
+        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+  const auto rounds = lines(read(out / "rounds.csv")).size() - 1;
+  CHECK(summary(out)["rounds"] == rounds);
+  CHECK(result.err.find("stopped after round " + std::to_string(rounds) + " of 1000000") !=
+        std::string::npos);
+  const Result evaluated = federate(scratch.path, {"eval", out.string()});
+  CHECK(evaluated.code == 0);
+}
+
+TEST_CASE("a killed run leaves whole lines and no half-written file") {
+  const Scratch scratch;
+  write(scratch.path / "tiny.toml", tiny);
+  const fs::path out = scratch.path / "out";
+  const Process process(scratch.path, {(scratch.path / "tiny.toml").string(), "--out", out.string(), "--set",
+                                       "federation.rounds=1000000"});
+  REQUIRE(wait_for_rounds(out, 2));
+  process.signal(SIGKILL);
+  CHECK(process.wait().code == 1000 + SIGKILL);
+  CHECK(read(out / "rounds.csv").ends_with('\n'));
+  CHECK(names_in(out) == std::vector<std::string>{"config.toml", "rounds.csv"});
+}
+
+TEST_CASE("--describe shows data, model, clients and bytes, and trains nothing") {
+  const Scratch scratch;
+  const Result result = run_tiny(scratch.path, "out", {"--describe"});
+  REQUIRE(result.code == 0);
+  CHECK(plain(result.out));
+  for (const char* text : {"240 samples to train on, 80 to test on, 1x4x4, 4 classes", "12 clients",
+                           "samples a client", "fc2", "256x256", "rank 4", "fedavg would send"})
+    CHECK(result.out.find(text) != std::string::npos);
+  CHECK(names_in(scratch.path / "out").empty());
+}
+
+TEST_CASE("every bundled federation can be described") {
+  const Scratch scratch;
+  std::size_t described = 0;
+  for (const auto& entry : fs::directory_iterator(bundled)) {
+    const Result result = federate(scratch.path, {entry.path().string(), "--describe"});
+    CAPTURE(entry.path(), result.err);
+    if (result.code == 2 && result.err.find("data set not found") != std::string::npos) {
+      WARN("not described, its data set is not here: " << entry.path().filename());
+      continue;
+    }
+    CHECK(result.code == 0);
+    ++described;
+  }
+  CHECK(described >= 1);  // the digits come with loru
+}
+
+TEST_CASE("the digits reach 93 % in seconds") {
+  const Scratch scratch;
+  const Result result = federate(scratch.path, {(bundled / "digits.toml").string(), "--out",
+                                                (scratch.path / "out").string(), "--quiet"});
+  REQUIRE(result.code == 0);
+  const auto written = summary(scratch.path / "out");
+  CHECK(written["final_test_accuracy"].get<double>() >= 0.93);
+  CHECK(written["merges"].get<int>() >= 2);
+  CHECK(written["wall_seconds"].get<double>() < 20.0);
+}
