@@ -5,8 +5,17 @@
 #define EIGEN_NO_CUDA  // Eigen stays host code under nvcc
 #endif
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 about its own AVX-512 intrinsics
+#endif
+
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 #include <loru/core/tensor.hpp>
 
