@@ -36,19 +36,20 @@ inline constexpr Matrix<6, 6> input{{{4, 0, -5, 0, 1, 0},
 
 inline constexpr double finite_points[5] = {0, 1, -1, 2, -2};
 
-/// Rows of powers of the points, over `divisors` if given; the point at infinity takes the last column.
+/// Rows of powers of the points over their divisors; the point at infinity takes the last column. (No pointer that may
+/// be null: g++ 12 refuses to compare one at compile time under -fsanitize=undefined.)
 template <int C>
-constexpr Matrix<6, C> powers(const double* divisors) {
+constexpr Matrix<6, C> powers(const double (&divisors)[5]) {
   Matrix<6, C> v{};
   for (int i = 0; i < 5; ++i) {
-    double power = divisors ? 1.0 / divisors[i] : 1.0;
+    double power = 1.0 / divisors[i];
     for (int j = 0; j < C; ++j, power *= finite_points[i]) v.at[i][j] = power;
   }
   v.at[5][C - 1] = 1.0;
   return v;
 }
 
-inline constexpr double divisors[5] = {4, -6, -6, 24, 24};
+inline constexpr double divisors[5] = {4, -6, -6, 24, 24}, ones[5] = {1, 1, 1, 1, 1};
 
 /// G for k taps.
 template <int K>
@@ -56,7 +57,7 @@ inline constexpr Matrix<6, K> filter = powers<K>(divisors);
 
 /// A for k taps: the transpose of the output transform.
 template <int K>
-inline constexpr Matrix<6, 7 - K> spread = powers<7 - K>(nullptr);
+inline constexpr Matrix<6, 7 - K> spread = powers<7 - K>(ones);
 
 /// out[i] = Σ_j M[i][j]·in[j]; zero coefficients cost nothing, ones no multiplication.
 template <auto M, class P, int R, int C>
