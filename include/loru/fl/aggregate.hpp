@@ -94,4 +94,8 @@ class Average {
   double loss_ = 0.0;
 };
 
+#ifdef LORU_COMPILED
+extern template class Average<float>;
+#endif
+
 }  // namespace loru::fl

@@ -97,4 +97,8 @@ double train(const Turn<T>& turn) {
   return total / static_cast<double>(o.epochs * count);
 }
 
+#ifdef LORU_COMPILED
+extern template double train<float>(const Turn<float>&);
+#endif
+
 }  // namespace loru::fl

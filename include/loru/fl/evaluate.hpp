@@ -46,4 +46,8 @@ Evaluation evaluate(nn::Model<T>& model, const data::Dataset& dataset, WorkerPoo
   return result;
 }
 
+#ifdef LORU_COMPILED
+extern template Evaluation evaluate<float>(nn::Model<float>&, const data::Dataset&, WorkerPool&, Index);
+#endif
+
 }  // namespace loru::fl

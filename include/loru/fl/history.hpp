@@ -99,4 +99,9 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   });
 }
 
+#ifdef LORU_COMPILED
+extern template class MergeHistory<float>;
+extern template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
+#endif
+
 }  // namespace loru::fl

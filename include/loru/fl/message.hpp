@@ -119,4 +119,9 @@ inline Update read_update(Message&& message) {
   return update;
 }
 
+#ifdef LORU_COMPILED
+extern template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&);
+extern template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double);
+#endif
+
 }  // namespace loru::fl

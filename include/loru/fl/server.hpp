@@ -124,4 +124,8 @@ Message answer(nn::Model<T>& model, std::span<const std::byte> broadcast,
   return update_message(model, head, static_cast<Index>(samples.size()), loss);
 }
 
+#ifdef LORU_COMPILED
+extern template class Server<float>;
+#endif
+
 }  // namespace loru::fl

@@ -187,4 +187,8 @@ class Simulation {
 template <class T, class A>
 Simulation(nn::Model<T>, A, const data::Split&, data::Partition, SimulationOptions) -> Simulation<T>;
 
+#ifdef LORU_COMPILED
+extern template class Simulation<float>;
+#endif
+
 }  // namespace loru::fl

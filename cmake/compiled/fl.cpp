@@ -1,0 +1,15 @@
+#include <loru/fl/simulation.hpp>
+
+namespace loru::fl {
+
+template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&);
+template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double);
+template class Average<float>;
+template class MergeHistory<float>;
+template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
+template double train<float>(const Turn<float>&);
+template Evaluation evaluate<float>(nn::Model<float>&, const data::Dataset&, WorkerPool&, Index);
+template class Server<float>;
+template class Simulation<float>;
+
+}  // namespace loru::fl
