@@ -97,27 +97,24 @@ struct AnyAlgorithm {
   AnyAlgorithm(const A& a) : name{A::name}, low_rank{A::low_rank} {
     check(a);
     using Beside = detail::BesideHooks<A>;
-    broadcast = [a](Server<T>& server, io::Archive& archive, Index client) {
-      if constexpr (requires { &Beside::broadcast; })
-        put_state(archive, server.model());
-      else
+    if constexpr (requires { &Beside::broadcast; })
+      broadcast = [](Server<T>& server, io::Archive& archive, Index) { put_state(archive, server.model()); };
+    else
+      broadcast = [a](Server<T>& server, io::Archive& archive, Index client) {
         a.broadcast(server, archive, client);
-    };
-    train = [a](const Turn<T>& turn) -> double {
-      if constexpr (requires { &Beside::train; })
-        return fl::train(turn);
-      else
-        return a.train(turn);
-    };
-    fold = [a](Server<T>& server, const io::Archive& mean) {
-      if constexpr (requires { &Beside::fold; })
-        get_state(mean, server.model());
-      else
-        a.fold(server, mean);
-    };
-    after_round = [a](Server<T>& server) {
-      if constexpr (!requires { &Beside::after_round; }) a.after_round(server);
-    };
+      };
+    if constexpr (requires { &Beside::train; })
+      train = &fl::train<T>;
+    else
+      train = [a](const Turn<T>& turn) -> double { return a.train(turn); };
+    if constexpr (requires { &Beside::fold; })
+      fold = [](Server<T>& server, const io::Archive& mean) { get_state(mean, server.model()); };
+    else
+      fold = [a](Server<T>& server, const io::Archive& mean) { a.fold(server, mean); };
+    if constexpr (requires { &Beside::after_round; })
+      after_round = [](Server<T>&) {};
+    else
+      after_round = [a](Server<T>& server) { a.after_round(server); };
   }
 };
 
