@@ -11,6 +11,8 @@
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/models/models.hpp>
 
+#include "run.hpp"
+
 namespace federate {
 
 using loru::Index;
@@ -41,13 +43,6 @@ struct Configuration {
   Index eval_every = 1;
 
   loru::fl::ClientOptions client{.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}};
-};
-
-/// What the command line adds to a configuration file.
-struct Overrides {
-  std::vector<std::string> set;  // "key.path=value"
-  std::optional<Index> seed;
-  std::optional<std::string> data_dir;
 };
 
 /// Reads a file and applies the overrides. Throws IoError if it cannot be read, ConfigError for broken TOML, an

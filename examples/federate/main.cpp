@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <loru/core/error.hpp>
 #include <loru/version.hpp>
 
 #include "run.hpp"
@@ -52,11 +53,9 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
   return evaluate;
 }
 
-int run(CommandLine& line) {
-  const federate::Configuration configuration = federate::read_configuration(line.config, line.overrides);
-  if (line.run.out.empty())
-    line.run.out = (std::filesystem::path("runs") / std::filesystem::path(line.config).stem()).string();
-  return federate::run(configuration, line.run);
+/// runs/NAME for a configuration NAME.toml.
+std::string default_folder(const std::string& config) {
+  return (std::filesystem::path("runs") / std::filesystem::path(config).stem()).string();
 }
 
 }  // namespace
@@ -77,7 +76,8 @@ int main(int argc, char** argv) {
   federate::catch_interrupts();
   try {
     if (evaluate->parsed()) return federate::evaluate(line.folder, line.overrides, line.run.threads);
-    return run(line);
+    if (line.run.out.empty()) line.run.out = default_folder(line.config);
+    return federate::run(line.config, line.overrides, line.run);
   } catch (const std::bad_alloc&) {
     federate::report_error("out of memory");
     return federate::failed_run;

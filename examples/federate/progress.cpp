@@ -70,11 +70,8 @@ void Progress::round(const loru::fl::Round& round, const Totals& totals) {
     accuracy_ = round.test_accuracy;
     loss_ = round.test_loss;
   }
-  if (kind_ == Kind::bar) {
-    std::printf("\r\033[K%s", bar(totals).substr(0, terminal_width() - 1).c_str());
-    std::fflush(stdout);
-    open_ = true;
-  } else if (kind_ == Kind::lines) {
+  draw(totals);
+  if (kind_ == Kind::lines) {
     std::string text = format("round %lld/%lld  train loss %.4f", static_cast<long long>(round.index),
                               static_cast<long long>(rounds_), round.train_loss);
     if (round.evaluated())
@@ -85,18 +82,25 @@ void Progress::round(const loru::fl::Round& round, const Totals& totals) {
 }
 
 std::string Progress::bar(const Totals& totals) const {
-  constexpr Index width = 20;
-  const Index full = width * totals.rounds / rounds_;
+  constexpr Index width = 12;
+  const auto full = static_cast<std::size_t>(width * totals.rounds / rounds_);
+  std::string text =
+      format("round %lld/%lld [", static_cast<long long>(totals.rounds), static_cast<long long>(rounds_));
+  text.append(full, '#').append(width - full, '.').append("]");
+  if (accuracy_ >= 0.0) text += format("  accuracy %.2f %%  loss %.4f", 100.0 * accuracy_, loss_);
+  text += "  " + human_bytes(static_cast<double>(totals.uplink_bytes + totals.downlink_bytes));
+  if (totals.rounds == 0) return text;
   const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   const double left =
       passed / static_cast<double>(totals.rounds) * static_cast<double>(rounds_ - totals.rounds);
-  std::string text =
-      format("round %lld/%lld [", static_cast<long long>(totals.rounds), static_cast<long long>(rounds_));
-  text += std::string(static_cast<std::size_t>(full), '#') +
-          std::string(static_cast<std::size_t>(width - full), '.') + ']';
-  if (accuracy_ >= 0.0) text += format("  accuracy %.2f %%  loss %.4f", 100.0 * accuracy_, loss_);
-  return text + "  up " + human_bytes(static_cast<double>(totals.uplink_bytes)) + " down " +
-         human_bytes(static_cast<double>(totals.downlink_bytes)) + "  " + human_time(left) + " left";
+  return text + "  " + human_time(left) + " left";
+}
+
+void Progress::draw(const Totals& totals) {
+  if (kind_ != Kind::bar) return;
+  std::printf("\r\033[K%s", bar(totals).substr(0, terminal_width() - 1).c_str());
+  std::fflush(stdout);
+  open_ = true;
 }
 
 void Progress::end() {

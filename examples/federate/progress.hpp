@@ -21,6 +21,8 @@ class Progress {
 
   /// A line of its own.
   void line(const std::string& text);
+  /// Draws the bar, if there is one, as it stands.
+  void draw(const Totals& totals);
   void round(const loru::fl::Round& round, const Totals& totals);
   /// Ends the bar, so that what follows begins a new line.
   void end();

@@ -59,6 +59,7 @@ class Run {
 
   void train() {
     const Index rounds = setup_.configuration.rounds;
+    progress_.draw(totals_);
     for (Index r = 1; r <= rounds && !stop_wanted; ++r) {
       const loru::fl::Round round = simulation_.run_round(simulation_.wants_evaluation(r == rounds));
       totals_.add(round);
@@ -128,8 +129,8 @@ void catch_interrupts() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-ExitCode run(const Configuration& configuration, const RunOptions& options) {
-  Setup setup = set_up(configuration);
+ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options) {
+  Setup setup = set_up(read_configuration(file, overrides));
   loru::data::Partition parts = make_partition(setup);
   if (options.describe) {
     describe(std::cout, setup, parts);

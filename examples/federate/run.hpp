@@ -1,11 +1,22 @@
 #pragma once
 // Training a federation from its first round to its files, and evaluating what was saved.
 
+#include <optional>
 #include <string>
+#include <vector>
 
-#include "configuration.hpp"
+#include <loru/core/shape.hpp>
 
 namespace federate {
+
+using loru::Index;
+
+/// What the command line adds to a configuration file.
+struct Overrides {
+  std::vector<std::string> set;  // "key.path=value"
+  std::optional<Index> seed;
+  std::optional<std::string> data_dir;
+};
 
 /// What the command line says about a run besides its configuration.
 struct RunOptions {
@@ -21,8 +32,9 @@ enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 
 /// Ctrl-C and SIGTERM ask for an end after the current round; a second one ends at once.
 void catch_interrupts();
 
-/// Trains and writes the run's files. Throws loru::Error while nothing is trained yet; later failures are reported.
-ExitCode run(const Configuration& configuration, const RunOptions& options);
+/// Trains what a configuration file describes and writes the run's files. Throws loru::Error while nothing is trained
+/// yet; later failures are reported.
+ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options);
 
 /// Prints accuracy and loss of the model saved in a run's folder. Throws loru::Error.
 ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads);
