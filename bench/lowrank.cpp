@@ -17,8 +17,8 @@ Tensor<float> normal(const Shape& shape, std::uint32_t number, Layout layout = L
 }
 
 void report_flops(benchmark::State& state, double flops) {
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
+  state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate,
+                                                 benchmark::Counter::kIs1000);
 }
 
 /// Arguments: M, n, m, r, plan.
@@ -47,7 +47,8 @@ void conv(benchmark::State& state) {
   const ConvOptions o{.stride = 1, .padding = 1, .dilation = 1, .groups = 1};
   const Layout last = Layout::channels_last;
   const Variable<float> w(normal({c, c, 3, 3}, 1, last));
-  Variable<float> x(normal({batch, c, side, side}, 0, last), true), a(normal({r, c, 3, 3}, 2, last), true), b(normal({c, r}, 3), true);
+  Variable<float> x(normal({batch, c, side, side}, 0, last), true), a(normal({r, c, 3, 3}, 2, last), true),
+      b(normal({c, r}, 3), true);
   const Tensor<float> dy = normal({batch, c, side, side}, 4, last);
   for (auto _ : state) {
     const auto y = lowrank_conv2d(x, w, a, b, 1.0, o, plan);
@@ -85,7 +86,10 @@ BENCHMARK(conv)
     ->ArgsProduct({{32}, {64}, {32}, {32}, plans})
     ->ArgsProduct({{32}, {512}, {4}, {32, 128}, plans})
     ->Unit(benchmark::kMillisecond);
-BENCHMARK(merge)->ArgNames({"n", "m", "r"})->ArgsProduct({{1024, 4608}, {512}, {16, 128}})->Unit(benchmark::kMillisecond);
+BENCHMARK(merge)
+    ->ArgNames({"n", "m", "r"})
+    ->ArgsProduct({{1024, 4608}, {512}, {16, 128}})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

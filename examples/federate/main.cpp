@@ -73,7 +73,6 @@ int main(int argc, char** argv) {
     federate::report_error(std::string(error.what()) + " (federate --help lists what there is)");
     return federate::bad_input;
   }
-  federate::catch_interrupts();
   try {
     if (evaluate->parsed()) return federate::evaluate(line.folder, line.overrides, line.run.threads);
     if (line.run.out.empty()) line.run.out = default_folder(line.config);

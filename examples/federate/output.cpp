@@ -43,7 +43,7 @@ std::string config_text(const Setup& setup) {
 }
 
 std::uint64_t peak_rss_bytes() {
-  struct ::rusage usage {};
+  struct ::rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
 }

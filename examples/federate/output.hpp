@@ -35,8 +35,8 @@ struct Outcome {
 /// A run's folder. Nothing is ever left half-written under a final name.
 class Output {
  public:
-  /// Creates the folder, removes what an earlier run left there, writes config.toml and begins rounds.csv. Throws IoError
-  /// if any file of the run could not be written.
+  /// Creates the folder, removes what an earlier run left there, writes config.toml and begins rounds.csv. Throws
+  /// IoError if a file of the run could not be written.
   Output(const std::filesystem::path& folder, const Setup& setup);
 
   /// Appends a line to rounds.csv.
@@ -52,8 +52,9 @@ class Output {
   loru::io::CsvWriter rounds_;
 };
 
-/// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its name, a zero byte,
-/// the number of extents and the extents (8 bytes each, little-endian), then its row-major bytes. Metadata do not count.
+/// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its name, a zero
+/// byte, the number of extents and the extents (8 bytes each, little-endian), then its row-major bytes. Metadata do not
+/// count.
 std::string sha256(const loru::io::Archive& archive);
 
 }  // namespace federate

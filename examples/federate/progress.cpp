@@ -20,7 +20,7 @@ std::string format(const char* pattern, Args... args) {
 }
 
 std::size_t terminal_width() {
-  struct ::winsize size {};
+  struct ::winsize size{};
   return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80u;
 }
 

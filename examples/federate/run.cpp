@@ -22,6 +22,15 @@ volatile std::sig_atomic_t stop_wanted = 0;
 
 extern "C" void want_stop(int) { stop_wanted = 1; }
 
+/// Ctrl-C and SIGTERM ask for an end after the current round; a second one ends the program at once.
+void catch_interrupts() {
+  struct ::sigaction action{};
+  action.sa_handler = want_stop;
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
 /// A run from its first round to its files.
 class Run {
  public:
@@ -121,14 +130,6 @@ class Run {
 
 }  // namespace
 
-void catch_interrupts() {
-  struct ::sigaction action {};
-  action.sa_handler = want_stop;
-  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-}
-
 ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options) {
   Setup setup = set_up(read_configuration(file, overrides));
   loru::data::Partition parts = make_partition(setup);
@@ -137,6 +138,7 @@ ExitCode run(const std::string& file, const Overrides& overrides, const RunOptio
     return success;
   }
   Run training(setup, std::move(parts), options);
+  catch_interrupts();
   try {
     return training();
   } catch (const std::exception& error) {

@@ -29,11 +29,8 @@ struct RunOptions {
 /// What a program exits with.
 enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 130 };
 
-/// Ctrl-C and SIGTERM ask for an end after the current round; a second one ends at once.
-void catch_interrupts();
-
 /// Trains what a configuration file describes and writes the run's files. Throws loru::Error while nothing is trained
-/// yet; later failures are reported.
+/// yet; later failures are reported. Ctrl-C and SIGTERM end it after the current round; a second one ends it at once.
 ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options);
 
 /// Prints accuracy and loss of the model saved in a run's folder. Throws loru::Error.

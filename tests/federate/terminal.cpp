@@ -38,9 +38,7 @@ TEST_CASE("a terminal shows a bar that fits into its line") {
   const Scratch scratch;
   write(scratch.path / "tiny.toml", tiny);
   const std::string config = (scratch.path / "tiny.toml").string(), out = (scratch.path / "out").string();
-  struct ::winsize size {
-    .ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0
-  };
+  struct ::winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   int terminal = -1;
   const pid_t child = ::forkpty(&terminal, nullptr, nullptr, &size);
   REQUIRE(child >= 0);

@@ -235,9 +235,8 @@ TEST_CASE("The server refuses updates that are malformed, late, foreign or sent 
           })) == "server: update of client 0: fc3.bias: expected F32 (4), got F64 (4)");
     const float nan = std::numeric_limits<float>::quiet_NaN();
     CHECK(message_of<DivergedError>([&] {
-            server.receive(changed(updates[0], [&](io::Archive& a) {
-              a.put("fc3.bias", Tensor<float>({4}, {1, 2, nan, 4}));
-            }));
+            server.receive(changed(
+                updates[0], [&](io::Archive& a) { a.put("fc3.bias", Tensor<float>({4}, {1, 2, nan, 4})); }));
           }) == "round 1, client 0: fc3.bias is not finite after training");
   };
   attack();
@@ -282,9 +281,7 @@ TEST_CASE("A client refuses broadcasts that are malformed and keeps its weights"
   CHECK_THAT(bad([](io::Archive& a) { a.put("fc1.weight", Tensor<float>({1}, {1})); }),
              ContainsSubstring("tensor fc1.weight: expected shape (256, 64), got (1)"));
   CHECK_THAT(bad([&](io::Archive& a) { a.erase(b3); }), ContainsSubstring("'" + b3 + "'"));
-  CHECK_THAT(bad([&](io::Archive& a) {
-               a.put(b3, Tensor<float>({16, 256}));
-             }),
+  CHECK_THAT(bad([&](io::Archive& a) { a.put(b3, Tensor<float>({16, 256})); }),
              ContainsSubstring("expected shape (256, 16), got (16, 256)"));
   CHECK_THAT(bad([&](io::Archive& a) { a.put(a0, Tensor<double>({16, 256})); }), ContainsSubstring("F64"));
   CHECK(message_of<ConfigError>([&] {

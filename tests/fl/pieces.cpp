@@ -92,8 +92,7 @@ TEST_CASE("Results are delivered in order, whatever finishes first") {
       });
   REQUIRE(delivered.size() == 30);
   CHECK(std::is_sorted(delivered.begin(), delivered.end()));
-  fl::run_in_order<int>(
-      pool, 0, [](Index) { return 0; }, [](Index, int&&) { FAIL("nothing to deliver"); });
+  fl::run_in_order<int>(pool, 0, [](Index) { return 0; }, [](Index, int&&) { FAIL("nothing to deliver"); });
 }
 
 TEST_CASE("The first failure is thrown, and nothing after it delivered") {
@@ -246,13 +245,9 @@ TEST_CASE("Model files that do not fit say where") {
   CHECK_THAT(error([](io::Archive& x) { x.put("fc.bias", Tensor<float>({1}, {1})); }),
              ContainsSubstring("tensor fc.bias: expected shape (4), got (1)"));
   CHECK_THAT(error([&](io::Archive& x) { x.erase(b); }), ContainsSubstring("'" + b + "'"));
-  CHECK_THAT(error([&](io::Archive& x) {
-               x.put(a, Tensor<float>({2, 4}));
-             }),
+  CHECK_THAT(error([&](io::Archive& x) { x.put(a, Tensor<float>({2, 4})); }),
              ContainsSubstring("tensor " + a + ": expected shape (2, 4, 3, 3), got (2, 4)"));
-  CHECK_THAT(error([&](io::Archive& x) {
-               x.put(a, Tensor<float>({0, 4, 3, 3}));
-             }),
+  CHECK_THAT(error([&](io::Archive& x) { x.put(a, Tensor<float>({0, 4, 3, 3})); }),
              ContainsSubstring("tensor " + a + ": expected at least one row"));
   CHECK(error([](io::Archive& x) { x.metadata().clear(); }) == "message: expected metadata 'alpha'");
   CHECK_THROWS_AS(io::load(model, "/nowhere/model.safetensors"), IoError);

@@ -84,7 +84,8 @@ double train(const Turn<T>& turn) {
       const auto loss = cross_entropy(output, batch.labels);
       const double value = item(loss);
       require<DivergedError>(std::isfinite(value), "round ", turn.head.round, ", client ", turn.head.client,
-                             ": the loss is ", value, " at local step ", step + 1);
+                             ": the loss is ", std::isnan(value) ? "not a number" : "infinite",
+                             " at local step ", step + 1);
       loss.backward();
       if (o.optimizer.clip_norm > 0.0) optim::clip_gradient_norm(parameters, o.optimizer.clip_norm);
       optimizer->step(o.schedule_per_step

@@ -74,9 +74,7 @@ class Factored final : public Parametrisation<T, D> {
  private:
   bool drops(const Pass& pass) const { return pass.training && options_.dropout > 0.0; }
   T factor() const { return T(static_cast<Real<T>>(scale())); }
-  Plan plan(const LowRankProblem& problem) const {
-    return options_.plan(problem);
-  }
+  Plan plan(const LowRankProblem& problem) const { return options_.plan(problem); }
 
   Options options_;
   Variable<T, D> weight_, a_, b_;
