@@ -192,7 +192,7 @@ TEST_CASE("the default folder is runs/ and the configuration's name") {
   CHECK(fs::exists(scratch.path / "runs" / "my.first" / "summary.json"));
 }
 
-TEST_CASE("--set takes TOML values, and what is none as a string") {
+TEST_CASE("option --set takes TOML values, and what is none as a string") {
   const Scratch scratch;
   REQUIRE(run_tiny(scratch.path, "out",
                    {"--set", "algorithm.name=\"fedavg\"", "--set", "federation.rounds=0x02", "--set",

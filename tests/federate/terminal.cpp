@@ -63,7 +63,7 @@ TEST_CASE("a terminal shows a bar that fits into its line") {
   CHECK(bar.size() < 80);
 }
 
-TEST_CASE("--quiet prints nothing") {
+TEST_CASE("option --quiet prints nothing") {
   const Scratch scratch;
   const Result result = run_tiny(scratch.path, "out", {"--quiet"});
   CHECK(result.code == 0);
@@ -108,7 +108,7 @@ TEST_CASE("a killed run leaves whole lines and no half-written file") {
   CHECK(names_in(out) == std::vector<std::string>{"config.toml", "rounds.csv"});
 }
 
-TEST_CASE("--describe shows data, model, clients and bytes, and trains nothing") {
+TEST_CASE("option --describe shows data, model, clients and bytes, and trains nothing") {
   const Scratch scratch;
   const Result result = run_tiny(scratch.path, "out", {"--describe"});
   REQUIRE(result.code == 0);

@@ -26,13 +26,12 @@ struct PoolOptions {
   Index padding = 0;
 };
 
-/// One step of stochastic gradient descent. `first`: the velocity holds nothing yet.
+/// One step of stochastic gradient descent.
 struct SgdStep {
   double learning_rate = 0.0;
   double momentum = 0.0;
   double weight_decay = 0.0;
   bool nesterov = false;
-  bool first = true;
 };
 
 /// One step of Adam, or of AdamW if the weight decay is decoupled. `step` counts from 1.

@@ -7,8 +7,8 @@
 
 namespace loru {
 
-/// g' = g + λ·w; v = μ·v + g' (v = g' at the first step); w −= η·v, or η·(g' + μ·v) with Nesterov.
-/// velocity may be empty if the momentum is zero. As in PyTorch's SGD.
+/// g' = g + λ·w; v = μ·v + g'; w −= η·v, or η·(g' + μ·v) with Nesterov. The velocity starts at zero and may be empty if
+/// the momentum is zero. As in PyTorch's SGD.
 template <Scalar T>
 void sgd_update(Tensor<T>& w, const Tensor<T>& g, Tensor<T>& velocity, const SgdStep& o) {
   require_same_shape("sgd_update", w, g);
@@ -24,16 +24,11 @@ void sgd_update(Tensor<T>& w, const Tensor<T>& g, Tensor<T>& velocity, const Sgd
   }
   require_same_shape("sgd_update", w, velocity);
   T* v = velocity.data();
-  if (o.first)
-    for (Index i = 0; i < n; ++i) v[i] = d[i] + decay * x[i];
-  else
-    for (Index i = 0; i < n; ++i) v[i] = mu * v[i] + (d[i] + decay * x[i]);
-  if (o.first && o.nesterov)
-    for (Index i = 0; i < n; ++i) x[i] -= rate * (v[i] + mu * v[i]);
-  else if (o.nesterov)
-    for (Index i = 0; i < n; ++i) x[i] -= rate * ((d[i] + decay * x[i]) + mu * v[i]);
-  else
-    for (Index i = 0; i < n; ++i) x[i] -= rate * v[i];
+  for (Index i = 0; i < n; ++i) {
+    const T gradient = d[i] + decay * x[i];
+    v[i] = mu * v[i] + gradient;
+    x[i] -= rate * (o.nesterov ? gradient + mu * v[i] : v[i]);
+  }
 }
 
 /// m = β₁·m + (1 − β₁)·g; v = β₂·v + (1 − β₂)·g²; w −= η·m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)

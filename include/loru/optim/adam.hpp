@@ -26,6 +26,7 @@ class Adam final : public Optimizer<T, D> {
                          "adam: expected 0 <= beta1, beta2 < 1, got ", o.beta1, " and ", o.beta2);
     require<ConfigError>(o.epsilon > 0.0, "adam: expected epsilon > 0, got ", o.epsilon);
     require<ConfigError>(o.weight_decay >= 0.0, "adam: expected weight_decay >= 0, got ", o.weight_decay);
+    for (std::size_t i = 0; i < state_.size(); ++i) state_[i] = {this->zeros_like(i), this->zeros_like(i), 0};
   }
 
   void step(double learning_rate) override {
@@ -33,7 +34,6 @@ class Adam final : public Optimizer<T, D> {
       auto& p = this->parameters_[i];
       if (!p.gradient()) continue;
       State& s = state_[i];
-      if (!s.first) s = {this->zeros_like(i), this->zeros_like(i), 0};
       adam_update(p.mutable_value(), p.gradient(), s.first, s.second,
                   AdamStep{learning_rate, options_.beta1, options_.beta2, options_.epsilon,
                            options_.weight_decay, options_.decoupled, ++s.step});

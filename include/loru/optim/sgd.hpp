@@ -11,7 +11,7 @@ struct SgdOptions {
   double weight_decay = 0.0;
 };
 
-/// g' = g + λ·w; v = μ·v + g' (v = g' at the first step); w −= η·v, or η·(g' + μ·v) with Nesterov momentum.
+/// g' = g + λ·w; v = μ·v + g' from v = 0; w −= η·v, or η·(g' + μ·v) with Nesterov momentum.
 /// Throws ConfigError unless 0 <= μ < 1 and λ >= 0. Sources: Polyak 1964; Sutskever et al. 2013; PyTorch's SGD.
 template <class T, class D = Cpu>
 class Sgd final : public Optimizer<T, D> {
@@ -21,16 +21,16 @@ class Sgd final : public Optimizer<T, D> {
     require<ConfigError>(o.momentum >= 0.0 && o.momentum < 1.0, "sgd: expected 0 <= momentum < 1, got ",
                          o.momentum);
     require<ConfigError>(o.weight_decay >= 0.0, "sgd: expected weight_decay >= 0, got ", o.weight_decay);
+    if (o.momentum > 0.0)
+      for (std::size_t i = 0; i < velocity_.size(); ++i) velocity_[i] = this->zeros_like(i);
   }
 
   void step(double learning_rate) override {
     for (std::size_t i = 0; i < this->parameters_.size(); ++i) {
       auto& p = this->parameters_[i];
       if (!p.gradient()) continue;
-      const bool first = !velocity_[i];
-      if (first && options_.momentum > 0.0) velocity_[i] = this->zeros_like(i);
       sgd_update(p.mutable_value(), p.gradient(), velocity_[i],
-                 SgdStep{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov, first});
+                 SgdStep{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov});
     }
   }
 
