@@ -21,23 +21,29 @@ void report_flops(benchmark::State& state, double flops) {
                                                  benchmark::Counter::kIs1000);
 }
 
+/// forward() and its backward pass from dy, again and again; clears the gradients of the inputs between.
+template <class F>
+void time_step(benchmark::State& state, F forward, const Tensor<float>& dy,
+               std::vector<Variable<float>> inputs, Plan plan, const nn::LowRankProblem& problem) {
+  for (auto _ : state) {
+    forward().backward(dy);
+    for (auto& input : inputs) {
+      benchmark::DoNotOptimize(input.gradient().data());
+      input.clear_gradient();
+    }
+  }
+  state.SetLabel(to_string(plan));
+  report_flops(state, lowrank::cost(plan, problem));
+}
+
 /// Arguments: M, n, m, r, plan.
 void linear(benchmark::State& state) {
   const Index rows = state.range(0), n = state.range(1), m = state.range(2), r = state.range(3);
   const auto plan = static_cast<Plan>(state.range(4));
   const Variable<float> w(normal({m, n}, 1));
-  Variable<float> x(normal({rows, n}, 0), true), a(normal({r, n}, 2), true), b(normal({m, r}, 3), true);
-  const Tensor<float> dy = normal({rows, m}, 4);
-  for (auto _ : state) {
-    const auto y = lowrank_linear(x, w, a, b, 1.0, plan);
-    y.backward(dy);
-    benchmark::DoNotOptimize(a.gradient().data());
-    a.clear_gradient();
-    b.clear_gradient();
-    x.clear_gradient();
-  }
-  state.SetLabel(to_string(plan));
-  report_flops(state, lowrank::cost(plan, {rows, n, m, r, true, false}));
+  const Variable<float> x(normal({rows, n}, 0), true), a(normal({r, n}, 2), true), b(normal({m, r}, 3), true);
+  time_step(state, [&] { return lowrank_linear(x, w, a, b, 1.0, plan); }, normal({rows, m}, 4), {x, a, b},
+            plan, {rows, n, m, r, true, false});
 }
 
 /// Arguments: N, C, H = W, r, plan: 3×3, C to C channels, padding 1.
@@ -46,20 +52,12 @@ void conv(benchmark::State& state) {
   const auto plan = static_cast<Plan>(state.range(4));
   const ConvOptions o{.stride = 1, .padding = 1, .dilation = 1, .groups = 1};
   const Layout last = Layout::channels_last;
+  const Shape image{batch, c, side, side};
   const Variable<float> w(normal({c, c, 3, 3}, 1, last));
-  Variable<float> x(normal({batch, c, side, side}, 0, last), true), a(normal({r, c, 3, 3}, 2, last), true),
+  const Variable<float> x(normal(image, 0, last), true), a(normal({r, c, 3, 3}, 2, last), true),
       b(normal({c, r}, 3), true);
-  const Tensor<float> dy = normal({batch, c, side, side}, 4, last);
-  for (auto _ : state) {
-    const auto y = lowrank_conv2d(x, w, a, b, 1.0, o, plan);
-    y.backward(dy);
-    benchmark::DoNotOptimize(a.gradient().data());
-    a.clear_gradient();
-    b.clear_gradient();
-    x.clear_gradient();
-  }
-  state.SetLabel(to_string(plan));
-  report_flops(state, lowrank::cost(plan, {batch * side * side, 9 * c, c, r, true, true}));
+  time_step(state, [&] { return lowrank_conv2d(x, w, a, b, 1.0, o, plan); }, normal(image, 4, last),
+            {x, a, b}, plan, {batch * side * side, 9 * c, c, r, true, true});
 }
 
 /// Arguments: n, m, r. Also counts the bytes of W, read and written.
