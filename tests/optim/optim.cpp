@@ -132,6 +132,61 @@ TEST_CASE("clip: one norm over all gradients") {
   CHECK(held.data()[0] == Approx(0.6).epsilon(1e-6));
 }
 
+TEMPLATE_TEST_CASE("clip: an optimizer clips on the way what clip_gradient_norm rewrites", "", float,
+                   double) {
+  using P = Variable<TestType>;
+  const std::vector<Shape> shapes{{7}, {300, 250}, {3, 3}};
+  const auto parameters = [&] {
+    std::vector<P> p;
+    for (const Shape& shape : shapes) p.emplace_back(gaussian<TestType>(shape, p.size() + 1), true);
+    return p;
+  };
+  const auto gradient = [&](std::size_t i, int step) {
+    return gaussian<TestType>(shapes[i], 10 * static_cast<std::uint64_t>(step) + i);
+  };
+  const auto kind = GENERATE(optim::Kind::sgd, optim::Kind::adam, optim::Kind::adamw);
+  const double limit = GENERATE(0.5, 1e6);
+  const optim::Options o{.kind = kind, .momentum = 0.9, .weight_decay = 0.1};
+  optim::Options clipping = o;
+  clipping.clip_norm = limit;
+  std::vector<P> rewritten = parameters(), read = parameters();
+  const auto plain = optim::make(o, rewritten), fused = optim::make(clipping, read);
+  for (int step = 1; step <= 2; ++step) {
+    plain->clear_gradients();
+    fused->clear_gradients();
+    for (std::size_t i : {std::size_t{0}, std::size_t{1}}) {  // the last takes no part
+      rewritten[i].accumulate(gradient(i, step));
+      read[i].accumulate(gradient(i, step));
+    }
+    optim::clip_gradient_norm(rewritten, limit);
+    plain->step(0.1);
+    fused->step(0.1);
+  }
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    CHECK(loru_test::difference(read[i].value(), rewritten[i].value()) <=
+          (std::same_as<TestType, float> ? 1e-6 : 1e-13));
+    if (i < 2) CHECK(same_bits(read[i].gradient(), gradient(i, 2)));
+  }
+  CHECK_THROWS_WITH(optim::make(optim::Options{.clip_norm = -1.0}, read),
+                    "optimizer: expected clip_norm >= 0, got -1");
+}
+
+TEST_CASE("optimizers: the same bits for any number of threads") {
+  const auto run = [](Index threads, optim::Kind kind) {
+    WorkerPool pool(threads);
+    ParallelScope scope(pool);
+    Variable<float> w(gaussian<float>({200001}, 1), true);
+    w.accumulate(gaussian<float>({200001}, 2));
+    const auto optimizer = optim::make(optim::Options{.kind = kind, .momentum = 0.9, .clip_norm = 0.1},
+                                       std::vector<Variable<float>>{w});
+    optimizer->step(0.1);
+    optimizer->step(0.1);
+    return w.value();
+  };
+  for (optim::Kind kind : {optim::Kind::sgd, optim::Kind::adam})
+    for (Index threads : {2, 5}) CHECK(same_bits(run(threads, kind), run(1, kind)));
+}
+
 TEST_CASE("schedule: rates over time") {
   using optim::Schedule, optim::ScheduleKind;
   const Schedule constant{};

@@ -2,6 +2,7 @@
 // A small pool of std::jthread workers and a loop over it. What is computed must not depend on which thread
 // runs which index; nothing here introduces an order.
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -123,6 +124,12 @@ void parallel_for(Index n, F&& body) {
     pool->for_each(n, body);
   else
     for (Index i = 0; i < n; ++i) body(i);
+}
+
+/// body(first, last) for consecutive ranges that cover [0, n), each of `block` indices but for the last.
+template <class F>
+void parallel_blocks(Index n, Index block, F&& body) {
+  parallel_for((n + block - 1) / block, [&](Index i) { body(i * block, std::min((i + 1) * block, n)); });
 }
 
 }  // namespace loru

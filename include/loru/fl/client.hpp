@@ -87,7 +87,6 @@ double train(const Turn<T>& turn) {
                              ": the loss is ", std::isnan(value) ? "not a number" : "infinite",
                              " at local step ", step + 1);
       loss.backward();
-      if (o.optimizer.clip_norm > 0.0) optim::clip_gradient_norm(parameters, o.optimizer.clip_norm);
       optimizer->step(o.schedule_per_step
                           ? o.schedule.rate(o.optimizer.learning_rate, step, steps)
                           : o.schedule.rate(o.optimizer.learning_rate, turn.head.round - 1, o.rounds));

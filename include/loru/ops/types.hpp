@@ -32,6 +32,8 @@ struct SgdStep {
   double momentum = 0.0;
   double weight_decay = 0.0;
   bool nesterov = false;
+  /// Multiplies the gradient before anything else.
+  double gradient_scale = 1.0;
 };
 
 /// One step of Adam, or of AdamW if the weight decay is decoupled. `step` counts from 1.
@@ -43,6 +45,8 @@ struct AdamStep {
   double weight_decay = 0.0;
   bool decoupled = false;
   Index step = 1;
+  /// Multiplies the gradient before anything else.
+  double gradient_scale = 1.0;
 };
 
 /// Which graph computes y = x·(W + s·B·A)ᵀ and its gradients (docs/architecture.md, low-rank arithmetic).

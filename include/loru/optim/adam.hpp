@@ -12,16 +12,18 @@ struct AdamOptions {
   double weight_decay = 0.0;
   /// AdamW: the weight decay shrinks w directly instead of entering the gradient.
   bool decoupled = false;
+  /// Largest norm of the gradient of all parameters together; zero does not clip.
+  double clip_norm = 0.0;
 };
 
-/// m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², w −= η·m̂ / (√v̂ + ε), with m̂ and v̂ corrected for their start.
-/// Throws ConfigError unless 0 <= β < 1, ε > 0 and λ >= 0. Sources: Kingma and Ba, arXiv 1412.6980; Loshchilov and
+/// With g clipped to clip_norm: m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², w −= η·m̂ / (√v̂ + ε), with m̂ and v̂ corrected for their start.
+/// Throws ConfigError unless 0 <= β < 1, ε > 0, λ >= 0 and clip_norm >= 0. Sources: Kingma and Ba, arXiv 1412.6980; Loshchilov and
 /// Hutter, arXiv 1711.05101.
 template <class T, class D = Cpu>
 class Adam final : public Optimizer<T, D> {
  public:
   Adam(std::vector<Variable<T, D>> parameters, const AdamOptions& o = {})
-      : Optimizer<T, D>(std::move(parameters)), options_{o}, state_(this->parameters_.size()) {
+      : Optimizer<T, D>(std::move(parameters), o.clip_norm), options_{o}, state_(this->parameters_.size()) {
     require<ConfigError>(o.beta1 >= 0.0 && o.beta1 < 1.0 && o.beta2 >= 0.0 && o.beta2 < 1.0,
                          "adam: expected 0 <= beta1, beta2 < 1, got ", o.beta1, " and ", o.beta2);
     require<ConfigError>(o.epsilon > 0.0, "adam: expected epsilon > 0, got ", o.epsilon);
@@ -29,14 +31,15 @@ class Adam final : public Optimizer<T, D> {
     for (std::size_t i = 0; i < state_.size(); ++i) state_[i] = {this->zeros_like(i), this->zeros_like(i), 0};
   }
 
-  void step(double learning_rate) override {
+ protected:
+  void update(double learning_rate, double gradient_scale) override {
     for (std::size_t i = 0; i < this->parameters_.size(); ++i) {
       auto& p = this->parameters_[i];
       if (!p.gradient()) continue;
       State& s = state_[i];
       adam_update(p.mutable_value(), p.gradient(), s.first, s.second,
                   AdamStep{learning_rate, options_.beta1, options_.beta2, options_.epsilon,
-                           options_.weight_decay, options_.decoupled, ++s.step});
+                           options_.weight_decay, options_.decoupled, ++s.step, gradient_scale});
     }
   }
 

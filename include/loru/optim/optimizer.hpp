@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include <loru/autograd/variable.hpp>
+#include <loru/optim/clip.hpp>
 
 namespace loru::optim {
 
@@ -12,11 +12,19 @@ namespace loru::optim {
 template <class T, class D = Cpu>
 class Optimizer {
  public:
-  explicit Optimizer(std::vector<Variable<T, D>> parameters) : parameters_{std::move(parameters)} {}
+  /// Gradients whose norm over all parameters exceeds `clip_norm` enter updates scaled down to it; zero does not clip.
+  /// Throws ConfigError if it is negative.
+  explicit Optimizer(std::vector<Variable<T, D>> parameters, double clip_norm = 0.0)
+      : parameters_{std::move(parameters)}, clip_norm_{clip_norm} {
+    require<ConfigError>(clip_norm >= 0.0, "optimizer: expected clip_norm >= 0, got ", clip_norm);
+  }
   virtual ~Optimizer() = default;
 
-  /// One update with the given learning rate; gradients stay as they are.
-  virtual void step(double learning_rate) = 0;
+  /// One update with the given learning rate. Gradients are read, once for their norm if it is limited and once for the
+  /// update, and stay as they are.
+  void step(double learning_rate) {
+    update(learning_rate, clip_norm_ > 0.0 ? clip_factor(gradient_norm(parameters_), clip_norm_) : 1.0);
+  }
 
   void clear_gradients() {
     for (auto& p : parameters_) p.clear_gradient();
@@ -24,6 +32,9 @@ class Optimizer {
   std::vector<Variable<T, D>>& parameters() { return parameters_; }
 
  protected:
+  /// One update from `gradient_scale` times the gradients.
+  virtual void update(double learning_rate, double gradient_scale) = 0;
+
   /// A tensor of zeros like the i-th parameter.
   Tensor<T, D> zeros_like(std::size_t i) const {
     const Tensor<T, D>& w = parameters_[i].value();
@@ -33,6 +44,9 @@ class Optimizer {
   }
 
   std::vector<Variable<T, D>> parameters_;
+
+ private:
+  double clip_norm_;
 };
 
 }  // namespace loru::optim

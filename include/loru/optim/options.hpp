@@ -26,9 +26,10 @@ template <class T, class D>
 std::unique_ptr<Optimizer<T, D>> make(const Options& o, std::vector<Variable<T, D>> parameters) {
   if (o.kind == Kind::sgd)
     return std::make_unique<Sgd<T, D>>(std::move(parameters),
-                                       SgdOptions{o.momentum, o.nesterov, o.weight_decay});
+                                       SgdOptions{o.momentum, o.nesterov, o.weight_decay, o.clip_norm});
   return std::make_unique<Adam<T, D>>(
-      std::move(parameters), AdamOptions{o.beta1, o.beta2, 1e-8, o.weight_decay, o.kind == Kind::adamw});
+      std::move(parameters),
+      AdamOptions{o.beta1, o.beta2, 1e-8, o.weight_decay, o.kind == Kind::adamw, o.clip_norm});
 }
 
 }  // namespace loru::optim

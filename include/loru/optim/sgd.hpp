@@ -9,15 +9,19 @@ struct SgdOptions {
   double momentum = 0.0;
   bool nesterov = false;
   double weight_decay = 0.0;
+  /// Largest norm of the gradient of all parameters together; zero does not clip.
+  double clip_norm = 0.0;
 };
 
-/// g' = g + λ·w; v = μ·v + g' from v = 0; w −= η·v, or η·(g' + μ·v) with Nesterov momentum.
-/// Throws ConfigError unless 0 <= μ < 1 and λ >= 0. Sources: Polyak 1964; Sutskever et al. 2013; PyTorch's SGD.
+/// With c = 1, or min(1, clip_norm / (‖g‖ + 1e-6)): g' = c·g + λ·w; v = μ·v + g' from v = 0; w −= η·v, or η·(g' + μ·v) with Nesterov momentum.
+/// Throws ConfigError unless 0 <= μ < 1, λ >= 0 and clip_norm >= 0. Sources: Polyak 1964; Sutskever et al. 2013; PyTorch's SGD.
 template <class T, class D = Cpu>
 class Sgd final : public Optimizer<T, D> {
  public:
   Sgd(std::vector<Variable<T, D>> parameters, const SgdOptions& o = {})
-      : Optimizer<T, D>(std::move(parameters)), options_{o}, velocity_(this->parameters_.size()) {
+      : Optimizer<T, D>(std::move(parameters), o.clip_norm),
+        options_{o},
+        velocity_(this->parameters_.size()) {
     require<ConfigError>(o.momentum >= 0.0 && o.momentum < 1.0, "sgd: expected 0 <= momentum < 1, got ",
                          o.momentum);
     require<ConfigError>(o.weight_decay >= 0.0, "sgd: expected weight_decay >= 0, got ", o.weight_decay);
@@ -25,12 +29,14 @@ class Sgd final : public Optimizer<T, D> {
       for (std::size_t i = 0; i < velocity_.size(); ++i) velocity_[i] = this->zeros_like(i);
   }
 
-  void step(double learning_rate) override {
+ protected:
+  void update(double learning_rate, double gradient_scale) override {
     for (std::size_t i = 0; i < this->parameters_.size(); ++i) {
       auto& p = this->parameters_[i];
       if (!p.gradient()) continue;
       sgd_update(p.mutable_value(), p.gradient(), velocity_[i],
-                 SgdStep{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov});
+                 SgdStep{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov,
+                         gradient_scale});
     }
   }
 
