@@ -27,13 +27,16 @@ double difference(const Tensor<float>& a, const Tensor<float>& b) {
 }
 
 struct Case {
-  Index n, cin, cout, h, w, kernel, padding;
+  Index n, cin, cout, h, w, kernel, padding, stride = 1;
 };
 
-constexpr Case cases[] = {{1, 8, 8, 8, 8, 3, 1},    {3, 9, 17, 7, 5, 3, 1},   {2, 17, 70, 9, 11, 3, 0},
-                          {2, 19, 33, 9, 8, 5, 2},  {1, 33, 8, 12, 13, 5, 0}, {5, 65, 66, 4, 4, 3, 1},
-                          {2, 8, 130, 6, 7, 3, 2},  {4, 16, 16, 5, 5, 5, 4},  {64, 12, 12, 1, 1, 3, 1},
-                          {1, 32, 48, 33, 35, 3, 1}};
+constexpr Case cases[] = {
+    {1, 8, 8, 8, 8, 3, 1},        {3, 9, 17, 7, 5, 3, 1},      {2, 17, 70, 9, 11, 3, 0},
+    {2, 19, 33, 9, 8, 5, 2},      {1, 33, 8, 12, 13, 5, 0},    {5, 65, 66, 4, 4, 3, 1},
+    {2, 8, 130, 6, 7, 3, 2},      {4, 16, 16, 5, 5, 5, 4},     {64, 12, 12, 1, 1, 3, 1},
+    {1, 32, 48, 33, 35, 3, 1},    {70, 16, 130, 4, 4, 3, 1},   {1, 16, 16, 16, 16, 3, 1, 2},
+    {3, 33, 47, 7, 9, 3, 1, 2},   {2, 130, 65, 8, 5, 3, 1, 2}, {70, 8, 9, 1, 2, 3, 1, 2},
+    {1, 32, 32, 33, 31, 3, 1, 2}, {9, 40, 72, 15, 15, 3, 1, 2}};
 
 constexpr double tolerance = 1e-4;
 
@@ -41,8 +44,8 @@ constexpr double tolerance = 1e-4;
 
 TEST_CASE("winograd convolutions agree with windows") {
   for (const Case& c : cases) {
-    CAPTURE(c.n, c.cin, c.cout, c.h, c.w, c.kernel, c.padding);
-    const ConvOptions o{1, c.padding, 1, 1};
+    CAPTURE(c.n, c.cin, c.cout, c.h, c.w, c.kernel, c.padding, c.stride);
+    const ConvOptions o{c.stride, c.padding, 1, 1};
     const Tensor<float> x = normal({c.n, c.cin, c.h, c.w}, 1),
                         w = normal({c.cout, c.cin, c.kernel, c.kernel}, 2);
     const detail::ConvExtents e(x.shape(), w.shape(), o);
@@ -56,14 +59,16 @@ TEST_CASE("winograd convolutions agree with windows") {
 }
 
 TEST_CASE("winograd convolutions do not depend on the number of threads") {
-  const ConvOptions o{1, 1, 1, 1};
-  const Tensor<float> x = normal({9, 70, 13, 11}, 1), w = normal({72, 70, 3, 3}, 2),
-                      dy = normal({9, 72, 13, 11}, 3);
+  const Index stride = GENERATE(1, 2);
+  const ConvOptions o{stride, 1, 1, 1};
+  const Tensor<float> x = normal({9, 70, 13, 11}, 1), w = normal({72, 70, 3, 3}, 2);
+  const detail::ConvExtents e(x.shape(), w.shape(), o);
+  const Tensor<float> dy = normal({9, 72, e.ho, e.wo}, 3);
   const auto all = [&] {
     return std::array{conv2d(x, w, o), conv2d_backward_input(dy, w, x.shape(), o),
                       conv2d_backward_weight(dy, x, w.shape(), o)};
   };
-  REQUIRE(detail::winograd::serves<float>(detail::ConvExtents(x.shape(), w.shape(), o)));
+  REQUIRE(detail::winograd::serves(e));
   const auto serial = all();
   WorkerPool pool(3);
   ParallelScope scope(pool);
@@ -72,22 +77,55 @@ TEST_CASE("winograd convolutions do not depend on the number of threads") {
     CHECK(std::equal(serial[i].span().begin(), serial[i].span().end(), parallel[i].span().begin()));
 }
 
-TEST_CASE("the transforms give a filter's outputs") {
-  // One row: y[i] = Σ_k g[k]·d[i + k] for 6 inputs, exactly in small integers times the divisors.
-  const double d[6] = {1, -2, 3, 5, -4, 2};
-  double v[6];
-  detail::winograd::apply<detail::winograd::input>(d, v);
-  const auto check = [&]<int K>(const double(&g)[K]) {
-    double u[6], m[6], y[7 - K];
-    detail::winograd::apply<detail::winograd::filter<K>>(g, u);
-    for (int i = 0; i < 6; ++i) m[i] = u[i] * v[i];
-    detail::winograd::apply<detail::winograd::spread<K>.transposed()>(m, y);
-    for (int i = 0; i < 7 - K; ++i) {
-      double expected = 0.0;
-      for (int k = 0; k < K; ++k) expected += g[k] * d[i + k];
-      CHECK(std::abs(y[i] - expected) < 1e-12);
-    }
-  };
-  check.operator()<3>({2, -1, 3});
-  check.operator()<5>({2, -1, 3, 1, -2});
+namespace {
+
+using detail::winograd::Scheme;
+
+/// Σ_j M[i][j]·in[j] for all i, on plain numbers.
+template <auto M, std::size_t C>
+auto product(const std::array<double, C>& in) {
+  return detail::winograd::apply<M, 0, M.rows>(in);
+}
+
+/// Y·[(G·g)[tap] ⊙ (X·d)] of a filtering F with G.
+template <auto F, auto G, std::size_t K>
+auto filtered(const std::array<double, K>& g, const std::array<double, F.in>& d) {
+  constexpr auto window = F.window, collect = F.collect;
+  const auto u = product<G>(g);
+  auto v = product<window>(d);
+  for (std::size_t p = 0; p < v.size(); ++p) v[p] *= u[static_cast<std::size_t>(F.tap[p])];
+  return product<collect>(v);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("the schemes give a filter's outputs", "", (Scheme<3, 1>), (Scheme<5, 1>),
+                   (Scheme<3, 2>)) {
+  constexpr auto f = TestType::forward;
+  constexpr auto g = TestType::taps;
+  constexpr std::size_t stride = f.in_step / f.out_step, inputs = f.in, outputs = f.out, k = g.cols;
+  const std::array<double, 9> numbers{1, -2, 3, 5, -4, 2, 7, -1, 6};
+  std::array<double, inputs> d;
+  std::copy_n(numbers.begin(), inputs, d.begin());
+  std::array<double, k> taps;
+  std::copy_n(numbers.begin() + 2, k, taps.begin());
+  const auto y = filtered<f, g>(taps, d);
+  for (std::size_t i = 0; i < outputs; ++i) {
+    double expected = 0.0;
+    for (std::size_t t = 0; t < k; ++t) expected += taps[t] * d[stride * i + t];
+    CHECK(std::abs(y[i] - expected) < 1e-11);
+  }
+}
+
+TEST_CASE("the input gradient of stride 2 by phases") {
+  // dx[2i] = w1·dy[i], dx[2i + 1] = w2·dy[i] + w0·dy[i + 1] at padding 1.
+  constexpr auto f = Scheme<3, 2>::input_gradient;
+  constexpr auto g = Scheme<3, 2>::taps;
+  const std::array<double, 3> w{2, -1, 3}, reversed{3, -1, 2};
+  const std::array<double, 5> dy{1, -2, 3, 5, -4};
+  const auto dx = filtered<f, g>(reversed, dy);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(std::abs(dx[2 * i] - w[1] * dy[i]) < 1e-12);
+    CHECK(std::abs(dx[2 * i + 1] - (w[2] * dy[i] + w[0] * dy[i + 1])) < 1e-12);
+  }
 }

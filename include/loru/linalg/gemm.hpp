@@ -40,46 +40,48 @@ Index panel_width(Index n) {
   return full_panel * lanes<T>;
 }
 
-/// c[i, j] = alpha·x + beta·c[i, j]; beta = 0 does not read c.
+/// c[i, j] = alpha·tile[i, j] + beta·c[i, j]; beta = 0 does not read c.
 template <class T>
 void store_tile(const T* tile, Index tile_stride, Index rows, Index columns, T alpha, T beta, Strided<T> c) {
   for (Index i = 0; i < rows; ++i) {
     const T* from = tile + i * tile_stride;
     T* to = c.data + i * c.row;
-    if (c.col == 1 && beta == T(0))
-      for (Index j = 0; j < columns; ++j) to[j] = alpha * from[j];
-    else if (c.col == 1 && beta == T(1))
-      for (Index j = 0; j < columns; ++j) to[j] += alpha * from[j];
+    if (beta == T(0))
+      for (Index j = 0; j < columns; ++j) to[j * c.col] = alpha * from[j];
+    else if (c.col == 1)
+      for (Index j = 0; j < columns; ++j) to[j] = alpha * from[j] + beta * to[j];
     else
-      for (Index j = 0; j < columns; ++j)
-        to[j * c.col] = alpha * from[j] + (beta == T(0) ? T(0) : beta * to[j * c.col]);
+      for (Index j = 0; j < columns; ++j) to[j * c.col] = alpha * from[j] + beta * to[j * c.col];
   }
 }
 
-/// Rows [first, last) of c += alpha · a · b over depths [p0, p1), for one panel of V packets of columns. The first depth
-/// block applies beta. Rows of b are `b_stride` apart.
+/// c = alpha · a · b + beta · c for `rows` rows and one panel of V packets of columns, of which the first `columns`
+/// count. Rows of b are `b_stride` apart.
 template <class T, int V>
-void multiply_panel(Index first, Index last, Index p0, Index p1, T alpha, Strided<const T> a, const T* b,
-                    Index b_stride, Index columns, T beta, Strided<T> c) {
+void multiply_panel(Index rows, const Depth& k, T alpha, Strided<const T> a, const T* b, Index b_stride,
+                    Index columns, T beta, Strided<T> c) {
   constexpr Index height = tile_rows<V>, width = V * lanes<T>;
+  if (alpha == T(1) && (beta == T(0) || beta == T(1)) && columns == width && c.col == 1)
+    return beta == T(1) ? micro_rows<T, V, true>(rows, k, a, b, b_stride, c.data, c.row)
+                        : micro_rows<T, V, false>(rows, k, a, b, b_stride, c.data, c.row);
   alignas(64) T tile[height * width];
-  for (Index i = first; i < last; i += height) {
-    const Index rows = std::min(height, last - i);
-    micro_tile<T, V>(rows, p1 - p0, {a.data + i * a.row + p0 * a.col, a.row, a.col}, b + p0 * b_stride,
-                     b_stride, tile, width);
-    store_tile(tile, width, rows, columns, alpha, p0 == 0 ? beta : T(1), {c.data + i * c.row, c.row, c.col});
+  for (Index i = 0; i < rows; i += height, a.data += height * a.row, c.data += height * c.row) {
+    const Index count = std::min(height, rows - i);
+    micro_rows<T, V, false>(count, k, a, b, b_stride, tile, width);
+    store_tile(tile, width, count, columns, alpha, beta, c);
   }
 }
 
+/// The same for a panel of 1, 2 or full_panel packets.
 template <class T>
-void multiply_panel(Index width, Index first, Index last, Index p0, Index p1, T alpha, Strided<const T> a,
-                    const T* b, Index b_stride, Index columns, T beta, Strided<T> c) {
+void multiply_panel(Index width, Index rows, const Depth& k, T alpha, Strided<const T> a, const T* b,
+                    Index b_stride, Index columns, T beta, Strided<T> c) {
   if (width == lanes<T>)
-    multiply_panel<T, 1>(first, last, p0, p1, alpha, a, b, b_stride, columns, beta, c);
+    multiply_panel<T, 1>(rows, k, alpha, a, b, b_stride, columns, beta, c);
   else if (width == 2 * lanes<T>)
-    multiply_panel<T, 2>(first, last, p0, p1, alpha, a, b, b_stride, columns, beta, c);
+    multiply_panel<T, 2>(rows, k, alpha, a, b, b_stride, columns, beta, c);
   else
-    multiply_panel<T, full_panel>(first, last, p0, p1, alpha, a, b, b_stride, columns, beta, c);
+    multiply_panel<T, full_panel>(rows, k, alpha, a, b, b_stride, columns, beta, c);
 }
 
 /// f(p0, p1) for the depth blocks of k, at least once.
@@ -123,11 +125,13 @@ void multiply(Index m, T alpha, Strided<const T> a, const Panels<T>& b, T beta, 
   constexpr Index rows =
       336;  // a multiple of the tile heights; with depth_block columns about half the L2 cache
   parallel_for((m + rows - 1) / rows, [&](Index block) {
+    const Index first = block * rows, count = std::min(rows, m - first);
     detail::for_each_depth(b.k, [&](Index p0, Index p1) {
+      const Strided<const T> left{a.data + first * a.row + p0 * a.col, a.row, a.col};
       for (Index j = 0; j < b.count(); ++j)
-        detail::multiply_panel<T>(b.width, block * rows, std::min(m, (block + 1) * rows), p0, p1, alpha, a,
-                                  b.panel(j), b.width, std::min(b.width, b.n - j * b.width), beta,
-                                  {c.data + j * b.width * c.col, c.row, c.col});
+        detail::multiply_panel<T>(b.width, count, {p1 - p0}, alpha, left, b.panel(j) + p0 * b.width, b.width,
+                                  std::min(b.width, b.n - j * b.width), p0 == 0 ? beta : T(1),
+                                  {c.data + first * c.row + j * b.width * c.col, c.row, c.col});
     });
   });
 }
@@ -141,7 +145,8 @@ void multiply_in_place(Index m, Index n, Index k, T alpha, Strided<const T> a, S
   const Index width = full_panel * lanes<T>, full = n / width;
   parallel_for(full, [&](Index j) {
     for_each_depth(k, [&](Index p0, Index p1) {
-      multiply_panel<T, full_panel>(0, m, p0, p1, alpha, a, b.data + j * width, b.row, width, beta,
+      multiply_panel<T, full_panel>(m, {p1 - p0}, alpha, {a.data + p0 * a.col, a.row, a.col},
+                                    b.data + p0 * b.row + j * width, b.row, width, p0 == 0 ? beta : T(1),
                                     {c.data + j * width * c.col, c.row, c.col});
     });
   });

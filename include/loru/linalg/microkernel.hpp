@@ -1,6 +1,8 @@
 #pragma once
 // The register-blocked inner loop of products, on Eigen's portable SIMD packets (AVX-512, AVX, NEON, SSE, scalar).
 
+#include <utility>
+
 #include <loru/linalg/eigen.hpp>
 
 namespace loru::linalg {
@@ -21,6 +23,28 @@ using Packet = typename Eigen::internal::packet_traits<T>::type;
 template <class T>
 inline constexpr Index lanes = Eigen::internal::unpacket_traits<Packet<T>>::size;
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"
+#endif
+/// As many packets as one has elements.
+template <class T>
+using PacketSquare = Eigen::internal::PacketBlock<Packet<T>, static_cast<int>(lanes<T>)>;
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"
+#endif
+/// As many packets as one has elements.
+template <class T>
+using PacketSquare = Eigen::internal::PacketBlock<Packet<T>, static_cast<int>(lanes<T>)>;
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
 /// Packets in a full panel of columns, and rows of a tile for a panel of V packets: as many accumulators as the
 /// register file holds beside the packets of one row of B.
 inline constexpr bool many_registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
@@ -31,42 +55,60 @@ inline constexpr int tile_rows = many_registers ? (V == 4   ? 7
                                                             : 14)
                                                 : (V == 2 ? 6 : 8);
 
-/// acc[i, j] = Σ_p a[i, p]·b[p, j], one fused multiply-add after the other in the order of p, for a tile of R rows
-/// and V packets of columns; then out[i * stride + j] = acc. Rows of b are `b_stride` elements apart.
-template <class T, int R, int V>
-void micro_kernel(Index k, Strided<const T> a, const T* b, Index b_stride, T* out, Index stride) {
-  using Eigen::internal::pload1;
-  using Eigen::internal::ploadu;
-  using Eigen::internal::pmadd;
-  using Eigen::internal::pset1;
-  using P = Packet<T>;
-  P acc[R][V];
-  for (int i = 0; i < R; ++i)
-    for (int v = 0; v < V; ++v) acc[i][v] = pset1<P>(T(0));
-  const T* at = a.data;
-  for (Index p = 0; p < k; ++p, at += a.col, b += b_stride) {
-    P row[V];
-    for (int v = 0; v < V; ++v) row[v] = ploadu<P>(b + v * lanes<T>);
-    for (int i = 0; i < R; ++i) {
-      const P x = pload1<P>(at + i * a.row);
-      for (int v = 0; v < V; ++v) acc[i][v] = pmadd(x, row[v], acc[i][v]);
-    }
-  }
-  for (int i = 0; i < R; ++i)
-    for (int v = 0; v < V; ++v) Eigen::internal::pstoreu(out + i * stride + v * lanes<T>, acc[i][v]);
+/// f.operator()<i>() for i = 0 .. N − 1, unrolled whatever the optimisation level.
+template <int N, class F>
+inline void unroll(F f) {
+  [&]<int... I>(std::integer_sequence<int, I...>) {
+    (f.template operator()<I>(), ...);
+  }(std::make_integer_sequence<int, N>{});
 }
 
-/// `rows` of at most tile_rows<V> rows, in pieces of full height, 4, 2 and 1.
-template <class T, int V>
-void micro_tile(Index rows, Index k, Strided<const T> a, const T* b, Index b_stride, T* out, Index stride) {
-  if (rows == tile_rows<V>) return micro_kernel<T, tile_rows<V>, V>(k, a, b, b_stride, out, stride);
-  const auto piece = [&]<int R>() {
-    for (; rows >= R; rows -= R, a.data += R * a.row, out += R * stride)
-      micro_kernel<T, R, V>(k, a, b, b_stride, out, stride);
+/// The depth of a product: `blocks` stretches of `length`, between whose beginnings a moves by a_step. Rows of b go on
+/// from stretch to stretch.
+struct Depth {
+  Index length, blocks = 1, a_step = 0;
+  Index total() const { return length * blocks; }
+};
+
+/// c[i, j] = (Accumulate ? c[i, j] : 0) + Σ_p a[i, p]·b[p, j] for a tile of R rows and V packets of columns; the sum is
+/// one chain of fused multiply-adds in the order of p. Rows of b are `b_stride`, rows of c `c_stride` elements apart.
+template <class T, int R, int V, bool Accumulate>
+void micro_kernel(const Depth& k, Strided<const T> a, const T* b, Index b_stride, T* c, Index c_stride) {
+  using namespace Eigen::internal;
+  using P = Packet<T>;
+  P acc[R][V];
+  unroll<R>([&]<int I>() { unroll<V>([&]<int J>() { acc[I][J] = pset1<P>(T(0)); }); });
+  for (Index block = 0; block < k.blocks; ++block) {
+    const T* at = a.data + block * k.a_step;
+    for (Index p = 0; p < k.length; ++p, at += a.col, b += b_stride) {
+      P row[V];
+      unroll<V>([&]<int J>() { row[J] = ploadu<P>(b + J * lanes<T>); });
+      unroll<R>([&]<int I>() {
+        const P x = pload1<P>(at + I * a.row);
+        unroll<V>([&]<int J>() { acc[I][J] = pmadd(x, row[J], acc[I][J]); });
+      });
+    }
+  }
+  unroll<R>([&]<int I>() {
+    unroll<V>([&]<int J>() {
+      T* to = c + I * c_stride + J * lanes<T>;
+      pstoreu(to, Accumulate ? padd(ploadu<P>(to), acc[I][J]) : acc[I][J]);
+    });
+  });
+}
+
+/// `rows` rows in tiles of full height, 4, 2 and 1.
+template <class T, int V, bool Accumulate>
+void micro_rows(Index rows, const Depth& k, Strided<const T> a, const T* b, Index b_stride, T* c,
+                Index c_stride) {
+  const auto tiles = [&]<int R>() {
+    for (; rows >= R; rows -= R, a.data += R * a.row, c += R * c_stride)
+      micro_kernel<T, R, V, Accumulate>(k, a, b, b_stride, c, c_stride);
   };
-  piece.template operator()<4>();
-  piece.template operator()<2>();
-  piece.template operator()<1>();
+  tiles.template operator()<tile_rows<V>>();
+  tiles.template operator()<4>();
+  tiles.template operator()<2>();
+  tiles.template operator()<1>();
 }
 
 }  // namespace detail

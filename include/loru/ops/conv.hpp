@@ -25,7 +25,8 @@ template <std::floating_point T>
 Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptions& o) {
   const Tensor<T> x = to_layout(x_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
   const detail::ConvExtents e(x.shape(), w.shape(), o);
-  if (detail::winograd::serves<T>(e)) return detail::winograd::forward(e, x, w);
+  if constexpr (std::same_as<T, float>)
+    if (detail::winograd::serves(e)) return detail::winograd::forward(e, x, w);
   if (!e.pointwise()) return detail::windows_forward(e, x, w);
   Tensor<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
   linalg::gemm<T>(Op::none, Op::transpose, e.n * e.h * e.w, e.cout, e.cin, T(1), {x.data(), e.cin},
@@ -41,7 +42,8 @@ Tensor<T> conv2d_backward_input(const Tensor<T>& dy_any, const Tensor<T>& w_any,
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
   const detail::ConvExtents e(x_shape, w.shape(), o);
   detail::check_gradient_shape("conv2d_backward_input", dy, e);
-  if (detail::winograd::serves<T>(e)) return detail::winograd::input_gradient(e, dy, w);
+  if constexpr (std::same_as<T, float>)
+    if (detail::winograd::serves(e)) return detail::winograd::input_gradient(e, dy, w);
   const Index padding = o.dilation * (e.kh - 1) - o.padding;
   if (o.stride == 1 && o.groups == 1 && e.kh == e.kw && padding >= 0)
     return conv2d(dy, detail::reversed_weight(w), ConvOptions{1, padding, o.dilation, 1});
@@ -55,7 +57,8 @@ Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), x = to_layout(x_any, Layout::channels_last);
   const detail::ConvExtents e(x.shape(), w_shape, o);
   detail::check_gradient_shape("conv2d_backward_weight", dy, e);
-  if (detail::winograd::serves<T>(e)) return detail::winograd::weight_gradient(e, dy, x);
+  if constexpr (std::same_as<T, float>)
+    if (detail::winograd::serves(e)) return detail::winograd::weight_gradient(e, dy, x);
   if (!e.pointwise()) return detail::windows_weight_gradient(e, dy, x);
   Tensor<T> dw(w_shape, Layout::channels_last);
   linalg::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
