@@ -14,37 +14,47 @@ namespace loru::detail::winograd {
 /// Tiles in a block of a filtering, and at least in one of a weight gradient: multiples of the micro-kernel's rows.
 inline constexpr Index filter_block = 56, gradient_block = 56;
 
-/// The depth of products over a block's channels: full panels, or the channels of the only one.
+/// Transformed values up to which all tiles are one block: more than caches near a core hold, but the kernel is then
+/// transformed and read once.
+inline constexpr Index one_block = 3 << 19;
+
+/// Channels of which the transformed kernel is made at once where it serves one block only, so that it stays near.
+inline constexpr Index near_depth = 128;
+
+/// The products over `count` channels of a block from `first` on: full panels, or the channels of the only one.
 template <class T>
-linalg::detail::Depth depth_of(const TileBlock<T>& block) {
-  if (block.panels == 1) return {block.channels};
-  return {block.width, block.panels, block.capacity * block.width};
+linalg::detail::Depth depth_of(const TileBlock<T>& block, Index count) {
+  if (block.panels == 1) return {count};
+  return {block.width, (count + block.width - 1) / block.width, block.capacity * block.width};
 }
 
 /// The filtering F of `in` by a kernel with transform G, written to `out`: block by block of tiles, and of each the panels
-/// of output channels. With one block the transformed kernel is made panel by panel and used at once; else it is kept.
+/// of output channels. With one block the transformed kernel is made piece by piece and used at once; else it is kept.
 template <auto F, auto G, class T>
-void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tiling& out, T* y,
-                   Index block_tiles) {
+void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tiling& out, T* y) {
   constexpr int points = F.points, taps = G.rows;
   constexpr auto window = F.window, collect = F.collect;
   const Index width = panel_width<T>(w.columns), panels = (w.columns + width - 1) / width;
-  const Index blocks = (in.tiles() + block_tiles - 1) / block_tiles;
-  TransformedKernel<T> u(taps * taps, w.depth, width, blocks > 1 ? panels : 1);
-  if (blocks > 1) parallel_for(panels, [&](Index j) { transform_kernel<G>(w, j * width, u, u.panel(j)); });
+  const Index all = in.tiles(), step = points * points * in.channels * all <= one_block ? all : filter_block;
+  const Index blocks = (all + step - 1) / step;
+  const bool once = blocks == 1;
+  const Index piece = once ? std::min(w.depth, near_depth) : w.depth;
+  TransformedKernel<T> u(taps * taps, piece, width, once ? 1 : panels);
+  if (!once) parallel_for(panels, [&](Index j) { transform_kernel<G>(w, j * width, u, u.panel(j)); });
   parallel_for(blocks, [&](Index block) {
-    const Index first = block * block_tiles, last = std::min(first + block_tiles, in.tiles()),
-                tiles = last - first;
+    const Index first = block * step, last = std::min(first + step, all), tiles = last - first;
     TileBlock<T> v(points * points, in.channels, tiles), m(points * points, width, tiles);
     gather_tiles<window>(in, x, first, last, v);
     for (Index j = 0; j < panels; ++j) {
-      T* kernel = u.panel(blocks > 1 ? j : 0);
-      if (blocks == 1) transform_kernel<G>(w, j * width, u, kernel);
-      for (Index p = 0; p < points * points; ++p) {
-        const Index tap = F.tap_of(p);
-        linalg::detail::multiply_panel<T>(width, tiles, depth_of(v), T(1), {v.panel(p, 0), v.width, 1},
-                                          kernel + tap * u.slab, width, width, T(0),
-                                          {m.panel(p, 0), width, 1});
+      T* kernel = u.panel(once ? 0 : j);
+      for (Index depth = 0; depth < w.depth; depth += piece) {
+        const Index count = std::min(piece, w.depth - depth);
+        if (once) transform_kernel<G>(w.rows(depth, count), j * width, u, kernel);
+        for (Index p = 0; p < points * points; ++p)
+          linalg::detail::multiply_panel<T>(width, tiles, depth_of(v, count), T(1),
+                                            {v.panel(p, depth / v.width), v.width, 1},
+                                            kernel + F.tap_of(p) * u.slab, width, width,
+                                            depth == 0 ? T(0) : T(1), {m.panel(p, 0), width, 1});
       }
       scatter_tiles<collect>(m, j, out, first, last, y);
     }
@@ -126,8 +136,7 @@ inline Tensor<float> forward(const ConvExtents& e, const Tensor<float>& x, const
     constexpr auto f = S::forward;
     constexpr auto g = S::taps;
     const auto [in, out] = tilings<f>(e.n, e.h, e.w, e.cin, e.o.padding, e.ho, e.wo, e.cout);
-    filter_images<f, g, float>(in, x.data(), {w.data(), e.cin, e.cout, 1, e.cin, e.window()}, out, y.data(),
-                               filter_block);
+    filter_images<f, g, float>(in, x.data(), {w.data(), e.cin, e.cout, 1, e.cin, e.window()}, out, y.data());
   });
   return y;
 }
@@ -141,7 +150,7 @@ inline Tensor<float> input_gradient(const ConvExtents& e, const Tensor<float>& d
     const auto [in, out] = tilings<f>(e.n, e.ho, e.wo, e.cout, margin, e.h, e.w, e.cin);
     const float* last_tap = w.data() + (e.kh * e.kw - 1) * e.cin;
     filter_images<f, g, float>(in, dy.data(), {last_tap, e.cout, e.cin, e.window(), -e.cin, 1}, out,
-                               dx.data(), filter_block);
+                               dx.data());
   });
   return dx;
 }

@@ -15,4 +15,7 @@
 #include <loru/ops/softmax.hpp>
 #include <loru/ops/types.hpp>
 #include <loru/ops/update.hpp>
+#include <loru/ops/winograd_kernel.hpp>
+#include <loru/ops/winograd_scheme.hpp>
+#include <loru/ops/winograd_tiles.hpp>
 #include <loru/ops/winograd_transform.hpp>

@@ -11,6 +11,11 @@ template <class T>
 struct Kernel {
   const T* data;
   Index depth, columns, row, tap_stride, col;
+
+  /// Rows [first, first + count) of the depth.
+  Kernel rows(Index first, Index count) const {
+    return {data + first * row, count, columns, row, tap_stride, col};
+  }
 };
 
 /// U = G·w·Gᵀ: for each panel of `width` columns and each of the R·R transformed taps a (depth, width) panel for the
