@@ -61,9 +61,9 @@ TEST_CASE("winograd convolutions agree with windows") {
 TEST_CASE("winograd convolutions do not depend on the number of threads") {
   const Index stride = GENERATE(1, 2);
   const ConvOptions o{stride, 1, 1, 1};
-  const Tensor<float> x = normal({9, 70, 13, 11}, 1), w = normal({72, 70, 3, 3}, 2);
+  const Tensor<float> x = normal({9, 80, 13, 11}, 1), w = normal({96, 80, 3, 3}, 2);
   const detail::ConvExtents e(x.shape(), w.shape(), o);
-  const Tensor<float> dy = normal({9, 72, e.ho, e.wo}, 3);
+  const Tensor<float> dy = normal({9, 96, e.ho, e.wo}, 3);
   const auto all = [&] {
     return std::array{conv2d(x, w, o), conv2d_backward_input(dy, w, x.shape(), o),
                       conv2d_backward_weight(dy, x, w.shape(), o)};

@@ -1,6 +1,7 @@
 #pragma once
 // 2-d convolution on host tensors: the choice between the ways to compute it, which depends on shapes alone.
 
+#include <loru/ops/conv_lines.hpp>
 #include <loru/ops/conv_windows.hpp>
 #include <loru/ops/conv_winograd.hpp>
 #include <loru/ops/dual.hpp>
@@ -27,7 +28,9 @@ Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptio
   const detail::ConvExtents e(x.shape(), w.shape(), o);
   if constexpr (std::same_as<T, float>)
     if (detail::winograd::serves(e)) return detail::winograd::forward(e, x, w);
-  if (!e.pointwise()) return detail::windows_forward(e, x, w);
+  if (!e.pointwise())
+    return detail::serves_lines_forward(e) ? detail::lines_forward(e, x, w)
+                                           : detail::windows_forward(e, x, w);
   Tensor<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
   linalg::gemm<T>(Op::none, Op::transpose, e.n * e.h * e.w, e.cout, e.cin, T(1), {x.data(), e.cin},
                   {w.data(), e.cin}, T(0), {y.data(), e.cout});
@@ -59,7 +62,9 @@ Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any
   detail::check_gradient_shape("conv2d_backward_weight", dy, e);
   if constexpr (std::same_as<T, float>)
     if (detail::winograd::serves(e)) return detail::winograd::weight_gradient(e, dy, x);
-  if (!e.pointwise()) return detail::windows_weight_gradient(e, dy, x);
+  if (!e.pointwise())
+    return detail::serves_lines(e) ? detail::lines_weight_gradient(e, dy, x)
+                                   : detail::windows_weight_gradient(e, dy, x);
   Tensor<T> dw(w_shape, Layout::channels_last);
   linalg::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
                   {x.data(), e.cin}, T(0), {dw.data(), e.cin});

@@ -21,11 +21,19 @@ inline constexpr Index one_block = 3 << 19;
 /// Channels of which the transformed kernel is made at once where it serves one block only, so that it stays near.
 inline constexpr Index near_depth = 128;
 
-/// The products over `count` channels of a block from `first` on: full panels, or the channels of the only one.
+/// m = (accumulate ? m : 0) + V·U at one point, over `count` channels of V from panel `first` on; U (count, width).
 template <class T>
-linalg::detail::Depth depth_of(const TileBlock<T>& block, Index count) {
-  if (block.panels == 1) return {count};
-  return {block.width, (count + block.width - 1) / block.width, block.capacity * block.width};
+void multiply_channels(Index tiles, TileBlock<T>& v, Index point, Index first, Index count, const T* u,
+                       Index width, bool accumulate, T* m) {
+  const Index full = count / v.width, rest = count % v.width;
+  const auto multiply = [&](const linalg::detail::Depth& depth, Index panel) {
+    linalg::detail::multiply_panel<T>(width, tiles, depth, T(1), {v.panel(point, panel), v.width, 1},
+                                      u + (panel - first) * v.width * width, width, width,
+                                      accumulate ? T(1) : T(0), {m, width, 1});
+    accumulate = true;
+  };
+  if (full > 0) multiply({v.width, full, v.capacity * v.width}, first);
+  if (rest > 0) multiply({rest}, first + full);
 }
 
 /// The filtering F of `in` by a kernel with transform G, written to `out`: block by block of tiles, and of each the panels
@@ -51,10 +59,8 @@ void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tilin
         const Index count = std::min(piece, w.depth - depth);
         if (once) transform_kernel<G>(w.rows(depth, count), j * width, u, kernel);
         for (Index p = 0; p < points * points; ++p)
-          linalg::detail::multiply_panel<T>(width, tiles, depth_of(v, count), T(1),
-                                            {v.panel(p, depth / v.width), v.width, 1},
-                                            kernel + F.tap_of(p) * u.slab, width, width,
-                                            depth == 0 ? T(0) : T(1), {m.panel(p, 0), width, 1});
+          multiply_channels(tiles, v, p, depth / v.width, count, kernel + F.tap_of(p) * u.slab, width,
+                            depth > 0, m.panel(p, 0));
       }
       scatter_tiles<collect>(m, j, out, first, last, y);
     }
@@ -97,13 +103,14 @@ void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* d
 }
 
 /// Whether this way serves the convolution: a square kernel that has a Scheme, and enough channels and pixels for the
-/// transforms to pay.
+/// transforms to pay; at stride 2, where they pay less, full packets of channels too.
 inline bool serves(const ConvExtents& e) {
-  const bool stride1 = e.o.stride == 1 && (e.kh == 3 || e.kh == 5) && e.o.padding < e.kh;
-  const bool stride2 = e.o.stride == 2 && e.kh == 3 && e.o.padding == 1;
-  const Index channels = stride1 ? 8 : 32;
-  return (stride1 || stride2) && e.kw == e.kh && e.o.dilation == 1 && e.o.groups == 1 && e.cin >= channels &&
-         e.cout >= channels && e.n * e.ho * e.wo >= 64;
+  const bool stride1 =
+      e.o.stride == 1 && (e.kh == 3 || e.kh == 5) && e.o.padding < e.kh && e.cin >= 8 && e.cout >= 8;
+  const bool stride2 = e.o.stride == 2 && e.kh == 3 && e.o.padding == 1 && e.cin >= 32 && e.cout >= 32 &&
+                       e.cin % lanes<float> == 0 && e.cout % lanes<float> == 0;
+  return (stride1 || stride2) && e.kw == e.kh && e.o.dilation == 1 && e.o.groups == 1 &&
+         e.n * e.ho * e.wo >= 64;
 }
 
 /// f.operator()<Scheme>() for the convolution.

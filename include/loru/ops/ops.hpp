@@ -3,6 +3,7 @@
 
 #include <loru/ops/backend.hpp>
 #include <loru/ops/conv.hpp>
+#include <loru/ops/conv_lines.hpp>
 #include <loru/ops/conv_windows.hpp>
 #include <loru/ops/conv_winograd.hpp>
 #include <loru/ops/dual.hpp>

@@ -78,8 +78,9 @@ template <auto G, class T>
         }
       }
     } else {
-      for (Index d = 0; d < w.depth; ++d)
-        transform(d, lane, []<int I, int J>() { return Eigen::internal::pset1<P>(T(0)); });
+      for (Index tap = 0; tap < R * R; ++tap)
+        for (Index d = 0; d < w.depth; ++d)
+          Eigen::internal::pstoreu(out + tap * u.slab + d * u.width + lane, Eigen::internal::pset1<P>(T(0)));
     }
   }
 }

@@ -91,6 +91,10 @@ template <auto M, class T>
             __builtin_prefetch(pixel + t.step * t.channels);  // the next tile's
             return Eigen::internal::ploadu<Packet<T>>(pixel);
           });
+        else if (left <= 0)
+          unroll<R * R>([&]<int P>() {
+            store.template operator()<P / R, P % R>(Eigen::internal::pset1<Packet<T>>(T(0)));
+          });
         else
           transform([&]<int I, int J>() { return load_channels<T>(pixels.at[I][J] + channel, left); });
       }
