@@ -117,6 +117,34 @@ TEST_CASE("gradients: norms") {
   }
 }
 
+TEST_CASE("gradients: norms, sums and biases with ReLU") {
+  const Shape shape = GENERATE(Shape{3, 4, 2, 3}, Shape{2, 4, 1, 1}, Shape{1, 4, 3, 3});
+  const Tensor<double> gamma = gaussian({4}, 2), beta = gaussian({4}, 3);
+  for (Layout layout : layouts) {
+    const Tensor<double> x = gaussian(shape, 1, layout), r = gaussian(shape, 6, layout);
+    const auto moments = [](const V& v) { return batch_moments(v.value(), 0.1); };
+    const Moments<double> fixed = batch_moments(gaussian(Shape{5, 4, 2, 2}, 7), 0.1);
+    check({x, gamma, beta, r},
+          [&](Inputs& v) { return batch_norm_relu(v[0], moments(v[0]), v[1], v[2], v[3], false); });
+    check({x, gamma, beta},
+          [&](Inputs& v) { return batch_norm_relu(v[0], moments(v[0]), v[1], v[2], V(), false); });
+    check({x, gamma, beta, r},
+          [&](Inputs& v) { return batch_norm_relu(v[0], fixed, v[1], v[2], v[3], true); });
+    check({x, gamma, beta},  // the input is its own residual
+          [&](Inputs& v) { return batch_norm_relu(v[0], fixed, v[1], v[2], v[0], true); });
+    for (Index groups : {1, 2}) {
+      check({x, gamma, beta, r},
+            [groups](Inputs& v) { return group_norm_relu(v[0], groups, v[1], v[2], v[3], 0.1); });
+      check({x, gamma, beta},
+            [groups](Inputs& v) { return group_norm_relu(v[0], groups, v[1], v[2], V(), 0.1); });
+    }
+    check({x, r}, [](Inputs& v) { return add_relu(v[0], v[1]); });
+    check({x, gamma}, [](Inputs& v) { return add_bias_relu(v[0], v[1]); });
+  }
+  check({gaussian({3, 4}, 1), gaussian({5, 4}, 2), gaussian({5}, 3)},
+        [](Inputs& v) { return add_bias_relu(linear(v[0], v[1]), v[2]); });
+}
+
 TEST_CASE("gradients: losses") {
   for (Index rows : {1, 5}) {
     const Tensor<std::int32_t> y = labels(rows, 3);

@@ -1,6 +1,6 @@
 #include <loru/lowrank/lowrank.hpp>
 #include <loru/nn/models/models.hpp>
-#include <loru/optim/sgd.hpp>
+#include <loru/optim/optim.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
@@ -24,23 +24,29 @@ nn::Model<T> factored_cnn(PlanChoice plan = PlanChoice::automatic, Index rank = 
   return model;
 }
 
-/// Steps of gradient descent on one random batch; what they took from the system, each.
+/// Steps of an optimizer on one random batch; what they took from the system, each.
 template <class T>
-std::vector<std::uint64_t> train(nn::Model<T>& model, int steps, std::uint64_t seed = 1) {
+std::vector<std::uint64_t> train(nn::Model<T>& model, const optim::Options& o, int steps,
+                                 std::uint64_t seed) {
   std::vector<Variable<T>> parameters;
   for (const auto& p : model.trained_parameters()) parameters.push_back(p.value);
-  optim::Sgd<T> sgd(parameters, {.momentum = 0.9, .weight_decay = 1e-4});
+  const auto optimizer = optim::make(o, parameters);
   const Variable<T> x(gaussian<T>({6, 2, 8, 8}, seed));
   const Tensor<std::int32_t> y = labels(6, 5);
   std::vector<std::uint64_t> taken;
   for (int i = 0; i < steps; ++i) {
     const std::uint64_t before = memory::statistics().system_allocations;
-    sgd.clear_gradients();
+    optimizer->clear_gradients();
     cross_entropy(model(x, nn::Pass::train()), y).backward();
-    sgd.step(0.05);
+    optimizer->step(0.05);
     taken.push_back(memory::statistics().system_allocations - before);
   }
   return taken;
+}
+
+template <class T>
+std::vector<std::uint64_t> train(nn::Model<T>& model, int steps, std::uint64_t seed = 1) {
+  return train(model, optim::Options{.momentum = 0.9, .weight_decay = 1e-4}, steps, seed);
 }
 
 }  // namespace
@@ -151,4 +157,19 @@ TEST_CASE("algebra: after its first step a training step takes no memory from th
       factored_cnn<float>(GENERATE(PlanChoice::factored, PlanChoice::composed, PlanChoice::composed_full));
   const std::vector<std::uint64_t> taken = train(model, 5);
   CHECK(std::vector<std::uint64_t>(taken.begin() + 1, taken.end()) == std::vector<std::uint64_t>(4, 0));
+}
+
+TEST_CASE("algebra: nor does a step of any bundled model with either norm and any optimizer") {
+  if (!memory::detail::reuse) LORU_SKIP("the sanitizer build reuses no buffer");
+  const auto kind = GENERATE(optim::Kind::sgd, optim::Kind::adam);
+  const auto norm = GENERATE(nn::Norm::batch, nn::Norm::group);
+  for (const char* name : {"logistic", "mlp", "cnn", "resnet10"}) {
+    INFO(name);
+    nn::ModelOptions o = options;
+    o.norm = norm;
+    o.narrow = 8;
+    nn::Model<float> model = nn::build<float>(name, o);
+    const auto taken = train(model, optim::Options{.kind = kind, .momentum = 0.9, .clip_norm = 0.1}, 5, 1);
+    CHECK(std::vector<std::uint64_t>(taken.begin() + 1, taken.end()) == std::vector<std::uint64_t>(4, 0));
+  }
 }

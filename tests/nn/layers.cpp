@@ -166,6 +166,76 @@ TEST_CASE("layers: residual blocks") {
   CHECK_THROWS_AS(unfit.forward(x, pass), ShapeError);
 }
 
+namespace {
+
+/// A module as somebody else would write it: it knows nothing of forward_relu.
+template <class M>
+class Plain final : public nn::Module<double> {
+ public:
+  explicit Plain(M module) : module_{std::move(module)} {}
+  V forward(const V& x, nn::Pass& pass) override { return module_.forward(x, pass); }
+  void visit(const nn::Visitor<double>& visitor, const std::string& prefix) override {
+    module_.visit(visitor, prefix);
+  }
+  std::unique_ptr<nn::Module<double>> clone() const override { return std::make_unique<Plain>(*this); }
+
+ private:
+  M module_;
+};
+
+/// Values, gradients and statistics of layer, ReLU and of relu(layer + shortcut), in training.
+template <class M>
+std::vector<Tensor<double>> with_relu(const M& layer, const Tensor<double>& input) {
+  std::vector<Tensor<double>> all;
+  const auto run = [&](auto make) {
+    const nn::Model<double> shared(make());
+    nn::Model<double> model = shared;  // with parameters of its own
+    const V x(input, true);
+    const V y = model(x, nn::Pass::train());
+    y.backward(gaussian(y.shape(), 9, y.value().layout()));
+    all.insert(all.end(), {y.value(), x.gradient()});
+    for (const auto& p : model.parameters()) all.push_back(p.value.gradient());
+    for (const auto& b : model.buffers()) all.push_back(b.value);
+    all.push_back(model(x).value());
+  };
+  run([&] { return nn::Sequential<double>().add("layer", layer).add("relu", nn::ReLU<double>()); });
+  run([&] { return nn::Residual<double>(nn::Sequential<double>().add("layer", layer), {}); });
+  return all;
+}
+
+template <class M>
+void check_with_relu(const M& layer, const Tensor<double>& input) {
+  const auto got = with_relu(layer, input), expected = with_relu(Plain<M>(layer), input);
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    INFO("result " << i);
+    CHECK(loru_test::difference(got[i], expected[i]) < 1e-13);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("layers: a ReLU that follows is fused and changes nothing") {
+  for (Index c : {1, 3, 16}) {
+    INFO(c << " channels");
+    const Tensor<double> images = gaussian({3, c, 4, 3}), rows = gaussian({4, c});
+    check_with_relu(nn::BatchNorm2d<double>({.channels = c}), images);
+    check_with_relu(nn::GroupNorm<double>({.groups = 1, .channels = c}), images);
+    check_with_relu(nn::MaxPool2d<double>({.kernel = 1, .stride = 1}), images);
+    for (bool bias : {false, true}) {
+      check_with_relu(
+          nn::Conv2d<double>({.in = c, .out = c, .kernel = 3, .padding = 1, .bias = bias}, stream), images);
+      check_with_relu(nn::Linear<double>({.in = c, .out = c, .bias = bias}, stream), rows);
+    }
+  }
+  nn::Pass pass;
+  const V x(gaussian({2, 3}));
+  nn::Sequential<double> twice;
+  twice.add("a", nn::ReLU<double>()).add("b", nn::ReLU<double>());
+  CHECK(same_bits(twice.forward(x, pass).value(), relu(x.value())));
+  CHECK(same_bits(nn::Sequential<double>().forward_relu(x, {}, pass).value(), relu(x.value())));
+}
+
 TEST_CASE("layers: what does not fit is refused") {
   nn::Pass pass;
   nn::Linear<double> linear({.in = 5, .out = 3}, stream);

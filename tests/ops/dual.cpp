@@ -65,6 +65,7 @@ TEST_CASE("dual: elementwise ops and sums") {
   });
   check("relu", {s}, [](auto v) { return relu(v[0]); });
   check("relu_backward", {s, s}, [](auto v) { return relu_backward(v[0], v[1]); });
+  check("add_relu", {s, s}, [](auto v) { return add_relu(v[0], v[1]); });
   check("gelu", {s}, [](auto v) { return gelu(v[0]); });
   check("gelu_backward", {s, s}, [](auto v) { return gelu_backward(v[0], v[1]); });
   check("dropout", {s}, [](auto v) { return dropout(v[0], 0.4, rng::Stream(3)); });
@@ -84,6 +85,12 @@ TEST_CASE("dual: products") {
     add_bias(v[0], v[1]);
     return v[0];
   });
+  check("add_bias_relu", {{4, 3}, {3}}, [](auto v) {
+    add_bias_relu(v[0], v[1]);
+    return v[0];
+  });
+  check("add_bias_relu_backward", {{4, 3}, {4, 3}},
+        [](auto v) { return add_bias_relu_backward(v[0], v[1]).dbias; });
   check("lowrank_compose", {{4, 2, 3, 3}, {2, 2, 3, 3}, {4, 2}},
         [](auto v) { return lowrank_compose(v[0], v[1], v[2], 0.7); });
   check("lowrank_merge", {{4, 6}, {2, 6}, {4, 2}}, [](auto v) {
@@ -114,6 +121,25 @@ TEST_CASE("dual: norms, differentiated through their moments") {
     });
     check("batch_norm_backward dgamma", {s, s, c}, [fixed](auto v) {
       return batch_norm_backward(v[0], v[1], batch_moments(v[1], 1e-3), v[2], fixed).dgamma;
+    });
+  }
+  for (const bool summed : {false, true}) {
+    const auto residual = [summed](const auto& r) { return summed ? r : std::remove_cvref_t<decltype(r)>(); };
+    check("batch_norm_relu", {s, c, c, s}, [=](auto v) {
+      return batch_norm_relu(v[0], batch_moments(v[0], 1e-3), v[1], v[2], residual(v[3]));
+    });
+    check("group_norm_relu", {s, c, c, s}, [=](auto v) {
+      return group_norm_relu(v[0], group_moments(v[0], 2, 1e-3), v[1], v[2], residual(v[3]));
+    });
+    check("batch_norm_relu_backward", {s, c, c, s, s}, [=](auto v) {
+      const auto m = batch_moments(v[0], 1e-3);
+      const auto y = batch_norm_relu(v[0], m, v[1], v[2], residual(v[3]));
+      return batch_norm_relu_backward(v[4], residual(y), v[0], m, v[1], v[2], false).dx;
+    });
+    check("group_norm_relu_backward", {s, c, c, s, s}, [=](auto v) {
+      const auto m = group_moments(v[0], 2, 1e-3);
+      const auto y = group_norm_relu(v[0], m, v[1], v[2], residual(v[3]));
+      return group_norm_relu_backward(v[4], residual(y), v[0], m, v[1], v[2]).dgamma;
     });
   }
   check("group_norm_backward dx", {s, s, c},

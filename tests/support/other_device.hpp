@@ -47,6 +47,8 @@ Array<T> relu(const Array<T>& x);
 template <class T>
 Array<T> relu_backward(const Array<T>& y, const Array<T>& dy);
 template <class T>
+Array<T> add_relu(const Array<T>& a, const Array<T>& b);
+template <class T>
 Array<T> gelu(const Array<T>& x);
 template <class T>
 Array<T> gelu_backward(const Array<T>& x, const Array<T>& dy);
@@ -68,6 +70,10 @@ template <class T>
 void matmul_into(Array<T>& c, T alpha, const Array<T>& a, const Array<T>& b, loru::MatmulOptions o, T beta);
 template <class T>
 void add_bias(Array<T>& x, const Array<T>& bias);
+template <class T>
+void add_bias_relu(Array<T>& x, const Array<T>& bias);
+template <class T>
+loru::BiasGradients<T, Device> add_bias_relu_backward(const Array<T>& y, const Array<T>& dy);
 
 #ifndef OTHER_DEVICE_LACKS_CONV2D
 template <class T>
@@ -99,12 +105,26 @@ template <class T>
 Gradients<T> batch_norm_backward(const Array<T>& dy, const Array<T>& x, const Moments<T>& m,
                                  const Array<T>& gamma, bool fixed);
 template <class T>
+Array<T> batch_norm_relu(const Array<T>& x, const Moments<T>& m, const Array<T>& gamma, const Array<T>& beta,
+                         const Array<T>& residual);
+template <class T>
+Gradients<T> batch_norm_relu_backward(const Array<T>& dy, const Array<T>& y, const Array<T>& x,
+                                      const Moments<T>& m, const Array<T>& gamma, const Array<T>& beta,
+                                      bool fixed);
+template <class T>
 Moments<T> group_moments(const Array<T>& x, Index groups, double epsilon);
 template <class T>
 Array<T> group_norm(const Array<T>& x, const Moments<T>& m, const Array<T>& gamma, const Array<T>& beta);
 template <class T>
 Gradients<T> group_norm_backward(const Array<T>& dy, const Array<T>& x, const Moments<T>& m,
                                  const Array<T>& gamma);
+
+template <class T>
+Array<T> group_norm_relu(const Array<T>& x, const Moments<T>& m, const Array<T>& gamma, const Array<T>& beta,
+                         const Array<T>& residual);
+template <class T>
+Gradients<T> group_norm_relu_backward(const Array<T>& dy, const Array<T>& y, const Array<T>& x,
+                                      const Moments<T>& m, const Array<T>& gamma, const Array<T>& beta);
 
 template <class T>
 Loss<T> cross_entropy(const Array<T>& z, const Labels& labels);

@@ -3,6 +3,7 @@
 
 #include <loru/autograd/functions/activation.hpp>
 #include <loru/autograd/functions/arithmetic.hpp>
+#include <loru/autograd/functions/bias.hpp>
 #include <loru/autograd/functions/conv.hpp>
 #include <loru/autograd/functions/loss.hpp>
 #include <loru/autograd/functions/lowrank.hpp>

@@ -40,7 +40,7 @@ template <class T, class D>
 struct Node {
   Tensor<T, D> value, gradient;
   std::vector<std::shared_ptr<Node>> parents;
-  std::function<void(const Tensor<T, D>&)> backward;
+  std::function<void(Tensor<T, D>)> backward;
   const char* name = "leaf";
   bool requires_grad = false;
   bool freed = false;
@@ -64,7 +64,8 @@ class Variable {
     node_->requires_grad = requires_grad;
   }
 
-  /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one.
+  /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one. It is handed dy for
+  /// good: a closure that takes it by value may write over its buffer if nothing else shares that.
   template <class F>
   Variable(const char* name, Tensor<T, D> value, std::initializer_list<Variable> parents, F backward)
       : Variable(std::move(value)) {
@@ -137,7 +138,7 @@ class Variable {
       const std::shared_ptr<Node> node = std::move(order.back());
       order.pop_back();
       if (!node->backward) continue;
-      if (node->gradient) node->backward(node->gradient);
+      if (node->gradient) node->backward(std::move(node->gradient));
       node->gradient = {};
       node->backward = nullptr;
       node->parents.clear();

@@ -25,12 +25,11 @@ class BatchNorm2d final : public Module<T, D> {
         running_variance_{constant<T>({o.channels}, 1.0)} {}
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    if (!pass.training)
-      return batch_norm(x, loru::fixed_moments(running_mean_, running_variance_, options_.epsilon), gamma_,
-                        beta_, true);
-    const Moments<T, D> moments = batch_moments(x.value(), options_.epsilon);
-    if (pass.update_statistics) move_statistics(moments, x.value().size() / options_.channels);
-    return batch_norm(x, moments, gamma_, beta_, false);
+    return batch_norm(x, moments(x, pass), gamma_, beta_, !pass.training);
+  }
+
+  Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
+    return batch_norm_relu(x, moments(x, pass), gamma_, beta_, residual, !pass.training);
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
@@ -43,6 +42,14 @@ class BatchNorm2d final : public Module<T, D> {
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<BatchNorm2d>(*this); }
 
  private:
+  /// Those of the batch in training, which may move the running ones; else the running ones.
+  Moments<T, D> moments(const Variable<T, D>& x, const Pass& pass) {
+    if (!pass.training) return loru::fixed_moments(running_mean_, running_variance_, options_.epsilon);
+    const Moments<T, D> batch = batch_moments(x.value(), options_.epsilon);
+    if (pass.update_statistics) move_statistics(batch, x.value().size() / options_.channels);
+    return batch;
+  }
+
   /// `rows` values a channel; one value has no unbiased variance and counts with the biased one.
   void move_statistics(const Moments<T, D>& moments, Index rows) {
     const double m = options_.momentum, n = static_cast<double>(rows);

@@ -28,6 +28,11 @@ class Conv2d final : public Module<T, D> {
     return bias_ ? add_bias(std::move(y), bias_) : y;
   }
 
+  Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
+    if (!bias_ || residual) return Module<T, D>::forward_relu(x, residual, pass);
+    return add_bias_relu(weight_.conv2d(x, geometry_, pass), bias_);
+  }
+
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
     weight_.visit(visitor, prefix);
     visitor(join_name(prefix, "bias"), bias_);

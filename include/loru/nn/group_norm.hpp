@@ -27,6 +27,10 @@ class GroupNorm final : public Module<T, D> {
     return group_norm(x, options_.groups, gamma_, beta_, options_.epsilon);
   }
 
+  Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass&) override {
+    return group_norm_relu(x, options_.groups, gamma_, beta_, residual, options_.epsilon);
+  }
+
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
     visitor(join_name(prefix, "weight"), gamma_);
     visitor(join_name(prefix, "bias"), beta_);

@@ -22,10 +22,12 @@ class Linear final : public Module<T, D> {
   }
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    const Shape w = weight_.shape();
-    require<ShapeError>(x.shape().rank() == 2 && x.shape()[1] == w[1], "linear: expected input (M, ", w[1],
-                        "), got ", x.shape());
-    return bias_ ? add_bias(weight_.linear(x, pass), bias_) : weight_.linear(x, pass);
+    return bias_ ? add_bias(product(x, pass), bias_) : product(x, pass);
+  }
+
+  Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
+    if (!bias_ || residual) return Module<T, D>::forward_relu(x, residual, pass);
+    return add_bias_relu(product(x, pass), bias_);
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
@@ -36,6 +38,13 @@ class Linear final : public Module<T, D> {
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<Linear>(*this); }
 
  private:
+  Variable<T, D> product(const Variable<T, D>& x, Pass& pass) const {
+    const Shape w = weight_.shape();
+    require<ShapeError>(x.shape().rank() == 2 && x.shape()[1] == w[1], "linear: expected input (M, ", w[1],
+                        "), got ", x.shape());
+    return weight_.linear(x, pass);
+  }
+
   Weight<T, D> weight_;
   Variable<T, D> bias_;
 };

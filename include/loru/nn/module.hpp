@@ -57,6 +57,11 @@ class Module {
  public:
   virtual ~Module() = default;
   virtual Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) = 0;
+  /// relu(forward(x) + residual); the residual may be empty. Layers that can do it in fewer passes override this.
+  virtual Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) {
+    const Variable<T, D> y = forward(x, pass);
+    return residual ? add_relu(y, residual) : relu(y);
+  }
   /// Shows every parameter, buffer and weight below this module, under the prefix, always in the same order.
   virtual void visit(const Visitor<T, D>&, const std::string& /*prefix*/) {}
   /// A copy whose parameters are handles of the same nodes; Model turns them into its own.

@@ -5,7 +5,7 @@
 
 namespace loru::nn {
 
-/// y = relu(body(x) + shortcut(x)); an empty shortcut is the identity. Source: He et al., arXiv 1512.03385.
+/// y = relu(body(x) + shortcut(x)), sum and ReLU fused with the body's last layer where it can; an empty shortcut is the identity. Source: He et al., arXiv 1512.03385.
 /// The body's children are named under the block itself, the shortcut's under "downsample".
 template <class T, class D = Cpu>
 class Residual final : public Module<T, D> {
@@ -14,8 +14,7 @@ class Residual final : public Module<T, D> {
       : body_{std::move(body)}, shortcut_{std::move(shortcut)} {}
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    const auto left = body_.forward(x, pass);
-    return relu(loru::add(left, shortcut_.forward(x, pass)));
+    return body_.forward_relu(x, shortcut_.forward(x, pass), pass);
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {

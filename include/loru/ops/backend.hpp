@@ -31,6 +31,7 @@ concept Backend =
       { add_scaled(y, c, x) } -> std::same_as<void>;
       { relu(x) } -> std::same_as<Tensor<T, D>>;
       { relu_backward(x, x) } -> std::same_as<Tensor<T, D>>;
+      { add_relu(x, x) } -> std::same_as<Tensor<T, D>>;
       { gelu(x) } -> std::same_as<Tensor<T, D>>;
       { gelu_backward(x, x) } -> std::same_as<Tensor<T, D>>;
       { dropout(x, number, stream) } -> std::same_as<Tensor<T, D>>;
@@ -42,7 +43,10 @@ concept Backend =
       // matmul
       { matmul(x, x, matmul_options) } -> std::same_as<Tensor<T, D>>;
       { matmul_into(y, real, x, x, matmul_options, real) } -> std::same_as<void>;
+      // bias
       { add_bias(y, x) } -> std::same_as<void>;
+      { add_bias_relu(y, x) } -> std::same_as<void>;
+      { add_bias_relu_backward(x, x) } -> std::same_as<BiasGradients<T, D>>;
       // conv
       { conv2d(x, x, conv) } -> std::same_as<Tensor<T, D>>;
       { conv2d_backward_input(x, x, shape, conv) } -> std::same_as<Tensor<T, D>>;
@@ -57,9 +61,13 @@ concept Backend =
       { batch_moments(x, number) } -> std::same_as<Moments<T, D>>;
       { batch_norm(x, moments, x, x) } -> std::same_as<Tensor<T, D>>;
       { batch_norm_backward(x, x, moments, x, true) } -> std::same_as<NormGradients<T, D>>;
+      { batch_norm_relu(x, moments, x, x, x) } -> std::same_as<Tensor<T, D>>;
+      { batch_norm_relu_backward(x, x, x, moments, x, x, true) } -> std::same_as<NormGradients<T, D>>;
       { group_moments(x, n, number) } -> std::same_as<Moments<T, D>>;
       { group_norm(x, moments, x, x) } -> std::same_as<Tensor<T, D>>;
       { group_norm_backward(x, x, moments, x) } -> std::same_as<NormGradients<T, D>>;
+      { group_norm_relu(x, moments, x, x, x) } -> std::same_as<Tensor<T, D>>;
+      { group_norm_relu_backward(x, x, x, moments, x, x) } -> std::same_as<NormGradients<T, D>>;
       // softmax
       { cross_entropy(x, labels) } -> std::same_as<LossValue<T, D>>;
       { cross_entropy_backward(x, x, labels) } -> std::same_as<Tensor<T, D>>;

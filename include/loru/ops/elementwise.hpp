@@ -2,10 +2,10 @@
 // Elementwise ops on host tensors, for real and dual scalars.
 
 #include <cmath>
-#include <limits>
+#include <utility>
 
 #include <loru/core/rng.hpp>
-#include <loru/core/tensor.hpp>
+#include <loru/ops/rows.hpp>
 
 namespace loru {
 
@@ -53,24 +53,29 @@ Tensor<T> to_layout(const Tensor<T>& x, Layout layout) {
 
 namespace detail {
 
+/// x in the given layout, in a buffer that nothing else shares: x's own if possible, so that an op may write over it.
+template <class T>
+Tensor<T> own(Tensor<T> x, Layout layout) {
+  if (x.layout() != layout) x = to_layout(x, layout);
+  return x.unique() ? x : clone(x);
+}
+
 /// y[i] = f(x[i]).
 template <Scalar T, class F>
 Tensor<T> map(const Tensor<T>& x, F f) {
   Tensor<T> y(x.shape(), x.layout());
-  const T* in = x.data();
-  T* out = y.data();
-  for (Index i = 0, n = x.size(); i < n; ++i) out[i] = f(in[i]);
+  map_elements(x.size(), x.data(), y.data(), [f](T v, Index) { return f(v); });
   return y;
 }
 
-/// y[i] = f(a[i], b[i]).
+/// y[i] = f(a[i], b[i]), in place of a if nothing else shares its buffer.
 template <Scalar T, class F>
-Tensor<T> map(const char* where, const Tensor<T>& a, const Tensor<T>& b, F f) {
+Tensor<T> map(const char* where, Tensor<T> a, const Tensor<T>& b, F f) {
   require_same_shape(where, a, b);
-  Tensor<T> y(a.shape(), a.layout());
-  const T *left = a.data(), *right = b.data();
-  T* out = y.data();
-  for (Index i = 0, n = a.size(); i < n; ++i) out[i] = f(left[i], right[i]);
+  Tensor<T> y = a.unique() ? a : Tensor<T>(a.shape(), a.layout());
+  const T* right = b.data();
+  map_elements(a.size(), std::as_const(a).data(), y.data(),
+               [f, right](T v, Index i) { return f(v, right[i]); });
   return y;
 }
 
@@ -99,8 +104,8 @@ template <Scalar T>
 void add_scaled(Tensor<T>& y, T c, const Tensor<T>& x) {
   require_same_shape("add_scaled", y, x);
   const T* in = x.data();
-  T* out = y.data();
-  for (Index i = 0, n = y.size(); i < n; ++i) out[i] += c * in[i];
+  detail::map_elements(y.size(), std::as_const(y).data(), y.data(),
+                       [c, in](T v, Index i) { return v + c * in[i]; });
 }
 
 /// max(x, 0).
@@ -109,10 +114,16 @@ Tensor<T> relu(const Tensor<T>& x) {
   return detail::map(x, [](T v) { return v > T(0) ? v : T(0); });
 }
 
-/// dx = dy where y = relu(x) > 0, else 0.
+/// dx = dy where y = relu(x) > 0, else 0. Uses dy's buffer if nothing else shares it.
 template <Scalar T>
-Tensor<T> relu_backward(const Tensor<T>& y, const Tensor<T>& dy) {
-  return detail::map("relu_backward", y, dy, [](T v, T d) { return v > T(0) ? d : T(0); });
+Tensor<T> relu_backward(const Tensor<T>& y, Tensor<T> dy) {
+  return detail::map("relu_backward", std::move(dy), y, [](T d, T v) { return v > T(0) ? d : T(0); });
+}
+
+/// max(a + b, 0).
+template <Scalar T>
+Tensor<T> add_relu(const Tensor<T>& a, const Tensor<T>& b) {
+  return detail::map("add_relu", a, b, [](T x, T y) { return x + y > T(0) ? x + y : T(0); });
 }
 
 /// x · Φ(x) with the exact normal distribution function Φ(x) = (1 + erf(x / √2)) / 2.

@@ -60,16 +60,4 @@ void matmul_into(Tensor<Dual<T>>& c, T alpha, const Tensor<Dual<T>>& a, const Te
   c = join(z.value, z.tangent);
 }
 
-/// x (M, n) + bias (n), added to every row in place.
-template <Scalar T>
-void add_bias(Tensor<T>& x, const Tensor<T>& bias) {
-  const Index n = bias.size();
-  require<ShapeError>(x.rank() == 2 && bias.rank() == 1 && x.dim(1) == n, "add_bias: bias ", bias.shape(),
-                      " does not fit rows of ", x.shape());
-  for (Index i = 0, m = x.dim(0); i < m; ++i) {
-    T* row = x.data() + i * n;
-    for (Index j = 0; j < n; ++j) row[j] += bias.data()[j];
-  }
-}
-
 }  // namespace loru

@@ -1,227 +1,264 @@
 #pragma once
-// Batch and group normalisation on host tensors, channels-last.
+// Batch and group normalisation on host tensors, channels-last, alone or with what follows them in the same pass.
 //
 // Both compute x̂ = (x − μ)·ρ with ρ = 1 / √(σ² + ε) and y = γ·x̂ + β; they differ in what shares μ and σ²: a channel
-// over the batch (Ioffe and Szegedy 2015), or a group of channels of one image (Wu and He 2018).
+// over the batch (Ioffe and Szegedy 2015), or a group of channels of one image (Wu and He 2018). A batch is treated as
+// one image of N·H·W pixels whose groups are its channels.
 
-#include <cmath>
-
-#include <loru/ops/elementwise.hpp>
-#include <loru/ops/reduce.hpp>
-#include <loru/ops/types.hpp>
+#include <loru/ops/moments.hpp>
+#include <loru/ops/rows.hpp>
 
 namespace loru {
 
-/// Moments from a given mean and biased variance.
-template <Scalar T>
-Moments<T> fixed_moments(const Tensor<T>& mean, const Tensor<T>& variance, double epsilon) {
-  using std::sqrt;
-  require_same_shape("fixed_moments", mean, variance);
-  Tensor<T> inverse(mean.shape());
-  for (Index j = 0; j < mean.size(); ++j)
-    inverse.data()[j] = T(1) / sqrt(variance.data()[j] + T(static_cast<Real<T>>(epsilon)));
-  return {mean, variance, inverse};
-}
-
 namespace detail {
 
-template <Scalar T>
-Tensor<T> zeros(const Shape& shape) {
-  Tensor<T> z(shape);
-  fill(z, T(0));
-  return z;
-}
+/// What shares moments: `images` parts of `rows` rows of C channels in groups.
+struct NormShape {
+  Index images, rows, channels, groups;
 
-inline void check_norm(const char* where, const Shape& x, const Shape& gamma) {
-  require<ShapeError>(x.rank() == 4 && gamma == Shape{x[1]}, where, ": expected rank 4 and ", gamma,
-                      " channels, got ", x);
-}
-
-inline void check_groups(const Shape& x, Index groups) {
-  require<ShapeError>(x.rank() == 4, "group_norm: expected rank 4, got ", x);
-  require<ShapeError>(groups > 0 && x[1] % groups == 0, "group_norm: ", groups, " groups do not divide ",
-                      x[1], " channels");
-}
-
-}  // namespace detail
-
-/// Moments of every channel over N, H and W of x (N, C, H, W).
-template <Scalar T>
-Moments<T> batch_moments(const Tensor<T>& x_any, double epsilon) {
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  const Index c = x.dim(1), rows = x.size() / std::max<Index>(c, 1);
-  require<ShapeError>(rows > 0, "batch_norm: expected at least one pixel, got ", x.shape());
-  const T* in = x.data();
-  const T weight = T(Real<T>(1) / static_cast<Real<T>>(rows));
-  Tensor<T> mean = detail::zeros<T>({c}), variance = detail::zeros<T>({c});
-  T *mu = mean.data(), *var = variance.data();
-  detail::column_sums(rows, c, mu, [=](Index i, Index j) { return in[i * c + j]; });
-  for (Index j = 0; j < c; ++j) mu[j] *= weight;
-  detail::column_sums(rows, c, var, [=](Index i, Index j) {
-    const T d = in[i * c + j] - mu[j];
-    return d * d;
-  });
-  for (Index j = 0; j < c; ++j) var[j] *= weight;
-  return fixed_moments(mean, variance, epsilon);
-}
-
-/// y = γ·(x − μ)·ρ + β with given moments per channel.
-template <Scalar T>
-Tensor<T> batch_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
-                     const Tensor<T>& beta) {
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  detail::check_norm("batch_norm", x.shape(), gamma.shape());
-  const Index c = x.dim(1), rows = x.size() / c;
-  Tensor<T> y(x.shape(), Layout::channels_last);
-  const T *mu = moments.mean.data(), *rho = moments.inverse_deviation.data(), *g = gamma.data(),
-          *b = beta.data();
-  for (Index i = 0; i < rows; ++i) {
-    const T* in = x.data() + i * c;
-    T* out = y.data() + i * c;
-    for (Index j = 0; j < c; ++j) out[j] = (in[j] - mu[j]) * (rho[j] * g[j]) + b[j];
+  /// Throws ShapeError if x is not (N, C, H, W) with C channels of γ, or if the moments are not of its shape.
+  NormShape(const char* where, const Shape& x, const Shape& gamma, const Shape& moments) {
+    require<ShapeError>(x.rank() == 4 && gamma == Shape{x[1]}, where, ": expected rank 4 and ", gamma,
+                        " channels, got ", x);
+    const bool of_batch = moments.rank() == 1;
+    require<ShapeError>(of_batch ? moments[0] == x[1] : moments.rank() == 2 && moments[0] == x[0], where,
+                        ": moments of shape ", moments, " do not fit ", x);
+    images = of_batch ? 1 : x[0];
+    rows = (of_batch ? x[0] : 1) * x[2] * x[3];
+    channels = x[1];
+    groups = of_batch ? x[1] : moments[1];
   }
+  Index offset(Index image) const { return image * rows * channels; }
+};
+
+/// z = (x − μ)·scale + β of channel j, with scale = γ·ρ.
+template <Scalar T>
+struct Affine {
+  const T *mu, *scale, *beta;
+  T operator()(T x, Index j) const { return (x - mu[j]) * scale[j] + beta[j]; }
+};
+
+/// μ, ρ and γ·ρ of an image, channel by channel: shape (3, C).
+template <Scalar T>
+Tensor<T> channel_moments(const NormShape& s, const Moments<T>& moments, const Tensor<T>& gamma,
+                          Index image) {
+  const Index c = s.channels, width = c / s.groups;
+  const T *mean = moments.mean.data() + image * s.groups,
+          *inverse = moments.inverse_deviation.data() + image * s.groups;
+  Tensor<T> values(Shape{3, c});
+  T *mu = values.data(), *rho = mu + c, *scale = rho + c;
+  for (Index j = 0; j < c; ++j) {
+    mu[j] = mean[j / width];
+    rho[j] = inverse[j / width];
+    scale[j] = rho[j] * gamma.data()[j];
+  }
+  return values;
+}
+
+/// y = z, or max(z, 0), or max(z + residual, 0) if there is one.
+template <Scalar T>
+Tensor<T> normalise(const NormShape& s, const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
+                    const Tensor<T>& beta, const Tensor<T>& residual, bool relu) {
+  Tensor<T> y(x.shape(), Layout::channels_last);
+  const Index c = s.channels;
+  T* out = y.data();
+  parallel_for(s.images, [&, out](Index image) {
+    const Tensor<T> values = channel_moments(s, moments, gamma, image);
+    const Affine<T> z{values.data(), values.data() + 2 * c, beta.data()};
+    const Index from = s.offset(image);
+    const T *in = x.data() + from, *r = residual ? residual.data() + from : nullptr;
+    if (r)
+      map_rows(s.rows, c, in, out + from, [=](T v, Index at, Index j) {
+        const T sum = z(v, j) + r[at];
+        return sum > T(0) ? sum : T(0);
+      });
+    else if (relu)
+      map_rows(s.rows, c, in, out + from, [=](T v, Index, Index j) {
+        const T u = z(v, j);
+        return u > T(0) ? u : T(0);
+      });
+    else
+      map_rows(s.rows, c, in, out + from, [=](T v, Index, Index j) { return z(v, j); });
+  });
   return y;
 }
 
-/// Backward pass of batch_norm whose moments came from x itself (training): with g = γ·ρ and M = N·H·W,
-/// dx = g·(dy − Σdy / M − x̂·Σ(dy·x̂) / M), dγ = Σ dy·x̂, dβ = Σ dy. With `fixed` moments (evaluation) dx = g·dy.
+/// Where dy passes: everywhere; where y > 0, and dy is replaced by what passed; where z > 0, computed again from x.
+enum class Gate : unsigned char { open, output, input };
+
+/// Σ g and Σ g·(x − μ) per channel with g = dy where the gate lets it pass: sums (2, C). One pass.
 template <Scalar T>
-NormGradients<T> batch_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x_any,
-                                     const Moments<T>& moments, const Tensor<T>& gamma, bool fixed) {
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last), dy = to_layout(dy_any, Layout::channels_last);
-  require_same_shape("batch_norm_backward", x, dy);
-  const Index c = x.dim(1), rows = x.size() / c;
-  NormGradients<T> grads{Tensor<T>(x.shape(), Layout::channels_last), detail::zeros<T>({c}),
-                         detail::zeros<T>({c})};
-  const T *in = x.data(), *d = dy.data();
-  const T *mu = moments.mean.data(), *rho = moments.inverse_deviation.data(), *g = gamma.data();
-  T *dgamma = grads.dgamma.data(), *dbeta = grads.dbeta.data(), *dx = grads.dx.data();
-  detail::column_sums(rows, c, dbeta, [=](Index i, Index j) { return d[i * c + j]; });
-  detail::column_sums(rows, c, dgamma,
-                      [=](Index i, Index j) { return d[i * c + j] * ((in[i * c + j] - mu[j]) * rho[j]); });
-  const T weight = T(fixed ? Real<T>(0) : Real<T>(1) / static_cast<Real<T>>(rows));
-  for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < c; ++j) {
-      const Index at = i * c + j;
-      const T normal = (in[at] - mu[j]) * rho[j];
-      dx[at] = g[j] * rho[j] * (d[at] - weight * (dbeta[j] + normal * dgamma[j]));
+void gradient_sums(Gate gate, Index rows, Index c, T* dy, const T* y, const T* x, Affine<T> z, T* sums) {
+  if (gate == Gate::input)
+    return column_sums<2>(rows, c, sums, [=](Index i, Index j) {
+      const T v = x[i * c + j], g = z(v, j) > T(0) ? dy[i * c + j] : T(0);
+      return std::array<T, 2>{g, g * (v - z.mu[j])};
+    });
+  const auto term = [=](Index i, Index j) {
+    const T g = dy[i * c + j];
+    return std::array<T, 2>{g, g * (x[i * c + j] - z.mu[j])};
+  };
+  if (gate == Gate::open) return column_sums<2>(rows, c, sums, term);
+  column_sums<2>(rows, c, sums, term,
+                 [=](Index first, Index last) { mask((last - first) * c, y + first * c, dy + first * c); });
+}
+
+/// dx = scale·g − a − b·(x − μ), with a and b per channel: one pass. dx may be dy.
+template <Scalar T>
+void gradient_rows(Gate gate, Index rows, Index c, const T* dy, const T* x, Affine<T> z, const T* a,
+                   const T* b, T* dx) {
+  if (gate == Gate::input)
+    map_rows(rows, c, dy, dx, [=](T d, Index at, Index j) {
+      const T v = x[at], g = z(v, j) > T(0) ? d : T(0);
+      return z.scale[j] * g - (a[j] + b[j] * (v - z.mu[j]));
+    });
+  else  // an output gate has already left its mark on dy
+    map_rows(rows, c, dy, dx,
+             [=](T d, Index at, Index j) { return z.scale[j] * d - (a[j] + b[j] * (x[at] - z.mu[j])); });
+}
+
+/// The sums Σ g and Σ g·x̂ of an image as the a and b of gradient_rows: with means over each group,
+/// a = ρ·mean(γ·g), b = ρ²·mean(γ·g·x̂); `weight` is 1 / the group's elements, or 0 for moments that are constants.
+template <Scalar T>
+void gradient_offsets(const NormShape& s, const T* sums, const T* rho, const T* gamma, T weight, T* a, T* b) {
+  const Index width = s.channels / s.groups;
+  for (Index first = 0; first < s.channels; first += width) {
+    T mean = T(0), mean_normal = T(0);
+    for (Index j = first; j < first + width; ++j) {
+      mean += gamma[j] * sums[j];
+      mean_normal += gamma[j] * sums[s.channels + j];
     }
+    for (Index j = first; j < first + width; ++j) {
+      a[j] = rho[j] * (weight * mean);
+      b[j] = rho[j] * rho[j] * (weight * mean_normal);
+    }
+  }
+}
+
+/// Two passes: the sums, then dx. Overwrites dy, by dx or by the gradient of the residual.
+template <Scalar T>
+NormGradients<T> norm_backward(const NormShape& s, Gate gate, Tensor<T> dy, const Tensor<T>& y,
+                               const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
+                               const Tensor<T>& beta, bool fixed) {
+  const Index c = s.channels;
+  const bool masked = gate == Gate::output;
+  Tensor<T> dx = masked ? Tensor<T>(x.shape(), Layout::channels_last) : dy, sums(Shape{s.images, 2 * c});
+  T *d = dy.data(), *out = dx.data(), *totals = sums.data();
+  const T weight = fixed ? T(0) : ratio<T>(1, s.rows * (c / s.groups));
+  parallel_for(s.images, [&, d, out, totals](Index image) {
+    const Tensor<T> values = channel_moments(s, moments, gamma, image);
+    Tensor<T> offsets(Shape{2, c});
+    const Index from = s.offset(image);
+    const T *rho = values.data() + c, *in = x.data() + from;
+    T *a = offsets.data(), *b = a + c, *total = totals + image * 2 * c;
+    const Affine<T> z{values.data(), rho + c, beta.data()};
+    gradient_sums(gate, s.rows, c, d + from, masked ? y.data() + from : nullptr, in, z, total);
+    for (Index j = 0; j < c; ++j) total[c + j] *= rho[j];
+    gradient_offsets(s, total, rho, gamma.data(), weight, a, b);
+    gradient_rows(gate, s.rows, c, d + from, in, z, a, b, out + from);
+  });
+  NormGradients<T> grads{std::move(dx), Tensor<T>(Shape{c}), Tensor<T>(Shape{c}), {}};
+  if (masked) grads.residual = std::move(dy);
+  const auto sum_images = [=](const T* of_image, T* total) {
+    column_sums<1>(s.images, c, total,
+                   [=](Index i, Index j) { return std::array<T, 1>{of_image[i * 2 * c + j]}; });
+  };
+  sum_images(totals, grads.dbeta.data());
+  sum_images(totals + c, grads.dgamma.data());
   return grads;
 }
 
-namespace detail {
-
-/// The values of an image's groups, each repeated for its channels: out[c] = of_groups[c / (C / groups)].
+/// Either norm, in channels-last layout, with checks.
 template <Scalar T>
-void spread_groups(const T* of_groups, Index channels, Index groups, T* out) {
-  for (Index g = 0; g < groups; ++g)
-    std::fill(out + g * (channels / groups), out + (g + 1) * (channels / groups), of_groups[g]);
+Tensor<T> norm(const char* where, const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
+               const Tensor<T>& beta, const Tensor<T>& residual, bool relu) {
+  const NormShape s(where, x_any.shape(), gamma.shape(), moments.mean.shape());
+  const Tensor<T> x = to_layout(x_any, Layout::channels_last), r = to_layout(residual, Layout::channels_last);
+  if (r) require_same_shape(where, x, r);
+  return normalise(s, x, moments, gamma, beta, r, relu);
 }
 
-/// The other way round: out[g] = weight · Σ of_channels[c] over the group's channels.
 template <Scalar T>
-void gather_groups(const T* of_channels, Index channels, Index groups, T weight, T* out) {
-  const Index width = channels / groups;
-  for (Index g = 0; g < groups; ++g) {
-    T sum = T(0);
-    for (Index c = g * width; c < (g + 1) * width; ++c) sum += of_channels[c];
-    out[g] = weight * sum;
-  }
-}
-
-/// μ and ρ of image n, channel by channel: shape (2, C).
-template <Scalar T>
-Tensor<T> image_moments(const Moments<T>& moments, Index n, Index channels) {
-  const Index groups = moments.mean.dim(1);
-  Tensor<T> rows(Shape{2, channels});
-  spread_groups(moments.mean.data() + n * groups, channels, groups, rows.data());
-  spread_groups(moments.inverse_deviation.data() + n * groups, channels, groups, rows.data() + channels);
-  return rows;
+NormGradients<T> norm_gradients(const char* where, Gate gate, Tensor<T> dy, const Tensor<T>& y,
+                                const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
+                                const Tensor<T>& beta, bool fixed) {
+  const NormShape s(where, x_any.shape(), gamma.shape(), moments.mean.shape());
+  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
+  Tensor<T> d = own(std::move(dy), Layout::channels_last);
+  require_same_shape(where, x, d);
+  return norm_backward(s, gate, std::move(d), to_layout(y, Layout::channels_last), x, moments, gamma, beta,
+                       fixed);
 }
 
 }  // namespace detail
 
-/// Moments of every group of C / groups channels of every image: shape (N, groups).
+/// y = γ·(x − μ)·ρ + β with given moments per channel. Throws ShapeError.
 template <Scalar T>
-Moments<T> group_moments(const Tensor<T>& x_any, Index groups, double epsilon) {
-  detail::check_groups(x_any.shape(), groups);
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  const Index n = x.dim(0), c = x.dim(1), pixels = x.dim(2) * x.dim(3);
-  const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * (c / groups)));
-  Tensor<T> mean(Shape{n, groups}), variance(Shape{n, groups}), spread(Shape{c});
-  for (Index i = 0; i < n; ++i) {
-    const T* in = x.data() + i * pixels * c;
-    Tensor<T> sums = detail::zeros<T>({c}), squares = detail::zeros<T>({c});
-    detail::column_sums(pixels, c, sums.data(), [=](Index p, Index j) { return in[p * c + j]; });
-    detail::gather_groups(sums.data(), c, groups, weight, mean.data() + i * groups);
-    detail::spread_groups(mean.data() + i * groups, c, groups, spread.data());
-    const T* mu = spread.data();
-    detail::column_sums(pixels, c, squares.data(), [=](Index p, Index j) {
-      const T d = in[p * c + j] - mu[j];
-      return d * d;
-    });
-    detail::gather_groups(squares.data(), c, groups, weight, variance.data() + i * groups);
-  }
-  return fixed_moments(mean, variance, epsilon);
+Tensor<T> batch_norm(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
+                     const Tensor<T>& beta) {
+  return detail::norm("batch_norm", x, moments, gamma, beta, {}, false);
 }
 
-/// y = γ·(x − μ)·ρ + β with moments per image and group.
+/// Backward pass of batch_norm whose moments came from x itself (training): with M = N·H·W,
+/// dx = γ·ρ·(dy − Σdy / M − x̂·Σ(dy·x̂) / M), dγ = Σ dy·x̂, dβ = Σ dy. With `fixed` moments (evaluation) dx = γ·ρ·dy.
+/// Uses dy's buffer for dx if nothing else shares it.
 template <Scalar T>
-Tensor<T> group_norm(const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
+NormGradients<T> batch_norm_backward(Tensor<T> dy, const Tensor<T>& x, const Moments<T>& moments,
+                                     const Tensor<T>& gamma, bool fixed) {
+  return detail::norm_gradients("batch_norm_backward", detail::Gate::open, std::move(dy), {}, x, moments,
+                                gamma, {}, fixed);
+}
+
+/// y = max(batch_norm(x) + residual, 0) in one pass; the residual may be empty.
+template <Scalar T>
+Tensor<T> batch_norm_relu(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
+                          const Tensor<T>& beta, const Tensor<T>& residual) {
+  return detail::norm("batch_norm_relu", x, moments, gamma, beta, residual, true);
+}
+
+/// Backward pass of batch_norm_relu: that of batch_norm for g = dy where y > 0, else 0, and g as the residual's
+/// gradient. `y` is the result if there was a residual; without one it is empty, and its sign is taken from x anew.
+/// Uses dy's buffer if nothing else shares it.
+template <Scalar T>
+NormGradients<T> batch_norm_relu_backward(Tensor<T> dy, const Tensor<T>& y, const Tensor<T>& x,
+                                          const Moments<T>& moments, const Tensor<T>& gamma,
+                                          const Tensor<T>& beta, bool fixed) {
+  const auto gate = y ? detail::Gate::output : detail::Gate::input;
+  return detail::norm_gradients("batch_norm_relu_backward", gate, std::move(dy), y, x, moments, gamma, beta,
+                                fixed);
+}
+
+/// y = γ·(x − μ)·ρ + β with moments per image and group. Throws ShapeError.
+template <Scalar T>
+Tensor<T> group_norm(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
                      const Tensor<T>& beta) {
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  const Index c = x.dim(1), pixels = x.dim(2) * x.dim(3);
-  detail::check_norm("group_norm", x.shape(), gamma.shape());
-  Tensor<T> y(x.shape(), Layout::channels_last);
-  const T *g = gamma.data(), *b = beta.data();
-  for (Index n = 0; n < x.dim(0); ++n) {
-    const Tensor<T> rows = detail::image_moments(moments, n, c);
-    const T *mu = rows.data(), *rho = mu + c, *in = x.data() + n * pixels * c;
-    T* out = y.data() + n * pixels * c;
-    for (Index p = 0; p < pixels; ++p, in += c, out += c)
-      for (Index j = 0; j < c; ++j) out[j] = (in[j] - mu[j]) * (rho[j] * g[j]) + b[j];
-  }
-  return y;
+  return detail::norm("group_norm", x, moments, gamma, beta, {}, false);
 }
 
 /// Backward pass of group_norm: dx = ρ·(γ·dy − mean(γ·dy) − x̂·mean(γ·dy·x̂)) with means over the group.
+/// Uses dy's buffer for dx if nothing else shares it.
 template <Scalar T>
-NormGradients<T> group_norm_backward(const Tensor<T>& dy_any, const Tensor<T>& x_any,
-                                     const Moments<T>& moments, const Tensor<T>& gamma) {
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last), dy = to_layout(dy_any, Layout::channels_last);
-  require_same_shape("group_norm_backward", x, dy);
-  const Index groups = moments.mean.dim(1), c = x.dim(1), pixels = x.dim(2) * x.dim(3);
-  NormGradients<T> grads{Tensor<T>(x.shape(), Layout::channels_last), detail::zeros<T>({c}),
-                         detail::zeros<T>({c})};
-  const T weight = T(Real<T>(1) / static_cast<Real<T>>(pixels * (c / groups)));
-  Tensor<T> means(Shape{2, groups}), spread(Shape{2, c});
-  for (Index n = 0; n < x.dim(0); ++n) {
-    const Tensor<T> rows = detail::image_moments(moments, n, c);
-    const T *in = x.data() + n * pixels * c, *d = dy.data() + n * pixels * c, *mu = rows.data(),
-            *rho = mu + c;
-    const T* g = gamma.data();
-    Tensor<T> sums = detail::zeros<T>({2, c});  // Σ dy and Σ dy·x̂ per channel
-    T *sum = sums.data(), *product = sum + c;
-    detail::column_sums(pixels, c, sum, [=](Index p, Index j) { return d[p * c + j]; });
-    detail::column_sums(pixels, c, product,
-                        [=](Index p, Index j) { return d[p * c + j] * ((in[p * c + j] - mu[j]) * rho[j]); });
-    for (Index j = 0; j < c; ++j) {
-      grads.dbeta.data()[j] += sum[j];
-      grads.dgamma.data()[j] += product[j];
-      sum[j] *= g[j];
-      product[j] *= g[j];
-    }
-    for (Index k = 0; k < 2; ++k) {
-      detail::gather_groups(sum + k * c, c, groups, weight, means.data() + k * groups);
-      detail::spread_groups(means.data() + k * groups, c, groups, spread.data() + k * c);
-    }
-    const T *mean = spread.data(), *mean_product = mean + c;
-    T* dx = grads.dx.data() + n * pixels * c;
-    for (Index p = 0; p < pixels; ++p, dx += c, d += c, in += c)
-      for (Index j = 0; j < c; ++j)
-        dx[j] = rho[j] * (g[j] * d[j] - mean[j] - ((in[j] - mu[j]) * rho[j]) * mean_product[j]);
-  }
-  return grads;
+NormGradients<T> group_norm_backward(Tensor<T> dy, const Tensor<T>& x, const Moments<T>& moments,
+                                     const Tensor<T>& gamma) {
+  return detail::norm_gradients("group_norm_backward", detail::Gate::open, std::move(dy), {}, x, moments,
+                                gamma, {}, false);
+}
+
+/// y = max(group_norm(x) + residual, 0) in one pass; the residual may be empty.
+template <Scalar T>
+Tensor<T> group_norm_relu(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
+                          const Tensor<T>& beta, const Tensor<T>& residual) {
+  return detail::norm("group_norm_relu", x, moments, gamma, beta, residual, true);
+}
+
+/// Backward pass of group_norm_relu, as batch_norm_relu_backward.
+template <Scalar T>
+NormGradients<T> group_norm_relu_backward(Tensor<T> dy, const Tensor<T>& y, const Tensor<T>& x,
+                                          const Moments<T>& moments, const Tensor<T>& gamma,
+                                          const Tensor<T>& beta) {
+  const auto gate = y ? detail::Gate::output : detail::Gate::input;
+  return detail::norm_gradients("group_norm_relu_backward", gate, std::move(dy), y, x, moments, gamma, beta,
+                                false);
 }
 
 }  // namespace loru

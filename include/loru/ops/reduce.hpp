@@ -1,29 +1,9 @@
 #pragma once
 // Sums over host tensors.
 
-#include <loru/core/parallel.hpp>
-#include <loru/core/tensor.hpp>
+#include <loru/ops/rows.hpp>
 
 namespace loru {
-
-namespace detail {
-
-/// Adds Σ_i f(i, j) over rows i of [0, rows) to out[j]. Partial sums of 64 rows keep the rounding error small;
-/// the order depends on the shape alone.
-template <Scalar T, class F>
-void column_sums(Index rows, Index cols, T* out, F f) {
-  constexpr Index block = 64;
-  Tensor<T> partial(Shape{cols});
-  T* p = partial.data();
-  for (Index first = 0; first < rows; first += block) {
-    std::fill(p, p + cols, T(0));
-    for (Index i = first; i < std::min(first + block, rows); ++i)
-      for (Index j = 0; j < cols; ++j) p[j] += f(i, j);
-    for (Index j = 0; j < cols; ++j) out[j] += p[j];
-  }
-}
-
-}  // namespace detail
 
 /// Sum of the rows of x (M, n): shape (n).
 template <Scalar T>
@@ -31,9 +11,8 @@ Tensor<T> column_sum(const Tensor<T>& x) {
   require<ShapeError>(x.rank() == 2, "column_sum: expected a matrix, got ", x.shape());
   const Index m = x.dim(0), n = x.dim(1);
   Tensor<T> y(Shape{n});
-  std::fill(y.data(), y.data() + n, T(0));
   const T* data = x.data();
-  detail::column_sums(m, n, y.data(), [=](Index i, Index j) { return data[i * n + j]; });
+  detail::column_sums<1>(m, n, y.data(), [=](Index i, Index j) { return std::array<T, 1>{data[i * n + j]}; });
   return y;
 }
 
@@ -41,9 +20,9 @@ Tensor<T> column_sum(const Tensor<T>& x) {
 template <Scalar T>
 Tensor<T> sum(const Tensor<T>& x) {
   Tensor<T> y{Shape{}};
-  y.data()[0] = T(0);
   const T* data = x.data();
-  detail::column_sums(x.size(), Index{1}, y.data(), [=](Index i, Index) { return data[i]; });
+  detail::column_sums<1>(x.size(), Index{1}, y.data(),
+                         [=](Index i, Index) { return std::array<T, 1>{data[i]}; });
   return y;
 }
 

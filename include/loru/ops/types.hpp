@@ -78,10 +78,16 @@ struct Moments {
   Tensor<T, D> mean, variance, inverse_deviation;
 };
 
-/// Gradients of a normalisation with respect to its input, γ and β.
+/// Gradients of a normalisation with respect to its input, γ, β and, if it was fused with a sum, the other summand.
 template <class T, class D = Cpu>
 struct NormGradients {
-  Tensor<T, D> dx, dgamma, dbeta;
+  Tensor<T, D> dx, dgamma, dbeta, residual;
+};
+
+/// Gradients of a bias added to rows of features.
+template <class T, class D = Cpu>
+struct BiasGradients {
+  Tensor<T, D> dx, dbias;
 };
 
 /// A mean loss (shape ()) and what its backward pass needs (cross-entropy: the probabilities).

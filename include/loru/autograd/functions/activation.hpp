@@ -9,7 +9,18 @@ namespace loru {
 template <class T, class D>
 Variable<T, D> relu(const Variable<T, D>& x) {
   const Tensor<T, D> y = relu(x.value());
-  return {"relu", y, {x}, [x, y](const Tensor<T, D>& dy) { x.accumulate(relu_backward(y, dy)); }};
+  return {"relu", y, {x}, [x, y](Tensor<T, D> dy) { x.accumulate(relu_backward(y, std::move(dy))); }};
+}
+
+/// y = max(a + b, 0), in the layout of a. Both gradients are the same tensor.
+template <class T, class D>
+Variable<T, D> add_relu(const Variable<T, D>& a, const Variable<T, D>& b) {
+  const Tensor<T, D> y = add_relu(a.value(), to_layout(b.value(), a.value().layout()));
+  return {"add_relu", y, {a, b}, [a, b, y](Tensor<T, D> dy) {
+            const Tensor<T, D> g = relu_backward(y, std::move(dy));
+            a.accumulate(g);
+            b.accumulate(g);
+          }};
 }
 
 /// y = x · Φ(x).

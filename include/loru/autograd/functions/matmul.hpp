@@ -34,33 +34,4 @@ Tensor<T, D> feature_rows(const Tensor<T, D>& x) {
 }
 
 }  // namespace detail
-
-namespace detail {
-
-/// Adds the bias to y, the value of x or a copy of it.
-template <class T, class D>
-Variable<T, D> add_bias(const Variable<T, D>& x, Tensor<T, D> y, const Variable<T, D>& bias) {
-  if (y.rank() == 4) y = to_layout(y, Layout::channels_last);
-  Tensor<T, D> rows = feature_rows(y);
-  add_bias(rows, bias.value());
-  return {"add_bias", y, {x, bias}, [x, bias](const Tensor<T, D>& dy) {
-            x.accumulate(dy);
-            if (bias.requires_grad()) bias.accumulate(column_sum(feature_rows(dy)));
-          }};
-}
-
-}  // namespace detail
-
-/// y = x + bias: x (M, n) or (N, n, H, W), bias (n).
-template <class T, class D>
-Variable<T, D> add_bias(const Variable<T, D>& x, const Variable<T, D>& bias) {
-  return detail::add_bias(x, clone(x.value()), bias);
-}
-
-/// The same in place of a temporary x, if nothing else shares its buffer.
-template <class T, class D>
-Variable<T, D> add_bias(Variable<T, D>&& x, const Variable<T, D>& bias) {
-  return detail::add_bias(x, x.exclusive() ? x.value() : clone(x.value()), bias);
-}
-
 }  // namespace loru

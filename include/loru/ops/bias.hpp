@@ -1,0 +1,57 @@
+#pragma once
+// Biases of rows of features on host tensors, alone or with the ReLU that follows.
+
+#include <loru/ops/elementwise.hpp>
+#include <loru/ops/rows.hpp>
+#include <loru/ops/types.hpp>
+
+namespace loru {
+
+namespace detail {
+
+template <class T>
+void check_bias(const char* where, const Tensor<T>& x, const Tensor<T>& bias) {
+  require<ShapeError>(x.rank() == 2 && bias.rank() == 1 && x.dim(1) == bias.size(), where, ": bias ",
+                      bias.shape(), " does not fit rows of ", x.shape());
+}
+
+}  // namespace detail
+
+/// x (M, n) + bias (n), added to every row in place.
+template <Scalar T>
+void add_bias(Tensor<T>& x, const Tensor<T>& bias) {
+  detail::check_bias("add_bias", x, bias);
+  const T* b = bias.data();
+  detail::map_rows(x.dim(0), x.dim(1), std::as_const(x).data(), x.data(),
+                   [b](T v, Index, Index j) { return v + b[j]; });
+}
+
+/// max(x + bias, 0) in place of x (M, n).
+template <Scalar T>
+void add_bias_relu(Tensor<T>& x, const Tensor<T>& bias) {
+  detail::check_bias("add_bias_relu", x, bias);
+  const T* b = bias.data();
+  detail::map_rows(x.dim(0), x.dim(1), std::as_const(x).data(), x.data(), [b](T v, Index, Index j) {
+    const T sum = v + b[j];
+    return sum > T(0) ? sum : T(0);
+  });
+}
+
+/// Backward pass of add_bias_relu in one pass: dx = dy where y > 0, else 0; dbias = Σ dx over rows.
+/// Uses dy's buffer if nothing else shares it.
+template <Scalar T>
+BiasGradients<T> add_bias_relu_backward(const Tensor<T>& y, Tensor<T> dy) {
+  require<ShapeError>(y.rank() == 2 && y.shape() == dy.shape(),
+                      "add_bias_relu_backward: expected two matrices of one shape, got ", y.shape(), " and ",
+                      dy.shape());
+  const Index rows = y.dim(0), n = y.dim(1);
+  BiasGradients<T> grads{detail::own(std::move(dy), Layout::row_major), Tensor<T>(Shape{n})};
+  const T* out = y.data();
+  T* g = grads.dx.data();
+  detail::column_sums<1>(
+      rows, n, grads.dbias.data(), [=](Index i, Index j) { return std::array<T, 1>{g[i * n + j]}; },
+      [=](Index first, Index last) { detail::mask((last - first) * n, out + first * n, g + first * n); });
+  return grads;
+}
+
+}  // namespace loru
