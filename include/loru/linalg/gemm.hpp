@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include <loru/core/parallel.hpp>
-#include <loru/linalg/microkernel.hpp>
+#include <loru/linalg/transpose.hpp>
 
 namespace loru::linalg {
 
@@ -109,12 +109,11 @@ Panels<T> pack(Strided<const T> b, Index k, Index n) {
       }
       return;
     }
-    constexpr Index block = 16;  // rows written together stay in the nearest cache
-    for (Index p0 = 0; p0 < k; p0 += block)
-      for (Index j = 0; j < columns; ++j) {
-        const T* column = b.data + (first + j) * b.col;
-        for (Index p = p0; p < std::min(p0 + block, k); ++p) out[p * width + j] = column[p * b.row];
-      }
+    for (Index j = 0; b.row == 1 && j < columns; j += detail::lanes<T>)
+      detail::transpose_rows(std::min(columns - j, detail::lanes<T>), k, b.data + (first + j) * b.col, b.col,
+                             out + j, width);
+    for (Index p = 0; b.row != 1 && p < k; ++p)
+      for (Index j = 0; j < columns; ++j) out[p * width + j] = b.data[p * b.row + (first + j) * b.col];
   });
   return panels;
 }
@@ -138,7 +137,8 @@ void multiply(Index m, T alpha, Strided<const T> a, const Panels<T>& b, T beta, 
 
 namespace detail {
 
-/// c = alpha · a · b + beta · c for few rows: reads b (unit column stride) in place, except for a last panel that is not full.
+/// c = alpha · a · b + beta · c for few rows: reads b (unit column stride) in place, except for a last panel that is not
+/// full.
 template <std::floating_point T>
 void multiply_in_place(Index m, Index n, Index k, T alpha, Strided<const T> a, Strided<const T> b, T beta,
                        Strided<T> c) {

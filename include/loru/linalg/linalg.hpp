@@ -6,3 +6,4 @@
 #include <loru/linalg/microkernel.hpp>
 #include <loru/linalg/norms.hpp>
 #include <loru/linalg/svd.hpp>
+#include <loru/linalg/transpose.hpp>

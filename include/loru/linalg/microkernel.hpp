@@ -23,28 +23,6 @@ using Packet = typename Eigen::internal::packet_traits<T>::type;
 template <class T>
 inline constexpr Index lanes = Eigen::internal::unpacket_traits<Packet<T>>::size;
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wignored-attributes"
-#endif
-/// As many packets as one has elements.
-template <class T>
-using PacketSquare = Eigen::internal::PacketBlock<Packet<T>, static_cast<int>(lanes<T>)>;
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wignored-attributes"
-#endif
-/// As many packets as one has elements.
-template <class T>
-using PacketSquare = Eigen::internal::PacketBlock<Packet<T>, static_cast<int>(lanes<T>)>;
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
 /// Packets in a full panel of columns, and rows of a tile for a panel of V packets: as many accumulators as the
 /// register file holds beside the packets of one row of B.
 inline constexpr bool many_registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
@@ -97,7 +75,7 @@ void micro_kernel(const Depth& k, Strided<const T> a, const T* b, Index b_stride
   });
 }
 
-/// `rows` rows in tiles of full height, 4, 2 and 1.
+/// `rows` rows in tiles of full height, 8 where that is less, 4, 2 and 1.
 template <class T, int V, bool Accumulate>
 void micro_rows(Index rows, const Depth& k, Strided<const T> a, const T* b, Index b_stride, T* c,
                 Index c_stride) {
@@ -106,6 +84,7 @@ void micro_rows(Index rows, const Depth& k, Strided<const T> a, const T* b, Inde
       micro_kernel<T, R, V, Accumulate>(k, a, b, b_stride, c, c_stride);
   };
   tiles.template operator()<tile_rows<V>>();
+  if constexpr (tile_rows<V> > 8) tiles.template operator()<8>();
   tiles.template operator()<4>();
   tiles.template operator()<2>();
   tiles.template operator()<1>();

@@ -33,19 +33,11 @@ struct TransformedKernel {
 /// stage[d][tap][c] = element (d0 + d, tap, c0 + c) for lanes<T> of both, zero outside: squares, transposed in registers.
 template <int Taps, class T>
 void load_transposed(const Kernel<T>& w, Index d0, Index c0, T* stage) {
-  using P = Packet<T>;
-  constexpr int side = static_cast<int>(lanes<T>);
-  for (Index tap = 0; tap < Taps; ++tap) {
-    linalg::detail::PacketSquare<T> square;
-    for (int c = 0; c < side; ++c)
-      square.packet[c] =
-          c0 + c < w.columns
-              ? load_channels<T>(w.data + d0 + tap * w.tap_stride + (c0 + c) * w.col, w.depth - d0)
-              : Eigen::internal::pset1<P>(T(0));
-    Eigen::internal::ptranspose(square);
-    for (int d = 0; d < side; ++d)
-      Eigen::internal::pstoreu(stage + (d * Taps + tap) * side, square.packet[d]);
-  }
+  constexpr Index side = lanes<T>;
+  for (Index tap = 0; tap < Taps; ++tap)
+    linalg::detail::transpose_rows(std::min(side, w.columns - c0), std::min(side, w.depth - d0),
+                                   w.data + d0 + tap * w.tap_stride + c0 * w.col, w.col, stage + tap * side,
+                                   Taps * side);
 }
 
 /// Columns [first, first + u.width) of the kernel, transformed to `out`.
