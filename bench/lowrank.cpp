@@ -33,7 +33,7 @@ void time_step(benchmark::State& state, F forward, const Tensor<float>& dy,
     }
   }
   state.SetLabel(to_string(plan));
-  report_flops(state, lowrank::cost(plan, problem));
+  report_flops(state, lowrank::flops(plan, problem));
 }
 
 /// Arguments: M, n, m, r, plan.

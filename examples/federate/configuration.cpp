@@ -69,6 +69,7 @@ Keys model_keys(Configuration& c) {
                           {"factored", PlanChoice::factored},
                           {"composed", PlanChoice::composed},
                           {"composed_full", PlanChoice::composed_full}}),
+      rates("lowrank.rates", low.rates),
       choice<Start>("lowrank.start", low.start, {{"zero", Start::zero}, {"svd", Start::svd}})};
 }
 

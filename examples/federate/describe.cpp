@@ -1,6 +1,7 @@
 #include "describe.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iomanip>
 #include <ostream>
 #include <sstream>
@@ -10,6 +11,8 @@
 namespace federate {
 
 namespace {
+
+constexpr std::array all_plans{loru::Plan::factored, loru::Plan::composed, loru::Plan::composed_full};
 
 struct Layer {
   std::string name;
@@ -57,7 +60,8 @@ void describe_model(std::ostream& out, Setup& setup) {
   for (const Layer& layer : layers) {
     std::string weight = "dense";
     for (const LayerPlan& plan : setup.plans)
-      if (plan.layer == layer.name) weight = loru::concat("rank ", plan.rank, ", ", to_string(plan.plan));
+      if (plan.layer == layer.name)
+        weight = loru::concat("rank ", plan.problem.rank, ", ", to_string(plan.plan));
     row(layer.name, shape_text(layer.shape), human_count(layer.total), human_count(layer.trained), weight);
   }
 }
@@ -103,6 +107,34 @@ void describe(std::ostream& out, Setup& setup, const loru::data::Partition& part
   summary << loru::data::describe(setup.data.train, parts);
   out << "\npartition " << c.partition.kind << ", " << summary.str();
   describe_bytes(out, setup, parts);
+}
+
+void explain(std::ostream& out, const Setup& setup) {
+  const Configuration& c = setup.configuration;
+  std::size_t width = 5;
+  for (const LayerPlan& plan : setup.plans) width = std::max(width, plan.layer.size());
+  const auto column = [&](int space, const auto& value) { out << std::setw(space) << value; };
+  out << std::left;
+  column(static_cast<int>(width) + 2, "layer");
+  column(15, "weight");
+  out << std::right;
+  for (const char* name : {"M", "n", "m", "r"}) column(7, name);
+  for (loru::Plan plan : all_plans) column(15, to_string(plan));
+  out << " (ms)  plan\n" << std::fixed << std::setprecision(3);
+  double total = 0.0;
+  for (const auto& [layer, p, chosen] : setup.plans) {
+    const Index k = p.kernel, channels = p.in / std::max<Index>(1, k * k);
+    out << std::left;
+    column(static_cast<int>(width) + 2, layer);
+    column(15, shape_text(p.convolution ? loru::Shape{p.out, channels, k, k} : loru::Shape{p.out, p.in}));
+    out << std::right;
+    for (Index extent : {p.rows, p.in, p.out, p.rank}) column(7, extent);
+    for (loru::Plan plan : all_plans) column(15, 1e3 * loru::lowrank::seconds(plan, p, c.lowrank.rates));
+    out << "       " << to_string(chosen) << '\n';
+    total += 1e3 * loru::lowrank::seconds(chosen, p, c.lowrank.rates);
+  }
+  out << setup.plans.size() << " factored layers, " << total << " ms a step of " << c.client.batch
+      << " samples as planned\n";
 }
 
 }  // namespace federate

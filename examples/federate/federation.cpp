@@ -5,7 +5,6 @@
 namespace federate {
 
 using loru::ConfigError, loru::require;
-using loru::nn::Factored, loru::nn::LowRankProblem;
 
 namespace {
 
@@ -23,38 +22,36 @@ loru::data::Split load_data(const Configuration& c) {
   return loru::data::load(source);
 }
 
-/// The products that the factored layers are asked for, found by sending one sample through a copy of the model. This
-/// also shows that the samples fit the model at all.
-std::map<std::string, LowRankProblem> probe(Model model, const loru::data::Dataset& data) {
-  std::map<std::string, LowRankProblem> problems;
-  model.visit({.weight = [&](const std::string& layer, loru::nn::Weight<float>& weight) {
-    auto* factored = weight.as<Factored<float>>();
-    if (!factored) return;
-    const auto record = [&problems, layer](const LowRankProblem& problem) {
-      problems[layer] = problem;
-      return loru::Plan::composed;
-    };
-    weight =
-        loru::nn::Weight<float>(Factored<float>(factored->base().value(), factored->a().value(),
-                                                factored->b().value(), {factored->alpha(), 0.0, record}));
-  }});
-  const std::vector<Index> first{0};
-  model(loru::Variable<float>(loru::data::gather<float>(data, first).inputs));
-  return problems;
+/// Shape and classes of a data set that always has the same, without its samples; nothing for others.
+std::optional<loru::data::Dataset> known_shape(const Configuration& c) {
+  const std::string& name = c.data.name;
+  const auto of = [&](const loru::Shape& sample, Index classes) {
+    return loru::data::Dataset{.name = name, .sample = sample, .classes = classes};
+  };
+  if (name == "mnist" || name == "fashion-mnist") return of({1, 28, 28}, 10);
+  if (name == "cifar10" || name == "cifar100") return of({3, 32, 32}, name == "cifar10" ? 10 : 100);
+  if (name == "synthetic")
+    return of({c.synthetic_shape[0], c.synthetic_shape[1], c.synthetic_shape[2]}, c.data.synthetic.classes);
+  return std::nullopt;
 }
 
-std::vector<LayerPlan> find_plans(Setup& setup) {
-  const Configuration& c = setup.configuration;
-  const auto rule = loru::lowrank::plan_rule(c.lowrank.plan, c.lowrank.rates);
-  auto problems = probe(setup.model, setup.data.train);
-  std::vector<LayerPlan> plans;
-  loru::lowrank::for_each_factored(setup.model, [&](const std::string& layer, Factored<float>& weight) {
-    LowRankProblem problem = problems[layer];
-    problem.rows *= c.client.batch;
-    const bool drops = c.lowrank.dropout > 0.0;  // between the factors
-    plans.push_back({layer, weight.rank(), drops ? loru::Plan::factored : rule(problem)});
-  });
-  return plans;
+/// Builds and factorises the model for the data.
+Setup build(const Configuration& configuration, loru::data::Split data) {
+  Setup setup{configuration, std::move(data), {}, {}};
+  Configuration& c = setup.configuration;
+  c.client.augment = loru::data::augment_from(c.augment, c.crop_padding);
+  c.client.rounds = c.rounds;
+  c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
+  const loru::data::Dataset& train = setup.data.train;
+  setup.model = dense_model(c, train);
+  if (low_rank(c)) {
+    const auto layers = loru::lowrank::factorize(setup.model, c.lowrank);
+    if (c.lowrank.layers.empty()) c.lowrank.layers = layers;
+  }
+  // This also shows that the samples fit the model at all.
+  setup.plans = loru::lowrank::explain(setup.model,
+                                       {c.client.batch, train.sample[0], train.sample[1], train.sample[2]});
+  return setup;
 }
 
 }  // namespace
@@ -69,19 +66,11 @@ Model dense_model(const Configuration& c, const loru::data::Dataset& data) {
   return loru::nn::build<float>(c.model, options);
 }
 
-Setup set_up(const Configuration& configuration) {
-  Setup setup{configuration, load_data(configuration), {}, {}};
-  Configuration& c = setup.configuration;
-  c.client.augment = loru::data::augment_from(c.augment, c.crop_padding);
-  c.client.rounds = c.rounds;
-  c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
-  setup.model = dense_model(c, setup.data.train);
-  if (low_rank(c)) {
-    const auto layers = loru::lowrank::factorize(setup.model, c.lowrank);
-    if (c.lowrank.layers.empty()) c.lowrank.layers = layers;
-  }
-  setup.plans = find_plans(setup);
-  return setup;
+Setup set_up(const Configuration& configuration) { return build(configuration, load_data(configuration)); }
+
+Setup set_up_shapes(const Configuration& configuration) {
+  if (auto known = known_shape(configuration)) return build(configuration, {.train = *known, .test = {}});
+  return set_up(configuration);
 }
 
 loru::data::Partition make_partition(Setup& setup) {

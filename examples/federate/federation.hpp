@@ -4,6 +4,7 @@
 #include <map>
 
 #include <loru/fl/simulation.hpp>
+#include <loru/lowrank/explain.hpp>
 
 #include "configuration.hpp"
 
@@ -11,12 +12,7 @@ namespace federate {
 
 using Model = loru::nn::Model<float>;
 
-/// The graph that computes a factored layer in training.
-struct LayerPlan {
-  std::string layer;
-  Index rank = 0;
-  loru::Plan plan{};
-};
+using loru::lowrank::LayerPlan;
 
 /// What a model is trained and tested with.
 struct Setup {
@@ -28,6 +24,9 @@ struct Setup {
 
 /// Loads the data and builds and factorises the model. Throws as the library does, before anything is trained.
 Setup set_up(const Configuration& configuration);
+
+/// The same without data where its shape is known by its name: data that are not loaded have no samples.
+Setup set_up_shapes(const Configuration& configuration);
 
 /// Divides the training data among the clients, and fills in clients and cohort. Throws ConfigError.
 loru::data::Partition make_partition(Setup& setup);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <loru/core/text.hpp>
+#include <loru/io/file.hpp>
 
 namespace federate {
 
@@ -151,6 +152,37 @@ Key strings(std::string name, std::vector<std::string>& variable, std::vector<st
     for (const toml::node& element : *node.as_array()) find_word(element, words);
   };
   return key;
+}
+
+Key rates(std::string name, loru::lowrank::Rates& variable) {
+  const auto read = [&variable](const toml::node& node) {
+    if (node.is_string()) {
+      const std::string file = to_string(node);
+      variable = loru::lowrank::parse_rates(loru::io::read_text(file), file, variable);
+      return;
+    }
+    if (!node.is_table()) mismatch("a table of rates or a file's name", node);
+    for (const auto& [entry, value] : *node.as_table()) {
+      std::vector<double> numbers;
+      if (const toml::array* array = value.as_array())
+        for (const toml::node& element : *array) numbers.push_back(to_number(element, any_number));
+      else
+        numbers.push_back(to_number(value, any_number));
+      loru::lowrank::set_rate(variable, entry.str(), numbers);
+    }
+  };
+  const auto write = [&variable](toml::table& table, const std::string& leaf) {
+    toml::table entries;
+    for (const loru::lowrank::RateEntry& entry : loru::lowrank::rate_entries) {
+      const double* first = variable.of.data() + entry.first;
+      if (entry.count > 1)
+        write_list(entries, entry.name, std::vector<double>(first, first + entry.count));
+      else
+        entries.insert_or_assign(entry.name, *first);
+    }
+    table.insert_or_assign(leaf, std::move(entries));
+  };
+  return {std::move(name), read, write};
 }
 
 Key word(std::string name, std::string& variable, std::vector<std::string> words) {

@@ -11,6 +11,7 @@
 
 #include <loru/core/error.hpp>
 #include <loru/core/shape.hpp>
+#include <loru/lowrank/rates.hpp>
 
 #include <toml++/toml.h>
 
@@ -51,6 +52,9 @@ Key strings(std::string name, std::vector<std::string>& variable);
 Key strings(std::string name, std::vector<std::string>& variable, std::vector<std::string> words);
 /// One of the words.
 Key word(std::string name, std::string& variable, std::vector<std::string> words);
+
+/// A table of rates, or the name of a file that `./dev calibrate` wrote; it is written back as a table.
+Key rates(std::string name, loru::lowrank::Rates& variable);
 
 /// The place of one of the words in a TOML string. Throws ConfigError naming the nearest.
 std::size_t find_word(const toml::node& node, std::span<const std::string> words);

@@ -41,6 +41,8 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
       ->check(CLI::Range(loru::Index{0}, std::numeric_limits<loru::Index>::max()))
       ->type_name("N");
   app.add_flag("--describe", line.run.describe, "Shows data, model, clients and bytes, and trains nothing");
+  app.add_flag("--explain", line.run.explain,
+               "Shows how each factored layer is computed and the predicted costs, and trains nothing");
   app.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");
 
   CLI::App* evaluate = app.add_subcommand("eval", "Accuracy and loss of the model in a run's folder");

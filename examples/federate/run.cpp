@@ -131,7 +131,12 @@ class Run {
 }  // namespace
 
 ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options) {
-  Setup setup = set_up(read_configuration(file, overrides));
+  const Configuration configuration = read_configuration(file, overrides);
+  if (options.explain) {
+    explain(std::cout, set_up_shapes(configuration));
+    return success;
+  }
+  Setup setup = set_up(configuration);
   loru::data::Partition parts = make_partition(setup);
   if (options.describe) {
     describe(std::cout, setup, parts);

@@ -23,6 +23,7 @@ struct RunOptions {
   std::string out = {};
   Index threads = 1;
   bool describe = false;
+  bool explain = false;
   bool quiet = false;
 };
 

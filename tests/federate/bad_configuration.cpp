@@ -93,6 +93,23 @@ TEST_CASE("a word that is none of the known ones names them and the nearest") {
   check_set("schedule.per=epoch", "schedule.per: expected \"round\" or \"step\"");
 }
 
+TEST_CASE("rates that make no sense are refused") {
+  const Scratch scratch;
+  const auto file = [&](const std::string& content) {
+    write(scratch.path / "r.toml", content);
+    return "lowrank.rates=" + (scratch.path / "r.toml").string();
+  };
+  check_set("lowrank.rates=/nowhere/r.toml", "/nowhere/r.toml: cannot open for reading");
+  check_set(file("memry = 3\n"), "r.toml:1: unknown rate 'memry', nearest is 'memory'");
+  check_set(file("# none\nmemory = 0\n"),
+            "lowrank.rates: " + (scratch.path / "r.toml").string() + ":2: memory: expected rates > 0, got 0");
+  check_set("lowrank.rates.memory=-1", "lowrank.rates: memory: expected rates > 0, got -1");
+  check_set("lowrank.rates.memory=fast", "lowrank.rates: expected a number, got string 'fast'");
+  check_set("lowrank.rates.prodct=[1.0]", "lowrank.rates: unknown rate 'prodct', nearest is 'product'");
+  check_set("lowrank.rates.product=[1, 2]", "lowrank.rates: product: expected 5 numbers, got 2");
+  check_set("lowrank.rates=3", "lowrank.rates: expected a table of rates or a file's name, got integer 3");
+}
+
 TEST_CASE("settings that do not fit together are refused") {
   check_set("lowrank.rank=300", "rank 300 exceeds min(in=256, out=256) = 256");
   check_set("lowrank.layers=[\"fc9\"]", "no layer matches 'fc9'");

@@ -2,6 +2,7 @@
 
 #include <loru/io/csv.hpp>
 #include <loru/io/safetensors.hpp>
+#include <loru/lowrank/rates.hpp>
 
 #include "federate/program.hpp"
 
@@ -137,6 +138,32 @@ TEST_CASE("a run's config.toml gives the same model again") {
   REQUIRE(again.code == 0);
   CHECK(hash(scratch.path / "first") == hash(scratch.path / "second"));
   CHECK(read(config) == read(scratch.path / "second" / "config.toml"));
+}
+
+TEST_CASE("rates come from a file, choose the plan, and are written into config.toml") {
+  const Scratch scratch;
+  loru::lowrank::Rates rates = loru::lowrank::shipped_rates();
+  for (std::size_t i = 0; i < rates.of.size(); ++i) rates.of[i] = 1e6;
+  rates.of[loru::lowrank::kind::product + 1] = 1e-3;  // products of 16 rows: factored has the most of them
+  rates.of[loru::lowrank::kind::memory] = 1.0 / 3.0;
+  write(scratch.path / "r.toml", loru::lowrank::to_toml(rates));
+  const std::string file = (scratch.path / "r.toml").string();
+  REQUIRE(
+      run_tiny(scratch.path, "out", {"--set", "lowrank.rates=" + file, "--set", "client.batch=16"}).code ==
+      0);
+  const std::string text = read(scratch.path / "out" / "config.toml");
+  CAPTURE(text);
+  CHECK(text.find("[lowrank.rates]\n") != std::string::npos);
+  CHECK(text.find("memory = 0.3333333333333333\n") != std::string::npos);
+  CHECK(text.find(file) == std::string::npos);
+  CHECK(text.find("# plan fc2: composed\n") != std::string::npos);
+  fs::remove(file);  // the run's own configuration is enough
+  const Result again = federate(scratch.path, {(scratch.path / "out" / "config.toml").string(), "--out",
+                                               (scratch.path / "again").string()});
+  CAPTURE(again.err);
+  REQUIRE(again.code == 0);
+  CHECK(read(scratch.path / "again" / "config.toml") == text);
+  CHECK(hash(scratch.path / "again") == hash(scratch.path / "out"));
 }
 
 TEST_CASE("config.toml tells every key, the layers and their plans") {

@@ -119,6 +119,41 @@ TEST_CASE("option --describe shows data, model, clients and bytes, and trains no
   CHECK(names_in(scratch.path / "out").empty());
 }
 
+TEST_CASE("option --explain shows plans and predicted costs, needs no data and trains nothing") {
+  const Scratch scratch;
+  const Result result = run_tiny(scratch.path, "out", {"--explain"});
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK(plain(result.out));
+  const auto shown = lines(result.out);
+  REQUIRE(shown.size() == 3);
+  std::istringstream row(shown[1]);
+  std::string layer, shape, plan;
+  int rows = 0, n = 0, m = 0, r = 0;
+  double factored = 0, composed = 0, full = 0;
+  row >> layer >> shape >> rows >> n >> m >> r >> factored >> composed >> full >> plan;
+  CHECK(layer == "fc2");
+  CHECK(shape == "256x256");
+  CHECK((rows == 8 && n == 256 && m == 256 && r == 4));
+  CHECK((factored > 0.0 && factored < composed && composed < full));
+  CHECK(plan == "factored");
+  CHECK(shown[2].starts_with("1 factored layers, "));
+  CHECK(names_in(scratch.path / "out").empty());
+
+  // A known data set need not be there, and a forced plan is shown as such.
+  const Result forced =
+      federate(scratch.path, {(bundled / "cifar10_resnet10.toml").string(), "--explain", "--data-dir",
+                              "/nowhere", "--set", "lowrank.plan=composed_full"});
+  CAPTURE(forced.out, forced.err);
+  REQUIRE(forced.code == 0);
+  CHECK(lines(forced.out).size() == 13);
+  CHECK(forced.out.find("layer4.0.downsample.0") != std::string::npos);
+  CHECK(forced.out.find("512x256x1x1") != std::string::npos);
+  for (const std::string& line : lines(forced.out))
+    if (line.starts_with("layer") && line.find("weight") == std::string::npos)
+      CHECK(line.ends_with(" composed_full"));
+}
+
 TEST_CASE("every bundled federation can be described") {
   const Scratch scratch;
   for (const auto& entry : fs::directory_iterator(bundled)) {

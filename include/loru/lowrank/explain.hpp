@@ -13,20 +13,23 @@ struct LayerPlan {
   Plan plan;
 };
 
-/// The plans of one training step with inputs of the given shape (N, C, H, W), in the model's order, found by running
-/// the forward pass of a copy on zeros.
+/// The plans of one training step with inputs of the given shape (N, C, H, W), in the model's order, found by sending
+/// one image of zeros through a copy.
 template <class T, class D>
 std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
   std::vector<LayerPlan> plans;
   for_each_factored(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
-    layer.set_plan([&plans, name, rule = layer.plan_rule()](const nn::LowRankProblem& problem) {
-      plans.push_back({name, problem, rule(problem)});
-      return plans.back().plan;
+    const auto rule = layer.plan_rule();
+    const bool drops = layer.dropout() > 0.0;
+    layer.set_plan([&plans, name, rule, drops, images = input[0]](nn::LowRankProblem problem) {
+      problem.rows *= images;
+      plans.push_back({name, problem, drops ? Plan::factored : rule(problem)});
+      return Plan::composed;
     });
   });
-  Tensor<T, D> zeros(input, Layout::channels_last);
+  Tensor<T, D> zeros(Shape{1, input[1], input[2], input[3]}, Layout::channels_last);
   fill(zeros, T(0));
-  model(Variable<T, D>(zeros), nn::Pass::train());
+  model(Variable<T, D>(zeros));
   return plans;
 }
 

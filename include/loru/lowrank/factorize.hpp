@@ -27,7 +27,7 @@ struct FactorizeOptions {
   SmallLayers small_layers = SmallLayers::error;
   double dropout = 0.0;
   PlanChoice plan = PlanChoice::automatic;
-  Rates rates{};
+  Rates rates = shipped_rates();
   Start start = Start::zero;
   std::uint64_t seed = 1;
 };

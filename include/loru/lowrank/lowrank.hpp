@@ -1,9 +1,11 @@
 #pragma once
 // Room lowrank: factorising, planning, merging, and ranks of what was learnt.
 
+#include <loru/lowrank/cost.hpp>
 #include <loru/lowrank/explain.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/merge.hpp>
 #include <loru/lowrank/planner.hpp>
 #include <loru/lowrank/rank.hpp>
+#include <loru/lowrank/rates.hpp>

@@ -5,12 +5,16 @@
 
 namespace loru::nn {
 
-/// Extents of one product with a factored weight: M rows, n in, m out, rank r, and whether dx is needed. For a
-/// convolution M = N·Ho·Wo and n = Cin·kh·kw.
+/// One product with a factored weight: M rows, n in, m out, rank r, and whether dx is needed. For a convolution
+/// M = N·Ho·Wo, n = Cin·kh·kw, and what decides how it is computed.
 struct LowRankProblem {
   Index rows = 0, in = 0, out = 0, rank = 0;
   bool input_gradient = true;
   bool convolution = false;
+  // of a convolution
+  Index kernel = 1, stride = 1, padding = 0, dilation = 1;  // kernel 0: not square
+  Index height = 1, width = 1;                              // H, W of x
+  bool single = true;                                       // the scalar is float
 };
 
 /// Chooses the graph of a product; a pure function, so that one seed gives one model.
@@ -38,6 +42,7 @@ class Factored final : public Parametrisation<T, D> {
   Shape shape() const override { return weight_.shape(); }
   Index rank() const { return a_.shape()[0]; }
   double alpha() const { return options_.alpha; }
+  double dropout() const { return options_.dropout; }
   const PlanRule& plan_rule() const { return options_.plan; }
   void set_plan(PlanRule rule) { options_.plan = std::move(rule); }
   double scale() const { return options_.alpha / static_cast<double>(rank()); }
@@ -49,7 +54,12 @@ class Factored final : public Parametrisation<T, D> {
   Variable<T, D> compose() const override { return lowrank_compose(weight_, a_, b_, scale()); }
 
   Variable<T, D> linear(const Variable<T, D>& x, Pass& pass) const override {
-    const LowRankProblem problem{x.shape()[0], shape()[1], shape()[0], rank(), x.requires_grad(), false};
+    const LowRankProblem problem{.rows = x.shape()[0],
+                                 .in = shape()[1],
+                                 .out = shape()[0],
+                                 .rank = rank(),
+                                 .input_gradient = x.requires_grad(),
+                                 .single = std::same_as<T, float>};
     if (!drops(pass)) return lowrank_linear(x, weight_, a_, b_, scale(), plan(problem));
     const auto low = loru::dropout(loru::linear(x, a_), options_.dropout, pass.next_dropout());
     return add(loru::linear(x, weight_), loru::scale(loru::linear(low, b_), factor()));
@@ -57,8 +67,19 @@ class Factored final : public Parametrisation<T, D> {
 
   Variable<T, D> conv2d(const Variable<T, D>& x, const ConvOptions& o, Pass& pass) const override {
     const Shape w = shape(), y = conv_shape(x.shape(), w, o);
-    const LowRankProblem problem{
-        y[0] * y[2] * y[3], w[1] * w[2] * w[3], w[0], rank(), x.requires_grad(), true};
+    const LowRankProblem problem{.rows = y[0] * y[2] * y[3],
+                                 .in = w[1] * w[2] * w[3],
+                                 .out = w[0],
+                                 .rank = rank(),
+                                 .input_gradient = x.requires_grad(),
+                                 .convolution = true,
+                                 .kernel = w[2] == w[3] ? w[2] : 0,
+                                 .stride = o.stride,
+                                 .padding = o.padding,
+                                 .dilation = o.dilation,
+                                 .height = x.shape()[2],
+                                 .width = x.shape()[3],
+                                 .single = std::same_as<T, float>};
     if (!drops(pass)) return lowrank_conv2d(x, weight_, a_, b_, scale(), o, plan(problem));
     const auto low = loru::dropout(loru::conv2d(x, a_, o), options_.dropout, pass.next_dropout());
     const auto up = reshape(b_, {w[0], rank(), 1, 1});

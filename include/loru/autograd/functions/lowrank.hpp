@@ -2,14 +2,177 @@
 // Layers whose weight is W + s·B·A, in the three graphs of docs/architecture.md (low-rank arithmetic).
 //
 // W (m, n) is a constant unless it requires a gradient; A (r, n) and B (m, r) are trained. For a convolution n runs
-// over the kernel window, A keeps the window, stride, padding and dilation, and B is a 1×1 convolution.
+// over the kernel window, A keeps the window, stride, padding and dilation, and B is a 1×1 convolution. Each graph is
+// one node.
 
 #include <loru/autograd/functions/arithmetic.hpp>
 #include <loru/autograd/functions/conv.hpp>
 #include <loru/autograd/functions/matmul.hpp>
-#include <loru/autograd/functions/shape.hpp>
 
 namespace loru {
+
+namespace detail {
+
+/// Rows of features (M, r) in the form of dy: (M, m) or (N, m, Ho, Wo) channels-last.
+template <class T, class D>
+Tensor<T, D> features_like(const Tensor<T, D>& rows, const Shape& dy) {
+  if (dy.rank() != 4) return rows;
+  return rows.reinterpret({dy[0], rows.dim(1), dy[2], dy[3]}, Layout::channels_last);
+}
+
+/// y += alpha · rows · op(b) in place, on the features of y: rows (M, k), y (M, m) or (N, m, Ho, Wo).
+template <class T, class D>
+void add_product(Tensor<T, D>& y, Real<T> alpha, const Tensor<T, D>& rows, const Tensor<T, D>& b, Op op_b) {
+  Tensor<T, D> matrix = feature_rows(y);
+  matmul_into(matrix, alpha, rows, b, {.b = op_b}, Real<T>(1));
+  y = features_like(matrix, y.shape());
+}
+
+/// The products of a dense layer.
+struct LinearProducts {
+  static constexpr const char* name = "lowrank_linear";
+
+  template <class T, class D>
+  Tensor<T, D> forward(const Tensor<T, D>& x, const Tensor<T, D>& w) const {
+    return matmul(x, w, {.b = Op::transpose});
+  }
+  template <class T, class D>
+  Tensor<T, D> input_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& w, const Shape&) const {
+    return matmul(dy, w, {});
+  }
+  template <class T, class D>
+  void add_input_gradient(Tensor<T, D>& dx, const Tensor<T, D>& dy, const Tensor<T, D>& w) const {
+    matmul_into(dx, Real<T>(1), dy, w, {}, Real<T>(1));
+  }
+  template <class T, class D>
+  Tensor<T, D> weight_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& x, const Shape&) const {
+    return matmul(dy, x, {.a = Op::transpose});
+  }
+};
+
+/// The products of a convolution.
+struct ConvProducts {
+  static constexpr const char* name = "lowrank_conv2d";
+  ConvOptions o;
+
+  template <class T, class D>
+  Tensor<T, D> forward(const Tensor<T, D>& x, const Tensor<T, D>& w) const {
+    return conv2d(x, w, o);
+  }
+  template <class T, class D>
+  Tensor<T, D> input_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& w, const Shape& x) const {
+    return conv2d_backward_input(dy, w, x, o);
+  }
+  template <class T, class D>
+  void add_input_gradient(Tensor<T, D>& dx, const Tensor<T, D>& dy, const Tensor<T, D>& w) const {
+    if (w.dim(2) * w.dim(3) == 1 && o.stride == 1 && o.padding == 0)
+      return add_product(dx, Real<T>(1), feature_rows(dy), w.as_matrix(w.dim(0)), Op::none);
+    add_scaled(dx, T(1), to_layout(input_gradient(dy, w, dx.shape()), dx.layout()));
+  }
+  template <class T, class D>
+  Tensor<T, D> weight_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& x, const Shape& w) const {
+    return conv2d_backward_weight(dy, x, w, o);
+  }
+};
+
+/// dB = s·dW·Aᵀ and dA = s·Bᵀ·dW of dW (m, n).
+template <class T, class D>
+void project_gradient(const Tensor<T, D>& dw, const Variable<T, D>& a, const Variable<T, D>& b, Real<T> s) {
+  const Index m = dw.dim(0), r = a.shape()[0];
+  if (b.requires_grad()) {
+    Tensor<T, D> db(Shape{m, r});
+    matmul_into(db, s, dw, a.value().as_matrix(r), {.b = Op::transpose}, Real<T>(0));
+    b.accumulate(db.reshape(b.shape()));
+  }
+  if (a.requires_grad()) {
+    Tensor<T, D> da(Shape{r, dw.dim(1)});
+    matmul_into(da, s, b.value().as_matrix(m), dw, {.a = Op::transpose}, Real<T>(0));
+    a.accumulate(da.reinterpret(a.shape(), a.value().layout()));
+  }
+}
+
+/// dB = s·dyᵀ·S, with S = x·Aᵀ as rows (M, r).
+template <class T, class D>
+void up_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& low, const Variable<T, D>& b, Real<T> s) {
+  Tensor<T, D> db(Shape{dy.dim(1), low.dim(1)});
+  matmul_into(db, s, feature_rows(dy), low, {.a = Op::transpose}, Real<T>(0));
+  b.accumulate(db.reshape(b.shape()));
+}
+
+/// dS = s·dy·B in the form of dy.
+template <class T, class D>
+Tensor<T, D> low_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& b, Real<T> s) {
+  const Tensor<T, D> rows = feature_rows(dy), up = b.as_matrix(dy.dim(1));
+  Tensor<T, D> dlow(Shape{rows.dim(0), up.dim(1)});
+  matmul_into(dlow, s, rows, up, {}, Real<T>(0));
+  return features_like(dlow, dy.shape());
+}
+
+/// The gradient of a node's features in the memory that products on rows need.
+template <class T, class D>
+Tensor<T, D> channels_last(const Tensor<T, D>& dy) {
+  return dy.rank() == 4 ? to_layout(dy, Layout::channels_last) : dy;
+}
+
+/// y = x·Wᵀ + s·S·Bᵀ with S = x·Aᵀ kept; dx = dy·W + dS·A, dA = dSᵀ·x, dB = s·dyᵀ·S, dW = dyᵀ·x.
+template <class T, class D, class P>
+Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
+                              const Variable<T, D>& b, Real<T> s, const P& product) {
+  const Tensor<T, D> low = feature_rows(product.forward(x.value(), a.value()));
+  Tensor<T, D> y = channels_last(product.forward(x.value(), w.value()));
+  add_product(y, s, low, b.value().as_matrix(w.shape()[0]), Op::transpose);
+  return {P::name, y, {x, w, a, b}, [x, w, a, b, low, s, product](const Tensor<T, D>& dy_any) {
+            const Tensor<T, D> dy = channels_last(dy_any);
+            if (w.requires_grad()) w.accumulate(product.weight_gradient(dy, x.value(), w.shape()));
+            if (b.requires_grad()) up_gradient(dy, low, b, s);
+            if (!a.requires_grad() && !x.requires_grad()) return;
+            const Tensor<T, D> dlow = low_gradient(dy, b.value(), s);
+            if (a.requires_grad()) a.accumulate(product.weight_gradient(dlow, x.value(), a.shape()));
+            if (!x.requires_grad()) return;
+            Tensor<T, D> dx = product.input_gradient(dy, w.value(), x.shape());
+            product.add_input_gradient(dx, dlow, a.value());
+            x.accumulate(dx);
+          }};
+}
+
+/// y = x·W_effᵀ and dx = dy·W_eff; the factor gradients either through S and dS as above, S computed in the backward
+/// pass (where else: the forward pass does not need it), or projected from dW_eff = dyᵀ·x, which is also dW.
+template <class T, class D, class P>
+Variable<T, D> composed_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
+                              const Variable<T, D>& b, double s, bool full, const P& product) {
+  const Tensor<T, D> composed = lowrank_compose(w.value(), a.value(), b.value(), s);
+  const auto alpha = static_cast<Real<T>>(s);
+  return {P::name,
+          product.forward(x.value(), composed),
+          {x, w, a, b},
+          [x, w, a, b, composed, alpha, full, product](const Tensor<T, D>& dy_any) {
+            const Tensor<T, D> dy = channels_last(dy_any);
+            if (x.requires_grad()) x.accumulate(product.input_gradient(dy, composed, x.shape()));
+            if (full) {
+              const Tensor<T, D> dw =
+                  to_layout(product.weight_gradient(dy, x.value(), w.shape()), w.value().layout());
+              w.accumulate(dw);
+              return project_gradient(dw.as_matrix(w.shape()[0]), a, b, alpha);
+            }
+            if (b.requires_grad())
+              up_gradient(dy, feature_rows(product.forward(x.value(), a.value())), b, alpha);
+            if (a.requires_grad()) {
+              const Tensor<T, D> dlow = low_gradient(dy, b.value(), alpha);
+              a.accumulate(product.weight_gradient(dlow, x.value(), a.shape()));
+            }
+          }};
+}
+
+template <class T, class D, class P>
+Variable<T, D> lowrank_layer(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
+                             const Variable<T, D>& b, double s, Plan plan, const P& product) {
+  if (plan == Plan::factored) return factored_graph(x, w, a, b, static_cast<Real<T>>(s), product);
+  // A trained W needs dW anyway.
+  const bool full = plan == Plan::composed_full || w.requires_grad();
+  return composed_graph(x, w, a, b, s, full, product);
+}
+
+}  // namespace detail
 
 /// W_eff = W + s·B·A as a variable: dW = dW_eff, dB = s·dW_eff·Aᵀ, dA = s·Bᵀ·dW_eff.
 template <class T, class D>
@@ -19,20 +182,9 @@ Variable<T, D> lowrank_compose(const Variable<T, D>& w, const Variable<T, D>& a,
           lowrank_compose(w.value(), a.value(), b.value(), s),
           {w, a, b},
           [w, a, b, s](const Tensor<T, D>& dw) {
-            const Index m = w.shape()[0], r = a.shape()[0];
-            const auto alpha = static_cast<Real<T>>(s);
-            const Tensor<T, D> d = to_layout(dw, w.value().layout()).as_matrix(m);
+            const Tensor<T, D> d = to_layout(dw, w.value().layout());
             w.accumulate(dw);
-            if (b.requires_grad()) {
-              Tensor<T, D> db(Shape{m, r});
-              matmul_into(db, alpha, d, a.value().as_matrix(r), {.b = Op::transpose}, Real<T>(0));
-              b.accumulate(db.reshape(b.shape()));
-            }
-            if (a.requires_grad()) {
-              Tensor<T, D> da(Shape{r, d.dim(1)});
-              matmul_into(da, alpha, b.value().as_matrix(m), d, {.a = Op::transpose}, Real<T>(0));
-              a.accumulate(da.reinterpret(a.shape(), a.value().layout()));
-            }
+            detail::project_gradient(d.as_matrix(w.shape()[0]), a, b, static_cast<Real<T>>(s));
           }};
 }
 
@@ -41,32 +193,7 @@ Variable<T, D> lowrank_compose(const Variable<T, D>& w, const Variable<T, D>& a,
 template <class T, class D>
 Variable<T, D> lowrank_linear(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
                               const Variable<T, D>& b, double s, Plan plan) {
-  const auto alpha = static_cast<Real<T>>(s);
-  if (plan == Plan::composed_full || (plan == Plan::composed && w.requires_grad()))
-    return linear(x, lowrank_compose(w, a, b, s));
-  if (plan == Plan::factored) {
-    const Variable<T, D> low = linear(linear(x, a), b);
-    return add(linear(x, w), scale(low, T(alpha)));
-  }
-  const Tensor<T, D> composed = lowrank_compose(w.value(), a.value(), b.value(), s);
-  return {"lowrank_linear",
-          matmul(x.value(), composed, {.b = Op::transpose}),
-          {x, a, b},
-          [x, a, b, composed, alpha](const Tensor<T, D>& dy) {
-            const Index r = a.shape()[0];
-            if (x.requires_grad()) x.accumulate(matmul(dy, composed, {}));
-            if (b.requires_grad()) {
-              const Tensor<T, D> low = matmul(x.value(), a.value(), {.b = Op::transpose});
-              Tensor<T, D> db(b.shape());
-              matmul_into(db, alpha, dy, low, {.a = Op::transpose}, Real<T>(0));
-              b.accumulate(db);
-            }
-            if (a.requires_grad()) {
-              Tensor<T, D> dlow(Shape{dy.dim(0), r});
-              matmul_into(dlow, alpha, dy, b.value(), {}, Real<T>(0));
-              a.accumulate(matmul(dlow, x.value(), {.a = Op::transpose}));
-            }
-          }};
+  return detail::lowrank_layer(x, w, a, b, s, plan, detail::LinearProducts{});
 }
 
 /// y = (W + s·B·A) ⋆ x, with the same gradients: S = A ⋆ x, and B acts on the channels of S.
@@ -74,36 +201,7 @@ template <class T, class D>
 Variable<T, D> lowrank_conv2d(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
                               const Variable<T, D>& b, double s, const ConvOptions& o, Plan plan) {
   require<ShapeError>(o.groups == 1, "lowrank_conv2d: expected one group, got ", o.groups);
-  const auto alpha = static_cast<Real<T>>(s);
-  const Index m = w.shape()[0], r = a.shape()[0];
-  if (plan == Plan::composed_full || (plan == Plan::composed && w.requires_grad()))
-    return conv2d(x, lowrank_compose(w, a, b, s), o);
-  if (plan == Plan::factored) {
-    const Variable<T, D> up = reshape(b, {m, r, 1, 1});
-    return add(conv2d(x, w, o), scale(conv2d(conv2d(x, a, o), up, {}), T(alpha)));
-  }
-  const Tensor<T, D> composed = lowrank_compose(w.value(), a.value(), b.value(), s);
-  return {"lowrank_conv2d",
-          conv2d(x.value(), composed, o),
-          {x, a, b},
-          [x, a, b, composed, alpha, o, m, r](const Tensor<T, D>& dy_any) {
-            const Tensor<T, D> dy = to_layout(dy_any, Layout::channels_last);
-            const Tensor<T, D> rows = detail::feature_rows(dy);  // (N·Ho·Wo, m)
-            if (x.requires_grad()) x.accumulate(conv2d_backward_input(dy, composed, x.shape(), o));
-            if (b.requires_grad()) {
-              const Tensor<T, D> low = detail::feature_rows(conv2d(x.value(), a.value(), o));
-              Tensor<T, D> db(Shape{m, r});
-              matmul_into(db, alpha, rows, low, {.a = Op::transpose}, Real<T>(0));
-              b.accumulate(db.reshape(b.shape()));
-            }
-            if (a.requires_grad()) {
-              Tensor<T, D> dlow(Shape{rows.dim(0), r});
-              matmul_into(dlow, alpha, rows, b.value().as_matrix(m), {}, Real<T>(0));
-              const Shape low_shape{dy.dim(0), r, dy.dim(2), dy.dim(3)};
-              a.accumulate(conv2d_backward_weight(dlow.reinterpret(low_shape, Layout::channels_last),
-                                                  x.value(), a.shape(), o));
-            }
-          }};
+  return detail::lowrank_layer(x, w, a, b, s, plan, detail::ConvProducts{o});
 }
 
 }  // namespace loru
