@@ -22,7 +22,7 @@ using namespace loru_bench;
 
 struct Options {
   double seconds = 300.0;
-  std::string json;
+  std::string json, rates;
 };
 
 /// One product to time, by name.
@@ -69,10 +69,10 @@ struct Measured {
   double ratio;  // of the chosen plan's time to the best
 };
 
-Measured measure(const Point& point, double budget) {
+Measured measure(const Point& point, double budget, const lowrank::Rates& rates) {
   const auto seconds = time_plans(point.problem, budget);
   const auto least = std::min_element(seconds.begin(), seconds.end());
-  const Plan chosen = lowrank::choose(point.problem);
+  const Plan chosen = lowrank::choose(point.problem, rates);
   return {point, seconds, plans[static_cast<std::size_t>(least - seconds.begin())], chosen,
           seconds[static_cast<std::size_t>(chosen)] / *least};
 }
@@ -111,6 +111,8 @@ nlohmann::ordered_json to_json(const Measured& m) {
 
 void run(const Options& o) {
   const std::vector<Point> points = all_points();
+  lowrank::Rates rates = lowrank::shipped_rates();
+  if (!o.rates.empty()) rates = lowrank::parse_rates(io::read_text(o.rates), o.rates, rates);
   std::cout << std::left << std::setw(32) << "layer" << std::right << std::setw(6) << "M" << std::setw(6)
             << "n" << std::setw(6) << "m" << std::setw(5) << "r";
   for (Plan plan : plans) std::cout << std::setw(10) << std::string(to_string(plan)).substr(0, 9);
@@ -119,7 +121,7 @@ void run(const Options& o) {
   Index good = 0;
   double worst = 1.0;
   for (const Point& point : points) {
-    const Measured m = measure(point, o.seconds / static_cast<double>(points.size()));
+    const Measured m = measure(point, o.seconds / static_cast<double>(points.size()), rates);
     print(m);
     lines.push_back(to_json(m));
     good += m.ratio <= 1.05;
@@ -147,6 +149,7 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Times every plan of many factored layers on one thread, and how near the planner's choice is."};
   app.add_option("--seconds", o.seconds, "about how long to measure in all")->check(CLI::PositiveNumber);
+  app.add_option("--rates", o.rates, "a file that calibrate wrote; default: the shipped table");
   app.add_option("--json", o.json, "a file for every time measured");
   CLI11_PARSE(app, argc, argv);
   try {
