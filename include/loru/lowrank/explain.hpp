@@ -21,9 +21,11 @@ std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
   for_each_factored(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
     const auto rule = layer.plan_rule();
     const bool drops = layer.dropout() > 0.0;
-    layer.set_plan([&plans, name, rule, drops, images = input[0]](nn::LowRankProblem problem) {
+    plans.push_back({name, {}, Plan::factored});
+    layer.set_plan([&plans, place = plans.size() - 1, rule, drops, images = input[0]](auto problem) {
       problem.rows *= images;
-      plans.push_back({name, problem, drops ? Plan::factored : rule(problem)});
+      plans[place].problem = problem;
+      if (!drops) plans[place].plan = rule(problem);
       return Plan::composed;
     });
   });
