@@ -26,8 +26,12 @@ def read_split(folder):
     split = {half: (read_idx(folder / images), read_idx(folder / labels).astype(np.int64))
              for half, (images, labels) in FILES.items()}
     train = split["train"][0]
-    mean = train.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
-    deviation = train.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
+    values = np.arange(256)
+    shares = np.stack([np.bincount(train[:, c].ravel(), minlength=256) for c in range(train.shape[1])])
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    mean = shares @ values
+    deviation = np.sqrt(shares @ values ** 2 - mean ** 2)
+    mean, deviation = (v.astype(np.float32).reshape(1, -1, 1, 1) for v in (mean, deviation))
     return {half: ((x.astype(np.float32) - mean) / deviation, y) for half, (x, y) in split.items()}
 
 
@@ -44,7 +48,7 @@ def cohort(round_number, clients, size, seed=1):
 
 def wants_evaluation(round_number, rounds, every):
     """Every `every`-th round and the last, as loru's simulation does; 0: never."""
-    return every > 0 and (round_number == rounds or round_number % every == 0)
+    return every > 0 and round_number > 0 and (round_number == rounds or round_number % every == 0)
 
 
 def median_ms(seconds):
