@@ -43,7 +43,7 @@ class Row:
     value: str                     # key of our figure, smaller is faster
     at_least: float
     aim: float
-    variants: tuple = ()           # commands; {peers} is bench/peers, {python} the environment, {debian} Debian's Python
+    variants: tuple = ()           # commands; {peers}: bench/peers, {python}: the environment's, {debian}: Debian's
     theirs: str = ""               # key of the peer's figure; with no variants, of our own line
     probe: str = ""                # arguments that make a variant's trial short
     data: str = ""                 # case whose data both read; {data} is its folder
@@ -57,9 +57,9 @@ class Row:
 def step_row(name, model, shape, rank, at_least, aim):
     """A training step against PyTorch: low-rank, or dense with rank 0. Both kinds of ours run in one program."""
     torch = f"{{peers}}/torch_step.py --model {model} --input {shape} --rank {rank} --steps 10"
-    label = {"resnet10": "ResNet-10", "resnet18": "ResNet-18"}[model]
+    label, kind = {"resnet10": "ResNet-10", "resnet18": "ResNet-18"}[model], f"r = {rank}" if rank else "dense"
     return Row(name=name, against="PyTorch, low-rank side by side" if rank else "PyTorch, dense",
-               work=f"step, {label}, {shape.replace('x', '×')}, batch 32, " + (f"r = {rank}" if rank else "dense") + ", 1 thread",
+               work=f"step, {label}, {shape.replace('x', '×')}, batch 32, {kind}, 1 thread",
                ours=f"{{bin}}/step --model {model} --input {shape} --rank {rank or 32} --steps 10 --json",
                value="lowrank_ms" if rank else "dense_ms", at_least=at_least, aim=aim, theirs="ms",
                variants=(f"{{python}} {torch}", f"{{debian}} {torch}"))
@@ -67,8 +67,9 @@ def step_row(name, model, shape, rank, at_least, aim):
 
 def self_row(rank, at_most, aim):
     """Our low-rank step against our dense one, interleaved within one program."""
-    return Row(name=f"self_resnet18_r{rank}", work=f"our low-rank step / our dense step, ResNet-18, r = {rank}, 1 thread",
-               against="itself", ours=f"{{bin}}/step --model resnet18 --input 3x32x32 --rank {rank} --steps 10 --json",
+    return Row(name=f"self_resnet18_r{rank}", against="itself",
+               work=f"our low-rank step / our dense step, ResNet-18, r = {rank}, 1 thread",
+               ours=f"{{bin}}/step --model resnet18 --input 3x32x32 --rank {rank} --steps 10 --json",
                value="lowrank_ms", theirs="dense_ms", at_least=at_most, aim=aim, at_most=True)
 
 

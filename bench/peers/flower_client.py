@@ -23,7 +23,8 @@ def softmax(logits):
 
 
 def train(w, b, x, y, order):
-    """One epoch of SGD on the mean cross-entropy, in place: w (classes, features), b (classes). Returns the mean loss."""
+    """One epoch of SGD on the mean cross-entropy, in place: w (classes, features), b (classes). Returns the
+    mean loss."""
     total = 0.0
     for first in range(0, len(order), BATCH):
         chosen = order[first:first + BATCH]

@@ -1,5 +1,5 @@
-"""bench/round's cifar case in pfl-research's simulation with its PyTorch backend: FedAvg, 1000 users of 50 samples, 50 a
-round. One line of JSON.
+"""bench/round's cifar case in pfl-research's simulation with its PyTorch backend: FedAvg, 1000 users of 50 samples, 50
+a round. One line of JSON.
 
 The network is the one of pfl-research's published CIFAR-10 benchmark (simple_cnn in benchmarks/model/pytorch/cnn.py,
 configs/baseline.yaml), written afresh. Started by torchrun, each process trains its share of the users. A first round,

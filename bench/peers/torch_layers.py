@@ -1,5 +1,5 @@
-"""Factored layers as people write them in PyTorch: the frozen layer and its two factors side by side, and models made of
-them. Works with PyTorch 1.13 and newer."""
+"""Factored layers as people write them in PyTorch: the frozen layer and its two factors side by side, and models made
+of them. Works with PyTorch 1.13 and newer."""
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -70,8 +70,8 @@ class Block(nn.Module):
 
 
 def resnet(blocks, channels, classes, rank=0):
-    """ResNet for small images: 3x3 stem without pooling, stages of 64 to 512 channels. With a rank, every convolution of
-    the stages is factored, the shortcuts' too; stem and classifier stay dense. s = 1."""
+    """ResNet for small images: 3x3 stem without pooling, stages of 64 to 512 channels. With a rank, every convolution
+    of the stages is factored, the shortcuts' too; stem and classifier stay dense. s = 1."""
 
     def plain(c_in, c_out, kernel, stride):
         return nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)

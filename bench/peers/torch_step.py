@@ -1,5 +1,5 @@
-"""bench/step in PyTorch: one training step of a ResNet, dense or low-rank: forward, backward, clipping, SGD with momentum
-and weight decay. Tries contiguous and channels-last memory, and reports the faster. One line of JSON."""
+"""bench/step in PyTorch: one training step of a ResNet, dense or low-rank: forward, backward, clipping, SGD with
+momentum and weight decay. Tries contiguous and channels-last memory, and reports the faster. One line of JSON."""
 import argparse
 import time
 
