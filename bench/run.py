@@ -108,7 +108,8 @@ ROWS = (
     Row(name="round_cifar", work="20 rounds, CNN on CIFAR-10 shapes, 1000 users, 50 a round, 2 threads",
         against="pfl-research", ours="{bin}/round --case cifar --data {data} --threads 2", unit="s",
         value="total_seconds", theirs="total_seconds", at_least=4.0, aim=10.0, data="cifar",
-        variants=tuple(f"{how} {PFL} --format {f}" for how in (f"{TWO_PROCESSES}", "{python}")
+        variants=tuple(f"{how} {PFL} --threads {threads} --format {f}"
+                       for how, threads in ((TWO_PROCESSES, 1), ("{python}", 2))
                        for f in ("contiguous", "channels_last")),
         probe="--rounds 1 --cohort 10 --eval-every 0"),
     # Google Benchmark: names are WORK/LIBRARY; every WORK is compared within one run of the program.

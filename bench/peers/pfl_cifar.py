@@ -5,6 +5,7 @@ The network is the one of pfl-research's published CIFAR-10 benchmark (simple_cn
 configs/baseline.yaml), written afresh. Started by torchrun, each process trains its share of the users. A first round,
 in which pfl-research also measures every user's accuracy, is not counted."""
 import argparse
+import functools
 import importlib.metadata
 import logging
 import os
@@ -97,7 +98,8 @@ def main():
              for user, share in enumerate(torch.from_numpy(partition(len(labels), USERS)))}
     clock = Clock(o, Dataset(raw_data=split["test"]))
     network = simple_cnn(memory_format)
-    model = PyTorchModel(network, torch.optim.SGD, torch.optim.SGD(network.parameters(), lr=1.0))
+    model = PyTorchModel(network, functools.partial(torch.optim.SGD, fused=True),
+                         torch.optim.SGD(network.parameters(), lr=1.0))
     backend = SimulatedBackend(
         training_data=FederatedDataset.from_slices(users, get_user_sampler("minimize_reuse", list(users))),
         val_data=None, postprocessors=[WeightByDatapoints()])
