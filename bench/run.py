@@ -112,10 +112,10 @@ ROWS = (
                        for how, threads in ((TWO_PROCESSES, 1), ("{python}", 2))
                        for f in ("contiguous", "channels_last")),
         probe="--rounds 1 --cohort 10 --eval-every 0"),
-    # Google Benchmark: names are WORK/LIBRARY; every WORK is compared within one run of the program.
+    # Google Benchmark: names are WORK_LIBRARY/ARGUMENTS; libraries are compared within one run of the program.
     Row(name="kernels", work="GEMM and convolution inside the library, worst shape",
         against="best of Eigen, OpenBLAS, oneDNN called alone", ours="{bin}/kernels --benchmark_format=json",
-        value="real_time", at_least=0.95, aim=1.0),
+        value="real_time", at_least=0.95, aim=1.0, environment=ONE_THREAD),
 )
 
 # ---- figures ----
@@ -133,14 +133,15 @@ def verdict(row, value):
 
 
 def kernel_ratios(benchmarks, value="real_time"):
-    """{WORK: time of the fastest other library / time of loru} of Google Benchmark's list. Medians where a run was
-    repeated."""
+    """{WORK/ARGUMENTS: time of the fastest other library / time of loru} of Google Benchmark's list. Medians where a
+    run was repeated."""
     times = {}
     for entry in benchmarks:
         if entry.get("run_type") == "aggregate":
             continue
-        work, _, library = entry.get("run_name", entry["name"]).rpartition("/")
-        times.setdefault(work, {}).setdefault(library, []).append(entry[value])
+        function, _, arguments = entry.get("run_name", entry["name"]).partition("/")
+        work, _, library = function.rpartition("_")
+        times.setdefault(f"{work}/{arguments}", {}).setdefault(library, []).append(entry[value])
     ratios = {}
     for work, libraries in times.items():
         medians = {library: statistics.median(values) for library, values in libraries.items()}
@@ -215,7 +216,7 @@ class Runner:
         """Runs a command and returns its line of JSON, else raises RuntimeError."""
         places = {**self.places, "data": self.data(row.data) if row and row.data else ""}
         words = [word.format(**places) for word in command.split()]
-        extra = {**PEER_ENVIRONMENT, **row.environment} if peer else {}
+        extra = {**(PEER_ENVIRONMENT if peer else {}), **(row.environment if row else {})}
         done = subprocess.run(words, env={**self.environment, **extra}, capture_output=True, text=True, timeout=1800)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}: {done.stderr.strip()[-400:]}")
@@ -244,7 +245,7 @@ def measure(run, row, debian_torch):
     if row.name == "kernels":
         ratios = kernel_ratios(run(row.ours, row)["benchmarks"], row.value)
         if not ratios:
-            raise RuntimeError("kernels: expected names WORK/LIBRARY with loru and another library")
+            raise RuntimeError("kernels: expected names WORK_LIBRARY/ARGUMENTS with loru and another library")
         return {"ratio": min(ratios.values()), "ratios": ratios}
     if not row.variants:
         samples = [run(row.ours, row) for _ in range(row.pairs)]

@@ -25,10 +25,10 @@ class Figures(unittest.TestCase):
 
     def test_kernels_compare_with_the_fastest_other_library(self):
         entries = [{"name": n, "real_time": t} for n, t in
-                   (("gemm/64/loru", 4.0), ("gemm/64/loru", 2.0), ("gemm/64/loru", 3.0), ("gemm/64/eigen", 6.0),
-                    ("gemm/64/openblas", 2.4), ("gemm/8/loru", 1.0), ("gemm/8/eigen", 2.0), ("alone/loru", 1.0),
-                    ("other/eigen", 1.0))]
-        entries.append({"name": "gemm/8/loru", "real_time": 9.0, "run_type": "aggregate"})
+                   (("gemm_loru/64", 4.0), ("gemm_loru/64", 2.0), ("gemm_loru/64", 3.0), ("gemm_eigen/64", 6.0),
+                    ("gemm_openblas/64", 2.4), ("gemm_loru/8", 1.0), ("gemm_eigen/8", 2.0), ("alone_loru/1", 1.0),
+                    ("other_eigen/1", 1.0))]
+        entries.append({"name": "gemm_loru/8", "real_time": 9.0, "run_type": "aggregate"})
         found = run.kernel_ratios(entries)
         self.assertEqual(set(found), {"gemm/64", "gemm/8"})
         self.assertAlmostEqual(found["gemm/64"], 0.8)
