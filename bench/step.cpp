@@ -47,7 +47,8 @@ class Trainer {
   Trainer(nn::Model<float> model, Tensor<float> x, Tensor<std::int32_t> labels)
       : model_{std::move(model)}, x_{std::move(x)}, labels_{std::move(labels)} {
     for (auto& p : model_.trained_parameters()) parameters_.push_back(p.value);
-    optimizer_ = optim::make(optim::Options{.momentum = 0.9, .weight_decay = 1e-4}, parameters_);
+    optimizer_ =
+        optim::make(optim::Options{.momentum = 0.9, .weight_decay = 1e-4, .clip_norm = 0.1}, parameters_);
   }
 
   /// Seconds of one step.
@@ -56,7 +57,6 @@ class Trainer {
     optimizer_->clear_gradients();
     const auto loss = cross_entropy(model_(Variable<float>(x_), nn::Pass::train()), labels_);
     loss.backward();
-    optim::clip_gradient_norm(parameters_, 0.1);
     optimizer_->step(0.01);
     require<DivergedError>(std::isfinite(item(loss)), "step: the loss is not finite");
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

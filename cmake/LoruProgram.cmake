@@ -14,7 +14,7 @@ target_compile_options(loru_private_flags INTERFACE
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${LORU_NATIVE}>>:-march=native>
   # g++ sees uninitialised values in its own library once sanitizers are on, and in its own AVX-512 intrinsics behind a
   # precompiled header, where pragmas about them are lost.
-  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>)
 
 # loru::compiled: `extern template` instantiations, made once.
 set(compiled_sources "")
