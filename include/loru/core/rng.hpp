@@ -34,6 +34,27 @@ constexpr Words philox(Words counter, std::uint64_t key) {
   return counter;
 }
 
+/// The same for the counters whose first word is counter[0] + i: word w of number i at [w][i].
+template <std::size_t L>
+std::array<std::array<std::uint32_t, L>, 4> philox(const Words& counter, std::uint64_t key) {
+  std::array<std::array<std::uint32_t, L>, 4> c;
+  for (std::size_t i = 0; i < L; ++i) {
+    c[0][i] = counter[0] + static_cast<std::uint32_t>(i);
+    for (std::size_t w = 1; w < 4; ++w) c[w][i] = counter[w];
+  }
+  auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+    for (std::size_t i = 0; i < L; ++i) {
+      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0][i],
+                          p1 = std::uint64_t{0xCD9E8D57u} * c[2][i];
+      c[0][i] = static_cast<std::uint32_t>(p1 >> 32) ^ c[1][i] ^ k0;
+      c[1][i] = static_cast<std::uint32_t>(p1);
+      c[2][i] = static_cast<std::uint32_t>(p0 >> 32) ^ c[3][i] ^ k1;
+      c[3][i] = static_cast<std::uint32_t>(p0);
+    }
+  return c;
+}
+
 /// What a stream is for. Streams of different purposes never share a draw. Append only: the numbers are part of
 /// what a seed means.
 enum class Purpose : std::uint32_t {
@@ -70,6 +91,12 @@ class Stream {
 
   /// The four words of block `index`: random access, as device code reads them.
   Words block(std::uint32_t index) const { return philox({index, purpose_, round_, client_}, key_); }
+
+  /// The words of blocks `first` .. first + L − 1: word w of block first + i at [w][i].
+  template <std::size_t L>
+  std::array<std::array<std::uint32_t, L>, 4> blocks(std::uint32_t first) const {
+    return philox<L>({first, purpose_, round_, client_}, key_);
+  }
 
   /// 32 uniform bits.
   std::uint32_t bits() {

@@ -28,28 +28,20 @@ struct Batch {
 
 namespace detail {
 
-/// raw -> (raw * unit - mean) / deviation of one channel, for bytes through a table.
-template <class T, class Raw>
+/// raw -> (raw·unit − mean) / deviation of one channel.
+template <class T>
 class Normaliser {
  public:
   Normaliser(const Normalisation& n, std::size_t channel)
-      : unit_{n.unit}, mean_{n.mean[channel]}, deviation_{n.deviation[channel]} {
-    if constexpr (std::is_same_v<Raw, std::uint8_t>)
-      for (std::size_t raw = 0; raw < 256; ++raw) table_[raw] = compute(static_cast<double>(raw));
-  }
+      : unit_{n.unit}, mean_{n.mean[channel]}, inverse_{1.0 / n.deviation[channel]} {}
 
+  template <class Raw>
   T operator()(Raw raw) const {
-    if constexpr (std::is_same_v<Raw, std::uint8_t>)
-      return table_[raw];
-    else
-      return compute(static_cast<double>(raw));
+    return T(static_cast<Real<T>>((static_cast<double>(raw) * unit_ - mean_) * inverse_));
   }
 
  private:
-  T compute(double raw) const { return T(static_cast<Real<T>>((raw * unit_ - mean_) / deviation_)); }
-
-  double unit_, mean_, deviation_;
-  std::conditional_t<std::is_same_v<Raw, std::uint8_t>, std::array<T, 256>, std::array<T, 0>> table_{};
+  double unit_, mean_, inverse_;
 };
 
 template <class T, class Raw>
@@ -59,7 +51,7 @@ void gather_inputs(Tensor<T>& inputs, const Dataset& dataset, const std::vector<
   const Index plane = height * width, length = channels * plane;
   const bool last = inputs.layout() == Layout::channels_last;
   for (Index c = 0; c < channels; ++c) {
-    const Normaliser<T, Raw> value{dataset.normalisation, static_cast<std::size_t>(c)};
+    const Normaliser<T> value{dataset.normalisation, static_cast<std::size_t>(c)};
     for (std::size_t n = 0; n < samples.size(); ++n) {
       T* out = inputs.data() + static_cast<Index>(n) * length + (last ? c : c * plane);
       const Raw* in = features.data() + samples[n] * length + c * plane;

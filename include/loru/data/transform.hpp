@@ -57,7 +57,10 @@ template <class T, class Raw, class Value>
 void place_plane(T* out, Index stride, const Raw* in, Index height, Index width, const Placement& place,
                  const Value& value) {
   if (place == Placement{}) {
-    for (Index p = 0; p < height * width; ++p) out[p * stride] = value(in[p]);
+    if (stride == 1)
+      for (Index p = 0; p < height * width; ++p) out[p] = value(in[p]);
+    else
+      for (Index p = 0; p < height * width; ++p) out[p * stride] = value(in[p]);
     return;
   }
   for (Index h = 0; h < height; ++h) {

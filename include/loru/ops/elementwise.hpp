@@ -158,10 +158,17 @@ Tensor<T> dropout(const Tensor<T>& x, double p, const rng::Stream& stream) {
   const auto threshold = static_cast<std::uint64_t>(p * 0x1.0p32);
   const T keep = T(static_cast<Real<T>>(1.0 / (1.0 - p)));
   Tensor<T> y(x.shape(), x.layout());
-  for (Index i = 0, n = x.size(); i < n; i += 4) {
-    const rng::Words words = stream.block(static_cast<std::uint32_t>(i / 4));
-    for (Index j = i; j < std::min(i + 4, n); ++j)
-      y.data()[j] = words[static_cast<std::size_t>(j - i)] >= threshold ? keep * x.data()[j] : T(0);
+  constexpr std::size_t together = 16;  // blocks of four words
+  for (Index i = 0, n = x.size(); i < n; i += 4 * together) {
+    const auto words = stream.blocks<together>(static_cast<std::uint32_t>(i / 4));
+    std::array<T, 4 * together> factors;
+    for (std::size_t w = 0; w < 4; ++w)
+      for (std::size_t block = 0; block < together; ++block)
+        factors[4 * block + w] = words[w][block] >= threshold ? keep : T(0);
+    const Index count = std::min<Index>(4 * together, n - i);
+    const T* in = x.data() + i;
+    T* out = y.data() + i;
+    for (Index j = 0; j < count; ++j) out[j] = factors[static_cast<std::size_t>(j)] * in[j];
   }
   return y;
 }
