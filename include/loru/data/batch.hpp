@@ -44,6 +44,12 @@ class Normaliser {
   double unit_, mean_, inverse_;
 };
 
+/// Asks for memory that is read soon; samples of a batch lie anywhere in the data set.
+template <class Raw>
+void prefetch(const Raw* from, Index count) {
+  for (Index i = 0; i < count; i += 64 / static_cast<Index>(sizeof(Raw))) __builtin_prefetch(from + i);
+}
+
 template <class T, class Raw>
 void gather_inputs(Tensor<T>& inputs, const Dataset& dataset, const std::vector<Raw>& features,
                    std::span<const Index> samples, std::span<const Placement> places) {
@@ -53,6 +59,7 @@ void gather_inputs(Tensor<T>& inputs, const Dataset& dataset, const std::vector<
   for (Index c = 0; c < channels; ++c) {
     const Normaliser<T> value{dataset.normalisation, static_cast<std::size_t>(c)};
     for (std::size_t n = 0; n < samples.size(); ++n) {
+      if (n + 1 < samples.size()) prefetch(features.data() + samples[n + 1] * length + c * plane, plane);
       T* out = inputs.data() + static_cast<Index>(n) * length + (last ? c : c * plane);
       const Raw* in = features.data() + samples[n] * length + c * plane;
       place_plane(out, last ? channels : 1, in, height, width, places.empty() ? Placement{} : places[n],
