@@ -45,7 +45,7 @@ std::vector<LowRankProblem> problems() {
         all.push_back({.rows = rows, .in = n, .out = m, .rank = r});
     for (Index kernel : {1, 3})
       for (Index stride : {1, 2})
-        for (auto [c, side] : {std::pair<Index, Index>{48, 28}, {128, 14}, {256, 8}, {384, 4}})
+        for (auto [c, side] : {std::pair<Index, Index>{64, 28}, {128, 14}, {256, 8}, {384, 4}})
           if (kernel == 3 || stride == 2)
             all.push_back(convolution(16, c, stride * c, r, kernel, stride, side));
     all.push_back(convolution(16, 32, 64, r, 5, 1, 14));

@@ -145,7 +145,7 @@ inline Rates parse_rates(std::string_view text, const std::string& origin, Rates
 
 /// Measured by bench/calibrate on one core of an AMD EPYC with AVX-512 (g++ 12.2).
 inline constexpr Rates avx512_rates{
-    {53.9, 58.6, 70.1, 66, 90, 98.7, 252, 406, 72.4, 85.2, 53.3, 6.91, 4.8, 50}};
+    {52, 70.1, 78.7, 95.9, 97.2, 34.6, 90.5, 170, 104, 90.1, 139, 7.65, 10.1, 54.6}};
 
 namespace detail {
 
