@@ -175,14 +175,7 @@ void gemm(Op op_a, Op op_b, Index m, Index n, Index k, T alpha, View<const T> a,
   const auto strided = [](View<const T> v, Op op) -> Strided<const T> {
     return op == Op::none ? Strided<const T>{v.data, v.stride, 1} : Strided<const T>{v.data, 1, v.stride};
   };
-  const auto transposed = [](auto s) { return decltype(s){s.data, s.col, s.row}; };
-  const Strided<const T> left = strided(a, op_a), right = strided(b, op_b);
-  const Strided<T> out{c.data, c.stride, 1};
-  // Cᵀ = op(B)ᵀ·op(A)ᵀ packs the smaller operand when op(B) would have to be transposed for few rows of C.
-  if (2 * m < n && right.col != 1)
-    detail::multiply_any<T>(n, m, k, alpha, transposed(right), transposed(left), beta, transposed(out));
-  else
-    detail::multiply_any<T>(m, n, k, alpha, left, right, beta, out);
+  detail::multiply_any<T>(m, n, k, alpha, strided(a, op_a), strided(b, op_b), beta, {c.data, c.stride, 1});
 }
 
 #ifdef LORU_COMPILED
