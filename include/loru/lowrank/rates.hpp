@@ -145,7 +145,7 @@ inline Rates parse_rates(std::string_view text, const std::string& origin, Rates
 
 /// Measured by bench/calibrate on one core of an AMD EPYC with AVX-512 (g++ 12.2).
 inline constexpr Rates avx512_rates{
-    {52, 70.1, 78.7, 95.9, 97.2, 34.6, 90.5, 170, 104, 90.1, 139, 7.65, 10.1, 54.6}};
+    {48.3, 84.3, 72.8, 95.2, 99.4, 21.5, 49.6, 98.5, 86.8, 84.3, 215, 8.6, 15.9, 62.5}};
 
 namespace detail {
 
