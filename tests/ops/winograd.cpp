@@ -90,7 +90,8 @@ auto product(const std::array<double, C>& in) {
 /// Y·[(G·g)[tap] ⊙ (X·d)] of a filtering F with G.
 template <auto F, auto G, std::size_t K>
 auto filtered(const std::array<double, K>& g, const std::array<double, F.in>& d) {
-  constexpr auto window = F.window, collect = F.collect;
+  constexpr auto window = F.window;
+  constexpr auto collect = F.collect;
   const auto u = product<G>(g);
   auto v = product<window>(d);
   for (std::size_t p = 0; p < v.size(); ++p) v[p] *= u[static_cast<std::size_t>(F.tap[p])];

@@ -41,7 +41,8 @@ void multiply_channels(Index tiles, TileBlock<T>& v, Index point, Index first, I
 template <auto F, auto G, class T>
 void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tiling& out, T* y) {
   constexpr int points = F.points, taps = G.rows;
-  constexpr auto window = F.window, collect = F.collect;
+  constexpr auto window = F.window;
+  constexpr auto collect = F.collect;
   const Index width = panel_width<T>(w.columns), panels = (w.columns + width - 1) / width;
   const Index all = in.tiles(), step = points * points * in.channels * all <= one_block ? all : filter_block;
   const Index blocks = (all + step - 1) / step;
@@ -72,7 +73,8 @@ void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tilin
 template <auto F, auto G, class T>
 void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* dy, T* dw, Index block_tiles) {
   constexpr int points = F.points, taps = G.rows, k = G.cols;
-  constexpr auto window = F.window, spread = F.collect.transposed();
+  constexpr auto window = F.window;
+  constexpr auto spread = F.collect.transposed();
   const Index cin = in.channels, cout = out.channels, tiles = in.tiles();
   const Index rows = panel_width<T>(cout), columns = panel_width<T>(cin), slab = rows * columns + 16;
   const Index pairs = (cout + rows - 1) / rows * ((cin + columns - 1) / columns);
