@@ -42,8 +42,8 @@ void load_transposed(const Kernel<T>& w, Index d0, Index c0, T* stage) {
 
 /// Columns [first, first + u.width) of the kernel, transformed to `out`.
 template <auto G, class T>
-[[gnu::flatten]] void transform_kernel(const Kernel<T>& w, Index first, const TransformedKernel<T>& u,
-                                       T* out) {
+LORU_INLINED_WHOLE void transform_kernel(const Kernel<T>& w, Index first, const TransformedKernel<T>& u,
+                                         T* out) {
   using P = Packet<T>;
   constexpr int R = G.rows, K = G.cols, taps = K * K;
   const auto transform = [&](Index d, Index lane, auto load) {
@@ -79,8 +79,8 @@ template <auto G, class T>
 
 /// dw[row0 + i, tap, column0 + c] = Gᵀ·du·G for `rows` × `columns` entries; du as [transformed tap][row][width].
 template <auto G, class T>
-[[gnu::flatten]] void finish_gradient(const T* du, Index slab, Index width, Index rows, Index columns, T* dw,
-                                      Index cin) {
+LORU_INLINED_WHOLE void finish_gradient(const T* du, Index slab, Index width, Index rows, Index columns,
+                                        T* dw, Index cin) {
   constexpr int R = G.rows, K = G.cols;
   constexpr auto back = G.transposed();
   for (Index i = 0; i < rows; ++i)

@@ -70,8 +70,8 @@ struct TileBlock {
 
 /// Reads the pixels of tiles [first, last), zero outside the image, and keeps M·tile·Mᵀ: (R·R points, tiles, channels).
 template <auto M, class T>
-[[gnu::flatten]] void gather_tiles(const Tiling& t, const T* image, Index first, Index last,
-                                   TileBlock<T>& out) {
+LORU_INLINED_WHOLE void gather_tiles(const Tiling& t, const T* image, Index first, Index last,
+                                     TileBlock<T>& out) {
   constexpr int R = M.rows, C = M.cols;
   Tensor<T> zeros(Shape{t.channels + lanes<T>});
   std::fill(zeros.data(), zeros.data() + zeros.size(), T(0));
@@ -104,8 +104,8 @@ template <auto M, class T>
 /// Writes M·tile·Mᵀ of tiles [first, last) of one panel of channels to the pixels of the image, as far as they lie inside.
 /// `block` holds that panel alone.
 template <auto M, class T>
-[[gnu::flatten]] void scatter_tiles(TileBlock<T>& block, Index panel, const Tiling& t, Index first,
-                                    Index last, T* image) {
+LORU_INLINED_WHOLE void scatter_tiles(TileBlock<T>& block, Index panel, const Tiling& t, Index first,
+                                      Index last, T* image) {
   constexpr int R = M.rows, C = M.cols;
   alignas(64) T dump[lanes<T>];
   for (Index tile = first; tile < last; ++tile) {

@@ -14,6 +14,19 @@
 
 #include <loru/linalg/microkernel.hpp>
 
+// Functions around apply_both are inlined whole, so that tiles stay in registers; not for sanitizers, over which the
+// compiler would take minutes.
+#if defined(__SANITIZE_ADDRESS__)
+#define LORU_INLINED_WHOLE
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LORU_INLINED_WHOLE
+#endif
+#endif
+#ifndef LORU_INLINED_WHOLE
+#define LORU_INLINED_WHOLE [[gnu::flatten]]
+#endif
+
 namespace loru::detail::winograd {
 
 using linalg::detail::lanes;
@@ -166,10 +179,10 @@ inline std::array<P, C> fold(const std::array<P, C>& in) {
 /// out[i] = Σ_j M[First + i][j]·in[j] for Count rows. Mirrored rows share their sums: e + o and e − o.
 template <auto M, int First, int Count, class P, std::size_t C>
 inline std::array<P, Count> apply(const std::array<P, C>& unfolded) {
-  constexpr auto m = folded(M);
   const std::array<P, C> in = fold<M>(unfolded);
   std::array<P, Count> out;
   unroll<Count>([&]<int I>() {
+    constexpr auto m = folded(M);
     constexpr int row = First + I;
     if constexpr (I + 1 < Count && mirrored(m, row)) {
       const P even = signed_sum<m, row, 1, true>(in), odd = signed_sum<m, row, 1, false>(in);
