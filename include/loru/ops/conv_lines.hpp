@@ -40,6 +40,12 @@ inline bool serves_lines(const ConvExtents& e) { return e.o.groups == 1 && e.o.d
 /// Forward a line is a product of its own, which short ones are too few rows for.
 inline bool serves_lines_forward(const ConvExtents& e) { return serves_lines(e) && e.wo >= 7; }
 
+/// The weight gradient reads dy in place, in full panels of channels.
+template <std::floating_point T>
+bool serves_lines_gradient(const ConvExtents& e) {
+  return serves_lines(e) && e.cout % linalg::detail::panel_width<T>(e.cout) == 0;
+}
+
 /// y of x and w, both channels-last.
 template <std::floating_point T>
 Tensor<T> lines_forward(const ConvExtents& e, const Tensor<T>& x, const Tensor<T>& w) {
