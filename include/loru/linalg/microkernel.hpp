@@ -45,7 +45,6 @@ inline void unroll(F f) {
 /// from stretch to stretch.
 struct Depth {
   Index length, blocks = 1, a_step = 0;
-  Index total() const { return length * blocks; }
 };
 
 /// c[i, j] = (Accumulate ? c[i, j] : 0) + Σ_p a[i, p]·b[p, j] for a tile of R rows and V packets of columns; the sum is

@@ -63,7 +63,7 @@ Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any
   if constexpr (std::same_as<T, float>)
     if (detail::winograd::serves(e)) return detail::winograd::weight_gradient(e, dy, x);
   if (!e.pointwise())
-    return detail::serves_lines_gradient<T>(e) ? detail::lines_weight_gradient(e, dy, x)
+    return detail::serves_lines(e) ? detail::lines_weight_gradient(e, dy, x)
                                    : detail::windows_weight_gradient(e, dy, x);
   Tensor<T> dw(w_shape, Layout::channels_last);
   linalg::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},

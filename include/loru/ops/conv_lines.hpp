@@ -31,7 +31,7 @@ struct PaddedImages {
     });
   }
 
-  /// Pixel (0, y·stride) of image n: where the windows of output line (n, y) begin.
+  /// Row y of padded image n.
   const T* line(Index n, Index y) const { return memory.data() + (n * h + y) * w * channels; }
 };
 
@@ -39,12 +39,6 @@ inline bool serves_lines(const ConvExtents& e) { return e.o.groups == 1 && e.o.d
 
 /// Forward a line is a product of its own, which short ones are too few rows for.
 inline bool serves_lines_forward(const ConvExtents& e) { return serves_lines(e) && e.wo >= 7; }
-
-/// The weight gradient reads dy in place, in full panels of channels.
-template <std::floating_point T>
-bool serves_lines_gradient(const ConvExtents& e) {
-  return serves_lines(e) && e.cout % linalg::detail::panel_width<T>(e.cout) == 0;
-}
 
 /// y of x and w, both channels-last.
 template <std::floating_point T>
@@ -71,6 +65,7 @@ Tensor<T> lines_forward(const ConvExtents& e, const Tensor<T>& x, const Tensor<T
 }
 
 /// dw from dy and x: for every kernel row and panel of output channels the sums over an image's pixels, image by image.
+/// Full panels of dy are read in place, one that is not full is packed.
 template <std::floating_point T>
 Tensor<T> lines_weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tensor<T>& x) {
   Tensor<T> dw(Shape{e.cout, e.cin, e.kh, e.kw}, Layout::channels_last);
@@ -81,10 +76,20 @@ Tensor<T> lines_weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const
     const Index i = task / panels, column = task % panels * width, columns = std::min(width, e.cout - column);
     Tensor<T> sums(Shape{e.line(), columns});
     std::fill(sums.data(), sums.data() + sums.size(), T(0));
-    for (Index n = 0; n < e.n; ++n)
-      linalg::detail::multiply_panel<T>(
-          width, e.line(), depth, T(1), {images.line(n, i), 1, e.o.stride * e.cin},
-          dy.data() + n * e.ho * e.wo * e.cout + column, e.cout, columns, T(1), {sums.data(), columns, 1});
+    const auto add_image = [&](Index n, Index panel, const T* gradient, Index stride) {
+      linalg::detail::multiply_panel<T>(panel, e.line(), depth, T(1),
+                                        {images.line(n, i), 1, e.o.stride * e.cin}, gradient, stride, columns,
+                                        T(1), {sums.data(), columns, 1});
+    };
+    for (Index n = 0; n < e.n; ++n) {
+      const T* gradient = dy.data() + n * e.ho * e.wo * e.cout + column;
+      if (columns == width) {
+        add_image(n, width, gradient, e.cout);
+      } else {
+        const auto packed = linalg::pack<T>({gradient, e.cout, 1}, e.ho * e.wo, columns);
+        add_image(n, packed.width, packed.panel(0), packed.width);
+      }
+    }
     for (Index o = 0; o < columns; ++o)
       for (Index k = 0; k < e.line(); ++k)
         dw.data()[(column + o) * e.window() + i * e.line() + k] = sums.data()[k * columns + o];

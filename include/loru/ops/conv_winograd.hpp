@@ -126,7 +126,7 @@ void with_scheme(const ConvExtents& e, F f) {
     f.template operator()<Scheme<5, 1>>();
 }
 
-/// The images a filtering reads and writes, cut alike: `read` of `in_channels`, `margin` pixels around it, and `written`.
+/// The images that a filtering reads and writes, cut into as many tiles; those read begin `margin` pixels outside.
 struct Tilings {
   Tiling in, out;
 };

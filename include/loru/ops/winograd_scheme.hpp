@@ -6,8 +6,7 @@
 namespace loru::detail::winograd {
 
 /// What a filtering does along one dimension. Point p multiplies row p of `window`·d by transformed tap tap[p]; the
-/// results meet in `collect`. Neighbouring tiles are in_step pixels apart in d and out_step in y; the first begins
-/// `margin` pixels before the first pixel of d, at no padding.
+/// results meet in `collect`. Neighbouring tiles are in_step pixels apart in d and out_step in y.
 template <int Points, int In, int Out>
 struct Filtering {
   Matrix<Points, In> window;
