@@ -13,8 +13,9 @@ struct SgdOptions {
   double clip_norm = 0.0;
 };
 
-/// With c = 1, or min(1, clip_norm / (‖g‖ + 1e-6)): g' = c·g + λ·w; v = μ·v + g' from v = 0; w −= η·v, or η·(g' + μ·v) with Nesterov momentum.
-/// Throws ConfigError unless 0 <= μ < 1, λ >= 0 and clip_norm >= 0. Sources: Polyak 1964; Sutskever et al. 2013; PyTorch's SGD.
+/// With c = 1, or min(1, clip_norm / (‖g‖ + 1e-6)): g' = c·g + λ·w; v = μ·v + g' from v = 0; w −= η·v, or
+/// η·(g' + μ·v) with Nesterov momentum. Throws ConfigError unless 0 <= μ < 1, λ >= 0 and clip_norm >= 0.
+/// Sources: Polyak 1964; Sutskever et al. 2013; PyTorch's SGD.
 template <class T, class D = Cpu>
 class Sgd final : public Optimizer<T, D> {
  public:
