@@ -61,7 +61,7 @@ def step_row(name, model, shape, rank, at_least, aim):
     return Row(name=name, against="PyTorch, low-rank side by side" if rank else "PyTorch, dense",
                work=f"step, {label}, {shape.replace('x', '×')}, batch 32, {kind}, 1 thread",
                ours=f"{{bin}}/step --model {model} --input {shape} --rank {rank or 32} --steps 10 --json",
-               value="lowrank_ms" if rank else "dense_ms", at_least=at_least, aim=aim, theirs="ms",
+               value="lowrank_ms" if rank else "dense_ms", at_least=at_least, aim=aim, theirs="ms", probe="--steps 3",
                variants=(f"{{python}} {torch}", f"{{debian}} {torch}"))
 
 
