@@ -1,0 +1,87 @@
+"""Counts the instructions of kernels in a cubin, in all and inside loops, without a disassembler.
+
+An instruction of sm_70 and later takes 128 bits. Bits 0-11 are its opcode, bits 16-23 its destination register. A branch
+(BRA) has a signed offset from the next instruction in bits 34-81, in units of 4 bytes; on sm_90 bits 16-23 extend it
+below. Found by comparing cubins of small kernels with their PTX.
+"""
+import collections
+import dataclasses
+import struct
+
+OPCODES = {0x23C: "HMMA", 0x223: "FFMA", 0x83B: "LDSM", 0xFAE: "LDGSTS", 0x9AF: "LDGDEPBAR", 0x91A: "DEPBAR", 0xB1D: "BAR",
+           0x981: "LDG", 0x986: "STG", 0x983: "LDL", 0x387: "STL", 0x984: "LDS", 0x388: "STS", 0x947: "BRA",
+           0x3A9: "ATOM", 0x9A3: "ATOM", 0x9A8: "ATOM", 0x3A8: "ATOM", 0x98E: "RED", 0x98C: "RED", 0x98D: "RED"}
+NO_REGISTER = 0xFF
+BRANCH = 0x947
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """Instruction counts of a kernel: in all, and of each loop as (begin, end, counts) with its inner loops."""
+    all: collections.Counter
+    loops: tuple
+
+    def inner_loop(self):
+        """Counts of the innermost loop with the most multiply-adds on tensor cores, else on the others; or nothing."""
+        innermost = [a for a in self.loops if not any(inside(b, a) for b in self.loops)]
+        return max((counts for _, _, counts in innermost), key=weight, default=collections.Counter())
+
+    def copy_loop(self):
+        """Counts of the smallest loop that both multiplies and copies asynchronously; or nothing."""
+        loops = [counts for _, _, counts in self.loops if counts["LDGSTS"] and any(weight(counts))]
+        return min(loops, key=lambda counts: counts.total(), default=collections.Counter())
+
+
+def inside(inner, outer):
+    """Whether one loop is within another."""
+    return inner[:2] != outer[:2] and outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def weight(counts):
+    return counts["HMMA"], counts["FFMA"]
+
+
+def sections(cubin):
+    """(name, bytes) of each section of a 64-bit ELF file."""
+    if cubin[:5] != b"\x7fELF\x02":
+        raise ValueError(f"cubin: expected a 64-bit ELF file, got {cubin[:5]!r}")
+    (table,) = struct.unpack_from("<Q", cubin, 0x28)
+    size, count, names = struct.unpack_from("<HHH", cubin, 0x3A)
+    headers = [struct.unpack_from("<IIQQQQ", cubin, table + i * size) for i in range(count)]
+    strings = headers[names][4]
+    for name, _, _, _, offset, length in headers:
+        start = strings + name
+        yield cubin[start:cubin.index(b"\0", start)].decode(), cubin[offset:offset + length]
+
+
+def branch_target(place, low, high, sm):
+    """Index of the instruction that a branch at `place` goes to, or None where it is not within the code's grid."""
+    offset = (low >> 34) | ((high & 0x3FFFF) << 30)
+    if offset >> 47:
+        offset -= 1 << 48
+    offset = (offset << 8 | low >> 16 & 0xFF) * 4 if sm >= 90 else offset * 4
+    return None if offset % 16 else place + 1 + offset // 16
+
+
+def count(opcodes):
+    return collections.Counter(OPCODES[o] for o in opcodes if o in OPCODES)
+
+
+def read(code, sm):
+    """Counts of one kernel's code."""
+    words = [struct.unpack_from("<QQ", code, i) for i in range(0, len(code), 16)]
+    # Loads into no register are fillers that ptxas puts around asynchronous copies.
+    opcodes = [0 if low & 0xFFF == 0x984 and low >> 16 & 0xFF == NO_REGISTER else low & 0xFFF for low, _ in words]
+    loops = []
+    for end, (low, high) in enumerate(words):
+        if low & 0xFFF != BRANCH:
+            continue
+        begin = branch_target(end, low, high, sm)
+        if begin is not None and 0 <= begin < end:
+            loops.append((begin, end))
+    return Kernel(count(opcodes), tuple((begin, end, count(opcodes[begin:end + 1])) for begin, end in loops))
+
+
+def kernels(cubin, sm):
+    """{mangled name: Kernel} of a cubin's bytes."""
+    return {name[len(".text."):]: read(code, sm) for name, code in sections(cubin) if name.startswith(".text.")}
