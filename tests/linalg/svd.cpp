@@ -100,3 +100,31 @@ TEST_CASE("norms: inner product and norm, in double") {
         Approx((1 << 20) * 0.01).epsilon(1e-7));  // a float sum would be off by more
   CHECK_THROWS_AS(linalg::dot(a, Tensor<float>({2}, {1, 2})), ShapeError);
 }
+
+TEST_CASE("thin_qr: orthonormal columns, upper triangle, the matrix again") {
+  const Shape shape = GENERATE(Shape{9, 4}, Shape{5, 5}, Shape{3, 1}, Shape{4, 0});
+  const Tensor<double> a = gaussian(shape);
+  const linalg::Qr qr = linalg::thin_qr(a);
+  if (shape[1] > 0) CHECK(close(product(qr.q, Op::none, qr.r, Op::none), a));
+  CHECK(loru_test::difference(product(qr.q, Op::transpose, qr.q, Op::none), identity(shape[1])) < 1e-12);
+  for (Index i = 0; i < shape[1]; ++i)
+    for (Index j = 0; j < i; ++j) CHECK(qr.r.data()[i * shape[1] + j] == 0.0);
+  CHECK_THROWS_AS(linalg::thin_qr(gaussian({2, 3})), ShapeError);
+}
+
+TEST_CASE("product_svd: the decomposition of the product, thin and wide") {
+  const auto [m, r, n] =
+      GENERATE(std::tuple{Index{14}, Index{5}, Index{11}}, std::tuple{Index{6}, Index{6}, Index{9}},
+               std::tuple{Index{4}, Index{9}, Index{7}}, std::tuple{Index{8}, Index{1}, Index{3}});
+  const Tensor<double> b = gaussian({m, r}), a = gaussian({r, n}, 7),
+                       whole = product(b, Op::none, a, Op::none);
+  for (Index k = 1; k <= std::min({m, n, r}); k += 2) {
+    const linalg::Svd thin = linalg::product_svd(b, a, k), direct = linalg::truncated_svd(whole, k);
+    INFO("rank " << k);
+    for (std::size_t i = 0; i < thin.values.size(); ++i)
+      CHECK(thin.values[i] == Catch::Detail::Approx(direct.values[i]).epsilon(1e-9));
+    CHECK(loru_test::difference(assemble(thin), assemble(direct)) < 1e-8);
+  }
+  CHECK_THROWS_AS(linalg::product_svd(b, gaussian({r + 1, n}), 1), ShapeError);
+  CHECK_THROWS_AS(linalg::product_svd(b, a, std::min({m, n, r}) + 1), ShapeError);
+}

@@ -13,6 +13,7 @@
 
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
+#include <Eigen/QR>
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop

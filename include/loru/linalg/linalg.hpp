@@ -5,5 +5,6 @@
 #include <loru/linalg/gemm.hpp>
 #include <loru/linalg/microkernel.hpp>
 #include <loru/linalg/norms.hpp>
+#include <loru/linalg/qr.hpp>
 #include <loru/linalg/svd.hpp>
 #include <loru/linalg/transpose.hpp>

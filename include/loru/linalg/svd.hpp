@@ -11,6 +11,7 @@
 
 #include <loru/linalg/eigen.hpp>
 #include <loru/linalg/gemm.hpp>
+#include <loru/linalg/qr.hpp>
 
 namespace loru::linalg {
 
@@ -96,6 +97,31 @@ Svd truncated_svd(const Tensor<T>& a, Index k) {
     map(far.data(), other, k, k).col(j) *= inverse;
   }
   return svd;
+}
+
+/// The k largest singular triplets of the product B·A, B (m, R) and A (R, n), without forming it where R is the smallest
+/// extent: B = Q_B·R_B, Aᵀ = Q_A·R_A, and the decomposition of the (R, R) core R_B·R_Aᵀ turned by Q_B and Q_A, in
+/// O((m + n)·R²). Throws ShapeError unless 0 <= k <= min(m, n, R) and the inner extents agree.
+template <std::same_as<double> T>
+Svd product_svd(const Tensor<T>& b, const Tensor<T>& a, Index k) {
+  require<ShapeError>(b.rank() == 2 && a.rank() == 2 && b.dim(1) == a.dim(0),
+                      "product_svd: expected factors (m, R) and (R, n), got ", b.shape(), " and ", a.shape());
+  const Index m = b.dim(0), r = b.dim(1), n = a.dim(1);
+  require<ShapeError>(k >= 0 && k <= std::min({m, n, r}), "product_svd: expected at most ",
+                      std::min({m, n, r}), " triplets, got ", k);
+  const auto product = [](const Tensor<T>& x, const Tensor<T>& y, Op op_y) {
+    const Index rows = x.dim(0), cols = y.dim(op_y == Op::transpose ? 0 : 1);
+    Tensor<T> z(Shape{rows, cols});
+    gemm<T>(Op::none, op_y, rows, cols, x.dim(1), 1.0, {x.data(), x.dim(1)}, {y.data(), y.dim(1)}, 0.0,
+            {z.data(), cols});
+    return z;
+  };
+  if (r > std::min(m, n)) return truncated_svd(product(b, a, Op::none), k);
+  Tensor<T> transposed(Shape{n, r});
+  map(transposed.data(), n, r, r) = map(a.data(), r, n, n).transpose();
+  const Qr left = thin_qr(b), right = thin_qr(transposed);
+  Svd core = truncated_svd(product(left.r, right.r, Op::transpose), k);
+  return {product(left.q, core.u, Op::none), std::move(core.values), product(right.q, core.v, Op::none)};
 }
 
 /// Number of singular values above max(m, n) · epsilon · largest: the rule of numpy.linalg.matrix_rank, with the
