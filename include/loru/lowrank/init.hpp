@@ -24,23 +24,35 @@ Factors<T> initial_factors(const Shape& weight, Index rank, const rng::Stream& s
           nn::constant<T>({weight[0], rank}, 0.0)};
 }
 
+/// Factors of s·B·A = U·Σ·Vᵀ that share √Σ: B = U·√Σ / √s and A = √Σ·Vᵀ / √s, A of the given shape and layout. Rows of A and
+/// columns of B beyond the triplets are zero. Throws ConfigError unless s > 0.
+template <std::floating_point T>
+Factors<T> balanced_factors(const linalg::Svd& svd, const Shape& shape, Layout layout, double s) {
+  require<ConfigError>(s > 0.0, "balanced_factors: expected a scale > 0, got ", s);
+  const Index rank = shape[0], m = svd.u.dim(0), n = svd.v.dim(0);
+  const auto found = static_cast<Index>(svd.values.size());
+  Factors<T> f{Tensor<T>(shape, layout), Tensor<T>(Shape{m, rank})};
+  for (Index k = 0; k < rank; ++k) {
+    const bool zero = k >= found;
+    const double root = zero ? 0.0 : std::sqrt(svd.values[static_cast<std::size_t>(k)] / s);
+    for (Index i = 0; i < m; ++i)
+      f.b.data()[i * rank + k] = zero ? T(0) : static_cast<T>(root * svd.u.data()[i * found + k]);
+    for (Index j = 0; j < n; ++j)
+      f.a.data()[k * n + j] = zero ? T(0) : static_cast<T>(root * svd.v.data()[j * found + k]);
+  }
+  return f;
+}
+
 /// Best factors of rank r of s·B·A ≈ M in the Frobenius norm (Eckart and Young 1936), M of a weight's shape and
-/// layout: B = U·√Σ / √s, A = √Σ·Vᵀ / √s. Throws ShapeError if r > min(m, n), ConfigError unless s > 0.
+/// layout. Throws ShapeError if r > min(m, n), ConfigError unless s > 0.
 template <std::floating_point T>
 Factors<T> svd_factors(const Tensor<T>& matrix, Index rank, double s) {
   require<ConfigError>(s > 0.0, "svd_factors: expected a scale > 0, got ", s);
   const Index m = matrix.dim(0), n = matrix.size() / m;
   Tensor<double> wide(Shape{m, n});
   std::copy(matrix.data(), matrix.data() + matrix.size(), wide.data());
-  const linalg::Svd svd = linalg::truncated_svd(wide, rank);
-  Factors<T> f{Tensor<T>(factor_shape(matrix.shape(), rank), matrix.layout()), Tensor<T>(Shape{m, rank})};
-  for (Index k = 0; k < rank; ++k) {
-    const double root = std::sqrt(svd.values[static_cast<std::size_t>(k)] / s);
-    for (Index i = 0; i < m; ++i)
-      f.b.data()[i * rank + k] = static_cast<T>(root * svd.u.data()[i * rank + k]);
-    for (Index j = 0; j < n; ++j) f.a.data()[k * n + j] = static_cast<T>(root * svd.v.data()[j * rank + k]);
-  }
-  return f;
+  return balanced_factors<T>(linalg::truncated_svd(wide, rank), factor_shape(matrix.shape(), rank),
+                             matrix.layout(), s);
 }
 
 }  // namespace loru::lowrank

@@ -9,3 +9,4 @@
 #include <loru/lowrank/planner.hpp>
 #include <loru/lowrank/rank.hpp>
 #include <loru/lowrank/rates.hpp>
+#include <loru/lowrank/stack.hpp>
