@@ -9,7 +9,9 @@ endforeach()
 
 set(LORU_HAS_CUDA OFF)
 set(cuda_reason "LORU_WITH_CUDA=OFF")
-if(NOT LORU_WITH_CUDA STREQUAL "OFF" AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_CUDA STREQUAL "ON"))
+if(CMAKE_BUILD_TYPE STREQUAL "Sanitize" AND LORU_WITH_CUDA STREQUAL "AUTO")
+  set(cuda_reason "nvcc knows no sanitizers")
+elseif(NOT LORU_WITH_CUDA STREQUAL "OFF" AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_CUDA STREQUAL "ON"))
   include(CheckLanguage)
   if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS /usr/local/cuda/bin/nvcc)
     set(ENV{CUDACXX} /usr/local/cuda/bin/nvcc)
@@ -30,6 +32,17 @@ if(NOT LORU_WITH_CUDA STREQUAL "OFF" AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_CUDA
   endif()
   if(LORU_WITH_CUDA STREQUAL "ON" AND NOT LORU_HAS_CUDA)
     message(FATAL_ERROR "LORU_WITH_CUDA=ON: ${cuda_reason}")
+  endif()
+endif()
+
+# The folder of CUDA's headers, or empty. With them alone, the tests run the CUDA sources on the processor.
+set(LORU_CUDA_HEADERS "")
+if(NOT LORU_WITH_CUDA STREQUAL "OFF")
+  find_path(LORU_CUDA_HEADER_DIR cuda_bf16.h
+    HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES include)
+  mark_as_advanced(LORU_CUDA_HEADER_DIR)
+  if(LORU_CUDA_HEADER_DIR)
+    set(LORU_CUDA_HEADERS ${LORU_CUDA_HEADER_DIR})
   endif()
 endif()
 

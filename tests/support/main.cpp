@@ -56,7 +56,10 @@ int write_ctest(Catch::Session& session, const std::string& program, const std::
     file << "add_test(" << title << ' ' << bracket(program) << ' ' << bracket(escaped(name)) << ")\n"
          << "set_tests_properties(" << title << " PROPERTIES SKIP_RETURN_CODE " << skipped_exit_code
          << " ${loru_test_properties}";
-    if (tags.find("[slow]") != std::string::npos) file << " LABELS slow";
+    const bool slow = tags.find("[slow]") != std::string::npos, cuda = room == "cuda";
+    if (slow || cuda)
+      file << " LABELS \"" << (slow ? "slow" : "") << (slow && cuda ? ";" : "") << (cuda ? "cuda" : "")
+           << '"';
     if (tags.find("[serial]") != std::string::npos) file << " RUN_SERIAL ON";
     file << ")\n";
   }

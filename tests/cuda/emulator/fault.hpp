@@ -1,0 +1,51 @@
+#pragma once
+// What the emulator reports, and where in a kernel's source it saw it.
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <loru/core/error.hpp>
+
+namespace loru::emulator {
+
+/// A fault of the kernel that is running: kernel, block, thread, what it did, file and line.
+class Fault : public Error {
+ public:
+  using Error::Error;
+};
+
+/// An operation in a kernel's source.
+struct Site {
+  const char* what;
+  const char* file;
+  unsigned line;
+  bool operator==(const Site& other) const {
+    return line == other.line && std::string_view(what) == other.what && std::string_view(file) == other.file;
+  }
+  std::string text() const { return concat(what, " at ", file, ":", line); }
+};
+
+/// In which order the threads of a block run between two barriers: warps and lanes upwards, downwards, or at random.
+enum class Order { forward, reverse, shuffled };
+inline constexpr Order all_orders[] = {Order::forward, Order::reverse, Order::shuffled};
+
+/// How launches run on this OS thread.
+struct Options {
+  Order order = Order::forward;
+  std::uint64_t seed = 1;  // of Order::shuffled
+  bool races = true;       // watch shared memory for races
+  bool banks =
+      false;  // count the bank conflicts of plain shared accesses; those of ldmatrix are always counted
+};
+inline thread_local constinit Options options;
+
+/// What launches did since the program began, or since the caller set a counter back.
+struct Statistics {
+  std::atomic<std::int64_t> launches{0}, threads{0}, barriers{0}, mma{0}, ldmatrix{0}, cp_async{0},
+      bank_conflicts{0};
+};
+inline Statistics statistics;
+
+}  // namespace loru::emulator
+
+// The caller's file and line, as last parameters of the operations that report them.
+#define LORU_HERE const char *file = __builtin_FILE(), unsigned line = __builtin_LINE()

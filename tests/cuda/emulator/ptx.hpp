@@ -1,0 +1,112 @@
+#pragma once
+// Host twins of every function in loru/cuda/device/ptx.cuh: same names and arguments, the documented behaviour, checks.
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "emulator/emulator.hpp"
+#include "emulator/warp.hpp"
+
+namespace loru::cuda {
+
+using std::max, std::min;  // global functions under nvcc
+
+// ---- shared memory ----
+
+template <class T>
+T* shared_memory() {
+  return reinterpret_cast<T*>(emulator::block->shared());
+}
+template <class V, class T>
+V shared_load(const T* p, LORU_HERE) {
+  const emulator::Site site{"shared_load", file, line};
+  emulator::block->access(p, sizeof(V), sizeof(V), false, site);
+  emulator::block->plain(p, sizeof(V), site);
+  V v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V, class T>
+void shared_store(T* p, V v, LORU_HERE) {
+  static_assert(std::is_same_v<V, T> || !std::is_arithmetic_v<V>);
+  const emulator::Site site{"shared_store", file, line};
+  emulator::block->access(p, sizeof(V), sizeof(V), true, site);
+  emulator::block->plain(p, sizeof(V), site);
+  std::memcpy(static_cast<void*>(p), &v, sizeof v);
+}
+
+// ---- cp.async ----
+
+inline void cp_async16(void* shared, const void* global, int bytes, LORU_HERE) {
+  emulator::block->copy_later(shared, global, bytes, {"cp.async", file, line});
+}
+inline void cp_async_commit() { emulator::block->commit_copies(); }
+template <int NewestLeftOpen>
+void cp_async_wait(LORU_HERE) {
+  emulator::block->wait_copies(NewestLeftOpen, {"cp.async.wait_group", file, line});
+}
+
+// ---- ldmatrix: lane l gives row l % 8 of matrix l / 8 and gets word l % 4 of row l / 4 of each ----
+
+namespace twin {
+
+struct Ldmatrix {
+  const std::byte* row;
+  std::uint32_t out[4];
+};
+
+/// Elements (two of 16 bits) of matrix m that lane l gets.
+template <bool Trans>
+std::uint32_t matrix_word(Ldmatrix* const* lanes, int m, int l) {
+  std::uint16_t half[2];
+  for (int e = 0; e < 2; ++e) {
+    const int row = Trans ? l % 4 * 2 + e : l / 4, column = Trans ? l / 4 : l % 4 * 2 + e;
+    std::memcpy(&half[e], lanes[m * 8 + row]->row + 2 * column, 2);
+  }
+  return half[0] | static_cast<std::uint32_t>(half[1]) << 16;
+}
+
+template <int Count, bool Trans>
+void ldmatrix(Ldmatrix* const* lanes) {
+  for (int m = 0; m < Count; ++m) {
+    unsigned banks = 0;  // groups of four banks that the eight rows lie in
+    for (int r = 0; r < 8; ++r)
+      banks |= 1U << reinterpret_cast<std::uintptr_t>(lanes[m * 8 + r]->row) / 16 % 8;
+    emulator::block->counts().bank_conflicts += 8 - std::popcount(banks);
+    for (int l = 0; l < 32; ++l) lanes[l]->out[m] = matrix_word<Trans>(lanes, m, l);
+  }
+  ++emulator::block->counts().ldmatrix;
+}
+
+template <int Count, bool Trans, class T>
+void ldmatrix(std::uint32_t (&r)[Count], const T* row, const emulator::Site& site) {
+  Ldmatrix mine{reinterpret_cast<const std::byte*>(row), {}};
+  if (emulator::block->lane() < 8 * Count) emulator::block->access(row, 16, 16, false, site, true);
+  emulator::block->warp_operation(~0U, mine, ldmatrix<Count, Trans>, site);
+  std::copy_n(mine.out, Count, r);
+}
+
+}  // namespace twin
+
+template <class T>
+void ldmatrix_x4(std::uint32_t (&r)[4], const T* row, LORU_HERE) {
+  twin::ldmatrix<4, false>(r, row, {"ldmatrix.x4", file, line});
+}
+template <class T>
+void ldmatrix_x2(std::uint32_t (&r)[2], const T* row, LORU_HERE) {
+  twin::ldmatrix<2, false>(r, row, {"ldmatrix.x2", file, line});
+}
+template <class T>
+void ldmatrix_x4_trans(std::uint32_t (&r)[4], const T* row, LORU_HERE) {
+  twin::ldmatrix<4, true>(r, row, {"ldmatrix.x4.trans", file, line});
+}
+template <class T>
+void ldmatrix_x2_trans(std::uint32_t (&r)[2], const T* row, LORU_HERE) {
+  twin::ldmatrix<2, true>(r, row, {"ldmatrix.x2.trans", file, line});
+}
+
+}  // namespace loru::cuda
+
+#include "emulator/mma.hpp"
