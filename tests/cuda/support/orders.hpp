@@ -7,15 +7,24 @@
 
 namespace loru_test {
 
+/// Puts the emulator's options back as they were.
+struct KeepOptions {
+  loru::emulator::Options before = loru::emulator::options;
+  KeepOptions() = default;
+  KeepOptions(const KeepOptions&) = delete;
+  KeepOptions& operator=(const KeepOptions&) = delete;
+  ~KeepOptions() { loru::emulator::options = before; }
+};
+
 /// body() with threads forward, reverse and shuffled.
 template <class Body>
 void in_every_order(const Body& body) {
+  const KeepOptions keep;
   for (const auto order : loru::emulator::all_orders) {
     loru::emulator::options.order = order;
     INFO("order of threads " << static_cast<int>(order));
     body();
   }
-  loru::emulator::options.order = loru::emulator::Order::forward;
 }
 
 /// The message of the fault that body() meets, or nothing.
