@@ -20,10 +20,12 @@ inline constexpr int mma_depth = 32 / static_cast<int>(sizeof(T));
 /// tile[i][j] = source(row + i, column + j), zero outside; called by all `Threads` threads of the block.
 /// Aligned (rows_aligned(source), column a multiple of 16 bytes): asynchronous, there after cp_async_wait and a barrier.
 /// Otherwise element by element, there after a barrier.
-template <int Threads, int Rows, int Cols, bool Aligned, class T>
+/// Rows of the tile are Stride elements apart, or row_stride of them.
+template <int Threads, int Rows, int Cols, bool Aligned, int Stride = 0, class T>
 __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source, int row, int column) {
   constexpr int vector = 16 / sizeof(T), per_row = Cols / vector, vectors = Rows * per_row;
-  static_assert(Cols % vector == 0);
+  constexpr int stride = Stride != 0 ? Stride : row_stride<T, Cols>;
+  static_assert(Cols % vector == 0 && stride % vector == 0);
 #pragma unroll
   for (int first = 0; first < vectors; first += Threads) {
     const int v = first + static_cast<int>(threadIdx.x);
@@ -31,7 +33,7 @@ __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source
     const int i = v / per_row, j = v % per_row * vector;
     const int inside = row + i < source.rows ? min(vector, max(0, source.cols - column - j)) : 0;
     const T* const from = inside > 0 ? source.at(row + i, column + j) : source.data;
-    T* const to = tile + i * row_stride<T, Cols> + j;
+    T* const to = tile + i * stride + j;
     if constexpr (Aligned) {
       cp_async16(to, from, inside * static_cast<int>(sizeof(T)));
     } else {
