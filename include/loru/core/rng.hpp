@@ -90,7 +90,11 @@ class Stream {
   }
 
   /// The four words of block `index`: random access, as device code reads them.
-  Words block(std::uint32_t index) const { return philox({index, purpose_, round_, client_}, key_); }
+  Words block(std::uint32_t index) const { return philox(counter(index), key_); }
+
+  /// The counter and the key that philox makes block `index` of.
+  Words counter(std::uint32_t index) const { return {index, purpose_, round_, client_}; }
+  std::uint64_t key() const { return key_; }
 
   /// The words of blocks `first` .. first + L − 1: word w of block first + i at [w][i].
   template <std::size_t L>

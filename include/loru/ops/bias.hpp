@@ -3,19 +3,9 @@
 
 #include <loru/ops/elementwise.hpp>
 #include <loru/ops/rows.hpp>
-#include <loru/ops/types.hpp>
+#include <loru/ops/shapes.hpp>
 
 namespace loru {
-
-namespace detail {
-
-template <class T>
-void check_bias(const char* where, const Tensor<T>& x, const Tensor<T>& bias) {
-  require<ShapeError>(x.rank() == 2 && bias.rank() == 1 && x.dim(1) == bias.size(), where, ": bias ",
-                      bias.shape(), " does not fit rows of ", x.shape());
-}
-
-}  // namespace detail
 
 /// x (M, n) + bias (n), added to every row in place.
 template <Scalar T>
@@ -41,9 +31,7 @@ void add_bias_relu(Tensor<T>& x, const Tensor<T>& bias) {
 /// Uses dy's buffer if nothing else shares it.
 template <Scalar T>
 BiasGradients<T> add_bias_relu_backward(const Tensor<T>& y, Tensor<T> dy) {
-  require<ShapeError>(y.rank() == 2 && y.shape() == dy.shape(),
-                      "add_bias_relu_backward: expected two matrices of one shape, got ", y.shape(), " and ",
-                      dy.shape());
+  detail::check_bias_gradient(y.shape(), dy.shape());
   const Index rows = y.dim(0), n = y.dim(1);
   BiasGradients<T> grads{detail::own(std::move(dy), Layout::row_major), Tensor<T>(Shape{n})};
   const T* out = y.data();

@@ -9,17 +9,6 @@
 
 namespace loru {
 
-namespace detail {
-
-template <class T>
-void check_gradient_shape(const char* where, const Tensor<T>& dy, const ConvExtents& e) {
-  const Shape expected{e.n, e.cout, e.ho, e.wo};
-  require<ShapeError>(dy.shape() == expected, where, ": expected dy of shape ", expected, ", got ",
-                      dy.shape());
-}
-
-}  // namespace detail
-
 /// y[n, m, ·] = Σ_c w[m, c, ·] ⋆ x[n, c, ·] (cross-correlation): x (N, Cin, H, W), w (Cout, Cin / groups, kh, kw),
 /// y (N, Cout, Ho, Wo), channels-last. Throws ShapeError.
 template <std::floating_point T>
@@ -44,7 +33,7 @@ Tensor<T> conv2d_backward_input(const Tensor<T>& dy_any, const Tensor<T>& w_any,
                                 const ConvOptions& o) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
   const detail::ConvExtents e(x_shape, w.shape(), o);
-  detail::check_gradient_shape("conv2d_backward_input", dy, e);
+  detail::check_gradient_shape("conv2d_backward_input", dy.shape(), e);
   if constexpr (std::same_as<T, float>)
     if (detail::winograd::serves(e)) return detail::winograd::input_gradient(e, dy, w);
   const Index padding = o.dilation * (e.kh - 1) - o.padding;
@@ -59,7 +48,7 @@ Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any
                                  const ConvOptions& o) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), x = to_layout(x_any, Layout::channels_last);
   const detail::ConvExtents e(x.shape(), w_shape, o);
-  detail::check_gradient_shape("conv2d_backward_weight", dy, e);
+  detail::check_gradient_shape("conv2d_backward_weight", dy.shape(), e);
   if constexpr (std::same_as<T, float>)
     if (detail::winograd::serves(e)) return detail::winograd::weight_gradient(e, dy, x);
   if (!e.pointwise())

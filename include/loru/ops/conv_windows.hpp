@@ -8,31 +8,9 @@
 #include <vector>
 
 #include <loru/linalg/gemm.hpp>
-#include <loru/ops/types.hpp>
+#include <loru/ops/shapes.hpp>
 
 namespace loru::detail {
-
-/// Extents of one convolution. Rows of the window matrix are output pixels (n, oh, ow); its columns run over
-/// (kernel row, kernel column, channel of the group).
-struct ConvExtents {
-  Index n, h, w, cin, cout, kh, kw, ho, wo, cg, mg;  // cg, mg: channels in and out of a group
-  ConvOptions o;
-
-  ConvExtents(const Shape& x, const Shape& weight, const ConvOptions& options) : o{options} {
-    const Shape y = conv_shape(x, weight, options);
-    n = x[0], cin = x[1], h = x[2], w = x[3];
-    cout = y[1], ho = y[2], wo = y[3];
-    kh = weight[2], kw = weight[3], cg = weight[1], mg = cout / o.groups;
-  }
-  Index window() const { return kh * kw * cg; }
-  Index line() const { return kw * cg; }
-  /// Output lines of a block of about `pixels` rows whose window matrix of `width` columns stays below 8 MiB of floats.
-  Index block_lines(Index pixels, Index width) const {
-    const Index rows = std::min(pixels, Index{2 << 20} / std::max<Index>(1, width));
-    return std::max<Index>(1, rows / std::max<Index>(1, wo));
-  }
-  bool pointwise() const { return kh == 1 && kw == 1 && o.stride == 1 && o.padding == 0 && o.groups == 1; }
-};
 
 /// First and one-past-last kernel column that lies inside the image for an output column.
 struct KernelRange {

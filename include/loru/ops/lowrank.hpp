@@ -6,21 +6,6 @@
 
 namespace loru {
 
-namespace detail {
-
-/// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel extents.
-template <class T, class D>
-Index factor_rank(const char* where, const Tensor<T, D>& w, const Tensor<T, D>& a, const Tensor<T, D>& b) {
-  const Index m = w.dim(0), r = a.dim(0);
-  require<ShapeError>(b.dim(0) == m && b.size() == m * r && a.size() * m == w.size() * r, where,
-                      ": factors A ", a.shape(), " and B ", b.shape(), " do not fit weight ", w.shape());
-  require<ShapeError>(a.layout() == w.layout() || w.layout_free(), where, ": expected A in the layout of W, ",
-                      to_string(w.layout()), ", got ", to_string(a.layout()));
-  return r;
-}
-
-}  // namespace detail
-
 /// W += s·B·A in place: W (m, n), A (r, n), B (m, r); a convolution's n runs over its window in memory order.
 /// Throws ShapeError.
 template <Scalar T>

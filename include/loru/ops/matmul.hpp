@@ -3,35 +3,15 @@
 
 #include <loru/linalg/gemm.hpp>
 #include <loru/ops/dual.hpp>
-#include <loru/ops/types.hpp>
+#include <loru/ops/shapes.hpp>
 
 namespace loru {
-
-namespace detail {
-
-struct ProductShape {
-  Index m, n, k;
-};
-
-template <class T, class D>
-ProductShape product_shape(const Tensor<T, D>& a, const Tensor<T, D>& b, MatmulOptions o) {
-  require<ShapeError>(a.rank() == 2 && b.rank() == 2, "matmul: expected matrices, got ", a.shape(), " and ",
-                      b.shape());
-  const bool ta = o.a == Op::transpose, tb = o.b == Op::transpose;
-  const Index m = a.dim(ta), k = a.dim(!ta), n = b.dim(!tb);
-  require<ShapeError>(b.dim(tb) == k, "matmul: inner extents differ: ", a.shape(), ta ? "ᵀ" : "", " · ",
-                      b.shape(), tb ? "ᵀ" : "");
-  return {m, n, k};
-}
-
-}  // namespace detail
 
 /// c = alpha · op(a) · op(b) + beta · c. Throws ShapeError unless op(a) (m, k), op(b) (k, n), c (m, n).
 template <std::floating_point T>
 void matmul_into(Tensor<T>& c, T alpha, const Tensor<T>& a, const Tensor<T>& b, MatmulOptions o, T beta) {
   const auto [m, n, k] = detail::product_shape(a, b, o);
-  require<ShapeError>(c.shape() == Shape{m, n}, "matmul_into: expected a result of shape (", m, ", ", n,
-                      "), got ", c.shape());
+  detail::check_product(c.shape(), m, n);
   linalg::gemm<T>(o.a, o.b, m, n, k, alpha, {a.data(), a.dim(1)}, {b.data(), b.dim(1)}, beta, {c.data(), n});
 }
 

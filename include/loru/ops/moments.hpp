@@ -9,7 +9,7 @@
 
 #include <loru/ops/elementwise.hpp>
 #include <loru/ops/rows.hpp>
-#include <loru/ops/types.hpp>
+#include <loru/ops/shapes.hpp>
 
 namespace loru {
 
@@ -93,19 +93,12 @@ void column_moments(Index rows, Index c, const T* x, T* out) {
                  part + i * 2 * c + c);
 }
 
-inline void check_groups(const Shape& x, Index groups) {
-  require<ShapeError>(x.rank() == 4, "group_norm: expected rank 4, got ", x);
-  require<ShapeError>(groups > 0 && x[1] % groups == 0, "group_norm: ", groups, " groups do not divide ",
-                      x[1], " channels");
-}
-
 }  // namespace detail
 
 /// Moments of every channel over N, H and W of x (N, C, H, W): shape (C). Throws ShapeError without a pixel.
 template <Scalar T>
 Moments<T> batch_moments(const Tensor<T>& x_any, double epsilon) {
-  require<ShapeError>(x_any.rank() == 4 && x_any.size() > 0, "batch_norm: expected at least one pixel, got ",
-                      x_any.shape());
+  detail::check_batch(x_any.shape());
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
   const Index c = x.dim(1), rows = x.size() / c;
   Tensor<T> both(Shape{2, c}), mean(Shape{c}), variance(Shape{c});

@@ -12,25 +12,6 @@ namespace loru {
 
 namespace detail {
 
-/// What shares moments: `images` parts of `rows` rows of C channels in groups.
-struct NormShape {
-  Index images, rows, channels, groups;
-
-  /// Throws ShapeError if x is not (N, C, H, W) with C channels of γ, or if the moments are not of its shape.
-  NormShape(const char* where, const Shape& x, const Shape& gamma, const Shape& moments) {
-    require<ShapeError>(x.rank() == 4 && gamma == Shape{x[1]}, where, ": expected rank 4 and ", gamma,
-                        " channels, got ", x);
-    const bool of_batch = moments.rank() == 1;
-    require<ShapeError>(of_batch ? moments[0] == x[1] : moments.rank() == 2 && moments[0] == x[0], where,
-                        ": moments of shape ", moments, " do not fit ", x);
-    images = of_batch ? 1 : x[0];
-    rows = (of_batch ? x[0] : 1) * x[2] * x[3];
-    channels = x[1];
-    groups = of_batch ? x[1] : moments[1];
-  }
-  Index offset(Index image) const { return image * rows * channels; }
-};
-
 /// z = (x − μ)·scale + β of channel j, with scale = γ·ρ.
 template <Scalar T>
 struct Affine {

@@ -16,6 +16,7 @@
 #include <loru/ops/pool.hpp>
 #include <loru/ops/reduce.hpp>
 #include <loru/ops/rows.hpp>
+#include <loru/ops/shapes.hpp>
 #include <loru/ops/softmax.hpp>
 #include <loru/ops/types.hpp>
 #include <loru/ops/update.hpp>

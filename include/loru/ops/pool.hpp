@@ -4,7 +4,7 @@
 #include <limits>
 
 #include <loru/ops/elementwise.hpp>
-#include <loru/ops/types.hpp>
+#include <loru/ops/shapes.hpp>
 
 namespace loru {
 
@@ -54,8 +54,7 @@ template <Scalar T>
 Tensor<T> max_pool2d_backward(const Tensor<T>& dy_any, const Tensor<std::int32_t>& winners,
                               const Shape& x_shape) {
   const Tensor<T> dy = to_layout(dy_any, Layout::channels_last);
-  require<ShapeError>(dy.shape() == winners.shape(), "max_pool2d_backward: expected dy of shape ",
-                      winners.shape(), ", got ", dy.shape());
+  detail::check_pool_gradient(dy.shape(), winners.shape());
   Tensor<T> dx(x_shape, Layout::channels_last);
   fill(dx, T(0));
   const Index c = x_shape[1], image = x_shape[2] * x_shape[3] * c, pixels = dy.dim(2) * dy.dim(3);
@@ -96,9 +95,7 @@ void for_each_adaptive(const Shape& x, Index ho, Index wo, F f) {
 /// Mean over windows that tile the image into ho × wo outputs: x (N, C, H, W), y (N, C, ho, wo).
 template <Scalar T>
 Tensor<T> adaptive_avg_pool2d(const Tensor<T>& x_any, Index ho, Index wo) {
-  require<ShapeError>(x_any.rank() == 4 && ho > 0 && wo > 0,
-                      "adaptive_avg_pool2d: expected rank 4 and outputs > 0, got ", x_any.shape(), " to ", ho,
-                      " x ", wo);
+  detail::check_adaptive(x_any.shape(), ho, wo);
   const Tensor<T> x = to_layout(x_any, Layout::channels_last);
   const Index c = x.dim(1);
   Tensor<T> y(Shape{x.dim(0), c, ho, wo}, Layout::channels_last);

@@ -3,18 +3,16 @@
 
 #include <cmath>
 
-#include <loru/ops/types.hpp>
+#include <loru/ops/shapes.hpp>
 
 namespace loru {
 
 namespace detail {
 
 inline void check_labels(const char* where, const Shape& z, const Tensor<std::int32_t>& labels) {
-  require<ShapeError>(z.rank() == 2 && z[0] > 0 && labels.size() == z[0], where,
-                      ": expected (M, classes) logits and M labels, got ", z, " and ", labels.shape());
+  check_logits(where, z, labels);
   for (Index i = 0; i < z[0]; ++i)
-    require<ShapeError>(labels.data()[i] >= 0 && labels.data()[i] < z[1], where, ": label ", labels.data()[i],
-                        " of row ", i, " is outside the ", z[1], " classes");
+    if (labels.data()[i] < 0 || labels.data()[i] >= z[1]) fail_label(where, labels.data()[i], i, z[1]);
 }
 
 }  // namespace detail
@@ -78,7 +76,7 @@ Index count_correct(const Tensor<T>& z, const Tensor<std::int32_t>& labels) {
 template <Scalar T>
 LossValue<T> mean_squared_error(const Tensor<T>& y, const Tensor<T>& target) {
   require_same_shape("mean_squared_error", y, target);
-  require<ShapeError>(y.size() > 0, "mean_squared_error: expected at least one element");
+  detail::check_any("mean_squared_error", y.size());
   LossValue<T> result{Tensor<T>(Shape{}), Tensor<T>(y.shape(), y.layout())};
   T total = T(0);
   for (Index i = 0; i < y.size(); ++i) {

@@ -1,0 +1,112 @@
+#pragma once
+// Elements moved as they are: within the device, into another layout, from and to the host.
+
+#include <loru/cuda/ops/map.cuh>
+
+namespace loru::cuda {
+
+namespace detail {
+
+inline void copy_bytes(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  if (bytes > 0) LORU_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, kind, current_stream()));
+}
+
+template <class T>
+std::size_t bytes_of(const Array<T>& x) {
+  return static_cast<std::size_t>(x.size()) * sizeof(T);
+}
+
+/// The host's copy of a result of one element: waits for the stream.
+template <class T>
+T read(const Array<T>& x) {
+  T value{};
+  copy_bytes(&value, x.data(), sizeof(T), cudaMemcpyDeviceToHost);
+  synchronize();
+  return value;
+}
+
+template <class T>
+struct Fill {
+  T* y;
+  T v;
+  __device__ void operator()(Index i) const { y[i] = v; }
+};
+
+/// y (images, columns, rows) = x (images, rows, columns) with the last two exchanged.
+template <class T>
+struct Exchange {
+  const T* x;
+  T* y;
+  Index rows, columns;
+  __device__ void operator()(Index i) const {
+    const Index image = i / (rows * columns), at = i % (rows * columns);
+    y[i] = x[image * rows * columns + at % rows * columns + at / rows];
+  }
+};
+
+/// x in the given layout, in a buffer that nothing else shares: x's own if possible, so that an op may write over it.
+template <class T>
+Array<T> own(Array<T> x, Layout layout) {
+  if (x.layout() != layout) x = to_layout(x, layout);
+  return x.unique() ? x : clone(x);
+}
+
+template <class T, class D, class E>
+void check_transfer(const char* where, const Tensor<T, D>& to, const Tensor<T, E>& from) {
+  require<ShapeError>(to.shape() == from.shape(), where, ": expected equal shapes, got ", to.shape(), " and ",
+                      from.shape());
+  require<ShapeError>(to.layout() == from.layout() || to.layout_free(), where,
+                      ": expected equal layouts, got ", to_string(to.layout()), " and ",
+                      to_string(from.layout()), " for ", to.shape());
+}
+
+}  // namespace detail
+
+template <class T>
+void fill(Array<T>& y, T v) {
+  detail::for_each("fill", y.size(), detail::Fill<T>{y.data(), v});
+}
+
+template <class T>
+Array<T> clone(const Array<T>& x) {
+  if (!x) return {};
+  Array<T> y(x.shape(), x.layout());
+  detail::copy_bytes(y.data(), x.data(), detail::bytes_of(x), cudaMemcpyDeviceToDevice);
+  return y;
+}
+
+template <class T>
+void copy_into(Array<T>& y, const Array<T>& x) {
+  require_same_shape("copy_into", y, x);
+  detail::copy_bytes(y.data(), x.data(), detail::bytes_of(x), cudaMemcpyDeviceToDevice);
+}
+
+template <class T>
+Array<T> to_layout(const Array<T>& x, Layout layout) {
+  if (x.layout() == layout || x.rank() != 4) return x;
+  if (x.layout_free()) return x.reinterpret(x.shape(), layout);
+  Array<T> y(x.shape(), layout);
+  const Index c = x.dim(1), pixels = x.dim(2) * x.dim(3);
+  const bool to_last = layout == Layout::channels_last;
+  detail::for_each("to_layout", y.size(),
+                   detail::Exchange<T>{x.data(), y.data(), to_last ? c : pixels, to_last ? pixels : c});
+  return y;
+}
+
+/// The host's memory may be used again when this returns.
+template <class T>
+void copy_from_host(Array<T>& y, const Tensor<T>& host) {
+  detail::check_transfer("copy_from_host", y, host);
+  detail::copy_bytes(y.data(), host.data(), detail::bytes_of(y), cudaMemcpyHostToDevice);
+  synchronize();
+}
+
+/// The elements are there when this returns.
+template <class T>
+void copy_to_host(Tensor<T>& host, const Array<T>& x) {
+  detail::check_transfer("copy_to_host", host, x);
+  detail::copy_bytes(host.data(), x.data(), detail::bytes_of(x), cudaMemcpyDeviceToHost);
+  synchronize();
+}
+
+}  // namespace loru::cuda

@@ -1,0 +1,82 @@
+#pragma once
+// Batches put together from a data set that lies on the device.
+
+#include <type_traits>
+
+#include <loru/cuda/ops/map.cuh>
+
+namespace loru::cuda {
+
+namespace detail {
+
+/// (raw · unit − mean) · inverse, each operation rounded by itself as on the host.
+__device__ __forceinline__ double normalised(double raw, double unit, double mean, double inverse) {
+#ifdef __CUDA_ARCH__
+  return __dmul_rn(__dsub_rn(__dmul_rn(raw, unit), mean), inverse);
+#else
+  return (raw * unit - mean) * inverse;
+#endif
+}
+
+/// Element i of y in its memory order: pixel (h, w) of channel c of image n is pixel (h + down, w' + right) of the
+/// sample's, w' = flip ? W − 1 − w : w, or zero outside of it.
+template <class T, class Raw>
+struct GatherImages {
+  T* y;
+  const Raw* images;
+  const std::int32_t *samples, *places;  // places may be null
+  const double* normalisation;           // unit, mean and 1 / deviation of each channel
+  Index c, h, w;
+  bool channels_last;
+  __device__ void operator()(Index i) const {
+    const Index pixels = h * w, image = i / (c * pixels), at = i % (c * pixels);
+    const Index channel = channels_last ? at % c : at / pixels, pixel = channels_last ? at / c : at % pixels;
+    const std::int32_t* place = places ? places + 3 * image : nullptr;
+    const Index column = pixel % w, mirrored = place && place[2] ? w - 1 - column : column;
+    const Index row = pixel / w + (place ? place[0] : 0), from = mirrored + (place ? place[1] : 0);
+    if (row < 0 || row >= h || from < 0 || from >= w) {
+      y[i] = T(0);
+      return;
+    }
+    const Raw raw = images[((samples[image] * c + channel) * h + row) * w + from];
+    const double* n = normalisation + 3 * channel;
+    y[i] = static_cast<T>(normalised(static_cast<double>(raw), n[0], n[1], n[2]));
+  }
+};
+
+template <class T>
+struct GatherLabels {
+  T* y;
+  const T* labels;
+  const std::int32_t* samples;
+  __device__ void operator()(Index i) const { y[i] = labels[samples[i]]; }
+};
+
+}  // namespace detail
+
+template <class T, class Raw>
+void gather_images(Array<T>& y, const Array<Raw>& images, const Labels& samples, const Labels& places,
+                   const Array<double>& normalisation) {
+  const Shape& s = y.shape();
+  require<ShapeError>(
+      s.rank() == 4 && images.rank() == 4 && images.shape() == Shape{images.dim(0), s[1], s[2], s[3]},
+      "gather_images: expected images of the shape of ", s, ", got ", images.shape());
+  require<ShapeError>(samples.shape() == Shape{s[0]} && (!places || places.shape() == Shape{s[0], 3}) &&
+                          normalisation.shape() == Shape{s[1], 3},
+                      "gather_images: samples ", samples.shape(), ", places ", places.shape(),
+                      " and normalisation ", normalisation.shape(), " do not fit a batch of ", s);
+  detail::for_each("gather_images", y.size(),
+                   detail::GatherImages<T, Raw>{y.data(), images.data(), samples.data(),
+                                                places ? places.data() : nullptr, normalisation.data(), s[1],
+                                                s[2], s[3], y.layout() == Layout::channels_last});
+}
+
+template <class T>
+void gather_labels(Array<T>& y, const Array<T>& labels, const Labels& samples) {
+  require<ShapeError>(y.shape() == samples.shape(), "gather_labels: expected labels for samples ",
+                      samples.shape(), ", got ", y.shape());
+  detail::for_each("gather_labels", y.size(),
+                   detail::GatherLabels<T>{y.data(), labels.data(), samples.data()});
+}
+
+}  // namespace loru::cuda

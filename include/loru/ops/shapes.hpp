@@ -1,0 +1,143 @@
+#pragma once
+// What ops expect of the shapes of their tensors, for every device: one place, one wording.
+
+#include <algorithm>
+
+#include <loru/ops/types.hpp>
+
+namespace loru::detail {
+
+// ---- matmul, bias ----
+
+struct ProductShape {
+  Index m, n, k;
+};
+
+template <class T, class D>
+ProductShape product_shape(const Tensor<T, D>& a, const Tensor<T, D>& b, MatmulOptions o) {
+  require<ShapeError>(a.rank() == 2 && b.rank() == 2, "matmul: expected matrices, got ", a.shape(), " and ",
+                      b.shape());
+  const bool ta = o.a == Op::transpose, tb = o.b == Op::transpose;
+  const Index m = a.dim(ta), k = a.dim(!ta), n = b.dim(!tb);
+  require<ShapeError>(b.dim(tb) == k, "matmul: inner extents differ: ", a.shape(), ta ? "ᵀ" : "", " · ",
+                      b.shape(), tb ? "ᵀ" : "");
+  return {m, n, k};
+}
+
+inline void check_product(const Shape& c, Index m, Index n) {
+  require<ShapeError>(c == Shape{m, n}, "matmul_into: expected a result of shape (", m, ", ", n, "), got ",
+                      c);
+}
+
+template <class T, class D>
+void check_bias(const char* where, const Tensor<T, D>& x, const Tensor<T, D>& bias) {
+  require<ShapeError>(x.rank() == 2 && bias.rank() == 1 && x.dim(1) == bias.size(), where, ": bias ",
+                      bias.shape(), " does not fit rows of ", x.shape());
+}
+
+inline void check_bias_gradient(const Shape& y, const Shape& dy) {
+  require<ShapeError>(y.rank() == 2 && y == dy,
+                      "add_bias_relu_backward: expected two matrices of one shape, got ", y, " and ", dy);
+}
+
+// ---- conv ----
+
+/// Extents of one convolution. Rows of the window matrix are output pixels (n, oh, ow); its columns run over
+/// (kernel row, kernel column, channel of the group).
+struct ConvExtents {
+  Index n, h, w, cin, cout, kh, kw, ho, wo, cg, mg;  // cg, mg: channels in and out of a group
+  ConvOptions o;
+
+  ConvExtents(const Shape& x, const Shape& weight, const ConvOptions& options) : o{options} {
+    const Shape y = conv_shape(x, weight, options);
+    n = x[0], cin = x[1], h = x[2], w = x[3];
+    cout = y[1], ho = y[2], wo = y[3];
+    kh = weight[2], kw = weight[3], cg = weight[1], mg = cout / o.groups;
+  }
+  Index window() const { return kh * kw * cg; }
+  Index line() const { return kw * cg; }
+  /// Output lines of a block of about `pixels` rows whose window matrix of `width` columns stays below 8 MiB of floats.
+  Index block_lines(Index pixels, Index width) const {
+    const Index rows = std::min(pixels, Index{2 << 20} / std::max<Index>(1, width));
+    return std::max<Index>(1, rows / std::max<Index>(1, wo));
+  }
+  bool pointwise() const { return kh == 1 && kw == 1 && o.stride == 1 && o.padding == 0 && o.groups == 1; }
+};
+
+inline void check_gradient_shape(const char* where, const Shape& dy, const ConvExtents& e) {
+  const Shape expected{e.n, e.cout, e.ho, e.wo};
+  require<ShapeError>(dy == expected, where, ": expected dy of shape ", expected, ", got ", dy);
+}
+
+// ---- pool ----
+
+inline void check_pool_gradient(const Shape& dy, const Shape& winners) {
+  require<ShapeError>(dy == winners, "max_pool2d_backward: expected dy of shape ", winners, ", got ", dy);
+}
+
+inline void check_adaptive(const Shape& x, Index ho, Index wo) {
+  require<ShapeError>(x.rank() == 4 && ho > 0 && wo > 0,
+                      "adaptive_avg_pool2d: expected rank 4 and outputs > 0, got ", x, " to ", ho, " x ", wo);
+}
+
+// ---- norm ----
+
+inline void check_batch(const Shape& x) {
+  require<ShapeError>(x.rank() == 4 && x.size() > 0, "batch_norm: expected at least one pixel, got ", x);
+}
+
+inline void check_groups(const Shape& x, Index groups) {
+  require<ShapeError>(x.rank() == 4, "group_norm: expected rank 4, got ", x);
+  require<ShapeError>(groups > 0 && x[1] % groups == 0, "group_norm: ", groups, " groups do not divide ",
+                      x[1], " channels");
+}
+
+/// What shares moments: `images` parts of `rows` rows of C channels in groups.
+struct NormShape {
+  Index images, rows, channels, groups;
+
+  /// Throws ShapeError if x is not (N, C, H, W) with C channels of γ, or if the moments are not of its shape.
+  NormShape(const char* where, const Shape& x, const Shape& gamma, const Shape& moments) {
+    require<ShapeError>(x.rank() == 4 && gamma == Shape{x[1]}, where, ": expected rank 4 and ", gamma,
+                        " channels, got ", x);
+    const bool of_batch = moments.rank() == 1;
+    require<ShapeError>(of_batch ? moments[0] == x[1] : moments.rank() == 2 && moments[0] == x[0], where,
+                        ": moments of shape ", moments, " do not fit ", x);
+    images = of_batch ? 1 : x[0];
+    rows = (of_batch ? x[0] : 1) * x[2] * x[3];
+    channels = x[1];
+    groups = of_batch ? x[1] : moments[1];
+  }
+  Index offset(Index image) const { return image * rows * channels; }
+};
+
+// ---- losses ----
+
+template <class D>
+void check_logits(const char* where, const Shape& z, const Tensor<std::int32_t, D>& labels) {
+  require<ShapeError>(z.rank() == 2 && z[0] > 0 && labels.size() == z[0], where,
+                      ": expected (M, classes) logits and M labels, got ", z, " and ", labels.shape());
+}
+
+[[noreturn]] inline void fail_label(const char* where, std::int32_t label, Index row, Index classes) {
+  fail<ShapeError>(where, ": label ", label, " of row ", row, " is outside the ", classes, " classes");
+}
+
+inline void check_any(const char* where, Index elements) {
+  require<ShapeError>(elements > 0, where, ": expected at least one element");
+}
+
+// ---- lowrank ----
+
+/// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel extents.
+template <class T, class D>
+Index factor_rank(const char* where, const Tensor<T, D>& w, const Tensor<T, D>& a, const Tensor<T, D>& b) {
+  const Index m = w.dim(0), r = a.dim(0);
+  require<ShapeError>(b.dim(0) == m && b.size() == m * r && a.size() * m == w.size() * r, where,
+                      ": factors A ", a.shape(), " and B ", b.shape(), " do not fit weight ", w.shape());
+  require<ShapeError>(a.layout() == w.layout() || w.layout_free(), where, ": expected A in the layout of W, ",
+                      to_string(w.layout()), ", got ", to_string(a.layout()));
+  return r;
+}
+
+}  // namespace loru::detail

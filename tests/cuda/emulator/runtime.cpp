@@ -1,0 +1,345 @@
+// The functions of the CUDA runtime that loru calls, on the host.
+#include "emulator/runtime.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+#include <set>
+#include <utility>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define LORU_POISON(p, n) __asan_poison_memory_region(p, n)
+#define LORU_UNPOISON(p, n) __asan_unpoison_memory_region(p, n)
+#else
+#define LORU_POISON(p, n) static_cast<void>(0)
+#define LORU_UNPOISON(p, n) static_cast<void>(0)
+#endif
+
+struct CUstream_st {};
+struct CUevent_st {
+  bool timing = false, recorded = false;
+};
+struct CUmemPoolHandle_st {
+  std::uint64_t keep = 0;
+};
+
+namespace loru::emulator {
+
+namespace {
+
+constexpr std::size_t red_zone = 256, device_memory = std::size_t{4} << 30;
+constexpr std::byte untouched{0xff};  // NaN in every float type
+
+/// Red zone, data, red zone.
+struct Piece {
+  std::byte* data = nullptr;
+  std::size_t bytes = 0, capacity = 0;
+};
+
+struct State {
+  std::mutex mutex;
+  Faults faults;
+  Inventory counts;
+  std::map<const std::byte*, Piece> living;
+  std::multimap<std::size_t, Piece> unused;  // by capacity
+  std::size_t used = 0, reserved = 0;
+  std::set<const void*> streams;
+  CUmemPoolHandle_st pool;
+  cudaError_t last = cudaSuccess;
+};
+
+State& state() {
+  static auto* s = new State;
+  return *s;
+}
+
+cudaError_t result(cudaError_t status) {
+  if (status != cudaSuccess) state().last = status;
+  return status;
+}
+
+/// A piece of at least `bytes`, from the pool if one fits well, else from the system; no data if there is none.
+Piece take(State& s, std::size_t bytes) {
+  const std::size_t capacity = (bytes + 511) / 512 * 512;
+  if (const auto found = s.unused.lower_bound(capacity);
+      found != s.unused.end() && found->first <= 2 * capacity) {
+    const Piece piece = found->second;
+    s.unused.erase(found);
+    return piece;
+  }
+  if (s.reserved + capacity > device_memory) return {};
+  void* raw = ::operator new(capacity + 2 * red_zone, std::align_val_t{256}, std::nothrow);
+  if (!raw) return {};
+  s.reserved += capacity;
+  ++s.counts.system_allocations;
+  return {static_cast<std::byte*>(raw) + red_zone, 0, capacity};
+}
+
+void give_to_system(State& s, const Piece& piece) {
+  LORU_UNPOISON(piece.data - red_zone, piece.capacity + 2 * red_zone);
+  s.reserved -= piece.capacity;
+  ::operator delete(piece.data - red_zone, std::align_val_t{256});
+}
+
+/// The pool gives back what is unused beyond its threshold, as the device's does when the host waits for a stream.
+void trim(State& s, std::size_t keep) {
+  while (s.reserved > keep && !s.unused.empty()) {
+    const auto last = std::prev(s.unused.end());
+    give_to_system(s, last->second);
+    s.unused.erase(last);
+  }
+}
+
+bool intact(const std::byte* first, std::size_t n) {
+  return std::all_of(first, first + n, [](std::byte b) { return b == untouched; });
+}
+
+}  // namespace
+
+Faults& faults() { return state().faults; }
+
+Inventory inventory() {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  Inventory now = s.counts;
+  now.allocations = static_cast<std::int64_t>(s.living.size());
+  now.streams = static_cast<std::int64_t>(s.streams.size());
+  return now;
+}
+
+namespace runtime {
+
+bool due(int& countdown) { return countdown > 0 && --countdown == 0; }
+
+bool on_device(const void* data, std::size_t bytes) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  const auto* at = static_cast<const std::byte*>(data);
+  auto next = s.living.upper_bound(at);
+  if (next == s.living.begin()) return false;
+  const Piece& piece = std::prev(next)->second;
+  return at + bytes <= piece.data + piece.bytes;
+}
+
+bool alive(const void* stream) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  return stream == nullptr || s.streams.count(stream) == 1;
+}
+
+void report(const std::string& misuse) { state().counts.misuse.push_back(misuse); }
+void count_handle(int change) { state().counts.handles += change; }
+void count_product() { ++state().counts.all_products; }
+
+}  // namespace runtime
+
+}  // namespace loru::emulator
+
+using namespace loru::emulator;
+
+extern "C" {
+
+// ---- errors and devices ----
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorInvalidValue: return "invalid argument";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInvalidResourceHandle: return "invalid resource handle";
+    case cudaErrorUnknown: return "unknown error";
+    default: return "unrecognized error code";
+  }
+}
+
+cudaError_t cudaGetLastError() { return std::exchange(state().last, cudaSuccess); }
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = faults().devices;
+  return result(*count > 0 ? cudaSuccess : cudaErrorNoDevice);
+}
+
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+  *p = {};
+  std::strcpy(p->name, "emulated device");
+  p->major = 9;
+  p->multiProcessorCount = 132;
+  p->totalGlobalMem = device_memory;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  switch (attribute) {
+    case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
+    case cudaDevAttrMultiProcessorCount: *value = 132; break;
+    default: return result(cudaErrorInvalidValue);
+  }
+  return cudaSuccess;
+}
+
+// ---- streams and events ----
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  *stream = new CUstream_st;
+  s.streams.insert(*stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  if (s.streams.erase(stream) == 0) return result(cudaErrorInvalidResourceHandle);
+  delete stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  trim(s, s.pool.keep);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t, unsigned) {
+  return result(runtime::alive(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  *event = new CUevent_st{(flags & cudaEventDisableTiming) == 0, false};
+  ++s.counts.events;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  delete event;
+  --s.counts.events;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+  event->recorded = true;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+
+cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) {
+  if (!start->timing || !end->timing || !start->recorded || !end->recorded)
+    return result(cudaErrorInvalidResourceHandle);
+  *ms = 0.0f;
+  return cudaSuccess;
+}
+
+// ---- memory ----
+
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
+  *pool = &state().pool;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
+  if (attribute != cudaMemPoolAttrReleaseThreshold) return result(cudaErrorInvalidValue);
+  pool->keep = *static_cast<std::uint64_t*>(value);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr attribute, void* value) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  if (attribute == cudaMemPoolAttrUsedMemCurrent)
+    *static_cast<std::uint64_t*>(value) = s.used;
+  else if (attribute == cudaMemPoolAttrReservedMemCurrent)
+    *static_cast<std::uint64_t*>(value) = s.reserved;
+  else
+    return result(cudaErrorInvalidValue);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t keep) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  trim(s, keep);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *free = device_memory - state().reserved;
+  *total = device_memory;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream) {
+  if (!runtime::alive(stream) || bytes == 0) return result(cudaErrorInvalidValue);
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  ++s.counts.all_allocations;
+  if (runtime::due(s.faults.allocation)) return result(cudaErrorMemoryAllocation);
+  Piece piece = take(s, bytes);
+  if (!piece.data) return result(cudaErrorMemoryAllocation);
+  piece.bytes = bytes;
+  std::byte* const raw = piece.data - red_zone;
+  LORU_UNPOISON(raw, piece.capacity + 2 * red_zone);
+  std::memset(raw, 0xff, piece.capacity + 2 * red_zone);
+  LORU_POISON(raw, red_zone);
+  LORU_POISON(piece.data + bytes, piece.capacity - bytes + red_zone);
+  s.living[piece.data] = piece;
+  s.used += piece.capacity;
+  *data = piece.data;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFreeAsync(void* data, cudaStream_t stream) {
+  if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  const auto found = s.living.find(static_cast<const std::byte*>(data));
+  if (found == s.living.end()) {
+    runtime::report("memory freed that is not allocated");
+    return result(cudaErrorInvalidValue);
+  }
+  const Piece piece = found->second;
+  s.living.erase(found);
+  s.used -= piece.capacity;
+  std::byte *const raw = piece.data - red_zone, *const end = piece.data + piece.bytes;
+  LORU_UNPOISON(raw, piece.capacity + 2 * red_zone);
+  if (!intact(raw, red_zone) || !intact(end, piece.capacity - piece.bytes + red_zone))
+    runtime::report("a write outside an allocation of " + std::to_string(piece.bytes) + " bytes");
+  std::memset(raw, 0xff, piece.capacity + 2 * red_zone);
+  LORU_POISON(raw, piece.capacity + 2 * red_zone);
+  s.unused.emplace(piece.capacity, piece);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+  ++state().counts.all_copies;
+  if (runtime::due(faults().copy)) return result(cudaErrorUnknown);
+  const bool to_device = kind != cudaMemcpyDeviceToHost, from_device = kind != cudaMemcpyHostToDevice;
+  if (runtime::on_device(to, bytes) != to_device || runtime::on_device(from, bytes) != from_device)
+    return result(cudaErrorInvalidValue);
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+
+}  // extern "C"

@@ -1,0 +1,44 @@
+#pragma once
+// The CUDA runtime and cuBLAS of the emulated device: what exists, what tests may make fail, what was done wrong.
+//
+// Work is done when it is queued. Device memory is host memory that starts as NaN, has red zones and is never given to
+// two owners; copies are checked for their direction and bounds.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace loru::emulator {
+
+/// What fails from now on. The k-th call from now (1 is the next) fails once; 0 is never.
+struct Faults {
+  int devices = 1;
+  int allocation = 0, copy = 0, product = 0;
+};
+
+/// What is alive, and what was counted since the program began.
+struct Inventory {
+  std::int64_t allocations = 0, streams = 0, events = 0, handles = 0;
+  std::int64_t system_allocations = 0, all_allocations = 0, all_copies = 0, all_products = 0;
+  /// Misuse that no error code can tell, such as writes outside of an allocation.
+  std::vector<std::string> misuse;
+};
+
+Faults& faults();
+Inventory inventory();
+
+namespace runtime {
+
+/// True once if the countdown reaches zero with this call.
+bool due(int& countdown);
+/// True if [data, data + bytes) lies in one living allocation of the device.
+bool on_device(const void* data, std::size_t bytes);
+bool alive(const void* stream);
+void report(const std::string& misuse);
+void count_handle(int change);
+void count_product();
+
+}  // namespace runtime
+
+}  // namespace loru::emulator

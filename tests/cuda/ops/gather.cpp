@@ -1,0 +1,92 @@
+// Batches gathered on the device, and copies of whole numbers, to the bit.
+
+#include <loru/cuda/ops/copy.cuh>
+#include <loru/cuda/ops/gather.cuh>
+
+#include "ops/support.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+template <class Raw>
+Tensor<Raw> pictures(const Shape& shape) {
+  std::mt19937 random(3);
+  Tensor<Raw> t(shape);
+  for (Raw& x : t.span()) x = static_cast<Raw>(random() % 256);
+  return t;
+}
+
+Tensor<std::int32_t> numbers(const Shape& shape, const std::vector<std::int32_t>& values) {
+  Tensor<std::int32_t> t(shape);
+  std::copy(values.begin(), values.end(), t.data());
+  return t;
+}
+
+/// The gather, pixel by pixel.
+template <class Raw>
+Tensor<float> gathered(const Tensor<Raw>& images, const Tensor<std::int32_t>& samples,
+                       const Tensor<std::int32_t>& places, const Tensor<double>& normalisation,
+                       Layout layout) {
+  const Index n = samples.size(), c = images.dim(1), height = images.dim(2), width = images.dim(3);
+  Tensor<float> y(Shape{n, c, height, width}, layout);
+  for (Index i = 0; i < n; ++i)
+    for (Index k = 0; k < c; ++k)
+      for (Index h = 0; h < height; ++h)
+        for (Index w = 0; w < width; ++w) {
+          const Index row = h + (places ? places.data()[3 * i] : 0);
+          const Index column = (places && places.data()[3 * i + 2] ? width - 1 - w : w) +
+                               (places ? places.data()[3 * i + 1] : 0);
+          const double* z = normalisation.data() + 3 * k;
+          const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+          y.data()[y.offset(i, k, h, w)] =
+              inside
+                  ? static_cast<float>((static_cast<double>(
+                                            images.data()[images.offset(samples.data()[i], k, row, column)]) *
+                                            z[0] -
+                                        z[1]) *
+                                       z[2])
+                  : 0.0f;
+        }
+  return y;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("cuda ops: batches are gathered as on the host, to the bit", "", std::uint8_t, float) {
+  const auto images = pictures<TestType>({5, 3, 9, 8});
+  const auto samples = numbers({4}, {4, 0, 2, 2});
+  const auto places = numbers({4, 3}, {0, 0, 0, 2, -1, 1, -9, 3, 0, 1, 8, 1});
+  Tensor<double> normalisation(Shape{3, 3}, {1 / 255.0, 0.49, 4.1, 1 / 255.0, 0.48, 3.9, 0.01, 0.0, 1.0});
+  for (const Layout layout : {Layout::row_major, Layout::channels_last})
+    for (const auto& placed : {Tensor<std::int32_t>(), places}) {
+      const auto got = in_all_orders([&] {
+        Array<float> y(Shape{4, 3, 9, 8}, layout);
+        gather_images(y, to_device(images), to_device(samples), to_device(placed), to_device(normalisation));
+        return std::vector{to_host(y)};
+      });
+      check_exact(got, {gathered(images, samples, placed, normalisation, layout)});
+    }
+}
+
+TEST_CASE("cuda ops: labels are gathered, and whole numbers come back as they went") {
+  const auto labels = numbers({5}, {3, 1, 4, 1, 5}), samples = numbers({3}, {4, 0, 4});
+  cuda::Labels y(Shape{3});
+  gather_labels(y, to_device(labels), to_device(samples));
+  check_exact<std::int32_t>({to_host(y)}, {numbers({3}, {5, 3, 5})});
+  const auto bytes = pictures<std::uint8_t>({2, 3, 4, 5});
+  check_exact<std::uint8_t>({to_host(to_device(bytes))}, {bytes});
+  cuda::Labels wrong(Shape{2});
+  CHECK_THROWS_WITH(gather_labels(wrong, to_device(labels), to_device(samples)),
+                    "gather_labels: expected labels for samples (3), got (2)");
+}
+
+TEST_CASE("cuda ops: copies to and from the host want one shape and layout") {
+  Array<float> y(Shape{2, 3, 4, 5});
+  CHECK_THROWS_WITH(copy_from_host(y, gaussian<float>({2, 3})),
+                    "copy_from_host: expected equal shapes, got (2, 3, 4, 5) and (2, 3)");
+  Tensor<float> host(Shape{2, 3, 4, 5}, Layout::channels_last);
+  CHECK_THROWS_WITH(copy_to_host(host, y),
+                    "copy_to_host: expected equal layouts, got channels-last and row-major for (2, 3, 4, 5)");
+}

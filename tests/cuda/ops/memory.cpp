@@ -1,0 +1,141 @@
+// Memory, streams and events of the device, and what happens when the runtime refuses.
+
+#include <loru/cuda/ops/elementwise.cuh>
+
+#include "ops/support.hpp"
+
+using namespace loru;
+using namespace loru_test;
+using emulator::faults, emulator::inventory;
+
+namespace {
+
+/// What a training step does to memory: results of several sizes that go as others come.
+Tensor<float> step(const Tensor<float>& x) {
+  const auto y = to_device(x);
+  auto sum = add(y, scale(y, 2.0f));
+  add_scaled(sum, 0.5f, relu(sum));
+  return to_host(to_layout(sum, Layout::channels_last));
+}
+
+}  // namespace
+
+TEST_CASE("cuda memory: after its first step, training takes none from the system") {
+  const auto x = gaussian<float>({2, 3, 9, 5});
+  const auto first = step(x);
+  const auto before = inventory();
+  const auto reserved = cuda::memory_statistics().reserved;
+  for (int i = 0; i < 5; ++i) CHECK(same_bits(step(x), first));
+  CHECK(inventory().system_allocations == before.system_allocations);
+  CHECK(inventory().all_allocations > before.all_allocations);
+  CHECK(inventory().allocations == before.allocations);
+  CHECK(cuda::memory_statistics().reserved == reserved);
+}
+
+TEST_CASE("cuda memory: an empty tensor has a buffer, copies share it, the last one frees it") {
+  const auto before = inventory().allocations;
+  {
+    Array<float> x(Shape{0, 4});
+    CHECK(x);
+    CHECK(x.size() == 0);
+    const Array<float> y = x;
+    CHECK_FALSE(x.unique());
+    CHECK(inventory().allocations == before + 1);
+  }
+  CHECK(inventory().allocations == before);
+}
+
+TEST_CASE("cuda memory: trim gives back what is unused") {
+  { const Array<float> x(Shape{1 << 20}); }
+  const auto full = cuda::memory_statistics();
+  cuda::trim();
+  const auto now = cuda::memory_statistics();
+  CHECK(full.reserved >= (std::uint64_t{4} << 20));
+  CHECK(now.reserved < full.reserved);
+  CHECK(now.used == full.used);
+}
+
+TEST_CASE("cuda memory: too much is a clear error, and the next tensor is served") {
+  const auto before = inventory().allocations;
+  CHECK_THROWS_AS(Array<float>(Shape{Index{1} << 40}), cuda::OutOfMemory);
+  CHECK_THROWS_WITH(Array<float>(Shape{Index{1} << 40}),
+                    StartsWith("cuda: out of memory: expected 4398046511104 bytes, got ") &&
+                        ContainsSubstring(" free of 4294967296 on the device"));
+  CHECK(inventory().allocations == before);
+  CHECK(same_bits(to_host(to_device(gaussian<float>({5}))), gaussian<float>({5})));
+}
+
+TEST_CASE("cuda memory: whichever allocation or copy fails, nothing leaks and the next try works") {
+  const auto x = gaussian<float>({2, 3, 9, 5});
+  const auto expected = step(x);
+  const auto before = inventory();
+  const auto expect_failures = [&](int emulator::Faults::* kind, const std::string& text) {
+    int failures = 0;
+    for (bool failed = true; failed; failures += failed) {
+      faults().*kind = failures + 1;
+      failed = false;
+      try {
+        step(x);
+      } catch (const cuda::CudaError& error) {
+        failed = true;
+        CHECK_THAT(error.what(), ContainsSubstring(text));
+      }
+      faults().*kind = 0;
+      CHECK(inventory().allocations == before.allocations);
+      CHECK(same_bits(step(x), expected));
+    }
+    return failures;
+  };
+  CHECK(expect_failures(&emulator::Faults::allocation, "cuda: out of memory: expected 1080 bytes, got ") ==
+        5);
+  CHECK(expect_failures(&emulator::Faults::copy, "unknown error") == 2);
+  CHECK(inventory().misuse.empty());
+}
+
+TEST_CASE("cuda device: without one, what is missing is said") {
+  CHECK(cuda::available());
+  CHECK(cuda::device_properties().name == "emulated device");
+  faults().devices = 0;
+  CHECK_FALSE(cuda::available());
+  CHECK_THROWS_AS(cuda::require_device(), cuda::NoDevice);
+  CHECK_THROWS_WITH(
+      cuda::device_properties(),
+      "cuda: expected a CUDA device with its driver, got none: no CUDA-capable device is detected");
+  faults().devices = 1;
+  CHECK(cuda::available());
+}
+
+TEST_CASE("cuda streams: a scope gives its thread another stream and gives it back") {
+  const auto before = inventory();
+  const cudaStream_t main = cuda::current_stream();
+  Array<float> made;
+  {
+    const cuda::Stream stream;
+    CHECK(inventory().streams == before.streams + 1);
+    const auto x = to_device(gaussian<float>({7}));
+    {
+      const cuda::StreamScope scope(stream);
+      CHECK(cuda::current_stream() == stream.handle());
+      made = scale(x, 2.0f);
+      std::thread([&] { CHECK(cuda::current_stream() == main); }).join();
+    }
+    CHECK(cuda::current_stream() == main);
+  }
+  check_exact<float>({to_host(made)}, {scale(gaussian<float>({7}), 2.0f)});
+  made = {};
+  CHECK(inventory().streams == before.streams);
+  CHECK(inventory().events == before.events);
+  CHECK(inventory().allocations == before.allocations);
+}
+
+TEST_CASE("cuda streams: events with a clock tell times, others refuse") {
+  const cuda::Event start(true), end(true), plain;
+  start.record(cuda::current_stream());
+  end.record(cuda::current_stream());
+  plain.record(cuda::current_stream());
+  end.synchronize();
+  CHECK(end.since(start) >= 0.0f);
+  CHECK_THROWS_WITH(plain.since(start), ContainsSubstring("cudaEventElapsedTime") &&
+                                            ContainsSubstring("invalid resource handle") &&
+                                            ContainsSubstring("stream.hpp:"));
+}
