@@ -2,12 +2,12 @@
 
 namespace loru::fl {
 
-template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&);
-template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double);
+template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&);
+template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double, const Selection&);
 template class Average<float>;
 template class MergeHistory<float>;
 template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
-template double train<float>(const Turn<float>&);
+template double train<float>(const Turn<float>&, const AdjustGradients<float>&);
 template Evaluation evaluate<float>(nn::Model<float>&, const data::Dataset&, WorkerPool&, Index);
 template class Server<float>;
 template class Simulation<float>;

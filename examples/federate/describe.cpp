@@ -72,12 +72,12 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   loru::fl::Server<float> server(setup.model, make_algorithm(c), seed);
   server.begin_round();
   const auto down = static_cast<double>(server.broadcast(0).size());
-  const auto up_bytes = [&](Model& model) {
-    return static_cast<double>(
-        loru::fl::update_message(model, {seed, 1, 0}, static_cast<Index>(parts.front().size()), 1.0).size());
+  const auto up_bytes = [&](Model& model, const loru::fl::Selection& selection) {
+    const auto samples = static_cast<Index>(parts.front().size());
+    return static_cast<double>(loru::fl::update_message(model, {seed, 1, 0}, samples, 1.0, selection).size());
   };
   Model dense = dense_model(c, setup.data.train);
-  const double up = up_bytes(setup.model), all = up_bytes(dense);
+  const double up = up_bytes(setup.model, server.trained()), all = up_bytes(dense, {});
   out << "\nbytes a client and round\n"
       << "  up    " << human_bytes(up) << '\n'
       << "  down  " << human_bytes(down)

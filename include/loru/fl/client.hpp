@@ -2,6 +2,7 @@
 // A client's turn: from a broadcast and local data to an update.
 
 #include <cmath>
+#include <functional>
 
 #include <loru/data/batch.hpp>
 #include <loru/fl/history.hpp>
@@ -47,13 +48,38 @@ struct Turn {
   Head head;
 };
 
+/// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken for them.
+template <class T>
+class TrainOnly {
+ public:
+  TrainOnly(nn::Model<T>& model, const Selection& selection) {
+    for (auto& p : model.trained_parameters()) {
+      if (chosen(selection, p.name)) continue;
+      p.value.set_requires_grad(false);
+      still_.push_back(p.value);
+    }
+  }
+  TrainOnly(const TrainOnly&) = delete;
+  TrainOnly& operator=(const TrainOnly&) = delete;
+  ~TrainOnly() {
+    for (auto& p : still_) p.set_requires_grad(true);
+  }
+
+ private:
+  std::vector<Variable<T>> still_;
+};
+
+/// What may change the gradients of a step before they are used; it is shown the trained parameters.
+template <class T>
+using AdjustGradients = std::function<void(std::vector<Variable<T>>&)>;
+
 /// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples, each in a
 /// new order, in batches of which the last may be smaller. Returns the mean loss over all samples seen.
 /// Streams: order (seed, batches, round, client), augmentation and dropout alike.
 /// Throws ConfigError as check() and the optimizer do and for a client without samples, DivergedError with round and
 /// client if the loss is not finite.
 template <class T>
-double train(const Turn<T>& turn) {
+double train(const Turn<T>& turn, const AdjustGradients<T>& adjust) {
   const ClientOptions& o = turn.options;
   check(o);
   require<ConfigError>(!turn.samples.empty(), "client ", turn.head.client, ": expected at least one sample");
@@ -87,6 +113,7 @@ double train(const Turn<T>& turn) {
                              ": the loss is ", std::isnan(value) ? "not a number" : "infinite",
                              " at local step ", step + 1);
       loss.backward();
+      if (adjust) adjust(optimizer->parameters());
       optimizer->step(o.schedule_per_step
                           ? o.schedule.rate(o.optimizer.learning_rate, step, steps)
                           : o.schedule.rate(o.optimizer.learning_rate, turn.head.round - 1, o.rounds));
@@ -97,8 +124,13 @@ double train(const Turn<T>& turn) {
   return total / static_cast<double>(o.epochs * count);
 }
 
+template <class T>
+double train(const Turn<T>& turn) {
+  return train<T>(turn, {});
+}
+
 #ifdef LORU_COMPILED
-extern template double train<float>(const Turn<float>&);
+extern template double train<float>(const Turn<float>&, const AdjustGradients<float>&);
 #endif
 
 }  // namespace loru::fl

@@ -5,8 +5,14 @@
 #include <loru/fl/algorithm/algorithm.hpp>
 #include <loru/fl/algorithm/algorithms.hpp>
 #include <loru/fl/algorithm/fedavg.hpp>
+#include <loru/fl/algorithm/fedex_lora.hpp>
 #include <loru/fl/algorithm/fedlora.hpp>
 #include <loru/fl/algorithm/fedloru.hpp>
+#include <loru/fl/algorithm/fedprox.hpp>
+#include <loru/fl/algorithm/ffa_lora.hpp>
+#include <loru/fl/algorithm/flexlora.hpp>
+#include <loru/fl/algorithm/flora.hpp>
+#include <loru/fl/algorithm/rolora.hpp>
 #include <loru/fl/client.hpp>
 #include <loru/fl/evaluate.hpp>
 #include <loru/fl/executor.hpp>
@@ -16,3 +22,4 @@
 #include <loru/fl/sampler.hpp>
 #include <loru/fl/server.hpp>
 #include <loru/fl/simulation.hpp>
+#include <loru/fl/terms.hpp>

@@ -14,11 +14,11 @@ namespace loru::fl {
 template <class T>
 class MergeHistory {
  public:
-  /// Records the factors that are about to be merged.
-  void record(nn::Model<T>& model) {
+  /// Records the factors that are about to be merged, of any rank, with the layer's own scale.
+  void record(nn::Model<T>& model, const lowrank::Products<T>& products) {
     lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, Cpu>& weight) {
       auto& list = factors_[layer];
-      list.push_back({merges_, {weight.a().value(), weight.b().value()}});
+      list.push_back({merges_, products.at(layer)});
       const std::size_t limit = bytes(weight.base().value());
       std::size_t held = 0;
       for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
@@ -82,15 +82,19 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   std::vector<Tensor<T, D>> weights;
   lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     Tensor<T, D> w = weight.base().value();
-    const Shape a = lowrank::factor_shape(w.shape(), weight.rank()), b{w.dim(0), weight.rank()};
     if (archive.contains(layer + ".weight"))
       w = to_layout(archive.get<T>(layer + ".weight", w.shape()), w.layout());
     Index first = merges;  // the missed merges are the last ones
     while (first > 0 && archive.contains(MergeHistory<T>::name(first - 1, layer, "lora_A"))) --first;
-    for (Index k = first; k < merges; ++k)
-      w = lowrank_compose(w,
-                          to_layout(archive.get<T>(MergeHistory<T>::name(k, layer, "lora_A"), a), w.layout()),
+    for (Index k = first; k < merges; ++k) {
+      const std::string name = MergeHistory<T>::name(k, layer, "lora_A");
+      const Shape& sent = archive.raw(name).shape;
+      require<DataError>(sent.rank() == w.rank(), "message: ", name, ": expected rank ", w.rank(),
+                         " of a factor, got ", sent);
+      const Shape a = lowrank::factor_shape(w.shape(), sent[0]), b{w.dim(0), sent[0]};
+      w = lowrank_compose(w, to_layout(archive.get<T>(name, a), w.layout()),
                           archive.get<T>(MergeHistory<T>::name(k, layer, "lora_B"), b), weight.scale());
+    }
     weights.push_back(w);
   });
   std::size_t next = 0;

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -75,33 +76,45 @@ inline Head get_head(const io::Archive& archive, const char* kind) {
 
 }  // namespace detail
 
+/// Chooses tensors of a model's state by name. Empty: all of them.
+using Selection = std::function<bool(const std::string&)>;
+
+inline bool chosen(const Selection& selection, const std::string& name) {
+  return !selection || selection(name);
+}
+
 /// Adds the model's state: trained parameters and buffers.
 template <class T, class D>
-void put_state(io::Archive& archive, nn::Model<T, D>& model) {
-  for (const auto& [name, tensor] : model.state()) archive.share(name, tensor);
+void put_state(io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
+  for (const auto& [name, tensor] : model.state())
+    if (chosen(selection, name)) archive.share(name, tensor);
 }
 
 /// Sets the model's state from the archive. Throws DataError for a tensor that is missing or of another shape or type.
 template <class T, class D>
-void get_state(const io::Archive& archive, nn::Model<T, D>& model) {
+void get_state(const io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
   const auto read = [&](const std::string& name, const Tensor<T, D>& like) {
     return to_layout(archive.get<T>(name, like.shape()), like.layout());
   };
   model.visit({.parameter =
                    [&](const std::string& name, Variable<T, D>& v) {
-                     if (v.requires_grad()) v.set_value(read(name, v.value()));
+                     if (v.requires_grad() && chosen(selection, name)) v.set_value(read(name, v.value()));
                    },
-               .buffer = [&](const std::string& name, Tensor<T, D>& t) { t = read(name, t); }});
+               .buffer =
+                   [&](const std::string& name, Tensor<T, D>& t) {
+                     if (chosen(selection, name)) t = read(name, t);
+                   }});
 }
 
 /// A client's update message.
 template <class T, class D>
-Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, double loss) {
+Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, double loss,
+                       const Selection& selection = {}) {
   io::Archive archive("update");
   detail::put_head(archive, "update", head);
   archive.metadata()["samples"] = std::to_string(samples);
   archive.metadata()["loss"] = detail::to_text(loss);
-  put_state(archive, model);
+  put_state(archive, model, selection);
   return io::serialise(archive);
 }
 
@@ -120,8 +133,9 @@ inline Update read_update(Message&& message) {
 }
 
 #ifdef LORU_COMPILED
-extern template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&);
-extern template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double);
+extern template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&);
+extern template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double,
+                                                   const Selection&);
 #endif
 
 }  // namespace loru::fl

@@ -30,11 +30,14 @@ class Server {
   Index round() const { return round_; }
   Index merges() const { return history_.merges(); }
   std::uint64_t seed() const { return seed_; }
+  /// What the clients of this round train and send.
+  Selection trained() const { return algorithm_.trained(round_); }
 
   /// Begins the next round.
   void begin_round() {
     ++round_;
     average_ = {};
+    updates_.clear();
     answered_.clear();
   }
 
@@ -55,7 +58,7 @@ class Server {
   /// Folds one update in. Throws DataError if it is malformed or nobody's of this round that is still to answer,
   /// DivergedError if a value is not finite; the round goes on without it.
   void receive(Message&& message) {
-    const Update update = read_update(std::move(message));
+    Update update = read_update(std::move(message));
     const Index client = update.head.client;
     require<DataError>(update.head.seed == seed_, "server: update of client ", client, ": expected seed ",
                        seed_, ", got ", update.head.seed);
@@ -66,6 +69,7 @@ class Server {
                        ": expected a client of the cohort that has not answered yet");
     check_state(update);
     average_.add(update);
+    if (algorithm_.keeps_updates) updates_.push_back(std::move(update));
     answered->second = true;
   }
 
@@ -74,21 +78,32 @@ class Server {
   double finish_round() {
     Average<T> average = std::exchange(average_, {});
     const io::Archive mean = average.result();
-    algorithm_.fold(*this, mean);
+    const std::vector<Update> updates = std::exchange(updates_, {});
+    algorithm_.fold(*this, {mean, updates, average.samples()});
     algorithm_.after_round(*this);
     return average.loss();
   }
 
   /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it.
   void merge(lowrank::MergeKind kind) {
-    history_.record(model_);
-    lowrank::merge(model_, kind, rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
+    merge(lowrank::products(model_));
+    if (kind == lowrank::MergeKind::reinit)
+      lowrank::restart_factors(model_,
+                               rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
+  }
+
+  /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own factors stay.
+  void merge(const lowrank::Products<T>& products) {
+    history_.record(model_, products);
+    lowrank::merge_products(model_, products);
   }
 
  private:
   /// Throws DataError unless the update has the tensors of the model's state.
   void check_state(const Update& update) {
-    const auto state = model_.state();
+    auto state = model_.state();
+    const Selection selection = trained();
+    std::erase_if(state, [&](const auto& entry) { return !chosen(selection, entry.name); });
     require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
                        ": expected ", state.size(), " tensors, got ", update.state.size());
     for (const auto& [name, tensor] : state) {
@@ -106,6 +121,7 @@ class Server {
   Index round_ = 0;
   std::map<Index, bool> answered_;  // the clients of this round
   Average<T> average_;
+  std::vector<Update> updates_;  // of this round, if the algorithm keeps them
   MergeHistory<T> history_;
 };
 
@@ -118,10 +134,9 @@ Message answer(nn::Model<T>& model, std::span<const std::byte> broadcast,
                std::span<const Index> samples, const ClientOptions& options) {
   const io::Archive archive = io::borrow(broadcast, "broadcast");
   const Head head = detail::get_head(archive, "broadcast");
-  get_state(archive, model);
+  get_state(archive, model, algorithm.sends);
   apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
-  const double loss = algorithm.train({model, dataset, samples, options, head});
-  return update_message(model, head, static_cast<Index>(samples.size()), loss);
+  return algorithm.take_turn(model, head, dataset, samples, options);
 }
 
 #ifdef LORU_COMPILED

@@ -156,10 +156,9 @@ class Simulation {
     share_frozen(model);
     const io::Archive archive = io::borrow(broadcast, "broadcast");
     const Head head = detail::get_head(archive, "broadcast");
-    get_state(archive, model);
+    get_state(archive, model, server_.algorithm().sends);
     const auto& samples = parts_[static_cast<std::size_t>(client)];
-    const double loss = server_.algorithm().train({model, data_.train, samples, options_.client, head});
-    return update_message(model, head, static_cast<Index>(samples.size()), loss);
+    return server_.algorithm().take_turn(model, head, data_.train, samples, options_.client);
   }
 
   /// Lets the model's frozen weights be the server's.

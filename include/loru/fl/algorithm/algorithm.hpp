@@ -36,12 +36,25 @@ struct Choice {
   const char* text;
 };
 
+/// What a cohort has sent: the mean of its updates by samples and, for an algorithm with `keeps_updates`, the updates
+/// themselves in the order of the cohort.
+struct Cohort {
+  const io::Archive& mean;
+  std::span<const Update> updates;
+  Index samples;  ///< of all updates
+};
+
 /// An aggregate with `name`, `low_rank` (whether it needs factored layers) and `fields()`, a tuple of Field and
-/// Choice from which configuration keys, errors and docs are made. Optional hooks, in the order of a round:
+/// Choice from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
+/// kept for fold. Optional hooks, in the order of a round:
+///   bool sends(const std::string& tensor) const                    which tensors of the state go down; default: all
 ///   void broadcast(Server<T>&, io::Archive&, Index client) const   what goes down, a pure function of the
 ///                                                                   server's state and the client; default: the state
+///   bool trains(const std::string& tensor, Index round) const      which tensors of the state a client trains and sends
+///                                                                   up; the others stand still; default: all
 ///   double train(const Turn<T>&) const                             how a client trains; default: fl::train
-///   void fold(Server<T>&, const io::Archive& mean) const           what the mean becomes; default: the state
+///   void fold(Server<T>&, const Cohort&) const                     what the updates become; default: the mean is the
+///                                                                   state
 ///   void after_round(Server<T>&) const                             default: nothing
 /// A hook of another signature does not compile.
 template <class A>
@@ -66,7 +79,9 @@ void check_field(const A&, const Choice<A, V, N>&) {}
 
 /// For the question whether A has a member of a hook's name: with this beside A, it is ambiguous.
 struct HookNames {
+  void sends();
   void broadcast();
+  void trains();
   void train();
   void fold();
   void after_round();
@@ -86,10 +101,12 @@ void check(const A& algorithm) {
 template <class T>
 struct AnyAlgorithm {
   std::string name;
-  bool low_rank = false;
+  bool low_rank = false, keeps_updates = false;
+  Selection sends;  ///< empty: everything
   std::function<void(Server<T>&, io::Archive&, Index)> broadcast;
+  std::function<bool(const std::string&, Index)> trains;  ///< empty: everything
   std::function<double(const Turn<T>&)> train;
-  std::function<void(Server<T>&, const io::Archive&)> fold;
+  std::function<void(Server<T>&, const Cohort&)> fold;
   std::function<void(Server<T>&)> after_round;
 
   /// Throws ConfigError for an option outside its range.
@@ -97,24 +114,51 @@ struct AnyAlgorithm {
   AnyAlgorithm(const A& a) : name{A::name}, low_rank{A::low_rank} {
     check(a);
     using Beside = detail::BesideHooks<A>;
+    if constexpr (requires { A::keeps_updates; }) keeps_updates = A::keeps_updates;
+    if constexpr (!requires { &Beside::sends; })
+      sends = [a](const std::string& tensor) -> bool { return a.sends(tensor); };
+    if constexpr (!requires { &Beside::trains; })
+      trains = [a](const std::string& tensor, Index round) -> bool { return a.trains(tensor, round); };
     if constexpr (requires { &Beside::broadcast; })
-      broadcast = [](Server<T>& server, io::Archive& archive, Index) { put_state(archive, server.model()); };
+      broadcast = [sends = sends](Server<T>& server, io::Archive& archive, Index) {
+        put_state(archive, server.model(), sends);
+      };
     else
       broadcast = [a](Server<T>& server, io::Archive& archive, Index client) {
         a.broadcast(server, archive, client);
       };
     if constexpr (requires { &Beside::train; })
-      train = &fl::train<T>;
+      train = [](const Turn<T>& turn) { return fl::train(turn); };
     else
       train = [a](const Turn<T>& turn) -> double { return a.train(turn); };
     if constexpr (requires { &Beside::fold; })
-      fold = [](Server<T>& server, const io::Archive& mean) { get_state(mean, server.model()); };
+      fold = [](Server<T>& server, const Cohort& cohort) {
+        get_state(cohort.mean, server.model(), server.trained());
+      };
     else
-      fold = [a](Server<T>& server, const io::Archive& mean) { a.fold(server, mean); };
+      fold = [a](Server<T>& server, const Cohort& cohort) { a.fold(server, cohort); };
     if constexpr (requires { &Beside::after_round; })
       after_round = [](Server<T>&) {};
     else
       after_round = [a](Server<T>& server) { a.after_round(server); };
+  }
+
+  /// What clients train and send in a round.
+  Selection trained(Index round) const {
+    if (!trains) return {};
+    return [trains = trains, round](const std::string& tensor) { return trains(tensor, round); };
+  }
+
+  /// A client's turn once its model has the broadcast's state: trains what the round trains, and makes the update.
+  Message take_turn(nn::Model<T>& model, const Head& head, const data::Dataset& dataset,
+                    std::span<const Index> samples, const ClientOptions& options) const {
+    const Selection selection = trained(head.round);
+    double loss = 0.0;
+    {
+      const TrainOnly<T> guard(model, selection);
+      loss = train({model, dataset, samples, options, head});
+    }
+    return update_message(model, head, static_cast<Index>(samples.size()), loss, selection);
   }
 };
 

@@ -4,12 +4,18 @@
 #include <tuple>
 
 #include <loru/fl/algorithm/fedavg.hpp>
+#include <loru/fl/algorithm/fedex_lora.hpp>
 #include <loru/fl/algorithm/fedlora.hpp>
 #include <loru/fl/algorithm/fedloru.hpp>
+#include <loru/fl/algorithm/fedprox.hpp>
+#include <loru/fl/algorithm/ffa_lora.hpp>
+#include <loru/fl/algorithm/flexlora.hpp>
+#include <loru/fl/algorithm/flora.hpp>
+#include <loru/fl/algorithm/rolora.hpp>
 
 namespace loru::fl {
 
-using Algorithms = std::tuple<FedAvg, FedLoRA, FedLoRU>;
+using Algorithms = std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FfaLora, RoLora, FLoRA, FedExLora, FlexLora>;
 
 /// f(A{}) for every algorithm.
 template <class F>

@@ -1,0 +1,43 @@
+#pragma once
+// Stacked factors: the exact mean of the clients' products.
+
+#include <tuple>
+
+#include <loru/fl/terms.hpp>
+
+namespace loru::fl {
+
+/// W ← W + Σ p_k·s_k·B_k·A_k each round, as one product of the stacked factors A = [p_1·s_1·A_1; …] and B = [B_1 B_2 …], on the
+/// server and on every client; then the factors start anew. The stack is what goes down: (m + n)·Σ r_k numbers a
+/// layer and round, or W where that is cheaper. The new factors follow from the seed and are not sent.
+/// Source: Wang et al. (FLoRA), arXiv 2409.05976, Algorithm 1.
+struct FLoRA {
+  static constexpr std::string_view name = "flora";
+  static constexpr bool low_rank = true;
+  static constexpr bool keeps_updates = true;
+  static constexpr auto fields() { return std::tuple{}; }
+
+  bool sends(const std::string& tensor) const { return !is_lora_a(tensor) && !is_lora_b(tensor); }
+
+  template <class T>
+  double train(const Turn<T>& turn) const {
+    const auto round = static_cast<std::uint32_t>(turn.head.round);
+    lowrank::restart_factors(turn.model, rng::Stream(turn.head.seed, rng::Purpose::merge, round));
+    return fl::train(turn);
+  }
+
+  /// Throws ConfigError if the factors did not start with a zero product, which restarting them would lose.
+  template <class T>
+  void fold(Server<T>& server, const Cohort& cohort) const {
+    get_state(cohort.mean, server.model(), [&](const std::string& tensor) { return sends(tensor); });
+    lowrank::Products<T> stacks;
+    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T>& weight) {
+      require<ConfigError>(squared_norm(weight.b().value()) == 0.0, "flora: layer ", layer,
+                           ": expected factors that start with a zero product");
+      stacks[layer] = lowrank::stack(terms(cohort, layer, weight));
+    });
+    server.merge(stacks);
+  }
+};
+
+}  // namespace loru::fl

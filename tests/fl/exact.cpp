@@ -1,0 +1,290 @@
+// Algorithms whose server computes what the clients' products add up to, and those that send less.
+#include <loru/lowrank/rank.hpp>
+
+#include "federation.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+constexpr std::uint64_t seed = 5;
+constexpr Index clients = 3;
+
+/// A round of three clients through messages, and what each of them came to.
+template <class T>
+struct OneRound {
+  fl::Server<T> server;
+  std::vector<nn::Model<T>> devices;
+  std::vector<double> shares;  // n_k / Σ n
+  std::vector<std::size_t> up, down;
+
+  OneRound(nn::Model<T> start, fl::AnyAlgorithm<T> algorithm, Index rounds = 1)
+      : server{start, algorithm, seed}, devices(clients, start) {
+    const auto parts = small_parts(clients);
+    for (Index round = 0; round < rounds; ++round) {
+      up.clear(), down.clear();
+      server.begin_round();
+      for (Index k = 0; k < clients; ++k) {
+        const auto at = static_cast<std::size_t>(k);
+        const fl::Message broadcast = server.broadcast(k);
+        fl::Message update =
+            fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at], momentum_client());
+        down.push_back(broadcast.size());
+        up.push_back(update.size());
+        server.receive(std::move(update));
+      }
+      server.finish_round();
+    }
+    for (const auto& part : parts)
+      shares.push_back(static_cast<double>(part.size()) / static_cast<double>(small_data().train.size()));
+  }
+};
+
+/// W + Σ p_k·s·B_k·A_k of every factored layer, from the devices after training.
+template <class T>
+std::map<std::string, Tensor<T>> exact_weights(OneRound<T>& run, std::map<std::string, Tensor<T>> w) {
+  for (std::size_t k = 0; k < run.devices.size(); ++k)
+    lowrank::for_each_factored(run.devices[k], [&](const std::string& layer, nn::Factored<T>& f) {
+      w[layer] = lowrank_compose(w.at(layer), f.a().value(), f.b().value(), run.shares[k] * f.scale());
+    });
+  return w;
+}
+
+template <class T>
+void require_close(const std::map<std::string, Tensor<T>>& got,
+                   const std::map<std::string, Tensor<T>>& expected, double error) {
+  REQUIRE(got.size() == expected.size());
+  REQUIRE(!got.empty());
+  for (const auto& [layer, w] : expected) {
+    INFO(layer);
+    CHECK(difference(got.at(layer), w) < error);
+  }
+}
+
+std::size_t header(const fl::Message& message) {
+  std::uint64_t length = 0;
+  std::memcpy(&length, message.data(), sizeof length);
+  return sizeof length + length;
+}
+
+/// Bytes of the tensors of the state that the selection chooses.
+std::size_t chosen_bytes(nn::Model<float>& model, const fl::Selection& selection) {
+  std::size_t bytes = 0;
+  for (const auto& [name, tensor] : model.state())
+    if (fl::chosen(selection, name)) bytes += static_cast<std::size_t>(tensor.size()) * sizeof(float);
+  return bytes;
+}
+
+bool factor(const std::string& tensor) { return fl::is_lora_a(tensor) || fl::is_lora_b(tensor); }
+
+}  // namespace
+
+TEST_CASE("flora and fedex_lora average the products exactly") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  auto start = small_factored<double>(name);
+  const auto w = frozen_weights(start);
+  SECTION("flora") {
+    OneRound<double> run(start, fl::FLoRA{});
+    require_close(lowrank::effective_weights(run.server.model()), exact_weights(run, w), 1e-13);
+    for (auto& device : run.devices)
+      lowrank::for_each_factored(device, [](auto&, auto& f) {
+        CHECK(lowrank::update_rank(f.b().value(), nn::constant<double>(f.b().shape(), 0.0)) > 0);
+      });
+  }
+  SECTION("fedex_lora") {
+    OneRound<double> run(start, fl::FedExLora{});
+    require_close(lowrank::effective_weights(run.server.model()), exact_weights(run, w), 1e-13);
+    CHECK(run.server.merges() == 1);
+  }
+}
+
+TEST_CASE("flexlora averages the products exactly where the rank is at least that of their sum") {
+  auto start = small_model<double>();
+  lowrank::factorize(start, {.rank = 12, .alpha = 18.0});
+  lowrank::for_each_factored(start, [&](const std::string&, nn::Factored<double>& f) {
+    auto a = gaussian(f.a().shape());
+    std::fill(a.data() + 2 * a.dim(1), a.data() + a.size(), 0.0);
+    f.a().set_value(a);  // rows of A beyond two are zero, and so are B's columns: neither gets a gradient
+  });
+  OneRound<double> run(start, fl::FlexLora{});
+  require_close(lowrank::effective_weights(run.server.model()), exact_weights(run, frozen_weights(start)),
+                1e-7);
+}
+
+TEST_CASE("flexlora keeps the best part of the mean product") {
+  auto start = small_factored<double>();
+  const auto w = frozen_weights(start);
+  OneRound<double> run(start, fl::FlexLora{});
+  const auto exact = exact_weights(run, w);
+  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+    Tensor<double> update = clone(exact.at(layer));
+    add_scaled(update, -1.0, w.at(layer));
+    const auto best = lowrank::svd_factors(update, f.rank(), f.scale());
+    CHECK(difference(lowrank_compose(w.at(layer), f.a().value(), f.b().value(), f.scale()),
+                     lowrank_compose(w.at(layer), best.a, best.b, f.scale())) < 1e-7);
+  });
+}
+
+TEST_CASE("ffa_lora and rolora lose nothing by averaging, fedlora does") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  const Index rounds = GENERATE(1, 2);
+  auto start = small_factored<double>(name);
+  const auto w = frozen_weights(start);
+  const auto error = [&](fl::AnyAlgorithm<double> algorithm) {
+    OneRound<double> run(start, algorithm, rounds);
+    const auto got = lowrank::effective_weights(run.server.model()), exact = exact_weights(run, w);
+    double worst = 0.0;
+    for (const auto& [layer, value] : exact) {
+      Tensor<double> lost = clone(got.at(layer)), update = clone(value);
+      add_scaled(lost, -1.0, value);
+      add_scaled(update, -1.0, w.at(layer));
+      worst = std::max(worst, linalg::norm(lost) / linalg::norm(update));
+    }
+    return worst;
+  };
+  CHECK(error(fl::FfaLora{}) < 1e-12);
+  CHECK(error(fl::RoLora{}) < 1e-12);
+  CHECK(error(fl::FedLoRA{}) > 1e-6);
+}
+
+TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {
+  auto start = small_factored<float>();
+  const auto changed = [&](fl::AnyAlgorithm<float> algorithm, Index rounds) {
+    OneRound<float> before(start, algorithm, rounds - 1), after(start, algorithm, rounds);
+    std::string names;
+    lowrank::for_each_factored(before.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
+      lowrank::for_each_factored(after.server.model(), [&](const std::string& other, nn::Factored<float>& g) {
+        if (other != layer) return;
+        if (!same_bits(f.a().value(), g.a().value())) names += 'A';
+        if (!same_bits(f.b().value(), g.b().value())) names += 'B';
+      });
+    });
+    return names;
+  };
+  CHECK(changed(fl::RoLora{}, 1) == "B");
+  CHECK(changed(fl::RoLora{}, 2) == "A");
+  CHECK(changed(fl::RoLora{}, 3) == "B");
+  CHECK(changed(fl::FfaLora{}, 2) == "B");
+}
+
+TEST_CASE("What each algorithm sends, to the byte") {
+  auto start = small_factored<float>(GENERATE("mlp", "resnet10"));
+  const auto a_only = [](const std::string& t) { return !fl::is_lora_b(t); };
+  const auto b_only = [](const std::string& t) { return !fl::is_lora_a(t); };
+  const auto neither = [](const std::string& t) { return !factor(t); };
+  const std::size_t all = chosen_bytes(start, {});
+  // Stacks of K clients and residuals of K − 1, or W where it is cheaper.
+  const auto merged = [&](Index ranks) {
+    std::size_t bytes = 0;
+    lowrank::for_each_factored(start, [&](const std::string&, nn::Factored<float>& f) {
+      const auto w = static_cast<std::size_t>(f.base().value().size());
+      const auto r = static_cast<std::size_t>(ranks), m = static_cast<std::size_t>(f.shape()[0]);
+      bytes += sizeof(float) * std::min(w, r * static_cast<std::size_t>(f.rank()) * (m + w / m));
+    });
+    return bytes;
+  };
+  const auto sizes = [&](fl::AnyAlgorithm<float> algorithm) {
+    OneRound<float> run(start, algorithm, 2);  // the second round: everyone was there in the first
+    const fl::Message up = fl::update_message(run.devices[0], {seed, 2, 0}, 1, 0.5, algorithm.trained(2));
+    return std::pair{run.up[0] - header(up), run.down[0]};
+  };
+  const auto near = [](std::size_t got, std::size_t expected) {  // metadata hold numbers of any length
+    return got + 40 >= expected && got <= expected + 40;
+  };
+  const auto down = [&](const fl::AnyAlgorithm<float>& algorithm, std::size_t tensors) {
+    OneRound<float> run(start, algorithm, 1);
+    run.server.begin_round();
+    const fl::Message message = run.server.broadcast(0);
+    return message.size() - header(message) == tensors;
+  };
+  CHECK(near(sizes(fl::FedLoRA{}).first, all));
+  CHECK(near(sizes(fl::FfaLora{}).first, chosen_bytes(start, b_only)));
+  CHECK(near(sizes(fl::RoLora{}).first, chosen_bytes(start, a_only)));
+  CHECK(near(sizes(fl::FLoRA{}).first, all));
+  CHECK(near(sizes(fl::FedExLora{}).first, all));
+  CHECK(near(sizes(fl::FlexLora{}).first, all));
+  CHECK(down(fl::FedLoRA{}, all));
+  CHECK(down(fl::FfaLora{}, chosen_bytes(start, b_only)));
+  CHECK(down(fl::RoLora{}, all));
+  CHECK(down(fl::FlexLora{}, all));
+  CHECK(down(fl::FLoRA{}, chosen_bytes(start, neither) + merged(clients)));
+  CHECK(down(fl::FedExLora{}, all + merged(clients - 1)));
+}
+
+TEST_CASE("Every low-rank algorithm: simulated on any number of threads, and through bytes alone") {
+  const auto start = small_factored<float>("mlp");
+  const auto parts = small_parts(6);
+  const auto options = momentum_client();
+  fl::for_each_algorithm([&]<class A>(A algorithm) {
+    if (!A::low_rank) return;
+    INFO(A::name);
+    const auto simulate = [&](Index threads) {
+      return fl::Simulation<float>{
+          start,
+          algorithm,
+          small_data(),
+          parts,
+          {.cohort = 3, .client = options, .seed = 9, .threads = threads, .eval_every = 0}};
+    };
+    auto one = simulate(1), two = simulate(2);
+    fl::Server<float> server(start, algorithm, 9);
+    std::vector<nn::Model<float>> devices(6, start);
+    for (Index i = 1; i <= 5; ++i) {
+      const fl::Round a = one.run_round(false), b = two.run_round(false);
+      server.begin_round();
+      std::uint64_t uplink = 0, downlink = 0;
+      for (Index client : fl::sample_cohort(9, i, 6, 3)) {
+        const auto at = static_cast<std::size_t>(client);
+        const fl::Message down = server.broadcast(client);
+        fl::Message up = fl::answer(devices[at], down, fl::AnyAlgorithm<float>(algorithm), small_data().train,
+                                    parts[at], options);
+        uplink += up.size();
+        downlink += down.size();
+        server.receive(std::move(up));
+      }
+      REQUIRE(server.finish_round() == a.train_loss);
+      REQUIRE(a.train_loss == b.train_loss);
+      REQUIRE(uplink == a.uplink_bytes);
+      REQUIRE(downlink == a.downlink_bytes);
+      REQUIRE(bits(one.model()) == bits(two.model()));
+      REQUIRE(bits(one.model()) == bits(server.model()));
+    }
+  });
+}
+
+TEST_CASE("flora refuses factors whose product is not zero") {
+  auto start = small_model<float>();
+  lowrank::factorize(start, {.rank = 2, .start = lowrank::Start::svd});
+  CHECK_THAT(message_of<ConfigError>([&] { OneRound<float>(start, fl::FLoRA{}); }),
+             StartsWith("flora: layer fc2: expected factors that start with a zero product"));
+}
+
+TEST_CASE("fedprox: mu = 0 is FedAvg bit for bit, else every gradient gets mu·(x − x_global)") {
+  const double mu = GENERATE(0.0, 0.5);
+  OneRound<double> prox(small_model<double>(), fl::FedProx{.mu = mu}),
+      avg(small_model<double>(), fl::FedAvg{});
+  CHECK((bits(prox.server.model()) == bits(avg.server.model())) == (mu == 0.0));
+  // Two steps of plain descent on all samples at once: x_2 = x_1 − η·(g(x_1) + mu·(x_1 − x_0)).
+  const auto part = small_parts(1)[0];
+  const fl::ClientOptions options{.epochs = 2, .batch = 1000, .optimizer = {.learning_rate = 0.1}};
+  auto trained = small_model<double>(), plain = small_model<double>(), start = small_model<double>();
+  const fl::FedProx algorithm{.mu = mu};
+  algorithm.train(fl::Turn<double>{trained, small_data().train, part, options, {seed, 1, 0}});
+  const auto batch = data::gather<double>(small_data().train, part);
+  for (int step = 0; step < 2; ++step) {
+    auto parameters = plain.parameters(), first = start.parameters();
+    for (auto& p : parameters) p.value.clear_gradient();
+    cross_entropy(plain(Variable<double>(batch.inputs), nn::Pass::train()), batch.labels).backward();
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      Tensor<double> x = clone(parameters[i].value.value());
+      add_scaled(x, -0.1, parameters[i].value.gradient());
+      add_scaled(x, -0.1 * mu, parameters[i].value.value());
+      add_scaled(x, 0.1 * mu, first[i].value.value());
+      parameters[i].value.set_value(x);
+    }
+  }
+  auto got = trained.parameters(), expected = plain.parameters();
+  for (std::size_t i = 0; i < got.size(); ++i)
+    CHECK(difference(got[i].value.value(), expected[i].value.value()) < 1e-10);
+}
