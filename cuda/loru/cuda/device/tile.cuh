@@ -17,15 +17,13 @@ inline constexpr int row_stride =
 template <class T>
 inline constexpr int mma_depth = 32 / static_cast<int>(sizeof(T));
 
-/// tile[i][j] = source(row + i, column + j), zero outside; called by all `Threads` threads of the block.
-/// Aligned (rows_aligned(source), column a multiple of 16 bytes): asynchronous, there after cp_async_wait and a barrier.
-/// Otherwise element by element, there after a barrier.
-/// Rows of the tile are Stride elements apart, or row_stride of them.
-template <int Threads, int Rows, int Cols, bool Aligned, int Stride = 0, class T>
-__device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source, int row, int column) {
+namespace detail {
+
+/// load_tile by cp.async, 16 bytes at a time.
+template <int Threads, int Rows, int Cols, int Stride, class T>
+__device__ __forceinline__ void copy_tile(T* tile, const Matrix<const T>& source, int row, int column) {
   constexpr int vector = 16 / sizeof(T), per_row = Cols / vector, vectors = Rows * per_row;
-  constexpr int stride = Stride != 0 ? Stride : row_stride<T, Cols>;
-  static_assert(Cols % vector == 0 && stride % vector == 0);
+  static_assert(Cols % vector == 0 && Stride % vector == 0);
 #pragma unroll
   for (int first = 0; first < vectors; first += Threads) {
     const int v = first + static_cast<int>(threadIdx.x);
@@ -33,14 +31,39 @@ __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source
     const int i = v / per_row, j = v % per_row * vector;
     const int inside = row + i < source.rows ? min(vector, max(0, source.cols - column - j)) : 0;
     const T* const from = inside > 0 ? source.at(row + i, column + j) : source.data;
-    T* const to = tile + i * stride + j;
-    if constexpr (Aligned) {
-      cp_async16(to, from, inside * static_cast<int>(sizeof(T)));
-    } else {
-#pragma unroll
-      for (int e = 0; e < vector; ++e) shared_store(to + e, e < inside ? from[e] : from_float<T>(0.0f));
-    }
+    cp_async16(tile + i * Stride + j, from, inside * static_cast<int>(sizeof(T)));
   }
+}
+
+/// load_tile element by element. A warp takes a patch as wide as the step from row to row allows in different banks: 16
+/// bytes for strides that are an odd number of 16-byte units, otherwise 32.
+template <int Threads, int Rows, int Cols, int Stride, class T>
+__device__ __forceinline__ void store_tile(T* tile, const Matrix<const T>& source, int row, int column) {
+  constexpr int wide = (Stride * sizeof(T) / 16 % 2 == 1 ? 16 : 32) / sizeof(T), tall = 32 / wide;
+  static_assert(Cols % wide == 0 && Rows % tall == 0);
+#pragma unroll
+  for (int first = 0; first < Rows * Cols; first += Threads) {
+    const int v = first + static_cast<int>(threadIdx.x), patch = v / 32;
+    if (Rows * Cols % Threads != 0 && v >= Rows * Cols) break;
+    const int i = patch / (Cols / wide) * tall + v % 32 / wide, j = patch % (Cols / wide) * wide + v % wide;
+    const bool inside = row + i < source.rows && column + j < source.cols;
+    shared_store(tile + i * Stride + j, inside ? *source.at(row + i, column + j) : from_float<T>(0.0f));
+  }
+}
+
+}  // namespace detail
+
+/// tile[i][j] = source(row + i, column + j), zero outside; called by all `Threads` threads of the block. Rows of the tile
+/// are Stride elements apart, or row_stride of them.
+/// Aligned (rows_aligned(source), column a multiple of 16 bytes): asynchronous, there after cp_async_wait and a barrier.
+/// Otherwise element by element, there after a barrier.
+template <int Threads, int Rows, int Cols, bool Aligned, int Stride = 0, class T>
+__device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source, int row, int column) {
+  constexpr int stride = Stride != 0 ? Stride : row_stride<T, Cols>;
+  if constexpr (Aligned)
+    detail::copy_tile<Threads, Rows, Cols, stride>(tile, source, row, column);
+  else
+    detail::store_tile<Threads, Rows, Cols, stride>(tile, source, row, column);
 }
 
 /// d (16, 8) += a (16, mma_depth) · b (mma_depth, 8).

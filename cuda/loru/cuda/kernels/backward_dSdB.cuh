@@ -1,0 +1,148 @@
+#pragma once
+// dS = s dy B and dB = dyᵀ S, reading dy once.  dy (M, m), B (m, r), S (M, r), scaled, dS (M, r), dB (m, r);
+// any r.
+//
+// A block of threads owns Columns tiles of 128 columns of dy, a block of rows and at most 64 ranks. It walks
+// the rows 64 at a time, holds dB of its columns in registers for the whole walk and writes dS of its columns
+// after each step. Both are final where one block has all columns, or all rows; otherwise they are parts, and
+// added in increasing order. The cut depends on the shape alone. Ranks beyond 64 read dy again for every 64.
+#include <loru/cuda/kernels/reduce_rows.cuh>
+
+namespace loru::cuda {
+
+/// The cut: `groups` of columns by `parts` of `height` rows.
+struct BackwardCut {
+  int groups, parts, height;
+  BackwardCut(int M, int m, int r, bool bf16)
+      : groups(divide_up(m, columns(r, bf16) * 128)), height(rows_of_part(M, groups * 128)) {
+    parts = divide_up(M, height);
+  }
+  /// Tiles of columns that a block owns, as registers and shared memory allow.
+  static constexpr int columns(int r, bool bf16) { return r > 32 ? (bf16 ? 2 : 1) : r > 16 && !bf16 ? 2 : 4; }
+  /// Floats of workspace for the parts of dS, of dB.
+  std::int64_t dS_floats(int M, int r) const { return groups == 1 ? 0 : std::int64_t{groups} * M * r; }
+  std::int64_t dB_floats(int m, int r) const { return parts == 1 ? 0 : std::int64_t{parts} * m * r; }
+};
+
+template <class T>
+struct BackwardDsDb {
+  Matrix<const T> dy, B, S;
+  float s;
+  Matrix<T> dS;
+  Gradient dB;
+  int height;                  // of a block of rows
+  float *dS_parts, *dB_parts;  // (groups, M, r), (parts, m, r)
+};
+
+template <class Math, int R>
+struct BackwardDsDbTile {
+  using T = typename Math::Element;
+  static constexpr int rows = 64, cols = 128, columns = BackwardCut::columns(R, sizeof(T) == 2);
+  static constexpr int stages = sizeof(T) == 2 ? 3 : 2;  // of dy; S has two, so stages - 1 <= columns
+  static constexpr int dy_stride = row_stride<T, cols>, S_stride = row_stride<T, R>,
+                       B_stride = down_stride<Math, R>;
+  static constexpr int S_stage = rows * S_stride, dy_stage = rows * dy_stride;
+  static constexpr int S_at = columns * cols * B_stride, dy_at = S_at + 2 * S_stage;
+  static constexpr int shared_bytes = sizeof(T) * (dy_at + stages * dy_stage);
+  static_assert(stages - 1 <= columns && shared_bytes <= 163 << 10);  // of a block on sm_80
+};
+
+/// Aligned: rows of dy, B and S start on 16-byte boundaries. Grid (groups, parts, r / R).
+template <class Math, int R, bool Aligned>
+__global__ void __launch_bounds__(256)
+    lora_backward_dSdB_kernel(const BackwardDsDb<typename Math::Element> p) {
+  using T = typename Math::Element;
+  using Tile = BackwardDsDbTile<Math, R>;
+  constexpr int columns = Tile::columns, stages = Tile::stages, cols = Tile::cols;
+  T* const Bs = shared_memory<T>();
+  T* const Ss = Bs + Tile::S_at;
+  T* const dys = Bs + Tile::dy_at;
+  const int row0 = blockIdx.y * p.height, column0 = blockIdx.x * columns * cols, q0 = blockIdx.z * R;
+  const int rows = min(p.dy.rows - row0, p.height), steps = divide_up(rows, Tile::rows),
+            tiles = steps * columns;
+
+  const auto load = [&](int tile) {  // of dy, columns first; the first of a step brings its S
+    const int step = tile / columns, row = row0 + step * Tile::rows;
+    load_tile<256, Tile::rows, cols, Aligned>(dys + tile % stages * Tile::dy_stage, p.dy, row,
+                                              column0 + tile % columns * cols);
+    if (tile % columns == 0)
+      load_tile<256, Tile::rows, R, Aligned>(Ss + step % 2 * Tile::S_stage, p.S, row, q0);
+  };
+
+  load_tile<256, columns * cols, R, Aligned, Tile::B_stride>(Bs, p.B, column0, q0);
+  for (int tile = 0; tile < stages - 1; ++tile) {
+    if (tile < tiles) load(tile);
+    cp_async_commit();
+  }
+  BlockSums<Math, 128, R, 8> dB[columns];
+  for (int step = 0; step < steps; ++step) {
+    BlockSums<Math, 64, R, 4> dS;
+#pragma unroll
+    for (int c = 0; c < columns; ++c) {
+      const int tile = step * columns + c;
+      cp_async_wait<stages - 2>();
+      __syncthreads();  // `tile` is there for all, and all are done with the one whose stage is loaded next
+      if (tile + stages - 1 < tiles) load(tile + stages - 1);
+      cp_async_commit();
+      const T* const dy = dys + tile % stages * Tile::dy_stage;
+      dS.template multiply_add<cols>(Across<T, Tile::dy_stride>{dy},
+                                     Down<T, Tile::B_stride>{Bs + c * cols * Tile::B_stride});
+      dB[c].template multiply_add<Tile::rows>(Down<T, Tile::dy_stride>{dy},
+                                              Down<T, Tile::S_stride>{Ss + step % 2 * Tile::S_stage});
+    }
+    const int row = row0 + step * Tile::rows;
+    if (gridDim.x == 1) {
+      dS.store(p.dS, row, q0, p.s);
+    } else {
+      const int M = p.dS.rows, r = p.dS.cols;
+      const Matrix<float> part{p.dS_parts + static_cast<std::int64_t>(blockIdx.x) * M * r, M, r, r};
+      dS.store(part, row, q0, 1.0f);
+    }
+  }
+  if (!p.dB.sum.data) return;
+  Matrix<float> out = p.dB.sum;
+  if (p.dB.parts > 1)
+    out.data = p.dB_parts + static_cast<std::int64_t>(blockIdx.y) * out.rows * out.cols, out.ld = out.cols;
+#pragma unroll
+  for (int c = 0; c < columns; ++c) dB[c].store(out, column0 + c * cols, q0, 1.0f);
+}
+
+/// out = s times the sum of `count` dense parts, in increasing order, rounded once.
+template <class T>
+__global__ void __launch_bounds__(256)
+    sum_scaled_parts_kernel(const Matrix<T> out, const float* parts, int count, float s) {
+  const std::int64_t size = static_cast<std::int64_t>(out.rows) * out.cols;
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * 256 + threadIdx.x;
+  if (i >= size) return;
+  float sum = 0.0f;
+  for (int part = 0; part < count; ++part) sum += parts[part * size + i];
+  *out.at(static_cast<int>(i / out.cols), static_cast<int>(i % out.cols)) = from_float<T>(s * sum);
+}
+
+/// dB is not written where it has no data. The parts' places in p follow from the cut and from `workspace`,
+/// cut.dS_floats + cut.dB_floats of it.
+template <class Math>
+void lora_backward_dSdB(BackwardDsDb<typename Math::Element> p, float* workspace, cudaStream_t stream) {
+  using T = typename Math::Element;
+  const int M = p.dy.rows, m = p.dy.cols, r = p.B.cols;
+  const BackwardCut cut(M, m, r, sizeof(T) == 2);
+  p.height = cut.height;
+  p.dB.first_part = 0, p.dB.parts = cut.parts;
+  p.dS_parts = workspace, p.dB_parts = workspace + cut.dS_floats(M, r);
+  const bool aligned = rows_aligned(p.dy, p.B, p.S);
+  with_rank_bucket(r, [&]<int R>(std::integral_constant<int, R>) {
+    const dim3 grid(cut.groups, cut.parts, divide_up(r, R));
+    const auto kernel =
+        aligned ? lora_backward_dSdB_kernel<Math, R, true> : lora_backward_dSdB_kernel<Math, R, false>;
+    launch("lora_backward_dSdB", kernel, grid, 256, BackwardDsDbTile<Math, R>::shared_bytes, stream, p);
+  });
+  if (cut.groups > 1)
+    launch("sum_dS", sum_scaled_parts_kernel<T>,
+           dim3(static_cast<unsigned>((std::int64_t{M} * r + 255) / 256)), 256, 0, stream, p.dS, p.dS_parts,
+           cut.groups, p.s);
+  if (cut.parts > 1 && p.dB.sum.data)
+    launch("sum_dB", sum_parts_kernel<OneGradient>, divide_up(m * r, 256), 256, 0, stream, OneGradient{p.dB},
+           p.dB_parts, std::int64_t{m} * r);
+}
+
+}  // namespace loru::cuda

@@ -1,0 +1,111 @@
+#pragma once
+// out = scale (u V + p Q): two products in one K loop, the right operands with k down their columns. It is
+//   dx = dy W + dS A   and, for cohorts of any rank,   dS = s dy B.
+// A block of 256 threads computes a 128 x 128 tile. Three stages of 19 KB and, on tensor cores, at most 128
+// registers allow two blocks a multiprocessor; in plain float arithmetic one.
+#include <loru/cuda/device/block_product.cuh>
+#include <loru/cuda/device/launch.cuh>
+#include <loru/cuda/kernels/clients.cuh>
+
+namespace loru::cuda {
+
+/// What one block of rows computes: u (M, k), V (k, n), p (M, l), Q (l, n), out (M, n). Either product may be
+/// empty.
+template <class T>
+struct ProductsOfBlock {
+  Matrix<const T> u, V, p, Q;
+  float scale;
+  Matrix<T> out;
+};
+
+/// dx = dy W + dS A, a client's own A.
+template <class T, class Clients>
+struct SplitDx {
+  Matrix<const T> dy, W, dS;
+  Clients clients;
+  Matrix<T> dx;
+
+  __device__ ProductsOfBlock<T> of(const RowBlock& block) const {
+    const Client<T>& client = clients.client(block.client);
+    Matrix<const T> own = rows_before(dS, block.last);
+    own.cols = client.A.rows;
+    return {rows_before(dy, block.last), W, own, client.A, 1.0f, rows_before(dx, block.last)};
+  }
+  int columns() const { return W.cols; }
+};
+
+/// dS = s dy B, a client's own B.
+template <class T, class Clients>
+struct SplitDs {
+  Matrix<const T> dy;
+  Clients clients;
+  Matrix<T> dS;
+
+  __device__ ProductsOfBlock<T> of(const RowBlock& block) const {
+    const Client<T>& client = clients.client(block.client);
+    Matrix<T> own = rows_before(dS, block.last);
+    own.cols = client.B.cols;
+    return {rows_before(dy, block.last), client.B, {}, {}, client.s, own};
+  }
+  int columns() const { return dS.cols; }
+};
+
+template <class Math>
+struct ProductsTile {
+  using T = typename Math::Element;
+  static constexpr int rows = 128, cols = 128, depth = 64 / sizeof(T), stages = 3;
+  static constexpr int left_stride = row_stride<T, depth>, right_stride = down_stride<Math, cols>;
+  static constexpr int right_at = rows * left_stride, stage = right_at + depth * right_stride;
+  static constexpr int shared_bytes = sizeof(T) * stages * stage;
+};
+
+/// Aligned: rows of all operands start on 16-byte boundaries.
+template <class Math, bool Aligned, class Products>
+__global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1) products_down_kernel(const Products p) {
+  using T = typename Math::Element;
+  using Tile = ProductsTile<Math>;
+  constexpr int depth = Tile::depth, stages = Tile::stages;
+  T* const shared = shared_memory<T>();
+  const RowBlock block = p.clients.block(blockIdx.x);
+  const ProductsOfBlock<T> of = p.of(block);
+  const int column0 = blockIdx.y * Tile::cols;
+  const int first = divide_up(of.u.cols, depth), tiles = first + divide_up(of.p.cols, depth);
+
+  const auto load_from = [&](T* stage, const Matrix<const T>& left, const Matrix<const T>& right, int k) {
+    load_tile<256, Tile::rows, depth, Aligned>(stage, left, block.first, k);
+    load_tile<256, depth, Tile::cols, Aligned, Tile::right_stride>(stage + Tile::right_at, right, k, column0);
+  };
+  const auto load = [&](int tile) {
+    T* const stage = shared + tile % stages * Tile::stage;
+    if (tile < first)
+      load_from(stage, of.u, of.V, tile * depth);
+    else
+      load_from(stage, of.p, of.Q, (tile - first) * depth);
+  };
+
+  BlockSums<Math, 128, 128, 2> sums;
+  for (int tile = 0; tile < stages - 1; ++tile) {
+    if (tile < tiles) load(tile);
+    cp_async_commit();
+  }
+  for (int tile = 0; tile < tiles; ++tile) {
+    cp_async_wait<stages - 2>();
+    __syncthreads();  // `tile` is there for all, and all are done with the one whose stage is loaded next
+    if (tile + stages - 1 < tiles) load(tile + stages - 1);
+    cp_async_commit();
+    const T* const stage = shared + tile % stages * Tile::stage;
+    sums.template multiply_add<depth>(Across<T, Tile::left_stride>{stage},
+                                      Down<T, Tile::right_stride>{stage + Tile::right_at});
+  }
+  sums.store(of.out, block.first, column0, of.scale);
+}
+
+template <class Math, class Products>
+void products_down(const char* name, const Products& p, bool aligned, cudaStream_t stream) {
+  const dim3 grid(p.clients.blocks(), divide_up(p.columns(), ProductsTile<Math>::cols));
+  const auto kernel =
+      aligned ? products_down_kernel<Math, true, Products> : products_down_kernel<Math, false, Products>;
+  launch(name, kernel, grid, 256, ProductsTile<Math>::shared_bytes, stream, p);
+}
+
+}  // namespace loru::cuda
