@@ -59,4 +59,8 @@ TEST_CASE("text: the nearest known word") {
   CHECK(nearest("nestrov", known) == "nesterov");
   CHECK(nearest("x", std::vector<std::string>{"aa", "bb"}) == "aa");
   CHECK(nearest("x", {}).empty());
+  CHECK(nearest("tua", std::vector<std::string>{"mu", "tau"}) == "tau");
+  CHECK(edit_distance("abcd", "badc") == 2);
+  CHECK(edit_distance("", "abc") == 3);
+  CHECK(edit_distance("kitten", "sitting") == 3);
 }

@@ -83,8 +83,10 @@ TEST_CASE("a value out of range says what range was expected") {
 }
 
 TEST_CASE("a word that is none of the known ones names them and the nearest") {
-  check_set("algorithm.name=fedlru",
-            "expected \"fedavg\", \"fedlora\" or \"fedloru\", got string 'fedlru', nearest is \"fedloru\"");
+  check_set(
+      "algorithm.name=fedlru",
+      "expected \"fedavg\", \"fedprox\", \"fedlora\", \"fedloru\", \"ffa_lora\", \"rolora\", \"flora\", "
+      "\"fedex_lora\" or \"flexlora\", got string 'fedlru', nearest is \"fedloru\"");
   check_set("model.name=resnet11", "nearest is \"resnet10\"");
   check_set("data.name=fashion_mnist", "nearest is \"fashion-mnist\"");
   check_set("partition.kind=dirichlets", "nearest is \"dirichlet\"");
