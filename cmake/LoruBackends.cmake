@@ -35,6 +35,15 @@ elseif(NOT LORU_WITH_CUDA STREQUAL "OFF" AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_
   endif()
 endif()
 
+# loru::cuda: the CUDA device, headers only; for sources that nvcc compiles.
+if(LORU_HAS_CUDA AND TARGET loru_core)
+  add_library(loru_cuda INTERFACE)
+  add_library(loru::cuda ALIAS loru_cuda)
+  set_target_properties(loru_cuda PROPERTIES EXPORT_NAME cuda)
+  target_include_directories(loru_cuda INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cuda>)
+  target_link_libraries(loru_cuda INTERFACE loru_core CUDA::cudart CUDA::cublas)
+endif()
+
 # The folder of CUDA's headers, or empty. With them alone, the tests run the CUDA sources on the processor.
 set(LORU_CUDA_HEADERS "")
 if(NOT LORU_WITH_CUDA STREQUAL "OFF")

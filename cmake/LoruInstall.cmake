@@ -1,4 +1,4 @@
-# Installing needs no build: headers, two targets and their package files.
+# Installing needs no build: headers, targets and their package files.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -13,6 +13,13 @@ install(EXPORT loru_core_targets FILE loru-core-targets.cmake NAMESPACE loru:: D
 if(TARGET loru_loru)
   install(TARGETS loru_loru EXPORT loru_targets)
   install(EXPORT loru_targets FILE loru-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
+endif()
+
+if(TARGET loru_cuda)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/cuda/loru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
+  install(TARGETS loru_cuda EXPORT loru_cuda_targets)
+  install(EXPORT loru_cuda_targets FILE loru-cuda-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
 endif()
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/loru-config.cmake.in

@@ -1,0 +1,16 @@
+#pragma once
+// The CUDA device with the definitions of all its ops. Compile with nvcc.
+
+#include <loru/cuda/cuda.hpp>
+#include <loru/cuda/ops/conv.cuh>
+#include <loru/cuda/ops/copy.cuh>
+#include <loru/cuda/ops/elementwise.cuh>
+#include <loru/cuda/ops/gather.cuh>
+#include <loru/cuda/ops/lowrank.cuh>
+#include <loru/cuda/ops/matmul.cuh>
+#include <loru/cuda/ops/moments.cuh>
+#include <loru/cuda/ops/norm.cuh>
+#include <loru/cuda/ops/pool.cuh>
+#include <loru/cuda/ops/reduce.cuh>
+#include <loru/cuda/ops/softmax.cuh>
+#include <loru/cuda/ops/update.cuh>

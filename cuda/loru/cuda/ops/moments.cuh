@@ -1,0 +1,105 @@
+#pragma once
+// Means and variances of channels and of groups of channels, in one pass over the data.
+//
+// A thread sums at most a few hundred rows of a column relative to the first of them; sets of rows are joined by the
+// formula of Chan, Golub and LeVeque (1983), as on the host (include/loru/ops/moments.hpp).
+
+#include <cmath>
+
+#include <loru/cuda/ops/copy.cuh>
+#include <loru/cuda/ops/fold.cuh>
+#include <loru/ops/shapes.hpp>
+
+namespace loru::cuda {
+
+namespace detail {
+
+/// A policy of fold_columns: number of rows, mean and M2 = Σ(x − mean)² of a column of x (images, rows, C).
+template <class T>
+struct ColumnMoments {
+  const T* x;
+  Index rows, c;
+  __device__ Values<T, 3> nothing() const { return {}; }
+  __device__ Values<T, 3> join(Values<T, 3> a, Values<T, 3> b) const {
+    if (b.v[0] == T(0)) return a;
+    const T share = b.v[0] / (a.v[0] + b.v[0]), d = b.v[1] - a.v[1];
+    return {a.v[0] + b.v[0], a.v[1] + d * share, a.v[2] + (b.v[2] + d * d * (a.v[0] * share))};
+  }
+  __device__ Values<T, 3> part(Index image, Index first, Index last, Index step, Index j) const {
+    const T *column = x + image * rows * c + j, shift = column[first * c];
+    T count = T(0), sum = T(0), squares = T(0);
+    for (Index i = first; i < last; i += step) {
+      const T d = column[i * c] - shift;
+      count += T(1);
+      sum += d;
+      squares += d * d;
+    }
+    const T offset = sum / count;
+    return {count, shift + offset, squares - sum * offset};
+  }
+};
+
+/// Mean and variance of group i % G of image i / G from its columns' (images, 3, C).
+template <class T>
+struct GroupMoments {
+  const T* columns;
+  T *mean, *variance;
+  Index c, groups, rows;
+  __device__ void operator()(Index i) const {
+    const Index width = c / groups;
+    const T* of_image = columns + i / groups * 3 * c + i % groups * width;
+    T sum = T(0), m2 = T(0);
+    for (Index j = 0; j < width; ++j) sum += of_image[c + j];
+    const T center = sum / static_cast<T>(width);
+    for (Index j = 0; j < width; ++j) {
+      const T d = of_image[c + j] - center;
+      m2 += of_image[2 * c + j] + static_cast<T>(rows) * (d * d);
+    }
+    mean[i] = center;
+    variance[i] = m2 / static_cast<T>(rows * width);
+  }
+};
+
+template <class T>
+struct InverseDeviation {
+  T epsilon;
+  __device__ T operator()(T variance) const { return T(1) / std::sqrt(variance + epsilon); }
+};
+
+/// Moments of `images` images of `rows` rows of C channels in groups, of the given shape.
+template <class T>
+Moments<T, Cuda> moments_of(const Array<T>& x, Index images, Index rows, Index groups, const Shape& shape,
+                            double epsilon) {
+  const Index c = x.dim(1);
+  const auto columns = fold_columns<T, 3>("moments", images, rows, c, ColumnMoments<T>{x.data(), rows, c});
+  Array<T> mean(shape), variance(shape);
+  for_each("moments", images * groups,
+           GroupMoments<T>{columns.data(), mean.data(), variance.data(), c, groups, rows});
+  return fixed_moments(mean, variance, epsilon);
+}
+
+}  // namespace detail
+
+template <class T>
+Moments<T, Cuda> fixed_moments(const Array<T>& mean, const Array<T>& variance, double epsilon) {
+  require_same_shape("fixed_moments", mean, variance);
+  return {mean, variance,
+          detail::map("fixed_moments", detail::InverseDeviation<T>{static_cast<T>(epsilon)}, variance)};
+}
+
+template <class T>
+Moments<T, Cuda> batch_moments(const Array<T>& x_any, double epsilon) {
+  loru::detail::check_batch(x_any.shape());
+  const Array<T> x = to_layout(x_any, Layout::channels_last);
+  const Index c = x.dim(1);
+  return detail::moments_of(x, 1, x.size() / c, c, {c}, epsilon);
+}
+
+template <class T>
+Moments<T, Cuda> group_moments(const Array<T>& x_any, Index groups, double epsilon) {
+  loru::detail::check_groups(x_any.shape(), groups);
+  const Array<T> x = to_layout(x_any, Layout::channels_last);
+  return detail::moments_of(x, x.dim(0), x.dim(2) * x.dim(3), groups, {x.dim(0), groups}, epsilon);
+}
+
+}  // namespace loru::cuda

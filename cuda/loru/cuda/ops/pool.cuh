@@ -1,0 +1,146 @@
+#pragma once
+// Pooling, channels-last. Every output element and, but for max_pool2d_backward, every input element has its own thread.
+
+#include <loru/cuda/ops/copy.cuh>
+#include <loru/ops/shapes.hpp>
+
+namespace loru::cuda {
+
+namespace detail {
+
+/// Element i = ((n·Ho + oh)·Wo + ow)·C + c of max_pool2d.
+template <class T>
+struct MaxPoolElement {
+  const T* x;
+  T* y;
+  std::int32_t* winners;
+  Index c, h, w, ho, wo;
+  PoolOptions o;
+  __device__ void operator()(Index i) const {
+    const Index pixel = i / c, top = pixel / wo % ho * o.stride - o.padding,
+                left = pixel % wo * o.stride - o.padding;
+    const T* image = x + pixel / (ho * wo) * h * w * c + i % c;
+    Index winner = max(top, Index{0}) * w + max(left, Index{0});
+    T best = image[winner * c];
+    for (Index row = max(top, Index{0}); row < min(top + o.kernel, h); ++row)
+      for (Index column = max(left, Index{0}); column < min(left + o.kernel, w); ++column) {
+        const T v = image[(row * w + column) * c];
+        if (!(v > best)) continue;
+        best = v;
+        winner = row * w + column;
+      }
+    y[i] = best;
+    winners[i] = static_cast<std::int32_t>(winner);
+  }
+};
+
+/// Channel i % C of image i / C of max_pool2d_backward: windows may overlap, so that one thread adds a whole plane.
+template <class T>
+struct MaxPoolBackwardPlane {
+  const T* dy;
+  const std::int32_t* winners;
+  T* dx;
+  Index c, input, output;  // pixels of an image
+  __device__ void operator()(Index i) const {
+    const Index from = i / c * output * c + i % c;
+    T* const plane = dx + i / c * input * c + i % c;
+    for (Index p = 0; p < output; ++p) plane[winners[from + p * c] * c] += dy[from + p * c];
+  }
+};
+
+/// Input interval [first, last) of output i when `in` elements are averaged into `out`.
+struct AdaptiveRange {
+  Index first, last;
+  __device__ AdaptiveRange(Index i, Index in, Index out)
+      : first{i * in / out}, last{((i + 1) * in + out - 1) / out} {}
+};
+
+/// Element i of adaptive_avg_pool2d.
+template <class T>
+struct AdaptiveElement {
+  const T* x;
+  T* y;
+  Index c, h, w, ho, wo;
+  __device__ void operator()(Index i) const {
+    const Index pixel = i / c;
+    const AdaptiveRange rows(pixel / wo % ho, h, ho), columns(pixel % wo, w, wo);
+    const T* image = x + pixel / (ho * wo) * h * w * c + i % c;
+    const T weight = T(1) / static_cast<T>((rows.last - rows.first) * (columns.last - columns.first));
+    T sum = T(0);
+    for (Index row = rows.first; row < rows.last; ++row)
+      for (Index column = columns.first; column < columns.last; ++column)
+        sum += weight * image[(row * w + column) * c];
+    y[i] = sum;
+  }
+};
+
+/// Element i of adaptive_avg_pool2d_backward: what all windows that hold the pixel give.
+template <class T>
+struct AdaptiveBackwardElement {
+  const T* dy;
+  T* dx;
+  Index c, h, w, ho, wo;
+  __device__ void operator()(Index i) const {
+    const Index pixel = i / c, row = pixel / w % h, column = pixel % w;
+    const T* image = dy + pixel / (h * w) * ho * wo * c + i % c;
+    T sum = T(0);
+    for (Index oh = row * ho / h; oh < ho; ++oh) {
+      const AdaptiveRange rows(oh, h, ho);
+      if (rows.first > row) break;
+      for (Index ow = column * wo / w; ow < wo; ++ow) {
+        const AdaptiveRange columns(ow, w, wo);
+        if (columns.first > column) break;
+        const T weight = T(1) / static_cast<T>((rows.last - rows.first) * (columns.last - columns.first));
+        sum += weight * image[(oh * wo + ow) * c];
+      }
+    }
+    dx[i] = sum;
+  }
+};
+
+}  // namespace detail
+
+template <class T>
+MaxPool<T, Cuda> max_pool2d(const Array<T>& x_any, const PoolOptions& o) {
+  const Array<T> x = to_layout(x_any, Layout::channels_last);
+  const Shape shape = pool_shape(x.shape(), o);
+  MaxPool<T, Cuda> y{Array<T>(shape, Layout::channels_last), Labels(shape, Layout::channels_last)};
+  detail::for_each("max_pool2d", y.output.size(),
+                   detail::MaxPoolElement<T>{x.data(), y.output.data(), y.winners.data(), x.dim(1), x.dim(2),
+                                             x.dim(3), shape[2], shape[3], o});
+  return y;
+}
+
+template <class T>
+Array<T> max_pool2d_backward(const Array<T>& dy_any, const Labels& winners, const Shape& x_shape) {
+  const Array<T> dy = to_layout(dy_any, Layout::channels_last);
+  loru::detail::check_pool_gradient(dy.shape(), winners.shape());
+  Array<T> dx(x_shape, Layout::channels_last);
+  fill(dx, T(0));
+  detail::for_each("max_pool2d_backward", x_shape[0] * x_shape[1],
+                   detail::MaxPoolBackwardPlane<T>{dy.data(), winners.data(), dx.data(), x_shape[1],
+                                                   x_shape[2] * x_shape[3], dy.dim(2) * dy.dim(3)});
+  return dx;
+}
+
+template <class T>
+Array<T> adaptive_avg_pool2d(const Array<T>& x_any, Index ho, Index wo) {
+  loru::detail::check_adaptive(x_any.shape(), ho, wo);
+  const Array<T> x = to_layout(x_any, Layout::channels_last);
+  Array<T> y(Shape{x.dim(0), x.dim(1), ho, wo}, Layout::channels_last);
+  detail::for_each("adaptive_avg_pool2d", y.size(),
+                   detail::AdaptiveElement<T>{x.data(), y.data(), x.dim(1), x.dim(2), x.dim(3), ho, wo});
+  return y;
+}
+
+template <class T>
+Array<T> adaptive_avg_pool2d_backward(const Array<T>& dy_any, const Shape& x_shape) {
+  const Array<T> dy = to_layout(dy_any, Layout::channels_last);
+  Array<T> dx(x_shape, Layout::channels_last);
+  detail::for_each("adaptive_avg_pool2d_backward", dx.size(),
+                   detail::AdaptiveBackwardElement<T>{dy.data(), dx.data(), x_shape[1], x_shape[2],
+                                                      x_shape[3], dy.dim(2), dy.dim(3)});
+  return dx;
+}
+
+}  // namespace loru::cuda

@@ -1,0 +1,166 @@
+#pragma once
+// Losses of classification and regression.
+
+#include <cmath>
+
+#include <loru/cuda/ops/copy.cuh>
+#include <loru/cuda/ops/fold.cuh>
+#include <loru/ops/shapes.hpp>
+
+namespace loru::cuda {
+
+namespace detail {
+
+/// The row of a label outside the classes, else M.
+struct BadLabel {
+  const std::int32_t* labels;
+  Index m, classes;
+  __device__ Index operator()(Index i) const { return labels[i] < 0 || labels[i] >= classes ? i : m; }
+};
+
+/// Throws ShapeError as the host does; waits for the stream.
+inline void check_labels(const char* where, const Shape& z, const Labels& labels) {
+  loru::detail::check_logits(where, z, labels);
+  const Index bad = read(fold(where, z[0], z[0], Least{}, BadLabel{labels.data(), z[0], z[1]}));
+  if (bad == z[0]) return;
+  std::int32_t label = 0;
+  copy_bytes(&label, labels.data() + bad, sizeof label, cudaMemcpyDeviceToHost);
+  synchronize();
+  loru::detail::fail_label(where, label, bad, z[1]);
+}
+
+struct Greater {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return b > a ? b : a;
+  }
+};
+
+/// A warp a row: p = softmax(z), loss[row] = −log p[label].
+template <class T>
+__global__ void __launch_bounds__(fold_threads)
+    softmax_kernel(Index m, Index n, const T* z, const std::int32_t* labels, T* p, T* loss) {
+  const Index row = static_cast<Index>(blockIdx.x) * fold_warps + threadIdx.x / 32;
+  if (row >= m) return;
+  z += row * n;
+  p += row * n;
+  T largest = z[0], sum = T(0);
+  for (Index j = threadIdx.x % 32; j < n; j += 32) largest = Greater{}(largest, z[j]);
+  largest = fold_warp(largest, Greater{});
+  for (Index j = threadIdx.x % 32; j < n; j += 32) sum += p[j] = std::exp(z[j] - largest);
+  sum = fold_warp(sum, Plus{});
+  for (Index j = threadIdx.x % 32; j < n; j += 32) p[j] /= sum;
+  if (threadIdx.x % 32 == 0) loss[row] = std::log(sum) - (z[labels[row]] - largest);
+}
+
+/// dz = (p − onehot(label)) · dloss / M.
+template <class T>
+struct CrossEntropyGradient {
+  const T *p, *dloss;
+  const std::int32_t* labels;
+  T* dz;
+  Index m, n;
+  __device__ void operator()(Index i) const {
+    const T hit = i % n == labels[i / n] ? T(1) : T(0);
+    dz[i] = (p[i] - hit) * (dloss[0] / static_cast<T>(m));
+  }
+};
+
+/// 1 if the largest entry of row i, the first of equals, is the label's.
+template <class T>
+struct Correct {
+  const T* z;
+  const std::int32_t* labels;
+  Index n;
+  __device__ Index operator()(Index i) const {
+    const T* row = z + i * n;
+    Index best = 0;
+    for (Index j = 1; j < n; ++j)
+      if (row[j] > row[best]) best = j;
+    return best == labels[i];
+  }
+};
+
+template <class T>
+struct Difference {
+  __device__ T operator()(T y, T target) const { return y - target; }
+};
+
+template <class T>
+struct SquaredElement {
+  const T* x;
+  __device__ T operator()(Index i) const { return x[i] * x[i]; }
+};
+
+template <class T>
+struct DivideBy {
+  T n;
+  __device__ T operator()(T x) const { return x / n; }
+};
+
+/// dy = 2·(y − t)·dloss / size.
+template <class T>
+struct SquaredErrorGradient {
+  const T *difference, *dloss;
+  T* dy;
+  Index n;
+  __device__ void operator()(Index i) const { dy[i] = difference[i] * (T(2) * dloss[0] / static_cast<T>(n)); }
+};
+
+/// The sum of n terms, divided by n: shape ().
+template <class T, class F>
+Array<T> mean_of(const char* where, Index n, F f) {
+  Array<T> total = fold(where, n, T(0), Plus{}, f);
+  map_into(where, DivideBy<T>{static_cast<T>(n)}, total, total);
+  return total;
+}
+
+}  // namespace detail
+
+template <class T>
+LossValue<T, Cuda> cross_entropy(const Array<T>& z, const Labels& labels) {
+  detail::check_labels("cross_entropy", z.shape(), labels);
+  const Index m = z.dim(0), n = z.dim(1);
+  Array<T> p(z.shape()), rows(Shape{m});
+  launch("cross_entropy", detail::softmax_kernel<T>,
+         dim3(static_cast<unsigned>((m + detail::fold_warps - 1) / detail::fold_warps)),
+         dim3(detail::fold_threads), 0, current_stream(), m, n, z.data(), labels.data(), p.data(),
+         rows.data());
+  return {detail::mean_of<T>("cross_entropy", m, detail::Element<T>{rows.data()}), std::move(p)};
+}
+
+template <class T>
+Array<T> cross_entropy_backward(const Array<T>& dloss, const Array<T>& probabilities, const Labels& labels) {
+  const Index m = probabilities.dim(0), n = probabilities.dim(1);
+  Array<T> dz(probabilities.shape());
+  detail::for_each(
+      "cross_entropy_backward", dz.size(),
+      detail::CrossEntropyGradient<T>{probabilities.data(), dloss.data(), labels.data(), dz.data(), m, n});
+  return dz;
+}
+
+template <class T>
+Index count_correct(const Array<T>& z, const Labels& labels) {
+  detail::check_labels("count_correct", z.shape(), labels);
+  return detail::read(detail::fold("count_correct", z.dim(0), Index{0}, detail::Plus{},
+                                   detail::Correct<T>{z.data(), labels.data(), z.dim(1)}));
+}
+
+template <class T>
+LossValue<T, Cuda> mean_squared_error(const Array<T>& y, const Array<T>& target) {
+  require_same_shape("mean_squared_error", y, target);
+  loru::detail::check_any("mean_squared_error", y.size());
+  Array<T> kept = detail::map("mean_squared_error", detail::Difference<T>{}, y, target);
+  Array<T> loss = detail::mean_of<T>("mean_squared_error", y.size(), detail::SquaredElement<T>{kept.data()});
+  return {std::move(loss), std::move(kept)};
+}
+
+template <class T>
+Array<T> mean_squared_error_backward(const Array<T>& dloss, const Array<T>& difference) {
+  Array<T> dy(difference.shape(), difference.layout());
+  detail::for_each("mean_squared_error_backward", dy.size(),
+                   detail::SquaredErrorGradient<T>{difference.data(), dloss.data(), dy.data(), dy.size()});
+  return dy;
+}
+
+}  // namespace loru::cuda

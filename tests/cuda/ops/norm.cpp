@@ -1,0 +1,140 @@
+// Pooling and normalisation of the device against the host's.
+
+#include <loru/cuda/ops/norm.cuh>
+#include <loru/cuda/ops/pool.cuh>
+
+#include "ops/support.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+using Results = std::vector<Tensor<float>>;
+
+/// Odd channel counts, one pixel, one image, more than 32 channels, more rows than one piece of 256.
+const std::vector<Shape> shapes{{2, 1, 5, 3}, {1, 6, 4, 4}, {3, 33, 1, 1}, {5, 4, 9, 8}, {1, 1, 1, 1}};
+
+Results fetch(const std::vector<Array<float>>& xs) {
+  Results results;
+  for (const auto& x : xs) results.push_back(to_host(x));
+  return results;
+}
+
+/// max|a − b| / max(1, max|b|): where a group is one element, gradients are differences of equal numbers.
+double apart(const Tensor<float>& got_any, const Tensor<float>& expected_any) {
+  if (got_any.shape() != expected_any.shape()) return INFINITY;
+  const auto got = to_layout(got_any, Layout::row_major),
+             expected = to_layout(expected_any, Layout::row_major);
+  double error = 0.0, scale = 1.0;
+  for (Index i = 0; i < got.size(); ++i) {
+    const double a = static_cast<double>(got.data()[i]), b = static_cast<double>(expected.data()[i]);
+    if (!(std::abs(a - b) <= error)) error = std::isfinite(a) ? std::abs(a - b) : INFINITY;
+    scale = std::max(scale, std::abs(b));
+  }
+  return error / scale;
+}
+
+/// Every tensor of the norm ops, forward and backward; no groups is batch norm.
+template <class X>
+std::vector<X> norms(const X& x, const X& residual, const X& dy, const X& gamma, const X& beta, Index groups,
+                     bool fixed) {
+  const auto m = groups == 0 ? batch_moments(x, 1e-3) : group_moments(x, groups, 1e-3);
+  const X none;
+  std::vector<X> results{m.mean, m.variance, m.inverse_deviation};
+  const auto keep = [&](const auto& g) {
+    results.insert(results.end(), {g.dx, g.dgamma, g.dbeta});
+    if (g.residual) results.push_back(g.residual);
+  };
+  if (groups == 0) {
+    const X y = batch_norm_relu(x, m, gamma, beta, residual);
+    results.insert(results.end(),
+                   {y, batch_norm(x, m, gamma, beta), batch_norm_relu(x, m, gamma, beta, none)});
+    keep(batch_norm_backward(dy, x, m, gamma, fixed));
+    keep(batch_norm_relu_backward(dy, none, x, m, gamma, beta, fixed));
+    keep(batch_norm_relu_backward(dy, y, x, m, gamma, beta, fixed));
+  } else {
+    const X y = group_norm_relu(x, m, gamma, beta, residual);
+    results.insert(results.end(),
+                   {y, group_norm(x, m, gamma, beta), group_norm_relu(x, m, gamma, beta, none)});
+    keep(group_norm_backward(dy, x, m, gamma));
+    keep(group_norm_relu_backward(dy, none, x, m, gamma, beta));
+    keep(group_norm_relu_backward(dy, y, x, m, gamma, beta));
+  }
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("cuda norm: batch and group norm, their fused forms and their gradients") {
+  for (const Shape& s : shapes)
+    for (const Layout layout : {Layout::row_major, Layout::channels_last})
+      for (const Index groups : {Index{0}, Index{1}, s[1], s[1] % 3 == 0 ? s[1] / 3 : 1})
+        for (const bool fixed : {false, true}) {
+          if (fixed && groups > 0) continue;
+          INFO("shape " << s << ", " << groups << " groups, fixed " << fixed);
+          const auto x = gaussian<float>(s, 1, layout), r = gaussian<float>(s, 2, layout),
+                     dy = gaussian<float>(s, 3, layout), gamma = gaussian<float>({s[1]}, 4),
+                     beta = gaussian<float>({s[1]}, 5);
+          const auto got = in_all_orders([&] {
+            return fetch(norms(to_device(x), to_device(r), to_device(dy), to_device(gamma), to_device(beta),
+                               groups, fixed));
+          });
+          const auto expected = norms(x, r, dy, gamma, beta, groups, fixed);
+          REQUIRE(got.size() == expected.size());
+          for (std::size_t i = 0; i < got.size(); ++i) {
+            INFO("result " << i);
+            CHECK(apart(got[i], expected[i]) <= 2e-5);
+          }
+        }
+}
+
+TEST_CASE("cuda norm: a large mean does not cancel the variance away") {
+  auto x = gaussian<float>({4, 3, 16, 17});
+  for (float& v : x.span()) v += 1000.0f;
+  const auto m = batch_moments(to_device(x), 1e-5);
+  const auto exact = batch_moments(x, 1e-5);
+  check_close<float>({to_host(m.mean), to_host(m.variance)}, {exact.mean, exact.variance}, 1e-4);
+}
+
+TEST_CASE("cuda norm: shapes that do not fit are refused in the host's words") {
+  const auto x = to_device(gaussian<float>({2, 6, 3, 3})), gamma = to_device(gaussian<float>({5}));
+  CHECK_THROWS_WITH(group_moments(x, 4, 1e-5), "group_norm: 4 groups do not divide 6 channels");
+  const auto m = batch_moments(x, 1e-5);
+  CHECK_THROWS_WITH(batch_norm(x, m, gamma, gamma),
+                    "batch_norm: expected rank 4 and (5) channels, got (2, 6, 3, 3)");
+  CHECK_THROWS_WITH(batch_moments(to_device(gaussian<float>({0, 6, 3, 3})), 1e-5),
+                    "batch_norm: expected at least one pixel, got (0, 6, 3, 3)");
+}
+
+TEST_CASE("cuda pool: max pooling with overlaps, padding and ties") {
+  for (const Shape& s : {Shape{2, 3, 7, 6}, Shape{1, 1, 4, 4}, Shape{3, 5, 9, 9}})
+    for (const PoolOptions& o :
+         {PoolOptions{}, PoolOptions{3, 2, 1}, PoolOptions{3, 1, 1}, PoolOptions{2, 3, 0}})
+      for (const Layout layout : {Layout::row_major, Layout::channels_last}) {
+        const auto x = integers(s, 1, layout);  // many equal numbers
+        const auto dy = integers(pool_shape(s, o), 2, layout);
+        const auto expected = max_pool2d(x, o);
+        const auto got = in_all_orders([&] {
+          const auto y = max_pool2d(to_device(x), o);
+          CHECK(same_bits(to_host(y.winners), expected.winners));
+          return fetch({y.output, max_pool2d_backward(to_device(dy), y.winners, s)});
+        });
+        check_close(got, {expected.output, max_pool2d_backward(dy, expected.winners, s)}, 0.0);
+      }
+}
+
+TEST_CASE("cuda pool: averages over windows of any extent") {
+  for (const Shape& s : {Shape{2, 3, 7, 6}, Shape{1, 5, 1, 1}, Shape{3, 2, 8, 11}})
+    for (const auto& [ho, wo] : {std::pair<Index, Index>{1, 1}, {3, 2}, {7, 6}, {9, 13}})
+      for (const Layout layout : {Layout::row_major, Layout::channels_last}) {
+        const auto x = gaussian<float>(s, 1, layout), dy = gaussian<float>({s[0], s[1], ho, wo}, 2, layout);
+        const auto got = in_all_orders([&] {
+          return fetch(
+              {adaptive_avg_pool2d(to_device(x), ho, wo), adaptive_avg_pool2d_backward(to_device(dy), s)});
+        });
+        check_close(got, {adaptive_avg_pool2d(x, ho, wo), adaptive_avg_pool2d_backward(dy, s)}, 1e-6);
+      }
+  CHECK_THROWS_WITH(adaptive_avg_pool2d(to_device(integers({2, 3, 4, 5})), 0, 1),
+                    "adaptive_avg_pool2d: expected rank 4 and outputs > 0, got (2, 3, 4, 5) to 0 x 1");
+}
