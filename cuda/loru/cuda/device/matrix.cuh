@@ -46,19 +46,31 @@ __device__ __forceinline__ T from_float(float v) {
     return __float2bfloat16(v);
 }
 
-/// Writes v0 at (row, column) and v1 at (row, column + 1) where `to` holds them, at once where the address allows it.
-template <class T>
-__device__ __forceinline__ void store_pair(const Matrix<T>& to, int row, int column, float v0, float v1) {
+namespace detail {
+
+/// Neighbours in memory that are read or written at once.
+template <class T, int N>
+struct alignas(sizeof(T) * N) Run {
+  T v[N];
+};
+
+}  // namespace detail
+
+/// Writes (row, column .. column + N) of a matrix, in one access where the address allows it; nothing outside.
+template <class T, int N>
+__device__ __forceinline__ void store_run(const Matrix<T>& to, int row, int column, const float (&v)[N]) {
   if (!to.holds(row, column)) return;
-  struct alignas(2 * sizeof(T)) Pair {
-    T first, second;
-  };
+  using Run = detail::Run<T, N>;
   T* const p = to.at(row, column);
-  if (column + 1 < to.cols && reinterpret_cast<std::uintptr_t>(p) % sizeof(Pair) == 0) {
-    *reinterpret_cast<Pair*>(p) = {from_float<T>(v0), from_float<T>(v1)};
+  if (column + N <= to.cols && reinterpret_cast<std::uintptr_t>(p) % sizeof(Run) == 0) {
+    Run run;
+#pragma unroll
+    for (int e = 0; e < N; ++e) run.v[e] = from_float<T>(v[e]);
+    *reinterpret_cast<Run*>(p) = run;
   } else {
-    p[0] = from_float<T>(v0);
-    if (column + 1 < to.cols) p[1] = from_float<T>(v1);
+#pragma unroll
+    for (int e = 0; e < N; ++e)
+      if (column + e < to.cols) p[e] = from_float<T>(v[e]);
   }
 }
 

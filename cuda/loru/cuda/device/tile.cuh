@@ -1,6 +1,6 @@
 #pragma once
-// A tile of a matrix in shared memory, and fragments of it in registers for mma.sync. bf16 and float as tf32 share all
-// of it: 32 bytes of k make one step, m16n8k16 on bf16 or m16n8k8 on tf32, out of the same bytes of shared memory.
+// A tile of a matrix in shared memory, and mma.sync on it. bf16 and float as tf32 share all of it: 32 bytes of k make
+// one step, m16n8k16 on bf16 or m16n8k8 on tf32, out of the same bytes of shared memory.
 #include <cstdint>
 
 #include <loru/cuda/device/matrix.cuh>
@@ -80,63 +80,6 @@ template <class T, int N>
 __device__ __forceinline__ void round_operand(std::uint32_t (&f)[N]) {
   if constexpr (sizeof(T) == 4)
     for (int i = 0; i < N; ++i) f[i] = to_tf32(f[i]);
-}
-
-/// a = tile(row .. row + 16, k .. k + mma_depth), a left operand.
-template <class T, int Cols>
-__device__ __forceinline__ void load_a(std::uint32_t (&a)[4], const T* tile, int row, int k) {
-  const int lane = threadIdx.x % 32;
-  ldmatrix_x4(a, tile + (row + lane % 16) * row_stride<T, Cols> + k + lane / 16 * (mma_depth<T> / 2));
-  round_operand<T>(a);
-}
-
-/// N right operands from a tile with k along its rows: b[j] = tile(row + 8j .. row + 8j + 8, k .. k + mma_depth)ᵀ.
-template <class T, int Cols, int N>
-__device__ __forceinline__ void load_b(std::uint32_t (&b)[N][2], const T* tile, int row, int k) {
-  const int lane = threadIdx.x % 32, half = k + lane / 8 % 2 * (mma_depth<T> / 2);
-#pragma unroll
-  for (int j = 0; j + 1 < N; j += 2) {
-    std::uint32_t f[4];  // rows 0-7 and low k, rows 0-7 and high k, rows 8-15 and low k, rows 8-15 and high k
-    ldmatrix_x4(f, tile + (row + j * 8 + lane / 16 * 8 + lane % 8) * row_stride<T, Cols> + half);
-    round_operand<T>(f);
-    b[j][0] = f[0], b[j][1] = f[1], b[j + 1][0] = f[2], b[j + 1][1] = f[3];
-  }
-  if constexpr (N % 2 == 1) {
-    ldmatrix_x2(b[N - 1], tile + (row + (N - 1) * 8 + lane % 8) * row_stride<T, Cols> + half);
-    round_operand<T>(b[N - 1]);
-  }
-}
-
-/// a = tile(k .. k + 16, column .. column + 16)ᵀ, a left operand from a tile with k down its columns; 16-bit types only.
-template <class T, int Cols>
-__device__ __forceinline__ void load_a_trans(std::uint32_t (&a)[4], const T* tile, int k, int column) {
-  static_assert(sizeof(T) == 2);
-  const int lane = threadIdx.x % 32;
-  ldmatrix_x4_trans(a,
-                    tile + (k + lane / 16 * 8 + lane % 8) * row_stride<T, Cols> + column + lane / 8 % 2 * 8);
-}
-
-/// N right operands from a tile with k down its columns: b[j] = tile(k .. k + 16, column + 8j .. column + 8j + 8).
-template <class T, int Cols, int N>
-__device__ __forceinline__ void load_b_trans(std::uint32_t (&b)[N][2], const T* tile, int k, int column) {
-  static_assert(sizeof(T) == 2);
-  const int lane = threadIdx.x % 32;
-  const T* const row = tile + (k + lane % 16) * row_stride<T, Cols> + column;
-#pragma unroll
-  for (int j = 0; j + 1 < N; j += 2) {
-    std::uint32_t f[4];
-    ldmatrix_x4_trans(f, row + j * 8 + lane / 16 * 8);
-    b[j][0] = f[0], b[j][1] = f[1], b[j + 1][0] = f[2], b[j + 1][1] = f[3];
-  }
-  if constexpr (N % 2 == 1) ldmatrix_x2_trans(b[N - 1], row + (N - 1) * 8);
-}
-
-/// Calls visit(row, column, value) for this lane's four elements of an accumulator whose corner is (row, column).
-template <class Visit>
-__device__ __forceinline__ void for_each(const float (&d)[4], int row, int column, Visit visit) {
-  const int lane = threadIdx.x % 32;
-#pragma unroll
-  for (int e = 0; e < 4; ++e) visit(row + lane / 4 + e / 2 * 8, column + lane % 4 * 2 + e % 2, d[e]);
 }
 
 }  // namespace loru::cuda

@@ -1,0 +1,144 @@
+#pragma once
+// BlockSums in plain float arithmetic; included by block_product.cuh.
+#include <loru/cuda/device/block_product.cuh>
+
+namespace loru::cuda {
+
+/// The same in plain arithmetic, by 16 x 16 threads: thread (tx, ty) holds rows 4 ty + 64 i + (0..3) and columns
+/// run_length tx + 16 run_length j + (0..run_length - 1). Each sum is one chain of fused multiply-adds in increasing k.
+/// An Across right operand is read down its rows: neighbours in tx must be neighbours there, and runs are single.
+template <int Rows, int Cols, int WarpsDown, template <class, int> class Right>
+struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {
+  static constexpr int rows_each = Rows / 16, cols_each = Cols / 16;
+  static constexpr int run_length = !detail::is_down<Right<float, 1>> ? 1 : cols_each < 4 ? cols_each : 4;
+  static_assert(Rows % 64 == 0 && Cols % 16 == 0);
+  float sums[rows_each][cols_each] = {};
+
+  __device__ __forceinline__ static int row(int i) {
+    return static_cast<int>(threadIdx.x) / 16 * 4 + i / 4 * 64 + i % 4;
+  }
+  __device__ __forceinline__ static int column(int j) {
+    return (static_cast<int>(threadIdx.x) % 16 + j / run_length * 16) * run_length + j % run_length;
+  }
+
+  __device__ __forceinline__ void add_row(const float* row, int column0, int cols) {
+#pragma unroll
+    for (int j = 0; j < cols_each; ++j) {
+      const int at = column0 + column(j);
+      const float v = at < cols ? row[at] : 0.0f;
+#pragma unroll
+      for (int i = 0; i < rows_each; ++i) sums[i][j] += v;
+    }
+  }
+
+  __device__ __forceinline__ void relu() {
+#pragma unroll
+    for (int i = 0; i < rows_each; ++i)
+#pragma unroll
+      for (int j = 0; j < cols_each; ++j) sums[i][j] = fmaxf(sums[i][j], 0.0f);
+  }
+
+  static constexpr int step = 4;  // of k, between Across operands
+
+  template <int LeftStride, int Stride>
+  __device__ __forceinline__ void multiply_add_step(Across<float, LeftStride> left,
+                                                    Across<float, Stride> right, int k) {
+    detail::Run<float, 4> a[rows_each];
+#pragma unroll
+    for (int i = 0; i < rows_each; ++i)
+      a[i] = shared_load<detail::Run<float, 4>>(left.tile + row(i) * LeftStride + k);
+#pragma unroll
+    for (int j = 0; j < cols_each; ++j) {
+      const auto b = shared_load<detail::Run<float, 4>>(right.tile + column(j) * Stride + k);
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+#pragma unroll
+        for (int i = 0; i < rows_each; ++i) sums[i][j] = fmaf(a[i].v[e], b.v[e], sums[i][j]);
+    }
+  }
+
+  template <int K, int LeftStride, int Stride>
+  __device__ __forceinline__ void multiply_add(Across<float, LeftStride> left, Across<float, Stride> right) {
+#pragma unroll(K > 16 ? 1 : K / 4)
+    for (int k = 0; k < K; k += step) multiply_add_step(left, right, k);
+  }
+  template <int K, int LeftStride, int Stride>
+  __device__ __forceinline__ void multiply_add(Across<float, LeftStride> left, Down<float, Stride> right) {
+#pragma unroll(K > 16 ? 1 : K / 4)
+    for (int k = 0; k < K; k += 4) {
+      detail::Run<float, 4> a[rows_each];
+#pragma unroll
+      for (int i = 0; i < rows_each; ++i)
+        a[i] = shared_load<detail::Run<float, 4>>(left.tile + row(i) * LeftStride + k);
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        float column[rows_each];
+#pragma unroll
+        for (int i = 0; i < rows_each; ++i) column[i] = a[i].v[e];
+        add_outer(column, right.tile + (k + e) * Stride);
+      }
+    }
+  }
+  template <int K, int LeftStride, int Stride>
+  __device__ __forceinline__ void multiply_add(Down<float, LeftStride> left, Down<float, Stride> right) {
+#pragma unroll 4
+    for (int k = 0; k < K; ++k) {
+      float column[rows_each];
+#pragma unroll
+      for (int i = 0; i < rows_each; i += 4) {
+        const auto v = shared_load<detail::Run<float, 4>>(left.tile + k * LeftStride + row(i));
+#pragma unroll
+        for (int e = 0; e < 4; ++e) column[i + e] = v.v[e];
+      }
+      add_outer(column, right.tile + k * Stride);
+    }
+  }
+
+  template <int Stride>
+  __device__ __forceinline__ void store_shared(float* tile, float scale) const {
+    for_each_run([&](int row, int column, const float(&run)[run_length]) {
+      detail::Run<float, run_length> v;
+#pragma unroll
+      for (int e = 0; e < run_length; ++e) v.v[e] = scale * run[e];
+      shared_store(tile + row * Stride + column, v);
+    });
+  }
+
+  template <class E>
+  __device__ __forceinline__ void store(const Matrix<E>& to, int row0, int column0, float scale) const {
+    for_each_run([&](int row, int column, const float(&run)[run_length]) {
+      float v[run_length];
+#pragma unroll
+      for (int e = 0; e < run_length; ++e) v[e] = scale * run[e];
+      store_run(to, row0 + row, column0 + column, v);
+    });
+  }
+
+  template <class Visit>
+  __device__ __forceinline__ void for_each_run(Visit visit) const {
+#pragma unroll
+    for (int i = 0; i < rows_each; ++i)
+#pragma unroll
+      for (int j = 0; j < cols_each; j += run_length) {
+        float run[run_length];
+#pragma unroll
+        for (int e = 0; e < run_length; ++e) run[e] = sums[i][j + e];
+        visit(row(i), column(j), run);
+      }
+  }
+
+ private:
+  /// sums += left right, a column by a row of a tile.
+  __device__ __forceinline__ void add_outer(const float (&left)[rows_each], const float* right) {
+#pragma unroll
+    for (int j = 0; j < cols_each; j += run_length) {
+      const auto b = shared_load<detail::Run<float, run_length>>(right + column(j));
+#pragma unroll
+      for (int e = 0; e < run_length; ++e)
+#pragma unroll
+        for (int i = 0; i < rows_each; ++i) sums[i][j + e] = fmaf(left[i], b.v[e], sums[i][j + e]);
+    }
+  }
+};
+
+}  // namespace loru::cuda

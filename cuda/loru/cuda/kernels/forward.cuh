@@ -1,0 +1,126 @@
+#pragma once
+// The whole forward pass of y = x Wᵀ + s (x Aᵀ) Bᵀ + bias, with S = s x Aᵀ kept for the backward pass, in one of two forms:
+//   one pass (r <= 64)  one kernel; S is computed again for each 128 columns of y
+//   split               S by one kernel, then y by one with two products in its K loop, which reads S back
+#include <loru/cuda/kernels/forward_one_pass.cuh>
+#include <loru/cuda/kernels/products_across.cuh>
+
+namespace loru::cuda {
+
+enum class ForwardForm { one_pass, split };
+
+/// What a device does: floating-point operations of the type a second, bytes of memory a second.
+struct ForwardRates {
+  double flops, bandwidth;
+};
+
+/// The form with less to do beyond what both do, for x (M, n), y (M, m) and elements of `size` bytes:
+///   one pass: S for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32 or 64;
+///   split: x once more for S, and S written and read, (n + 2 r) `size` bytes a row.
+/// M and, but for S itself, n cancel: with r << n the one pass is the form for m < 128 (1 + size flops / (2 R bandwidth)).
+inline ForwardForm forward_form(int m, int n, int r, int size, const ForwardRates& rates) {
+  if (r > 64) return ForwardForm::split;
+  const int ranks = r <= 8 ? 8 : r <= 16 ? 16 : r <= 32 ? 32 : 64;
+  const double again = 2.0 * n * ranks * (divide_up(m, 128) - 1) / rates.flops;
+  const double split = static_cast<double>(size) * (n + 2.0 * r) / rates.bandwidth;
+  return again <= split ? ForwardForm::one_pass : ForwardForm::split;
+}
+
+/// Stages of the K loops: four where a multiprocessor has the shared memory for two blocks of four (sm_90 and larger
+/// sm_80-likes have 227 KB, sm_80 itself 163 KB), else three.
+inline int forward_stages(std::size_t shared_bytes_per_multiprocessor) {
+  return shared_bytes_per_multiprocessor >= std::size_t{200} << 10 ? 4 : 3;
+}
+
+/// S = s x Aᵀ, a client's own A and s.
+template <class T, class Clients>
+struct SplitS {
+  Matrix<const T> x;
+  Clients clients;
+  Matrix<T> S;
+
+  __device__ AcrossOfBlock<T> of(const RowBlock& block) const {
+    const Client<T>& client = clients.client(block.client);
+    Matrix<T> own = rows_before(S, block.last);
+    own.cols = client.A.rows;
+    return {rows_before(x, block.last), client.A, {}, {}, client.s, nullptr, false, own};
+  }
+  int columns() const { return S.cols; }
+};
+
+/// y = x Wᵀ + S Bᵀ + bias, a client's own B.
+template <class T, class Clients>
+struct SplitY {
+  Forward<T, Clients> p;
+  Clients clients;
+
+  __device__ AcrossOfBlock<T> of(const RowBlock& block) const {
+    const Client<T>& client = clients.client(block.client);
+    Matrix<const T> S = rows_before(p.S, block.last).read();
+    S.cols = client.B.cols;
+    return {rows_before(p.x, block.last), p.W, S, client.B, 1.0f, p.bias, p.relu,
+            rows_before(p.y, block.last)};
+  }
+  int columns() const { return p.y.cols; }
+};
+
+/// start(integral_constant R) with the least R of 8 (tensor cores only), 16, 32, 64 that holds the rank.
+template <class Math, class Start>
+void with_forward_bucket(int rank, const Start& start) {
+  if constexpr (Math::tensor_cores) {
+    if (rank <= 8) return start(std::integral_constant<int, 8>{});
+  }
+  with_rank_bucket(rank, start);
+}
+
+/// One pass; p.clients cuts rows into blocks of at most 128, rank is the largest of theirs, at most 64.
+template <class Math, class Clients>
+void lora_forward_one_pass(const Forward<typename Math::Element, Clients>& p, int rank, bool aligned,
+                           int stages, cudaStream_t stream) {
+  const dim3 grid(p.clients.blocks(), divide_up(p.W.rows, 128));
+  with_forward_bucket<Math>(rank, [&]<int R>(std::integral_constant<int, R>) {
+    const auto start = [&]<int Stages>(std::integral_constant<int, Stages>) {
+      const auto kernel = aligned ? lora_forward_kernel<Math, R, true, Stages, Clients>
+                                  : lora_forward_kernel<Math, R, false, Stages, Clients>;
+      launch("lora_forward", kernel, grid, 256, ForwardTile<Math, R, Stages>::shared_bytes, stream, p);
+    };
+    if (stages >= 4)
+      start(std::integral_constant<int, 4>{});
+    else
+      start(std::integral_constant<int, 3>{});
+  });
+}
+
+/// S of the split form; thin.clients cuts rows into blocks of at most 64, wide of at most 128, for S of more columns than 64.
+template <class Math, class Clients>
+void lora_forward_S(const SplitS<typename Math::Element, Clients>& thin, const Clients& wide, bool aligned,
+                    int stages, cudaStream_t stream) {
+  if (thin.S.cols <= 64) {
+    with_rank_bucket(thin.S.cols, [&]<int R>(std::integral_constant<int, R>) {
+      products_across<Math, 64, R>("lora_forward_S", thin, aligned, stages, stream);
+    });
+  } else {
+    products_across<Math, 128, 128>("lora_forward_S",
+                                    SplitS<typename Math::Element, Clients>{thin.x, wide, thin.S}, aligned,
+                                    stages, stream);
+  }
+}
+
+/// The forward pass of one client in the form asked for.  x (M, n), W (m, n), client.A (r, n), client.B (m, r), bias (m) or
+/// null, y (M, m), S (M, r); any M, m, n, r >= 1, any alignment.
+template <class Math, class T = typename Math::Element>
+void lora_forward(ForwardForm form, Matrix<const T> x, Matrix<const T> W, const Client<T>& client,
+                  const T* bias, bool relu, Matrix<T> y, Matrix<T> S, int stages, cudaStream_t stream) {
+  const bool aligned = rows_aligned(x, W, client.A, client.B, S);
+  const OneClient<T> rows{client, x.rows, 128};
+  const Forward<T, OneClient<T>> p{x, W, rows, bias, relu, y, S};
+  if (form == ForwardForm::one_pass) {
+    lora_forward_one_pass<Math>(p, client.A.rows, aligned, stages, stream);
+  } else {
+    lora_forward_S<Math>(SplitS<T, OneClient<T>>{x, {client, x.rows, 64}, S}, rows, aligned, stages, stream);
+    products_across<Math, 128, 128>("lora_forward_y", SplitY<T, OneClient<T>>{p, rows}, aligned, stages,
+                                    stream);
+  }
+}
+
+}  // namespace loru::cuda

@@ -1,0 +1,66 @@
+// The forward kernels on the emulator against sums in double.
+#include "cuda/kernels/forward.hpp"
+
+#include "support/catch.hpp"
+
+using loru::cuda::ForwardForm;
+using namespace loru_test;
+
+namespace {
+
+// A K loop step is 32 (bf16) or 16 elements: loops run 1, stages - 1, stages and more times. 0 steps: an empty second
+// product cannot be, r >= 1. Two blocks in each dimension; odd everything; strides; addresses off alignment.
+const std::vector<ForwardShape> shapes{
+    {1, 1, 1, 1},          {130, 129, 33, 3},      {33, 17, 257, 64},
+    {129, 140, 40, 16, 8}, {31, 300, 50, 20, 3},   {65, 8, 160, 5, 0, 1},
+    {128, 128, 128, 32},   {140, 40, 96, 8, 0, 8}, {64, 20, 31, 40, 8},
+};
+
+template <class Math>
+void check(ForwardForm form, const ForwardShape& q, int stages) {
+  for (const Fill kind : all_fills) {
+    INFO("M " << q.M << " m " << q.m << " n " << q.n << " r " << q.r << " pad " << q.pad << " offset "
+              << q.offset << " stages " << stages << (kind == Fill::integers ? " integers" : " random"));
+    compare_in_every_order([&](Comparison& seen) {
+      ForwardProblem<Math> problem(q, kind);
+      problem.run(form, stages);
+      problem.compare(seen);
+    });
+  }
+}
+
+template <class Math>
+void check_all(ForwardForm form) {
+  int count = 0;
+  for (const auto& q : shapes) check<Math>(form, q, count++ % 2 == 0 ? 4 : 3);
+}
+
+}  // namespace
+
+TEST_CASE("forward: one pass, bf16") { check_all<loru::cuda::InBf16>(ForwardForm::one_pass); }
+TEST_CASE("forward: one pass, tf32") { check_all<loru::cuda::InTf32>(ForwardForm::one_pass); }
+TEST_CASE("forward: one pass, float") { check_all<loru::cuda::InFloat>(ForwardForm::one_pass); }
+
+TEMPLATE_TEST_CASE("forward: split at S", "", loru::cuda::InBf16, loru::cuda::InTf32, loru::cuda::InFloat) {
+  check_all<TestType>(ForwardForm::split);
+}
+TEMPLATE_TEST_CASE("forward: split at S, ranks beyond a tile", "", loru::cuda::InBf16, loru::cuda::InTf32,
+                   loru::cuda::InFloat) {
+  check<TestType>(ForwardForm::split, {70, 140, 90, 100}, 4);
+  check<TestType>(ForwardForm::split, {140, 30, 64, 131, 5}, 3);
+}
+
+TEST_CASE("forward: the rule between the forms") {
+  using loru::cuda::forward_form;
+  const loru::cuda::ForwardRates rates{400e12, 3e12};
+  // One pass computes S again for each 128 columns, 2 n R operations a row; split reads a row of x again, 2 n bytes.
+  CHECK(forward_form(128, 4096, 64, 2, rates) == ForwardForm::one_pass);
+  CHECK(forward_form(1024, 4096, 16, 2, rates) == ForwardForm::one_pass);
+  CHECK(forward_form(2048, 4096, 16, 2, rates) == ForwardForm::split);
+  CHECK(forward_form(4096, 4096, 16, 2, rates) == ForwardForm::split);
+  CHECK(forward_form(4096, 4096, 8, 2, {100e12, 3e12}) == ForwardForm::split);
+  CHECK(forward_form(4096, 4096, 8, 2, {900e12, 3e12}) == ForwardForm::one_pass);
+  CHECK(forward_form(128, 128, 65, 2, rates) == ForwardForm::split);
+  CHECK(loru::cuda::forward_stages(std::size_t{228} << 10) == 4);
+  CHECK(loru::cuda::forward_stages(std::size_t{164} << 10) == 3);
+}
