@@ -136,18 +136,20 @@ void check_backward(const std::vector<BackwardShape>& shapes, const Run& run) {
     }
 }
 
-/// K loops of 1, 2, 3 and more tiles (of 32 or 16 in m, 64 or 32 in M); grids of one block and more each way.
+/// K loops of 1, 2, 3 and more tiles, of k in m and 2k in M; grids of one block and more each way.
 template <class Math>
 void check_one_pass() {
+  constexpr int k = 64 / sizeof(typename Math::Element);
   check_backward<Math>({{1, 1, 1, 1},
-                        {128, 96, 64, 16},
+                        {128, 3 * k, 64, 16},
                         {7, 5, 3, 1},
-                        {130, 64, 33, 3},
-                        {64, 16, 200, 20, 8},
-                        {129, 200, 140, 33, 8},
-                        {40, 31, 72, 64, 0, 1},
-                        {31, 48, 50, 20, 3},
-                        {600, 136, 24, 8}},
+                        {130, 2 * k, 33, 3},
+                        {64, k / 2, 136, 20, 8},
+                        {129, 5 * k + 8, 132, 33, 8},
+                        {40, k - 1, 72, 64, 0, 1},
+                        {31, k + 16, 50, 20, 3},
+                        {520, 20, 16, 8},
+                        {40, 130, 129, 20}},
                        [](auto& p) {
                          cuda::lora_backward<Math>(p.arguments(), cuda::BackwardForm::one_pass,
                                                    p.workspace.data(), nullptr);
@@ -157,12 +159,14 @@ void check_one_pass() {
 /// Steps of 64 rows: 1, 2, 3 and more; one and several groups of columns, blocks of rows, tiles of ranks.
 template <class Math>
 void check_split() {
+  constexpr int k = 64 / sizeof(typename Math::Element);
   check_backward<Math>({{1, 1, 1, 1},
                         {64, 128, 32, 16},
                         {130, 129, 40, 3},
-                        {192, 300, 24, 33, 8},
-                        {600, 520, 16, 8},
-                        {70, 140, 130, 100},
+                        {192, 132, 24, 33, 8},
+                        {520, 20, 16, 8},
+                        {70, k == 32 ? 264 : 136, 8, 40},
+                        {70, 40, 16, 100},
                         {65, 8, 48, 3, 0, 1},
                         {128, 31, 50, 20, 3}},
                        [](auto& p) {

@@ -6,6 +6,8 @@
 // the rows 64 at a time, holds dB of its columns in registers for the whole walk and writes dS of its columns
 // after each step. Both are final where one block has all columns, or all rows; otherwise they are parts, and
 // added in increasing order. The cut depends on the shape alone. Ranks beyond 64 read dy again for every 64.
+//
+// 86 to 139 KB of shared memory and at most 168 registers: one block of 8 warps a multiprocessor.
 #include <loru/cuda/kernels/reduce_rows.cuh>
 
 namespace loru::cuda {
@@ -38,18 +40,18 @@ template <class Math, int R>
 struct BackwardDsDbTile {
   using T = typename Math::Element;
   static constexpr int rows = 64, cols = 128, columns = BackwardCut::columns(R, sizeof(T) == 2);
-  static constexpr int stages = sizeof(T) == 2 ? 3 : 2;  // of dy; S has two, so stages - 1 <= columns
+  static constexpr int stages = sizeof(T) == 2 ? 3 : 2;
   static constexpr int dy_stride = row_stride<T, cols>, S_stride = row_stride<T, R>,
                        B_stride = down_stride<Math, R>;
   static constexpr int S_stage = rows * S_stride, dy_stage = rows * dy_stride;
-  static constexpr int S_at = columns * cols * B_stride, dy_at = S_at + 2 * S_stage;
+  static constexpr int S_at = columns * cols * B_stride, dy_at = S_at + stages * S_stage;
   static constexpr int shared_bytes = sizeof(T) * (dy_at + stages * dy_stage);
-  static_assert(stages - 1 <= columns && shared_bytes <= 163 << 10);  // of a block on sm_80
+  static_assert(shared_bytes <= 163 << 10);  // of a block on sm_80
 };
 
 /// Aligned: rows of dy, B and S start on 16-byte boundaries. Grid (groups, parts, r / R).
 template <class Math, int R, bool Aligned>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 1)
     lora_backward_dSdB_kernel(const BackwardDsDb<typename Math::Element> p) {
   using T = typename Math::Element;
   using Tile = BackwardDsDbTile<Math, R>;
@@ -58,15 +60,14 @@ __global__ void __launch_bounds__(256)
   T* const Ss = Bs + Tile::S_at;
   T* const dys = Bs + Tile::dy_at;
   const int row0 = blockIdx.y * p.height, column0 = blockIdx.x * columns * cols, q0 = blockIdx.z * R;
-  const int rows = min(p.dy.rows - row0, p.height), steps = divide_up(rows, Tile::rows),
-            tiles = steps * columns;
+  const int rows = min(p.dy.rows - row0, p.height), steps = divide_up(rows, Tile::rows);
+  const int here = min(columns, divide_up(p.dy.cols - column0, cols)), tiles = steps * here;  // of dy
 
-  const auto load = [&](int tile) {  // of dy, columns first; the first of a step brings its S
-    const int step = tile / columns, row = row0 + step * Tile::rows;
+  const auto load = [&](int tile) {  // columns first; the first tile of a step brings its S
+    const int step = tile / here, c = tile % here, row = row0 + step * Tile::rows;
     load_tile<256, Tile::rows, cols, Aligned>(dys + tile % stages * Tile::dy_stage, p.dy, row,
-                                              column0 + tile % columns * cols);
-    if (tile % columns == 0)
-      load_tile<256, Tile::rows, R, Aligned>(Ss + step % 2 * Tile::S_stage, p.S, row, q0);
+                                              column0 + c * cols);
+    if (c == 0) load_tile<256, Tile::rows, R, Aligned>(Ss + step % stages * Tile::S_stage, p.S, row, q0);
   };
 
   load_tile<256, columns * cols, R, Aligned, Tile::B_stride>(Bs, p.B, column0, q0);
@@ -79,7 +80,8 @@ __global__ void __launch_bounds__(256)
     BlockSums<Math, 64, R, 4> dS;
 #pragma unroll
     for (int c = 0; c < columns; ++c) {
-      const int tile = step * columns + c;
+      if (c >= here) break;
+      const int tile = step * here + c;
       cp_async_wait<stages - 2>();
       __syncthreads();  // `tile` is there for all, and all are done with the one whose stage is loaded next
       if (tile + stages - 1 < tiles) load(tile + stages - 1);
@@ -88,7 +90,7 @@ __global__ void __launch_bounds__(256)
       dS.template multiply_add<cols>(Across<T, Tile::dy_stride>{dy},
                                      Down<T, Tile::B_stride>{Bs + c * cols * Tile::B_stride});
       dB[c].template multiply_add<Tile::rows>(Down<T, Tile::dy_stride>{dy},
-                                              Down<T, Tile::S_stride>{Ss + step % 2 * Tile::S_stage});
+                                              Down<T, Tile::S_stride>{Ss + step % stages * Tile::S_stage});
     }
     const int row = row0 + step * Tile::rows;
     if (gridDim.x == 1) {

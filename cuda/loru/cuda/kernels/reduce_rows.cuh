@@ -15,7 +15,7 @@ namespace loru::cuda {
 /// Rows of one block of the cut: enough blocks to fill a device (about 256 over the columns), 512 rows at
 /// least.
 inline int rows_of_part(int rows, int columns) {
-  const int wanted = divide_up(256, divide_up(columns, 128));
+  const int wanted = divide_up(256, std::max(1, divide_up(columns, 128)));
   return std::max(512, divide_up(divide_up(rows, wanted), 128) * 128);
 }
 
