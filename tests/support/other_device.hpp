@@ -146,6 +146,22 @@ template <class T>
 void lowrank_merge(Array<T>& w, const Array<T>& a, const Array<T>& b, double s);
 template <class T>
 Array<T> lowrank_compose(const Array<T>& w, const Array<T>& a, const Array<T>& b, double s);
+template <class T>
+loru::LowrankFeatures<T, Device> lowrank_forward(const Array<T>& x, const Array<T>& w, const Array<T>& a,
+                                                 const Array<T>& b, double s);
+template <class T>
+loru::LowrankGradients<T, Device> lowrank_backward(const Array<T>& dy, const Array<T>& x, const Array<T>& w,
+                                                   const Array<T>& a, const Array<T>& b, const Array<T>& low,
+                                                   double s, loru::LowrankWanted wanted);
+
+template <class T>
+void copy_from_host(Array<T>& y, const loru::Tensor<T>& host);
+template <class T>
+void copy_to_host(loru::Tensor<T>& host, const Array<T>& x);
+template <class T, class Raw>
+void gather_images(Array<T>& y, const Array<Raw>& images, const Labels& samples, const Labels& places,
+                   const Array<double>& normalisation);
+void gather_labels(Labels& y, const Labels& labels, const Labels& samples);
 
 static_assert(loru::Backend<Device, float>);
 

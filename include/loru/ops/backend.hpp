@@ -5,7 +5,8 @@
 // default arguments, and no overload is generic in both scalar and device.
 
 #include <concepts>
-#include <span>
+#include <cstdint>
+#include <utility>
 
 #include <loru/core/rng.hpp>
 #include <loru/ops/types.hpp>
@@ -19,7 +20,11 @@ concept Backend =
     requires(const Tensor<T, D>& x, Tensor<T, D>& y, const Tensor<std::int32_t, D>& labels, T c, Real<T> real,
              double number, Index n, Layout layout, MatmulOptions matmul_options, const ConvOptions& conv,
              const PoolOptions& pool, const Shape& shape, const Moments<T, D>& moments,
-             const rng::Stream& stream, const SgdStep& sgd, const AdamStep& adam) {
+             const rng::Stream& stream, const SgdStep& sgd, const AdamStep& adam, LowrankWanted wanted,
+             Tensor<T>& host, Tensor<std::int32_t, D>& chosen, const Tensor<std::int32_t>& host_labels,
+             Tensor<std::uint8_t, D>& bytes, const Tensor<std::uint8_t>& host_bytes, Tensor<float, D>& floats,
+             const Tensor<float>& host_floats, Tensor<double, D>& numbers,
+             const Tensor<double>& host_numbers) {
       // elementwise
       { fill(y, c) } -> std::same_as<void>;
       { clone(x) } -> std::same_as<Tensor<T, D>>;
@@ -80,6 +85,23 @@ concept Backend =
       // lowrank
       { lowrank_merge(y, x, x, number) } -> std::same_as<void>;
       { lowrank_compose(x, x, x, number) } -> std::same_as<Tensor<T, D>>;
+      { lowrank_forward(x, x, x, x, number) } -> std::same_as<LowrankFeatures<T, D>>;
+      { lowrank_backward(x, x, x, x, x, x, number, wanted) } -> std::same_as<LowrankGradients<T, D>>;
+      // transfer
+      { copy_from_host(y, std::as_const(host)) } -> std::same_as<void>;
+      { copy_from_host(chosen, host_labels) } -> std::same_as<void>;
+      { copy_from_host(bytes, host_bytes) } -> std::same_as<void>;
+      { copy_from_host(floats, host_floats) } -> std::same_as<void>;
+      { copy_from_host(numbers, host_numbers) } -> std::same_as<void>;
+      { copy_to_host(host, x) } -> std::same_as<void>;
+      // gather
+      {
+        gather_images(y, std::as_const(bytes), labels, labels, std::as_const(numbers))
+      } -> std::same_as<void>;
+      {
+        gather_images(y, std::as_const(floats), labels, labels, std::as_const(numbers))
+      } -> std::same_as<void>;
+      { gather_labels(chosen, labels, labels) } -> std::same_as<void>;
     };
 
 }  // namespace loru

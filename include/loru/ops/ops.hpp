@@ -9,6 +9,7 @@
 #include <loru/ops/conv_winograd.hpp>
 #include <loru/ops/dual.hpp>
 #include <loru/ops/elementwise.hpp>
+#include <loru/ops/gather.hpp>
 #include <loru/ops/lowrank.hpp>
 #include <loru/ops/matmul.hpp>
 #include <loru/ops/moments.hpp>
@@ -18,6 +19,7 @@
 #include <loru/ops/rows.hpp>
 #include <loru/ops/shapes.hpp>
 #include <loru/ops/softmax.hpp>
+#include <loru/ops/transfer.hpp>
 #include <loru/ops/types.hpp>
 #include <loru/ops/update.hpp>
 #include <loru/ops/winograd_kernel.hpp>

@@ -127,7 +127,33 @@ inline void check_any(const char* where, Index elements) {
   require<ShapeError>(elements > 0, where, ": expected at least one element");
 }
 
+// ---- gather ----
+
+/// y (n, C, H, W) of images (N, C, H, W), n samples, n · 3 places or none, normalisation (C, 3).
+inline void check_gather(const Shape& y, const Shape& images, Index samples, Index places,
+                         const Shape& normalisation) {
+  require<ShapeError>(y.rank() == 4 && images.rank() == 4 && y[1] == images[1] && y[2] == images[2] &&
+                          y[3] == images[3] && y[0] == samples,
+                      "gather_images: expected a batch of ", samples, " of the images ", images, ", got ", y);
+  require<ShapeError>(places == 0 || places == 3 * samples,
+                      "gather_images: expected three numbers a place, got ", places, " for ", samples,
+                      " images");
+  require<ShapeError>(normalisation == Shape{y[1], 3}, "gather_images: expected a normalisation (", y[1],
+                      ", 3), got ", normalisation);
+}
+
 // ---- lowrank ----
+
+/// y (M, m) of a low-rank layer: x (M, n), W (m, n), A (r, n), B (m, r).
+template <class T, class D>
+void check_lowrank(const char* where, const Tensor<T, D>& x, const Tensor<T, D>& w, const Tensor<T, D>& a,
+                   const Tensor<T, D>& b) {
+  require<ShapeError>(x.rank() == 2 && w.rank() == 2 && a.rank() == 2 && b.rank() == 2 &&
+                          x.dim(1) == w.dim(1) && a.dim(1) == w.dim(1) && b.dim(0) == w.dim(0) &&
+                          b.dim(1) == a.dim(0),
+                      where, ": input ", x.shape(), " and factors A ", a.shape(), " and B ", b.shape(),
+                      " do not fit weight ", w.shape());
+}
 
 /// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel extents.
 template <class T, class D>

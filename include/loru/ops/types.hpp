@@ -96,6 +96,23 @@ struct LossValue {
   Tensor<T, D> loss, kept;
 };
 
+/// Output y of a low-rank layer and low = s·x·Aᵀ, scaled, which its backward pass needs.
+template <class T, class D = Cpu>
+struct LowrankFeatures {
+  Tensor<T, D> y, low;
+};
+
+/// Which gradients of a low-rank layer are needed.
+struct LowrankWanted {
+  bool dx = true, da = true, db = true;
+};
+
+/// Gradients of a low-rank layer; those not wanted are empty.
+template <class T, class D = Cpu>
+struct LowrankGradients {
+  Tensor<T, D> dx, da, db;
+};
+
 /// Extent of a window op's output: floor((in + 2·padding − dilation·(kernel − 1) − 1) / stride) + 1.
 /// Throws ShapeError if the window does not fit.
 inline Index window_extent(const char* where, Index in, Index kernel, Index stride, Index padding,

@@ -41,10 +41,6 @@ struct LinearProducts {
     return matmul(dy, w, {});
   }
   template <class T, class D>
-  void add_input_gradient(Tensor<T, D>& dx, const Tensor<T, D>& dy, const Tensor<T, D>& w) const {
-    matmul_into(dx, Real<T>(1), dy, w, {}, Real<T>(1));
-  }
-  template <class T, class D>
   Tensor<T, D> weight_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& x, const Shape&) const {
     return matmul(dy, x, {.a = Op::transpose});
   }
@@ -114,14 +110,30 @@ Tensor<T, D> channels_last(const Tensor<T, D>& dy) {
   return dy.rank() == 4 ? to_layout(dy, Layout::channels_last) : dy;
 }
 
-/// y = x·Wᵀ + s·S·Bᵀ with S = x·Aᵀ kept; dx = dy·W + dS·A, dA = dSᵀ·x, dB = s·dyᵀ·S, dW = dyᵀ·x.
-template <class T, class D, class P>
+/// The factored graph of a dense layer, which a device computes as a whole: S = s·x·Aᵀ is kept.
+template <class T, class D>
 Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
-                              const Variable<T, D>& b, Real<T> s, const P& product) {
+                              const Variable<T, D>& b, double s, const LinearProducts&) {
+  const LowrankFeatures<T, D> f = lowrank_forward(x.value(), w.value(), a.value(), b.value(), s);
+  return {LinearProducts::name, f.y, {x, w, a, b}, [x, w, a, b, s, low = f.low](const Tensor<T, D>& dy) {
+            if (w.requires_grad()) w.accumulate(matmul(dy, x.value(), {.a = Op::transpose}));
+            const LowrankWanted wanted{x.requires_grad(), a.requires_grad(), b.requires_grad()};
+            auto g = lowrank_backward(dy, x.value(), w.value(), a.value(), b.value(), low, s, wanted);
+            if (wanted.db) b.accumulate(std::move(g.db));
+            if (wanted.da) a.accumulate(std::move(g.da));
+            if (wanted.dx) x.accumulate(std::move(g.dx));
+          }};
+}
+
+/// The factored graph of a convolution: y = W ⋆ x + s·B·S with S = A ⋆ x kept.
+template <class T, class D>
+Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
+                              const Variable<T, D>& b, double scale, const ConvProducts& product) {
+  const auto s = static_cast<Real<T>>(scale);
   const Tensor<T, D> low = feature_rows(product.forward(x.value(), a.value()));
   Tensor<T, D> y = channels_last(product.forward(x.value(), w.value()));
   add_product(y, s, low, b.value().as_matrix(w.shape()[0]), Op::transpose);
-  return {P::name, y, {x, w, a, b}, [x, w, a, b, low, s, product](const Tensor<T, D>& dy_any) {
+  return {ConvProducts::name, y, {x, w, a, b}, [x, w, a, b, low, s, product](const Tensor<T, D>& dy_any) {
             const Tensor<T, D> dy = channels_last(dy_any);
             if (w.requires_grad()) w.accumulate(product.weight_gradient(dy, x.value(), w.shape()));
             if (b.requires_grad()) up_gradient(dy, low, b, s);
@@ -166,7 +178,7 @@ Variable<T, D> composed_graph(const Variable<T, D>& x, const Variable<T, D>& w, 
 template <class T, class D, class P>
 Variable<T, D> lowrank_layer(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
                              const Variable<T, D>& b, double s, Plan plan, const P& product) {
-  if (plan == Plan::factored) return factored_graph(x, w, a, b, static_cast<Real<T>>(s), product);
+  if (plan == Plan::factored) return factored_graph(x, w, a, b, s, product);
   // A trained W needs dW anyway.
   const bool full = plan == Plan::composed_full || w.requires_grad();
   return composed_graph(x, w, a, b, s, full, product);
