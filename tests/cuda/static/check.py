@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""Compiles the CUDA kernels and holds what came out against what is written beside them.
+
+    check.py --nvcc NVCC --source DIR [--include DIR]... [--arch 80 --arch 90] [--write FILE]
+
+For every kernel: no spills, no stack frame, and few enough registers for the blocks a multiprocessor that its
+__launch_bounds__ state. For every kernel with a main loop, where operands are aligned: as many multiply-adds in the
+innermost loop as its tile asks for, asynchronous copies there or in the loop around it, no other loads from global memory
+between them, and nothing in local memory. --write puts the tables between the markers of docs/cuda.md.
+"""
+import argparse
+import concurrent.futures
+import dataclasses
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import sass
+
+REGISTERS = 65536  # of a multiprocessor, sm_80 and sm_90
+BEGIN, END = "<!-- static: begin, written by tests/cuda/static/check.py --write -->", "<!-- static: end -->"
+THREADS, WARPS = 256, 8
+PROPERTIES = re.compile(r"Compiling entry function '(\S+)' for 'sm_\d+'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
+                        r"(\d+) bytes spill loads.*?Used (\d+) registers", re.S)
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What the innermost loop of a kernel with tiles holds a thread, and its blocks a multiprocessor."""
+    multiply_adds: int
+    blocks: int
+
+
+def depth(math):
+    """Columns of a tile of operands: 64 bytes."""
+    return 32 if math == "InBf16" else 16
+
+
+def products(math, rows, cols):
+    """Multiply-adds of a thread (FFMA) or warp (HMMA: 16 x 8 x 16 in bf16, 16 x 8 x 8 in tf32) for a tile of 64 bytes of k."""
+    if math == "InFloat":
+        return rows * cols * depth(math) // THREADS
+    return rows // 16 * (cols // 8) * 2 // WARPS
+
+
+def expected(name, args):
+    """Expected of a kernel's name and template arguments, or None where there is no main loop to check."""
+    math = args[0] if args else ""
+    tensor = math in ("InBf16", "InTf32")
+    if name in ("lora_forward_kernel", "lora_backward_dx_kernel"):
+        rank = int(args[1])
+        return Expected(products(math, 128, 128) + products(math, 128, rank), 2 if tensor and rank <= 32 else 1)
+    if name == "products_down_kernel":
+        return Expected(products(math, 128, 128), 2 if tensor else 1)
+    if name == "products_across_kernel":
+        return Expected(products(math, int(args[1]), int(args[2])), 2 if tensor else 1)
+    if name == "reduce_rows_kernel" and tensor:  # 128 columns against the rank, over twice the usual depth
+        return Expected(2 * products(math, 128, int(args[1])), 2)
+    if name == "lora_backward_dSdB_kernel" and tensor:  # dB: one fragment of dy against the rank, a step (tf32: two)
+        return Expected(int(args[1]) // 8 * (1 if math == "InBf16" else 2), 1)
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    name: str
+    args: tuple
+    arch: int
+    registers: int
+    stack: int
+    spills: int
+    code: sass.Kernel
+
+    def title(self):
+        return f"{self.name}<{', '.join(self.args)}> for sm_{self.arch}"
+
+    def aligned(self):
+        """Whether it copies asynchronously: the flag is the first true or false of the arguments."""
+        return next((a == "true" for a in self.args if a in ("true", "false")), False)
+
+
+def template(demangled):
+    """(name, arguments) of `void loru::cuda::name<a, b<c>>(...)`, without namespaces."""
+    text = re.sub(r"\bloru::cuda::|\(anonymous namespace\)::|\b__nv_", "", demangled.removeprefix("void "))
+    text = re.sub(r"\((int|bool)\)", "", text)
+    name, _, rest = text.partition("<")
+    if "(" in name:
+        return name.partition("(")[0], ()
+    nesting, args, word = 0, [], ""
+    for c in rest:
+        if c == "," and nesting == 0 or c == ">" and nesting == 0:
+            args.append(word.strip())
+            word = ""
+            if c == ">":
+                break
+            continue
+        nesting += (c == "<") - (c == ">")
+        word += c
+    return name, tuple(args)
+
+
+def compile_kernels(nvcc, source, includes, arch):
+    """Every kernel of the file for one architecture."""
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = Path(folder) / "kernels.cubin"
+        command = [nvcc, "-std=c++20", *(f"-I{i}" for i in includes), f"-gencode=arch=compute_{arch},code=sm_{arch}",
+                   "-Xptxas", "-v", "-cubin", str(source), "-o", str(cubin)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
+        code = sass.kernels(cubin.read_bytes(), arch)
+    found = []
+    for mangled, stack, stores, loads, registers in PROPERTIES.findall(done.stderr):
+        plain = subprocess.run(["c++filt", mangled], capture_output=True, text=True).stdout.strip()
+        found.append(Compiled(*template(plain), arch, int(registers), int(stack), int(stores) + int(loads), code[mangled]))
+    return found
+
+
+def per_tile(loop):
+    """Multiply-adds of a loop for each tile; ptxas may have unrolled the loop over tiles, whose barriers count them."""
+    return (loop["HMMA"] or loop["FFMA"]) / max(loop["BAR"], 1)
+
+
+def faults(kernel):
+    """What is wrong with a kernel, in sentences."""
+    code = kernel.code
+    if kernel.stack or kernel.spills or code.all["LDL"] or code.all["STL"]:
+        yield (f"expected no stack frame, spills and local memory, got {kernel.stack} bytes of stack, {kernel.spills} of spills, "
+               f"{code.all['LDL']} LDL, {code.all['STL']} STL")
+    if code.all["ATOM"] or code.all["RED"] or code.all["ATOMS"]:
+        yield "expected no atomics"
+    wanted = expected(kernel.name, kernel.args)
+    if not wanted:
+        return
+    most = REGISTERS // (THREADS * wanted.blocks)
+    if kernel.registers > most:
+        yield f"expected at most {most} registers for {wanted.blocks} blocks of {THREADS} threads, got {kernel.registers}"
+    if not kernel.aligned():
+        return
+    inner, around = code.inner_loop(), code.copy_loop()
+    if per_tile(inner) != wanted.multiply_adds:
+        yield f"expected {wanted.multiply_adds} multiply-adds in the innermost loop, got {per_tile(inner):g}"
+    if not around["LDGSTS"]:
+        yield "expected asynchronous copies in the main loop"
+    if around["LDG"]:
+        yield f"expected no plain loads from global memory in the main loop, got {around['LDG']}"
+
+
+# ---- tables ----
+
+# NVIDIA H100 Tensor Core GPU datasheet, SXM, dense: FLOP/s of bf16, tf32 and float, bytes/s of HBM3.
+H100 = {"bf16": 989.4e12, "tf32": 494.7e12, "float": 66.9e12}
+H100_BANDWIDTH = 3.35e12
+
+
+def work(kind, rows, m, n, r, size):
+    """(FLOPs, bytes that must move once) of a whole pass: x (M, n), W (m, n), A (r, n), B (m, r), y (M, m), S (M, r)."""
+    factors = r * (m + n)
+    if kind == "forward":   # reads x, W, A, B, writes y, S
+        return 2 * rows * (n * m + factors), size * (rows * n + m * n + factors + rows * m + rows * r)
+    if kind == "backward":  # reads dy, x, W, A, B, S, writes dx, dS, dA, dB
+        return (2 * rows * (n * m + 2 * factors),
+                size * (rows * m + 2 * rows * n + m * n + factors + 2 * rows * r) + 4 * factors)
+    return 2 * r * m * n, size * (2 * m * n + factors)  # merge: reads W, A, B, writes W
+
+
+def roofline():
+    lines = ["| pass | type | M, n = m, r | GFLOP | MB | FLOP a byte | H100: at least, µs | bound by |",
+             "|---|---|---|---|---|---|---|---|"]
+    for kind in ("forward", "backward", "merge"):
+        for name, size in (("bf16", 2), ("tf32", 4), ("float", 4)):
+            if kind == "merge" and name != "float":
+                continue
+            for n in (1024, 4096):
+                for r in (8, 16, 64):
+                    flops, moved = work(kind, 8192, n, n, r, size)
+                    compute, memory = flops / H100[name] * 1e6, moved / H100_BANDWIDTH * 1e6
+                    shape = f"{n}, {r}" if kind == "merge" else f"8192, {n}, {r}"
+                    lines.append(f"| {kind} | {name} | {shape} | {flops / 1e9:.1f} | {moved / 1e6:.1f} | {flops / moved:.0f} | "
+                                 f"{max(compute, memory):.1f} | {'arithmetic' if compute >= memory else 'memory'} |")
+    return lines
+
+
+def table(kernels):
+    lines = ["| kernel | arguments | registers sm_80, sm_90 | blocks | multiply-adds in the inner loop | copies around it |",
+             "|---|---|---|---|---|---|"]
+    rows = {}
+    for k in kernels:
+        if expected(k.name, k.args) and k.aligned():
+            rows.setdefault((k.name, k.args), {})[k.arch] = k
+    for (name, args), archs in sorted(rows.items()):
+        k = archs[max(archs)]
+        inner, around = k.code.inner_loop(), k.code.copy_loop()
+        kind = "HMMA" if inner["HMMA"] else "FFMA"
+        short = ", ".join(a for a in args if "<" not in a and a not in ("true", "false"))
+        lines.append(f"| `{name}` | {short} | {', '.join(str(archs[a].registers) for a in sorted(archs))} | "
+                     f"{expected(name, args).blocks} | {per_tile(inner):.0f} {kind} | {around['LDGSTS']} LDGSTS |")
+    return lines
+
+
+def write(path, kernels, version):
+    text = path.read_text()
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"{path}: expected one '{BEGIN}' and one '{END}'")
+    head, rest = text.split(BEGIN)
+    new = [f"Compiled by {version}.", "", *table(kernels), "", "### Work and bounds", "",
+           "FLOPs and bytes of whole passes, and the least time that the peak rates in NVIDIA's H100 (SXM) datasheet allow; "
+           "arithmetic, not a measurement.", "", *roofline()]
+    path.write_text(f"{head}{BEGIN}\n" + "\n".join(new) + f"\n{END}{rest.split(END)[1]}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nvcc", required=True)
+    parser.add_argument("--source", type=Path, required=True, help="the .cu file that instantiates every kernel")
+    parser.add_argument("--include", action="append", default=[])
+    parser.add_argument("--arch", type=int, action="append")
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    parser.add_argument("--expect-faults", action="store_true", help="succeed only if every kernel has a fault (self-test)")
+    o = parser.parse_args()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        jobs = [pool.submit(compile_kernels, o.nvcc, o.source, o.include, arch) for arch in o.arch or (80, 90)]
+        kernels = [k for job in jobs for k in job.result()]
+    wrong = [(k, list(faults(k))) for k in kernels]
+    for kernel, sentences in wrong:
+        for sentence in sentences:
+            print(f"{kernel.title()}: {sentence}")
+    checked = sum(1 for k in kernels if expected(k.name, k.args) and k.aligned())
+    print(f"{len(kernels)} kernels, {checked} main loops")
+    if o.expect_faults:
+        return 0 if kernels and all(sentences for _, sentences in wrong) else 1
+    if o.write:
+        version = subprocess.run([o.nvcc, "--version"], capture_output=True, text=True).stdout.strip().splitlines()[-2]
+        write(o.write, kernels, version)
+    return 1 if not checked or any(sentences for _, sentences in wrong) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
