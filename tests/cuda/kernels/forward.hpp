@@ -1,8 +1,8 @@
 #pragma once
-// The forward kernels' problem, their references and bounds.
+// The forward kernels' problem, its references and bounds. Math names an element type and says whether products are taken
+// on tensor cores, as loru::cuda::InBf16 does.
 #include <random>
 #include <vector>
-#include <loru/cuda/kernels/forward.cuh>
 
 #include "cuda/support/comparison.hpp"
 
@@ -58,12 +58,6 @@ struct ForwardProblem {
         S(q.M, q.r, q.pad, q.offset) {
     std::mt19937 random(static_cast<unsigned>(q.M * 31 + q.n));
     for (auto* matrix : {&x, &W, &A, &B, &bias}) matrix->fill(kind, random, sizeof(T) == 2 ? 1 : 2);
-  }
-
-  void run(loru::cuda::ForwardForm form, int stages) {
-    loru::cuda::lora_forward<Math>(form, x.read(), W.read(), loru::cuda::Client<T>{A.read(), B.read(), s},
-                                   with_bias ? bias.data() : nullptr, relu, y.view(), S.view(), stages,
-                                   nullptr);
   }
 
   void compare(Comparison& seen) const {

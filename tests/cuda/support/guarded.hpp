@@ -18,9 +18,13 @@ template <class T>
 class Guarded {
  public:
   Guarded(int rows, int cols, int pad = 0, int offset = 0)
-      : rows_(rows), cols_(cols), ld_(cols + pad), storage_(count(rows) * count(cols + pad) + 3 * zone) {
+      : rows_(rows),
+        cols_(cols),
+        ld_(cols + pad),
+        zone_(count(cols + pad) + 64),
+        storage_(count(rows) * count(cols + pad) + 2 * zone_ + 64) {
     std::memset(static_cast<void*>(storage_.data()), 0xff, storage_.size() * sizeof(T));
-    const auto first = reinterpret_cast<std::uintptr_t>(storage_.data() + zone);
+    const auto first = reinterpret_cast<std::uintptr_t>(storage_.data() + zone_);
     data_ = reinterpret_cast<T*>((first + 63) / 64 * 64) + offset;
   }
   Guarded(const Guarded&) = delete;
@@ -59,7 +63,6 @@ class Guarded {
   }
 
  private:
-  static constexpr std::size_t zone = 64;
   static std::size_t count(int n) { return static_cast<std::size_t>(n); }
   static double to_double(T v) {
     if constexpr (std::is_arithmetic_v<T>)
@@ -75,6 +78,7 @@ class Guarded {
   }
 
   int rows_, cols_, ld_;
+  std::size_t zone_;  // a row and more
   std::vector<T> storage_;
   T* data_;
 };

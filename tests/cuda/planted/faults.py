@@ -1,0 +1,80 @@
+"""Which kernels have faults planted in copies of their source, and which faults."""
+import dataclasses
+
+DEVICE = ("device/tile.cuh", "device/operands.cuh", "device/block_product.cuh", "device/block_product_float.cuh",
+          "kernels/clients.cuh")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A program of mutants: the sources that are copied (the last one is the kernel's own, whose barriers, waits and
+    commits are deleted in turn), the text that runs a mutant, and what that text wants to know."""
+    sources: tuple
+    case: str
+    headers: tuple = ()
+    defines: tuple = ()
+    deletions: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """`old` in the copy of `source` becomes `new`."""
+    kernel: str
+    source: str
+    old: str
+    new: str
+
+
+FORWARD = DEVICE + ("kernels/forward_one_pass.cuh",)
+KERNELS = {
+    "forward_one_pass": Kernel(FORWARD, "forward_one_pass", ("cuda/kernels/forward.hpp",),
+                               ("LORU_PLANTED_MATH Bf16", "LORU_PLANTED_FILL Fill::integers")),
+    # Integers are exact in tf32 whether rounded or not.
+    "forward_tf32": Kernel(FORWARD, "forward_one_pass", ("cuda/kernels/forward.hpp",),
+                           ("LORU_PLANTED_MATH Tf32", "LORU_PLANTED_FILL Fill::random"), deletions=False),
+    "products_across": Kernel(DEVICE + ("kernels/products_across.cuh",), "products_across"),
+    "products_down": Kernel(DEVICE + ("kernels/products_down.cuh",), "products_down"),
+    "backward_dx": Kernel(DEVICE + ("kernels/backward_dx.cuh",), "backward_dx"),
+    "reduce_rows": Kernel(DEVICE + ("kernels/reduce_rows.cuh",), "reduce_rows"),
+    "backward_dSdB": Kernel(DEVICE + ("kernels/reduce_rows.cuh", "kernels/backward_dSdB.cuh"), "backward_dSdB"),
+}
+
+ONE_PASS, TILE, OPERANDS = "kernels/forward_one_pass.cuh", "device/tile.cuh", "device/operands.cuh"
+FAULTS = {
+    "barrier_in_a_branch": Fault(
+        "forward_one_pass", ONE_PASS, "    __syncthreads();", "    if (threadIdx.x < 224) __syncthreads();"),
+    "load_before_the_barrier": Fault(
+        "forward_one_pass", ONE_PASS, "cp_async_wait<Stages - 2>();",
+        "if (tile + Stages - 1 < tiles) load(tile + Stages - 1); cp_async_wait<Stages - 2>();"),
+    "tail_one_column_too_many": Fault(
+        "forward_one_pass", TILE, "source.cols - column - j", "source.cols + 1 - column - j"),
+    "tail_one_row_too_many": Fault(
+        "forward_one_pass", TILE, "row + i < source.rows ?", "row + i <= source.rows ?"),
+    "tail_last_step_left_out": Fault(
+        "forward_one_pass", ONE_PASS, "tiles = divide_up(x.cols, depth)", "tiles = x.cols / depth"),
+    "tail_one_row_too_many_written": Fault(
+        "forward_one_pass", ONE_PASS, "rows_before(p.y, block.last)", "rows_before(p.y, block.last + 1)"),
+    "fragment_index": Fault(
+        "forward_one_pass", OPERANDS, "(column + j * 8 + lane / 16 * 8 + lane % 8) * Stride + half",
+        "(column + j * 8 + lane / 8 % 2 * 8 + lane % 8) * Stride + half"),
+    "fragment_registers": Fault(
+        "forward_one_pass", OPERANDS, "round_operand<T>(f);\n    b[j][0] = f[0], b[j][1] = f[1],",
+        "round_operand<T>(f);\n    b[j][0] = f[1], b[j][1] = f[0],"),
+    "accumulator_rows": Fault(
+        "forward_one_pass", "device/block_product.cuh", "row() + i * 16 + h * 8 + lane / 4",
+        "row() + i * 16 + (1 - h) * 8 + lane / 4"),
+    "wait_for_a_group_too_few": Fault(
+        "forward_one_pass", ONE_PASS, "cp_async_wait<Stages - 2>();", "cp_async_wait<Stages - 1>();"),
+    "too_little_shared_memory": Fault(
+        "forward_one_pass", ONE_PASS, "stages * stage : epilogue", "(stages - 1) * stage : epilogue"),
+    "S_not_scaled": Fault("forward_one_pass", ONE_PASS, "(Ss, client.s)", "(Ss, 1.0f)"),
+    "tf32_not_rounded": Fault("forward_tf32", TILE, "f[i] = to_tf32(f[i]);", "f[i] = f[i];"),
+    "second_product_left_out": Fault(
+        "products_across", "kernels/products_across.cuh", "tiles = first + divide_up(of.p.cols, depth)", "tiles = first"),
+    "transposition_forgotten": Fault(
+        "reduce_rows", OPERANDS, "ldmatrix_x4_trans(a,", "ldmatrix_x4(a,"),
+    "one_buffer_for_two": Fault(
+        "backward_dSdB", "kernels/backward_dSdB.cuh", "(Ss + step % 2 * Tile::S_stage,", "(Ss,"),
+    "one_stage_too_few": Fault(
+        "backward_dSdB", "kernels/backward_dSdB.cuh", "(dy_at + stages * dy_stage)", "(dy_at + (stages - 1) * dy_stage)"),
+}
