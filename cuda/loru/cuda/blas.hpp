@@ -45,7 +45,10 @@ class Blas {
   void set_precision(Precision precision) {
     LORU_CUBLAS_CHECK(cublasSetMathMode(
         handle_, precision == Precision::tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+    precision_ = precision;
   }
+  /// Of this thread's products of floats, those of the low-rank kernels too.
+  Precision precision() const { return precision_; }
 
   /// The handle, set to this thread's stream.
   cublasHandle_t handle() {
@@ -62,6 +65,7 @@ class Blas {
  private:
   cublasHandle_t handle_ = nullptr;
   cudaStream_t stream_ = nullptr;
+  Precision precision_ = Precision::full;
   Buffer workspace_;
 };
 

@@ -152,5 +152,12 @@ template <class T>
 void lowrank_merge(Array<T>& w, const Array<T>& a, const Array<T>& b, double s);
 template <class T>
 Array<T> lowrank_compose(const Array<T>& w, const Array<T>& a, const Array<T>& b, double s);
+template <class T>
+LowrankFeatures<T, Cuda> lowrank_forward(const Array<T>& x, const Array<T>& w, const Array<T>& a,
+                                         const Array<T>& b, double s);
+template <class T>
+LowrankGradients<T, Cuda> lowrank_backward(const Array<T>& dy, const Array<T>& x, const Array<T>& w,
+                                           const Array<T>& a, const Array<T>& b, const Array<T>& low,
+                                           double s, LowrankWanted wanted);
 
 }  // namespace loru::cuda

@@ -181,9 +181,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   switch (attribute) {
-    case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
-    case cudaDevAttrMultiProcessorCount: *value = 132; break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = 228 << 10; break;
+    case cudaDevAttrClockRate: *value = 1'500'000; break;
+    case cudaDevAttrMemoryClockRate: *value = 2'000'000; break;
+    case cudaDevAttrGlobalMemoryBusWidth: *value = 5120; break;
     default: return result(cudaErrorInvalidValue);
   }
   return cudaSuccess;

@@ -61,7 +61,7 @@ TEMPLATE_TEST_CASE("forward: split at S, ranks beyond a tile", "", loru::cuda::I
 
 TEST_CASE("forward: the rule between the forms") {
   using loru::cuda::forward_form;
-  const loru::cuda::ForwardRates rates{400e12, 3e12};
+  const loru::cuda::DeviceRates rates{400e12, 3e12};
   // One pass computes S again for each 128 columns, 2 n R operations a row; split reads a row of x again, 2 n bytes.
   CHECK(forward_form(128, 4096, 64, 2, rates) == ForwardForm::one_pass);
   CHECK(forward_form(1024, 4096, 16, 2, rates) == ForwardForm::one_pass);

@@ -94,7 +94,11 @@ TEST_CASE("cuda memory: whichever allocation or copy fails, nothing leaks and th
 
 TEST_CASE("cuda device: without one, what is missing is said") {
   CHECK(cuda::available());
-  CHECK(cuda::device_properties().name == "emulated device");
+  const cuda::DeviceProperties p = cuda::device_properties();
+  CHECK(p.name == "emulated device");
+  CHECK(p.rates(false).flops == 132 * 1.5e9 * 256);
+  CHECK(p.rates(true).flops == 8 * p.rates(false).flops);
+  CHECK(p.rates(true).bandwidth == 2 * 2e9 * 5120 / 8);
   faults().devices = 0;
   CHECK_FALSE(cuda::available());
   CHECK_THROWS_AS(cuda::require_device(), cuda::NoDevice);

@@ -4,6 +4,7 @@
 //   split               dS and dB in one kernel that reads dy once; then dx = dy W + dS A; then dA
 // Both read dy twice. The first computes dS again in each column of blocks of dx; the second writes parts of
 // dS for every group of columns of dy and reads them back.
+#include <loru/cuda/device/rates.hpp>
 #include <loru/cuda/kernels/backward_dSdB.cuh>
 #include <loru/cuda/kernels/backward_dx.cuh>
 #include <loru/cuda/kernels/products_down.cuh>
@@ -11,11 +12,6 @@
 namespace loru::cuda {
 
 enum class BackwardForm { one_pass, split };
-
-/// What a device does: floating-point operations of the type a second, bytes of memory a second.
-struct DeviceRates {
-  double flops, bandwidth;
-};
 
 /// The form with less to do beyond what both do, for dy (M, m) and x (M, n):
 ///   one pass: 2 M m R (columns of blocks - 1) operations, R = 16, 32 or 64;

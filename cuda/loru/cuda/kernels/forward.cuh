@@ -2,6 +2,7 @@
 // The whole forward pass of y = x Wᵀ + s (x Aᵀ) Bᵀ + bias, with S = s x Aᵀ kept for the backward pass, in one of two forms:
 //   one pass (r <= 64)  one kernel; S is computed again for each 128 columns of y
 //   split               S by one kernel, then y by one with two products in its K loop, which reads S back
+#include <loru/cuda/device/rates.hpp>
 #include <loru/cuda/kernels/forward_one_pass.cuh>
 #include <loru/cuda/kernels/products_across.cuh>
 
@@ -9,16 +10,11 @@ namespace loru::cuda {
 
 enum class ForwardForm { one_pass, split };
 
-/// What a device does: floating-point operations of the type a second, bytes of memory a second.
-struct ForwardRates {
-  double flops, bandwidth;
-};
-
 /// The form with less to do beyond what both do, for x (M, n), y (M, m) and elements of `size` bytes:
 ///   one pass: S for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32 or 64;
 ///   split: x once more for S, and S written and read, (n + 2 r) `size` bytes a row.
 /// M and, but for S itself, n cancel: with r << n the one pass is the form for m < 128 (1 + size flops / (2 R bandwidth)).
-inline ForwardForm forward_form(int m, int n, int r, int size, const ForwardRates& rates) {
+inline ForwardForm forward_form(int m, int n, int r, int size, const DeviceRates& rates) {
   if (r > 64) return ForwardForm::split;
   const int ranks = r <= 8 ? 8 : r <= 16 ? 16 : r <= 32 ? 32 : 64;
   const double again = 2.0 * n * ranks * (divide_up(m, 128) - 1) / rates.flops;

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include <loru/cuda/ops/map.cuh>
+#include <loru/ops/shapes.hpp>
 
 namespace loru::cuda {
 
@@ -58,13 +59,7 @@ template <class T, class Raw>
 void gather_images(Array<T>& y, const Array<Raw>& images, const Labels& samples, const Labels& places,
                    const Array<double>& normalisation) {
   const Shape& s = y.shape();
-  require<ShapeError>(
-      s.rank() == 4 && images.rank() == 4 && images.shape() == Shape{images.dim(0), s[1], s[2], s[3]},
-      "gather_images: expected images of the shape of ", s, ", got ", images.shape());
-  require<ShapeError>(samples.shape() == Shape{s[0]} && (!places || places.shape() == Shape{s[0], 3}) &&
-                          normalisation.shape() == Shape{s[1], 3},
-                      "gather_images: samples ", samples.shape(), ", places ", places.shape(),
-                      " and normalisation ", normalisation.shape(), " do not fit a batch of ", s);
+  loru::detail::check_gather(s, images.shape(), samples.size(), places.size(), normalisation.shape());
   detail::for_each("gather_images", y.size(),
                    detail::GatherImages<T, Raw>{y.data(), images.data(), samples.data(),
                                                 places ? places.data() : nullptr, normalisation.data(), s[1],
@@ -73,8 +68,7 @@ void gather_images(Array<T>& y, const Array<Raw>& images, const Labels& samples,
 
 template <class T>
 void gather_labels(Array<T>& y, const Array<T>& labels, const Labels& samples) {
-  require<ShapeError>(y.shape() == samples.shape(), "gather_labels: expected labels for samples ",
-                      samples.shape(), ", got ", y.shape());
+  require_same_shape("gather_labels", y, samples);
   detail::for_each("gather_labels", y.size(),
                    detail::GatherLabels<T>{y.data(), labels.data(), samples.data()});
 }

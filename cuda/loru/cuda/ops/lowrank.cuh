@@ -1,9 +1,120 @@
 #pragma once
-// Products of factors beside or added to a weight.
+// Low-rank layers: in float by the fused kernels, in the precision that this thread's products have (see blas.hpp); in
+// double, and where an extent is zero, as products by cuBLAS.
 
+#include <concepts>
+
+#include <loru/cuda/kernels/backward.cuh>
+#include <loru/cuda/kernels/forward.cuh>
 #include <loru/cuda/ops/matmul.cuh>
 
 namespace loru::cuda {
+
+namespace detail {
+
+/// A matrix as the kernels see it.
+template <class T>
+Matrix<const T> view(const Array<T>& x) {
+  return {x.data(), blas_extent(x.dim(0)), blas_extent(x.dim(1)), blas_extent(x.dim(1))};
+}
+template <class T>
+Matrix<T> view(Array<T>& x) {
+  return {x.data(), blas_extent(x.dim(0)), blas_extent(x.dim(1)), blas_extent(x.dim(1))};
+}
+
+/// The device does not change while the process runs.
+inline const DeviceProperties& this_device() {
+  static const DeviceProperties p = device_properties();
+  return p;
+}
+
+/// start(Math) with the arithmetic of this thread's precision.
+template <class Start>
+void with_math(const Start& start) {
+  if (blas().precision() == Precision::tf32)
+    start(InTf32{});
+  else
+    start(InFloat{});
+}
+
+/// Whether the fused kernels serve: float, and no extent is zero.
+template <class T>
+bool fused(const Array<T>& x, const Array<T>& w, const Array<T>& b) {
+  return std::same_as<T, float> && x.size() > 0 && w.size() > 0 && b.size() > 0;
+}
+
+inline void fused_forward(LowrankFeatures<float, Cuda>& f, const Array<float>& x, const Array<float>& w,
+                          const Array<float>& a, const Array<float>& b, float s) {
+  const Client<float> client{view(a), view(b), s};
+  const auto X = view(x), W = view(w);
+  const float* no_bias = nullptr;
+  const auto stages = forward_stages(this_device().shared_per_multiprocessor);
+  with_math([&]<class Math>(Math) {
+    const auto form =
+        forward_form(W.rows, W.cols, client.A.rows, sizeof(float), this_device().rates(Math::tensor_cores));
+    lora_forward<Math>(form, X, W, client, no_bias, false, view(f.y), view(f.low), stages, current_stream());
+  });
+}
+
+inline void fused_backward(LowrankGradients<float, Cuda>& g, const Array<float>& dy, const Array<float>& x,
+                           const Array<float>& w, const Array<float>& a, const Array<float>& b,
+                           const Array<float>& low, float s) {
+  const auto W = view(w);
+  const int M = blas_extent(x.dim(0)), r = blas_extent(a.dim(0));
+  Array<float> dlow(low.shape()), workspace(Shape{backward_workspace(M, W.rows, W.cols, r, false)});
+  Backward<float> p{view(dy), view(x), W, {view(a), view(b), s}, view(low), {}, view(dlow), {}, {}};
+  if (g.dx) p.dx = view(g.dx);
+  if (g.da) p.dA = view(g.da);
+  if (g.db) p.dB = view(g.db);
+  with_math([&]<class Math>(Math) {
+    const auto form = backward_form(W.rows, W.cols, r, false, static_cast<bool>(g.dx),
+                                    this_device().rates(Math::tensor_cores));
+    lora_backward<Math>(p, form, workspace.data(), current_stream());
+  });
+}
+
+}  // namespace detail
+
+template <class T>
+LowrankFeatures<T, Cuda> lowrank_forward(const Array<T>& x, const Array<T>& w, const Array<T>& a,
+                                         const Array<T>& b, double s) {
+  loru::detail::check_lowrank("lowrank_forward", x, w, a, b);
+  LowrankFeatures<T, Cuda> f{Array<T>(Shape{x.dim(0), w.dim(0)}), Array<T>(Shape{x.dim(0), a.dim(0)})};
+  if constexpr (std::same_as<T, float>)
+    if (detail::fused(x, w, b)) {
+      detail::fused_forward(f, x, w, a, b, static_cast<float>(s));
+      return f;
+    }
+  matmul_into(f.low, static_cast<T>(s), x, a, {Op::none, Op::transpose}, T(0));
+  matmul_into(f.y, T(1), x, w, {Op::none, Op::transpose}, T(0));
+  matmul_into(f.y, T(1), f.low, b, {Op::none, Op::transpose}, T(1));
+  return f;
+}
+
+template <class T>
+LowrankGradients<T, Cuda> lowrank_backward(const Array<T>& dy, const Array<T>& x, const Array<T>& w,
+                                           const Array<T>& a, const Array<T>& b, const Array<T>& low,
+                                           double s, LowrankWanted wanted) {
+  loru::detail::check_lowrank("lowrank_backward", x, w, a, b);
+  LowrankGradients<T, Cuda> g;
+  if (wanted.dx) g.dx = Array<T>(x.shape());
+  if (wanted.da) g.da = Array<T>(a.shape());
+  if (wanted.db) g.db = Array<T>(b.shape());
+  if constexpr (std::same_as<T, float>)
+    if (detail::fused(x, w, b)) {
+      detail::fused_backward(g, dy, x, w, a, b, low, static_cast<float>(s));
+      return g;
+    }
+  if (wanted.db) matmul_into(g.db, T(1), dy, low, {Op::transpose, Op::none}, T(0));
+  if (!wanted.da && !wanted.dx) return g;
+  Array<T> dlow(low.shape());
+  matmul_into(dlow, static_cast<T>(s), dy, b, {}, T(0));
+  if (wanted.da) matmul_into(g.da, T(1), dlow, x, {Op::transpose, Op::none}, T(0));
+  if (!wanted.dx) return g;
+  matmul_into(g.dx, T(1), dy, w, {}, T(0));
+  matmul_into(g.dx, T(1), dlow, a, {}, T(1));
+  return g;
+}
 
 template <class T>
 void lowrank_merge(Array<T>& w, const Array<T>& a, const Array<T>& b, double s) {
