@@ -1,11 +1,12 @@
 #pragma once
-// Low-rank layers: in float by the fused kernels, in the precision that this thread's products have (see blas.hpp); in
-// double, and where an extent is zero, as products by cuBLAS.
+// Low-rank layers, and factors merged into weights: in float by the fused kernels, layers in the precision that this
+// thread's products have (see blas.hpp); in double, and where an extent is zero, as products by cuBLAS.
 
 #include <concepts>
 
 #include <loru/cuda/kernels/backward.cuh>
 #include <loru/cuda/kernels/forward.cuh>
+#include <loru/cuda/kernels/merge.cuh>
 #include <loru/cuda/ops/matmul.cuh>
 
 namespace loru::cuda {
@@ -116,19 +117,41 @@ LowrankGradients<T, Cuda> lowrank_backward(const Array<T>& dy, const Array<T>& x
   return g;
 }
 
+namespace detail {
+
+/// The factors of a weight of m rows, with kernel extents or without.
+inline Client<float> factors(const Array<float>& a, const Array<float>& b, Index m, Index r, double s) {
+  return {view(a.as_matrix(r)), view(b.as_matrix(m)), static_cast<float>(s)};
+}
+
+}  // namespace detail
+
 template <class T>
 void lowrank_merge(Array<T>& w, const Array<T>& a, const Array<T>& b, double s) {
   const Index r = loru::detail::factor_rank("lowrank_merge", w, a, b), m = w.dim(0);
-  if (r == 0) return;
+  if (r == 0 || w.size() == 0) return;
   Array<T> matrix = w.as_matrix(m);
-  matmul_into(matrix, static_cast<T>(s), b.as_matrix(m), a.as_matrix(r), {}, T(1));
+  if constexpr (std::same_as<T, float>)
+    return lora_merge(detail::view(matrix), detail::factors(a, b, m, r, s), Matrix<float>{},
+                      current_stream());
+  else
+    matmul_into(matrix, s, b.as_matrix(m), a.as_matrix(r), {}, T(1));
 }
 
 template <class T>
 Array<T> lowrank_compose(const Array<T>& w, const Array<T>& a, const Array<T>& b, double s) {
-  Array<T> composed = clone(w);
-  lowrank_merge(composed, a, b, s);
-  return composed;
+  if constexpr (std::same_as<T, float>) {
+    const Index r = loru::detail::factor_rank("lowrank_merge", w, a, b), m = w.dim(0);
+    if (r == 0 || w.size() == 0) return clone(w);
+    Array<T> composed(w.shape(), w.layout()), matrix = composed.as_matrix(m);
+    lora_compose(detail::view(w.as_matrix(m)), detail::factors(a, b, m, r, s), detail::view(matrix),
+                 current_stream());
+    return composed;
+  } else {
+    Array<T> composed = clone(w);
+    lowrank_merge(composed, a, b, s);
+    return composed;
+  }
 }
 
 }  // namespace loru::cuda
