@@ -38,7 +38,7 @@ struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {
       for (int j = 0; j < cols_each; ++j) sums[i][j] = fmaxf(sums[i][j], 0.0f);
   }
 
-  static constexpr int step = 4;  // of k, between Across operands
+  static constexpr int step = 4;  // of k, with an Across left operand
 
   template <int LeftStride, int Stride>
   __device__ __forceinline__ void multiply_add_step(Across<float, LeftStride> left,
@@ -57,27 +57,26 @@ struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {
     }
   }
 
+  template <int LeftStride, int Stride>
+  __device__ __forceinline__ void multiply_add_step(Across<float, LeftStride> left, Down<float, Stride> right,
+                                                    int k) {
+    detail::Run<float, 4> a[rows_each];
+#pragma unroll
+    for (int i = 0; i < rows_each; ++i)
+      a[i] = shared_load<detail::Run<float, 4>>(left.tile + row(i) * LeftStride + k);
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      float column[rows_each];
+#pragma unroll
+      for (int i = 0; i < rows_each; ++i) column[i] = a[i].v[e];
+      add_outer(column, right.tile + (k + e) * Stride);
+    }
+  }
+
   template <int K, int LeftStride, int Stride>
-  __device__ __forceinline__ void multiply_add(Across<float, LeftStride> left, Across<float, Stride> right) {
+  __device__ __forceinline__ void multiply_add(Across<float, LeftStride> left, Right<float, Stride> right) {
 #pragma unroll(K > 16 ? 1 : K / 4)
     for (int k = 0; k < K; k += step) multiply_add_step(left, right, k);
-  }
-  template <int K, int LeftStride, int Stride>
-  __device__ __forceinline__ void multiply_add(Across<float, LeftStride> left, Down<float, Stride> right) {
-#pragma unroll(K > 16 ? 1 : K / 4)
-    for (int k = 0; k < K; k += 4) {
-      detail::Run<float, 4> a[rows_each];
-#pragma unroll
-      for (int i = 0; i < rows_each; ++i)
-        a[i] = shared_load<detail::Run<float, 4>>(left.tile + row(i) * LeftStride + k);
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        float column[rows_each];
-#pragma unroll
-        for (int i = 0; i < rows_each; ++i) column[i] = a[i].v[e];
-        add_outer(column, right.tile + (k + e) * Stride);
-      }
-    }
   }
   template <int K, int LeftStride, int Stride>
   __device__ __forceinline__ void multiply_add(Down<float, LeftStride> left, Down<float, Stride> right) {

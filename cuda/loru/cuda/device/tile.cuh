@@ -41,7 +41,7 @@ template <int Threads, int Rows, int Cols, int Stride, class T>
 __device__ __forceinline__ void store_tile(T* tile, const Matrix<const T>& source, int row, int column) {
   constexpr int wide = (Stride * sizeof(T) / 16 % 2 == 1 ? 16 : 32) / sizeof(T), tall = 32 / wide;
   static_assert(Cols % wide == 0 && Rows % tall == 0);
-#pragma unroll 4
+#pragma unroll 2
   for (int first = 0; first < Rows * Cols; first += Threads) {
     const int v = first + static_cast<int>(threadIdx.x), patch = v / 32;
     if (Rows * Cols % Threads != 0 && v >= Rows * Cols) break;

@@ -41,7 +41,8 @@ __global__ void __launch_bounds__(256, Math::tensor_cores&& R <= 32 ? 2 : 1)
   constexpr int depth = Tile::depth, stages = Tile::stages;
   T* const shared = shared_memory<T>();
   const RowBlock block = p.clients.block(blockIdx.x);
-  const Client<T> client = p.clients.client(block.client);
+  const Client<T>& client = p.clients.client(block.client);
+  const Matrix<const T> B{client.B.data, p.dy.cols, client.B.cols, client.B.ld};
   const Matrix<const T> dy = rows_before(p.dy, block.last);
   const int column0 = blockIdx.y * Tile::cols;
 
@@ -50,12 +51,13 @@ __global__ void __launch_bounds__(256, Math::tensor_cores&& R <= 32 ? 2 : 1)
     load_tile<256, Tile::rows, depth, Aligned>(stage, dy, block.first, tile * depth);
     load_tile<256, depth, Tile::cols, Aligned, Tile::W_stride>(stage + Tile::W_at, p.W, tile * depth,
                                                                column0);
-    load_tile<256, depth, R, Aligned, Tile::B_stride>(stage + Tile::B_at, client.B, tile * depth, 0);
+    load_tile<256, depth, R, Aligned, Tile::B_stride>(stage + Tile::B_at, B, tile * depth, 0);
   };
 
   BlockSums<Math, 128, 128, 2> dx;
   BlockSums<Math, 128, R, 8> dS;
   const int tiles = divide_up(dy.cols, depth);
+#pragma unroll 1
   for (int tile = 0; tile < stages - 1; ++tile) {
     if (tile < tiles) load(tile);
     cp_async_commit();
@@ -67,8 +69,11 @@ __global__ void __launch_bounds__(256, Math::tensor_cores&& R <= 32 ? 2 : 1)
     cp_async_commit();
     const T* const stage = shared + tile % stages * Tile::stage;
     const Across<T, Tile::dy_stride> left{stage};
-    dx.template multiply_add<depth>(left, Down<T, Tile::W_stride>{stage + Tile::W_at});
-    dS.template multiply_add<depth>(left, Down<T, Tile::B_stride>{stage + Tile::B_at});
+#pragma unroll
+    for (int k = 0; k < depth; k += decltype(dx)::step) {
+      dS.multiply_add_step(left, Down<T, Tile::B_stride>{stage + Tile::B_at}, k);
+      dx.multiply_add_step(left, Down<T, Tile::W_stride>{stage + Tile::W_at}, k);
+    }
   }
 
   __syncthreads();  // the stages' memory now holds dS and A

@@ -29,7 +29,8 @@ struct SplitDx {
     const Client<T>& client = clients.client(block.client);
     Matrix<const T> own = rows_before(dS, block.last);
     own.cols = client.A.rows;
-    return {rows_before(dy, block.last), W, own, client.A, 1.0f, rows_before(dx, block.last)};
+    const Matrix<const T> A{client.A.data, own.cols, W.cols, client.A.ld};
+    return {rows_before(dy, block.last), W, own, A, 1.0f, rows_before(dx, block.last)};
   }
   int columns() const { return W.cols; }
 };
@@ -84,6 +85,7 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1) products_down
   };
 
   BlockSums<Math, 128, 128, 2> sums;
+#pragma unroll 1
   for (int tile = 0; tile < stages - 1; ++tile) {
     if (tile < tiles) load(tile);
     cp_async_commit();
@@ -97,7 +99,8 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1) products_down
     sums.template multiply_add<depth>(Across<T, Tile::left_stride>{stage},
                                       Down<T, Tile::right_stride>{stage + Tile::right_at});
   }
-  sums.store(of.out, block.first, column0, of.scale);
+  const ProductsOfBlock<T> result = p.of(block);  // again, to keep no registers over the loop
+  sums.store(result.out, block.first, column0, result.scale);
 }
 
 template <class Math, class Products>
