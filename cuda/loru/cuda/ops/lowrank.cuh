@@ -44,26 +44,27 @@ bool fused(const Array<T>& x, const Array<T>& w, const Array<T>& b) {
   return std::same_as<T, float> && x.size() > 0 && w.size() > 0 && b.size() > 0;
 }
 
-inline void fused_forward(LowrankFeatures<float, Cuda>& f, const Array<float>& x, const Array<float>& w,
-                          const Array<float>& a, const Array<float>& b, float s) {
-  const Client<float> client{view(a), view(b), s};
+template <std::same_as<float> T>
+void fused_forward(LowrankFeatures<T, Cuda>& f, const Array<T>& x, const Array<T>& w, const Array<T>& a,
+                   const Array<T>& b, T s) {
+  const Client<T> client{view(a), view(b), s};
   const auto X = view(x), W = view(w);
-  const float* no_bias = nullptr;
+  const T* no_bias = nullptr;
   const auto stages = forward_stages(this_device().shared_per_multiprocessor);
   with_math([&]<class Math>(Math) {
     const auto form =
-        forward_form(W.rows, W.cols, client.A.rows, sizeof(float), this_device().rates(Math::tensor_cores));
+        forward_form(W.rows, W.cols, client.A.rows, sizeof(T), this_device().rates(Math::tensor_cores));
     lora_forward<Math>(form, X, W, client, no_bias, false, view(f.y), view(f.low), stages, current_stream());
   });
 }
 
-inline void fused_backward(LowrankGradients<float, Cuda>& g, const Array<float>& dy, const Array<float>& x,
-                           const Array<float>& w, const Array<float>& a, const Array<float>& b,
-                           const Array<float>& low, float s) {
+template <std::same_as<float> T>
+void fused_backward(LowrankGradients<T, Cuda>& g, const Array<T>& dy, const Array<T>& x, const Array<T>& w,
+                    const Array<T>& a, const Array<T>& b, const Array<T>& low, T s) {
   const auto W = view(w);
   const int M = blas_extent(x.dim(0)), r = blas_extent(a.dim(0));
-  Array<float> dlow(low.shape()), workspace(Shape{backward_workspace(M, W.rows, W.cols, r, false)});
-  Backward<float> p{view(dy), view(x), W, {view(a), view(b), s}, view(low), {}, view(dlow), {}, {}};
+  Array<T> dlow(low.shape()), workspace(Shape{backward_workspace(M, W.rows, W.cols, r, false)});
+  Backward<T> p{view(dy), view(x), W, {view(a), view(b), s}, view(low), {}, view(dlow), {}, {}};
   if (g.dx) p.dx = view(g.dx);
   if (g.da) p.dA = view(g.da);
   if (g.db) p.dB = view(g.db);
@@ -153,5 +154,19 @@ Array<T> lowrank_compose(const Array<T>& w, const Array<T>& a, const Array<T>& b
     return composed;
   }
 }
+
+#ifdef LORU_CUDA_COMPILED
+// The kernels take a compiler's time: a program of several sources instantiates them in one of them.
+extern template LowrankFeatures<float, Cuda> lowrank_forward(const Array<float>&, const Array<float>&,
+                                                             const Array<float>&, const Array<float>&,
+                                                             double);
+extern template LowrankGradients<float, Cuda> lowrank_backward(const Array<float>&, const Array<float>&,
+                                                               const Array<float>&, const Array<float>&,
+                                                               const Array<float>&, const Array<float>&,
+                                                               double, LowrankWanted);
+extern template void lowrank_merge(Array<float>&, const Array<float>&, const Array<float>&, double);
+extern template Array<float> lowrank_compose(const Array<float>&, const Array<float>&, const Array<float>&,
+                                             double);
+#endif
 
 }  // namespace loru::cuda
