@@ -35,8 +35,13 @@ KERNELS = {
     "products_across": Kernel(DEVICE + ("kernels/products_across.cuh",), "products_across"),
     "products_down": Kernel(DEVICE + ("kernels/products_down.cuh",), "products_down"),
     "backward_dx": Kernel(DEVICE + ("kernels/backward_dx.cuh",), "backward_dx"),
+    "backward_dx_tf32": Kernel(DEVICE + ("kernels/backward_dx.cuh",), "backward_dx", (), ("LORU_PLANTED_MATH Tf32",),
+                               deletions=False),
     "reduce_rows": Kernel(DEVICE + ("kernels/reduce_rows.cuh",), "reduce_rows"),
+    "reduce_rows_tf32": Kernel(DEVICE + ("kernels/reduce_rows.cuh",), "reduce_rows_tf32", (),
+                               ("LORU_PLANTED_MATH Tf32",), deletions=False),
     "backward_dSdB": Kernel(DEVICE + ("kernels/reduce_rows.cuh", "kernels/backward_dSdB.cuh"), "backward_dSdB"),
+    "merge": Kernel(DEVICE + ("kernels/merge.cuh",), "merge"),
 }
 
 ONE_PASS, TILE, OPERANDS = "kernels/forward_one_pass.cuh", "device/tile.cuh", "device/operands.cuh"
@@ -74,7 +79,16 @@ FAULTS = {
     "transposition_forgotten": Fault(
         "reduce_rows", OPERANDS, "ldmatrix_x4_trans(a,", "ldmatrix_x4(a,"),
     "one_buffer_for_two": Fault(
-        "backward_dSdB", "kernels/backward_dSdB.cuh", "(Ss + step % 2 * Tile::S_stage,", "(Ss,"),
+        "backward_dSdB", "kernels/backward_dSdB.cuh", "(Ss + step % stages * Tile::S_stage,", "(Ss,"),
     "one_stage_too_few": Fault(
         "backward_dSdB", "kernels/backward_dSdB.cuh", "(dy_at + stages * dy_stage)", "(dy_at + (stages - 1) * dy_stage)"),
+    "columns_that_are_not_there": Fault(
+        "backward_dSdB", "kernels/backward_dSdB.cuh", "divide_up(p.dy.cols - column0, cols)", "(p.dy.cols - column0) / cols"),
+    "dS_not_scaled": Fault("backward_dx", "kernels/backward_dx.cuh", "(shared, client.s)", "(shared, 1.0f)"),
+    "k_of_a_lane": Fault("backward_dx_tf32", OPERANDS, ": t + 4 * half", ": 2 * t + half"),
+    "tf32_left_not_rounded": Fault("reduce_rows_tf32", OPERANDS, "a[e] = to_tf32(", "a[e] = ("),
+    "tf32_right_not_rounded": Fault("reduce_rows_tf32", OPERANDS, "b[j][e] = to_tf32(", "b[j][e] = ("),
+    "merge_last_ranks_left_out": Fault(
+        "merge", "kernels/merge.cuh", "q < client.A.rows", "q + MergeTile::ranks <= client.A.rows"),
+    "merge_second_output_left_out": Fault("merge", "kernels/merge.cuh", "if (p.copy.data)", "if (p.copy.data == nullptr)"),
 }
