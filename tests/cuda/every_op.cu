@@ -20,6 +20,9 @@ void elements(Array<T>& x, Array<T>& y, const Labels& l, Tensor<T>& host) {
   gather_images(x, Array<float>(), l, l, Array<double>());
   sgd_update(x, y, y, loru::SgdStep{});
   adam_update(x, y, y, y, loru::AdamStep{});
+  const std::vector<loru::ParameterUpdate<T, loru::cuda::Cuda>> all{{&x, &y, &y, &y, 1}};
+  sgd_update_all(all, loru::SgdStep{});
+  adam_update_all(all, loru::AdamStep{});
 }
 
 template <class T>

@@ -3,6 +3,8 @@
 // names (include/loru/ops); loru/cuda/cuda.cuh defines them. Ops queue work on the current stream and return; those
 // that give a number of the host's, and cross_entropy for the check of its labels, wait for it.
 
+#include <vector>
+
 #include <loru/cuda/device.hpp>
 #include <loru/ops/backend.hpp>
 
@@ -146,6 +148,12 @@ template <class T>
 void sgd_update(Array<T>& w, const Array<T>& g, Array<T>& velocity, const SgdStep& o);
 template <class T>
 void adam_update(Array<T>& w, const Array<T>& g, Array<T>& m, Array<T>& v, const AdamStep& o);
+/// The updates of many parameters, some dozens in a launch; bit for bit what one update each gives.
+template <class T>
+void sgd_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const SgdStep& o);
+/// The same; o.step is each parameter's own.
+template <class T>
+void adam_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const AdamStep& o);
 
 // lowrank
 template <class T>

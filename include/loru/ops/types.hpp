@@ -49,6 +49,15 @@ struct AdamStep {
   double gradient_scale = 1.0;
 };
 
+/// A parameter, its gradient, and what its optimizer keeps for it: SGD the velocity, Adam two moments and the step.
+template <class T, class D = Cpu>
+struct ParameterUpdate {
+  Tensor<T, D>* w = nullptr;
+  const Tensor<T, D>* g = nullptr;
+  Tensor<T, D>*first = nullptr, *second = nullptr;
+  Index step = 1;
+};
+
 /// Which graph computes y = x·(W + s·B·A)ᵀ and its gradients (docs/architecture.md, low-rank arithmetic).
 enum class Plan : unsigned char {
   factored,       ///< y = x·Wᵀ + s·(x·Aᵀ)·Bᵀ, S = x·Aᵀ kept for the backward pass

@@ -34,14 +34,26 @@ class Adam final : public Optimizer<T, D> {
 
  protected:
   void update(double learning_rate, double gradient_scale) override {
-    for (std::size_t i = 0; i < this->parameters_.size(); ++i) {
-      auto& p = this->parameters_[i];
-      if (!p.gradient()) continue;
-      State& s = state_[i];
-      adam_update(p.mutable_value(), p.gradient(), s.first, s.second,
-                  AdamStep{learning_rate, options_.beta1, options_.beta2, options_.epsilon,
-                           options_.weight_decay, options_.decoupled, ++s.step, gradient_scale});
-    }
+    AdamStep step{learning_rate,
+                  options_.beta1,
+                  options_.beta2,
+                  options_.epsilon,
+                  options_.weight_decay,
+                  options_.decoupled,
+                  1,
+                  gradient_scale};
+    const auto all = this->updates([this](std::size_t i, ParameterUpdate<T, D>& u) {
+      u.first = &state_[i].first;
+      u.second = &state_[i].second;
+      u.step = ++state_[i].step;
+    });
+    if constexpr (requires { adam_update_all(all, step); })
+      adam_update_all(all, step);  // a device that starts few launches
+    else
+      for (const auto& u : all) {
+        step.step = u.step;
+        adam_update(*u.w, *u.g, *u.first, *u.second, step);
+      }
   }
 
  private:

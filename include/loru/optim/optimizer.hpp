@@ -43,6 +43,20 @@ class Optimizer {
     return z;
   }
 
+  /// The parameters that have a gradient; keep(i, update) adds what the optimizer keeps for the i-th.
+  template <class Keep>
+  std::vector<ParameterUpdate<T, D>> updates(const Keep& keep) {
+    std::vector<ParameterUpdate<T, D>> all;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      auto& p = parameters_[i];
+      if (!p.gradient()) continue;
+      ParameterUpdate<T, D> update{.w = &p.mutable_value(), .g = &p.gradient()};
+      keep(i, update);
+      all.push_back(update);
+    }
+    return all;
+  }
+
   std::vector<Variable<T, D>> parameters_;
 
  private:

@@ -32,13 +32,14 @@ class Sgd final : public Optimizer<T, D> {
 
  protected:
   void update(double learning_rate, double gradient_scale) override {
-    for (std::size_t i = 0; i < this->parameters_.size(); ++i) {
-      auto& p = this->parameters_[i];
-      if (!p.gradient()) continue;
-      sgd_update(p.mutable_value(), p.gradient(), velocity_[i],
-                 SgdStep{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov,
-                         gradient_scale});
-    }
+    const SgdStep step{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov,
+                       gradient_scale};
+    const auto all =
+        this->updates([this](std::size_t i, ParameterUpdate<T, D>& u) { u.first = &velocity_[i]; });
+    if constexpr (requires { sgd_update_all(all, step); })
+      sgd_update_all(all, step);  // a device that starts few launches
+    else
+      for (const auto& u : all) sgd_update(*u.w, *u.g, *u.first, step);
   }
 
  private:

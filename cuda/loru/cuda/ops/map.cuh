@@ -54,4 +54,46 @@ Array<T> map(const char* name, F f, const Array<T>& a, const Array<X>&... x) {
   return y;
 }
 
+/// Several loops in one launch, as many as the parameters of a kernel hold.
+template <class F>
+struct Loops {
+  static constexpr int most = 32;
+  F f[most];
+  Index n[most];
+  int first_block[most + 1];
+};
+
+inline constexpr Index loop_block = 4 * map_threads;  // elements of a block
+
+/// f[j](i) for i in [0, n[j]); blocks first_block[j] .. first_block[j + 1] do the j-th loop.
+template <class F>
+__global__ void __launch_bounds__(map_threads) for_each_of_kernel(Loops<F> loops) {
+  int j = 0;
+  while (static_cast<int>(blockIdx.x) >= loops.first_block[j + 1]) ++j;
+  const Index first = (static_cast<int>(blockIdx.x) - loops.first_block[j]) * loop_block;
+  const Index last = min(first + loop_block, loops.n[j]);
+  for (Index i = first + threadIdx.x; i < last; i += map_threads) loops.f[j](i);
+}
+
+/// Queues f[j](i) for i in [0, n[j]), all loops in as few launches as hold them.
+template <class F>
+void for_each_of(const char* name, const std::vector<F>& f, const std::vector<Index>& n) {
+  for (std::size_t first = 0; first < f.size(); first += Loops<F>::most) {
+    Loops<F> loops;
+    const int count = static_cast<int>(std::min<std::size_t>(Loops<F>::most, f.size() - first));
+    int blocks = 0;
+    for (int j = 0; j < Loops<F>::most; ++j) {
+      const std::size_t from = first + static_cast<std::size_t>(std::min(j, count - 1));
+      loops.f[j] = f[from];
+      loops.n[j] = n[from];
+      loops.first_block[j] = blocks;
+      if (j < count) blocks += static_cast<int>((n[from] + loop_block - 1) / loop_block);
+    }
+    loops.first_block[Loops<F>::most] = blocks;
+    if (blocks > 0)
+      launch(name, for_each_of_kernel<F>, dim3(static_cast<unsigned>(blocks)), dim3(map_threads), 0,
+             current_stream(), loops);
+  }
+}
+
 }  // namespace loru::cuda::detail

@@ -1,5 +1,5 @@
 #pragma once
-// Parameter updates of optimizers, one pass over the parameter each.
+// Parameter updates of optimizers, one pass over the parameter each, many parameters in a launch.
 
 #include <cmath>
 
@@ -42,40 +42,79 @@ struct AdamElement {
   }
 };
 
-}  // namespace detail
-
 template <class T>
-void sgd_update(Array<T>& w, const Array<T>& g, Array<T>& velocity, const SgdStep& o) {
+SgdElement<T> sgd_element(Array<T>& w, const Array<T>& g, Array<T>& velocity, const SgdStep& o) {
   require_same_shape("sgd_update", w, g);
   const bool moving = o.momentum != 0.0;
   if (moving) require_same_shape("sgd_update", w, velocity);
-  detail::for_each(
-      "sgd_update", w.size(),
-      detail::SgdElement<T>{w.data(), moving ? velocity.data() : nullptr, g.data(),
-                            static_cast<T>(o.learning_rate), static_cast<T>(o.momentum),
-                            static_cast<T>(o.weight_decay), static_cast<T>(o.gradient_scale), o.nesterov});
+  return {w.data(),
+          moving ? velocity.data() : nullptr,
+          g.data(),
+          static_cast<T>(o.learning_rate),
+          static_cast<T>(o.momentum),
+          static_cast<T>(o.weight_decay),
+          static_cast<T>(o.gradient_scale),
+          o.nesterov};
 }
 
 template <class T>
-void adam_update(Array<T>& w, const Array<T>& g, Array<T>& m, Array<T>& v, const AdamStep& o) {
+AdamElement<T> adam_element(Array<T>& w, const Array<T>& g, Array<T>& m, Array<T>& v, const AdamStep& o) {
   require_same_shape("adam_update", w, g);
   require_same_shape("adam_update", w, m);
   require_same_shape("adam_update", w, v);
   const double t = static_cast<double>(o.step);
-  const detail::AdamElement<T> element{
-      .w = w.data(),
-      .m = m.data(),
-      .v = v.data(),
-      .g = g.data(),
-      .rate = static_cast<T>(o.learning_rate / (1.0 - std::pow(o.beta1, t))),
-      .correction = static_cast<T>(1.0 / std::sqrt(1.0 - std::pow(o.beta2, t))),
-      .beta1 = static_cast<T>(o.beta1),
-      .beta2 = static_cast<T>(o.beta2),
-      .epsilon = static_cast<T>(o.epsilon),
-      .shrink = static_cast<T>(o.decoupled ? 1.0 - o.learning_rate * o.weight_decay : 1.0),
-      .decay = static_cast<T>(o.decoupled ? 0.0 : o.weight_decay),
-      .c = static_cast<T>(o.gradient_scale)};
-  detail::for_each("adam_update", w.size(), element);
+  return {.w = w.data(),
+          .m = m.data(),
+          .v = v.data(),
+          .g = g.data(),
+          .rate = static_cast<T>(o.learning_rate / (1.0 - std::pow(o.beta1, t))),
+          .correction = static_cast<T>(1.0 / std::sqrt(1.0 - std::pow(o.beta2, t))),
+          .beta1 = static_cast<T>(o.beta1),
+          .beta2 = static_cast<T>(o.beta2),
+          .epsilon = static_cast<T>(o.epsilon),
+          .shrink = static_cast<T>(o.decoupled ? 1.0 - o.learning_rate * o.weight_decay : 1.0),
+          .decay = static_cast<T>(o.decoupled ? 0.0 : o.weight_decay),
+          .c = static_cast<T>(o.gradient_scale)};
+}
+
+/// One launch for some dozens of parameters; element(update) gives the loop of each.
+template <class T, class F, class Element>
+void update_all(const char* name, const std::vector<ParameterUpdate<T, Cuda>>& all, const Element& element) {
+  std::vector<F> loops;
+  std::vector<Index> sizes;
+  for (const auto& u : all) {
+    loops.push_back(element(u));
+    sizes.push_back(u.w->size());
+  }
+  for_each_of(name, loops, sizes);
+}
+
+}  // namespace detail
+
+template <class T>
+void sgd_update(Array<T>& w, const Array<T>& g, Array<T>& velocity, const SgdStep& o) {
+  detail::for_each("sgd_update", w.size(), detail::sgd_element(w, g, velocity, o));
+}
+
+template <class T>
+void adam_update(Array<T>& w, const Array<T>& g, Array<T>& m, Array<T>& v, const AdamStep& o) {
+  detail::for_each("adam_update", w.size(), detail::adam_element(w, g, m, v, o));
+}
+
+template <class T>
+void sgd_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const SgdStep& o) {
+  detail::update_all<T, detail::SgdElement<T>>("sgd_update", all, [&](const ParameterUpdate<T, Cuda>& u) {
+    return detail::sgd_element(*u.w, *u.g, *u.first, o);
+  });
+}
+
+template <class T>
+void adam_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const AdamStep& o) {
+  detail::update_all<T, detail::AdamElement<T>>("adam_update", all, [&](const ParameterUpdate<T, Cuda>& u) {
+    AdamStep step = o;
+    step.step = u.step;
+    return detail::adam_element(*u.w, *u.g, *u.first, *u.second, step);
+  });
 }
 
 }  // namespace loru::cuda
