@@ -1,6 +1,8 @@
 // Every kernel with a main loop, compiled for the static checks of check.py. Nothing here runs.
 #include <loru/cuda/kernels/backward.cuh>
+#include <loru/cuda/kernels/backward_cohort.cuh>
 #include <loru/cuda/kernels/forward.cuh>
+#include <loru/cuda/kernels/merge.cuh>
 
 namespace loru::cuda {
 
@@ -18,5 +20,13 @@ template void lora_forward<InFloat>(ForwardForm, OneMatrix<float>, OneMatrix<flo
 template void lora_backward<InBf16>(const Backward<__nv_bfloat16>&, BackwardForm, float*, cudaStream_t);
 template void lora_backward<InTf32>(const Backward<float>&, BackwardForm, float*, cudaStream_t);
 template void lora_backward<InFloat>(const Backward<float>&, BackwardForm, float*, cudaStream_t);
+
+template void lora_backward_cohort<InBf16>(const CohortBackward<__nv_bfloat16>&, float*, cudaStream_t);
+template void lora_backward_cohort<InTf32>(const CohortBackward<float>&, float*, cudaStream_t);
+template void lora_backward_cohort<InFloat>(const CohortBackward<float>&, float*, cudaStream_t);
+
+template void lora_merge(Matrix<float>, const Client<float>&, Matrix<__nv_bfloat16>, cudaStream_t);
+template void lora_merge(Matrix<float>, const Cohort<float>&, bool, Matrix<__nv_bfloat16>, cudaStream_t);
+template void lora_compose(Matrix<const float>, const Client<float>&, Matrix<float>, cudaStream_t);
 
 }  // namespace loru::cuda
