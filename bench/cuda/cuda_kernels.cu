@@ -1,0 +1,265 @@
+// The low-rank kernels on a CUDA device beside cuBLAS doing the same work unfused: the dense product alone, and the base
+// with two thin products. One line of JSON a measurement; the first tells the device, its copy bandwidth and its dense
+// throughput, of which the others name their fraction.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include <loru/cuda/cuda.cuh>
+#include <loru/cuda/kernels/backward.cuh>
+#include <loru/cuda/kernels/forward.cuh>
+#include <loru/cuda/kernels/merge.cuh>
+
+#include "timer.hpp"
+
+namespace {
+
+using namespace loru_bench;
+using loru::cuda::Array;
+using loru::cuda::Matrix;
+
+/// C = A·B, or A·Bᵀ, or Aᵀ·B by cuBLAS on row-major matrices; sums in float.
+template <class Math, class C>
+void product(bool transpose_a, bool transpose_b, float alpha, const Matrix<const typename Math::Element>& a,
+             const Matrix<const typename Math::Element>& b, float beta, const Matrix<C>& c) {
+  constexpr bool half = sizeof(typename Math::Element) == 2;
+  const cudaDataType_t in = half ? CUDA_R_16BF : CUDA_R_32F, out = sizeof(C) == 2 ? CUDA_R_16BF : CUDA_R_32F;
+  const cublasComputeType_t compute =
+      !half && Math::tensor_cores ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  const auto op = [](bool t) { return t ? CUBLAS_OP_T : CUBLAS_OP_N; };
+  LORU_CUBLAS_CHECK(cublasGemmEx(loru::cuda::blas().handle(), op(transpose_b), op(transpose_a), c.cols,
+                                 c.rows, transpose_a ? a.rows : a.cols, &alpha, b.data, in, b.ld, a.data, in,
+                                 a.ld, &beta, c.data, out, c.ld, compute, CUBLAS_GEMM_DEFAULT));
+}
+
+/// Matrices of a layer: x (M, n), W (m, n), A (r, n), B (m, r), y, dy (M, m), S, dS (M, r), dx (M, n), dA, dB.
+template <class T>
+struct Layer {
+  int M, m, n, r;
+  Array<T> x, W, A, B, y, dy, S, dS, dx;
+  Array<float> dA, dB, workspace;
+
+  Layer(int rows, int out, int in, int rank)
+      : M{rows},
+        m{out},
+        n{in},
+        r{rank},
+        x({M, n}),
+        W({m, n}),
+        A({r, n}),
+        B({m, r}),
+        y({M, m}),
+        dy({M, m}),
+        S({M, r}),
+        dS({M, r}),
+        dx({M, n}),
+        dA({r, n}),
+        dB({m, r}),
+        workspace({loru::cuda::backward_workspace(M, m, n, r, sizeof(T) == 2) + 1}) {
+    for (auto* t : {&x, &W, &A, &B, &y, &dy, &S, &dS, &dx})  // zeros: the time does not depend on values
+      LORU_CUDA_CHECK(cudaMemsetAsync(t->data(), 0, static_cast<std::size_t>(t->size()) * sizeof(T),
+                                      loru::cuda::current_stream()));
+  }
+
+  template <class E>
+  static Matrix<E> view(Array<E>& t) {
+    return {t.data(), static_cast<int>(t.dim(0)), static_cast<int>(t.dim(1)), static_cast<int>(t.dim(1))};
+  }
+  template <class E>
+  static Matrix<const E> read(Array<E>& t) {
+    return view(t).read();
+  }
+};
+
+struct Bench {
+  Timer timer;
+  int rows;
+  double bandwidth = 0.0;  // bytes a second of a copy, read and written
+
+  void print(const char* work, const char* math, int m, int n, int r, const std::string& how, double us,
+             double flops, double dense) const {
+    const nlohmann::json line{{"work", work},
+                              {"math", math},
+                              {"M", rows},
+                              {"m", m},
+                              {"n", n},
+                              {"r", r},
+                              {"how", how},
+                              {"us", us},
+                              {"tflops", flops / us * 1e-6},
+                              {"of_dense", flops / (us * 1e-6) / dense}};
+    std::puts(line.dump().c_str());
+    std::fflush(stdout);
+  }
+};
+
+template <class Math>
+void forward(Bench& bench, const char* math, Layer<typename Math::Element>& l, double dense) {
+  using T = typename Math::Element;
+  using L = Layer<T>;
+  const double flops = 2.0 * l.M * (1.0 * l.n * l.m + 1.0 * l.r * (l.n + l.m));
+  const loru::cuda::Client<T> client{L::read(l.A), L::read(l.B), 1.0f};
+  const auto time = [&](const char* how, double count, auto f) {
+    bench.print("forward", math, l.m, l.n, l.r, how, bench.timer.microseconds(f), count, dense);
+  };
+  time("cublas dense", 2.0 * l.M * l.n * l.m,
+       [&] { product<Math>(false, true, 1, L::read(l.x), L::read(l.W), 0, L::view(l.y)); });
+  time("cublas unfused", flops, [&] {
+    product<Math>(false, true, 1, L::read(l.x), L::read(l.W), 0, L::view(l.y));
+    product<Math>(false, true, 1, L::read(l.x), L::read(l.A), 0, L::view(l.S));
+    product<Math>(false, true, 1, L::read(l.S), L::read(l.B), 1, L::view(l.y));
+  });
+  for (const auto form : {loru::cuda::ForwardForm::one_pass, loru::cuda::ForwardForm::split})
+    time(form == loru::cuda::ForwardForm::one_pass ? "loru one pass" : "loru split", flops, [&] {
+      loru::cuda::lora_forward<Math>(form, L::read(l.x), L::read(l.W), client, static_cast<const T*>(nullptr),
+                                     false, L::view(l.y), L::view(l.S), 4, loru::cuda::current_stream());
+    });
+}
+
+template <class Math>
+void backward(Bench& bench, const char* math, Layer<typename Math::Element>& l, double dense) {
+  using T = typename Math::Element;
+  using L = Layer<T>;
+  const double flops = 2.0 * l.M * (1.0 * l.n * l.m + 2.0 * l.r * (l.n + l.m));
+  const auto time = [&](const char* how, auto f) {
+    bench.print("backward", math, l.m, l.n, l.r, how, bench.timer.microseconds(f), flops, dense);
+  };
+  time("cublas unfused", [&] {
+    product<Math>(false, false, 1, L::read(l.dy), L::read(l.W), 0, L::view(l.dx));
+    product<Math>(false, false, 1, L::read(l.dy), L::read(l.B), 0, L::view(l.dS));
+    product<Math>(false, false, 1, L::read(l.dS), L::read(l.A), 1, L::view(l.dx));
+    product<Math>(true, false, 1, L::read(l.dy), L::read(l.S), 0, L::view(l.dB));
+    product<Math>(true, false, 1, L::read(l.dS), L::read(l.x), 0, L::view(l.dA));
+  });
+  for (const auto form : {loru::cuda::BackwardForm::one_pass, loru::cuda::BackwardForm::split})
+    time(form == loru::cuda::BackwardForm::one_pass ? "loru one pass" : "loru split", [&] {
+      loru::cuda::lora_backward<Math>(loru::cuda::Backward<T>{L::read(l.dy),
+                                                              L::read(l.x),
+                                                              L::read(l.W),
+                                                              {L::read(l.A), L::read(l.B), 1.0f},
+                                                              L::read(l.S),
+                                                              L::view(l.dx),
+                                                              L::view(l.dS),
+                                                              L::view(l.dA),
+                                                              L::view(l.dB)},
+                                      form, l.workspace.data(), loru::cuda::current_stream());
+    });
+}
+
+/// FLOP/s of cuBLAS on (8192, 4096) x (4096, 4096).
+template <class Math>
+double dense_throughput(Bench& bench) {
+  using L = Layer<typename Math::Element>;
+  L l(8192, 4096, 4096, 8);
+  const double us = bench.timer.microseconds(
+      [&] { product<Math>(false, true, 1, L::read(l.x), L::read(l.W), 0, L::view(l.y)); });
+  return 2.0 * l.M * l.m * l.n / (us * 1e-6);
+}
+
+template <class Math>
+void passes(Bench& bench, const char* math) {
+  const double dense = dense_throughput<Math>(bench);
+  for (const int n : {1024, 4096})
+    for (const int r : {8, 16, 64}) {
+      Layer<typename Math::Element> layer(bench.rows, n, n, r);
+      forward<Math>(bench, math, layer, dense);
+      backward<Math>(bench, math, layer, dense);
+    }
+}
+
+/// W += s·B·A, as a fraction of the time that copying W takes.
+void merges(Bench& bench) {
+  for (const int n : {1024, 4096})
+    for (const Index r : {8, 16, 64}) {
+      Array<float> W({n, n}), A({r, n}), B({n, r});
+      for (auto* t : {&W, &A, &B}) fill(*t, 0.0f);
+      const auto line = [&](const char* how, double us) {
+        const double bytes = 4.0 * (2.0 * n * n + 2.0 * static_cast<double>(r) * n);
+        const nlohmann::json j{
+            {"work", "merge"}, {"math", "float"},
+            {"m", n},          {"n", n},
+            {"r", r},          {"how", how},
+            {"us", us},        {"of_copy_bandwidth", bytes / (us * 1e-6) / bench.bandwidth}};
+        std::puts(j.dump().c_str());
+      };
+      line("loru", bench.timer.microseconds([&] { lowrank_merge(W, A, B, 1.0); }));
+      line("cublas", bench.timer.microseconds([&] { matmul_into(W, 1.0f, B, A, {}, 1.0f); }));
+    }
+}
+
+/// Convolutions of ResNet-18 on 32 images of 3x32x32: channels in, out, extent, stride.
+void convolutions(Bench& bench) {
+  struct Case {
+    Index in, out, extent, stride;
+  };
+  for (const auto& [in, out, extent, stride] :
+       {Case{3, 64, 32, 1}, Case{64, 64, 32, 1}, Case{64, 128, 32, 2}, Case{128, 128, 16, 1},
+        Case{128, 256, 16, 2}, Case{256, 256, 8, 1}, Case{256, 512, 8, 2}, Case{512, 512, 4, 1}}) {
+    const ConvOptions o{.stride = stride, .padding = 1};
+    Array<float> x({32, in, extent, extent}, Layout::channels_last),
+        w({out, in, 3, 3}, Layout::channels_last);
+    fill(x, 0.0f);
+    fill(w, 0.0f);
+    const auto y = conv2d(x, w, o);
+    const double flops = 2.0 * static_cast<double>(y.size() * in * 9);
+    const auto line = [&](const char* pass, double us) {
+      const nlohmann::json j{{"work", pass},
+                             {"in", in},
+                             {"out", out},
+                             {"extent", extent},
+                             {"stride", stride},
+                             {"us", us},
+                             {"tflops", flops / us * 1e-6}};
+      std::puts(j.dump().c_str());
+    };
+    line("conv forward", bench.timer.microseconds([&] { conv2d(x, w, o); }));
+    line("conv dx", bench.timer.microseconds([&] { conv2d_backward_input(y, w, x.shape(), o); }));
+    line("conv dw", bench.timer.microseconds([&] { conv2d_backward_weight(y, x, w.shape(), o); }));
+  }
+}
+
+void run(int rows, int repetitions) {
+  const auto device = loru::cuda::device_properties();
+  Bench bench{Timer(repetitions), rows};
+  Array<std::uint8_t> from({Index{1} << 29}), to({Index{1} << 29});
+  const double us = bench.timer.microseconds([&] {
+    LORU_CUDA_CHECK(cudaMemcpyAsync(to.data(), from.data(), static_cast<std::size_t>(to.size()),
+                                    cudaMemcpyDeviceToDevice, loru::cuda::current_stream()));
+  });
+  bench.bandwidth = 2.0 * static_cast<double>(to.size()) / (us * 1e-6);
+  const nlohmann::json head{{"device", device.name},
+                            {"compute_capability", device.major * 10 + device.minor},
+                            {"copy_gb_s", bench.bandwidth * 1e-9},
+                            {"dense_tflops",
+                             {{"bf16", dense_throughput<loru::cuda::InBf16>(bench) * 1e-12},
+                              {"tf32", dense_throughput<loru::cuda::InTf32>(bench) * 1e-12},
+                              {"float", dense_throughput<loru::cuda::InFloat>(bench) * 1e-12}}}};
+  std::puts(head.dump().c_str());
+  passes<loru::cuda::InBf16>(bench, "bf16");
+  passes<loru::cuda::InTf32>(bench, "tf32");
+  passes<loru::cuda::InFloat>(bench, "float");
+  merges(bench);
+  convolutions(bench);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Times the low-rank kernels on a CUDA device beside cuBLAS"};
+  int rows = 8192, repetitions = 30;
+  app.add_option("--rows", rows, "rows M of the inputs")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--repetitions", repetitions, "of each measurement")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(rows, repetitions);
+  } catch (const loru::cuda::NoDevice& error) {
+    std::fprintf(stderr, "cuda_kernels: %s\n", error.what());
+    return 2;
+  } catch (const loru::Error& error) {
+    std::fprintf(stderr, "cuda_kernels: %s\n", error.what());
+    return 1;
+  }
+}
