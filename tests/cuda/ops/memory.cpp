@@ -110,8 +110,8 @@ TEST_CASE("cuda device: without one, what is missing is said") {
 }
 
 TEST_CASE("cuda streams: a scope gives its thread another stream and gives it back") {
+  const cudaStream_t main = cuda::current_stream();  // made on first use, for good
   const auto before = inventory();
-  const cudaStream_t main = cuda::current_stream();
   Array<float> made;
   {
     const cuda::Stream stream;
