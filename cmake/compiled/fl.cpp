@@ -7,8 +7,8 @@ template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Inde
 template class Average<float>;
 template class MergeHistory<float>;
 template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
-template double train<float>(const Turn<float>&, const AdjustGradients<float>&);
-template Evaluation evaluate<float>(nn::Model<float>&, const data::Dataset&, WorkerPool&, Index);
+template double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
+template Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, WorkerPool&, Index);
 template class Server<float>;
 template class Simulation<float>;
 

@@ -40,8 +40,8 @@ inline fl::ClientOptions momentum_client() {
 }
 
 /// Every bit of the model: weights, factors, statistics.
-template <class T>
-fl::Message bits(nn::Model<T>& model) {
+template <class T, class D>
+fl::Message bits(nn::Model<T, D>& model) {
   return io::serialise(io::to_archive(model));
 }
 

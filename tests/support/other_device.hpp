@@ -1,6 +1,6 @@
 #pragma once
 // A second device, as its author would write it: a tag with memory, and every op declared in the tag's own namespace.
-// Its memory is the host's. OTHER_DEVICE_LACKS_CONV2D leaves one op out.
+// other_device_ops.hpp defines them. OTHER_DEVICE_LACKS_CONV2D leaves one op out.
 
 #include <cstdint>
 
@@ -11,9 +11,24 @@ namespace other {
 
 using loru::Index, loru::Layout, loru::Shape;
 
+/// Addresses of this device lie this far above the host's: reading or writing one on the host is a fault.
+inline constexpr std::uintptr_t distance = std::uintptr_t{1} << 62;
+
+/// Its memory is the host's, under addresses that only its own ops understand.
 struct Device {
   static constexpr const char* name = "other";
-  static loru::Buffer allocate(std::size_t bytes) { return loru::memory::allocate_host(bytes); }
+  static loru::Buffer allocate(std::size_t bytes) {
+    auto* block = new loru::Block;
+    void* memory = ::operator new(bytes + 1, std::align_val_t{64});
+    block->data = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(memory) + distance);
+    block->capacity = bytes;
+    block->release = [](loru::Block* b) noexcept {
+      void* mine = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(b->data) - distance);
+      ::operator delete(mine, std::align_val_t{64});
+      delete b;
+    };
+    return loru::Buffer{block};
+  }
 };
 
 template <class T>

@@ -181,10 +181,10 @@ class Variable {
 };
 
 /// Value of a scalar variable as a double.
-template <class T>
-double item(const Variable<T, Cpu>& x) {
+template <class T, class D>
+double item(const Variable<T, D>& x) {
   require<ShapeError>(x.value().size() == 1, "item: expected one element, got shape ", x.shape());
-  return static_cast<double>(value_of(x.value().data()[0]));
+  return static_cast<double>(value_of(to_host(x.value()).data()[0]));
 }
 
 }  // namespace loru

@@ -18,15 +18,24 @@
 namespace loru::data {
 
 /// inputs (N, C, H, W), labels (N).
-template <class T>
+template <class T, class D = Cpu>
 struct Batch {
-  Tensor<T> inputs;
-  Tensor<std::int32_t> labels;
+  Tensor<T, D> inputs;
+  Tensor<std::int32_t, D> labels;
 
   Index size() const { return labels.size(); }
 };
 
 namespace detail {
+
+/// Throws ShapeError for a sample outside the data set, ConfigError for an augmentation without a stream.
+inline void check_samples(const Dataset& dataset, std::span<const Index> samples, const Augment* augment,
+                          const rng::Stream* stream) {
+  require<ConfigError>(!augment || stream, "gather: expected a random stream for the augmentation, got none");
+  for (const Index i : samples)
+    require<ShapeError>(i >= 0 && i < dataset.size(), "gather: ", dataset.name, ": expected a sample in [0, ",
+                        dataset.size(), "), got ", i);
+}
 
 /// raw -> (raw·unit − mean) / deviation of one channel.
 template <class T>
@@ -76,15 +85,13 @@ void gather_inputs(Tensor<T>& inputs, const Dataset& dataset, const std::vector<
 template <Scalar T>
 Batch<T> gather(const Dataset& dataset, std::span<const Index> samples, Layout layout = Layout::channels_last,
                 const Augment* augment = nullptr, rng::Stream* stream = nullptr) {
-  require<ConfigError>(!augment || stream, "gather: expected a random stream for the augmentation, got none");
+  detail::check_samples(dataset, samples, augment, stream);
   const auto count = static_cast<Index>(samples.size());
   const Shape& sample = dataset.sample;
   Batch<T> batch{Tensor<T>({count, sample[0], sample[1], sample[2]}, layout), Tensor<std::int32_t>({count})};
   std::vector<Placement> places;
   for (Index n = 0; n < count; ++n) {
     const Index i = samples[static_cast<std::size_t>(n)];
-    require<ShapeError>(i >= 0 && i < dataset.size(), "gather: ", dataset.name, ": expected a sample in [0, ",
-                        dataset.size(), "), got ", i);
     batch.labels.data()[n] = dataset.labels[static_cast<std::size_t>(i)];
     if (augment) places.push_back(draw(*augment, *stream));
   }

@@ -3,8 +3,9 @@
 
 #include <cmath>
 #include <functional>
+#include <type_traits>
 
-#include <loru/data/batch.hpp>
+#include <loru/fl/device_data.hpp>
 #include <loru/fl/history.hpp>
 #include <loru/optim/optim.hpp>
 
@@ -39,20 +40,20 @@ inline void check(const ClientOptions& o) {
 }
 
 /// What a client trains: its copy of the model and its samples.
-template <class T>
+template <class T, class D = Cpu>
 struct Turn {
-  nn::Model<T>& model;
-  const data::Dataset& dataset;
+  nn::Model<T, D>& model;
+  DeviceData<D> dataset;
   std::span<const Index> samples;
   const ClientOptions& options;
   Head head;
 };
 
 /// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken for them.
-template <class T>
+template <class T, class D = Cpu>
 class TrainOnly {
  public:
-  TrainOnly(nn::Model<T>& model, const Selection& selection) {
+  TrainOnly(nn::Model<T, D>& model, const Selection& selection) {
     for (auto& p : model.trained_parameters()) {
       if (chosen(selection, p.name)) continue;
       p.value.set_requires_grad(false);
@@ -66,20 +67,20 @@ class TrainOnly {
   }
 
  private:
-  std::vector<Variable<T>> still_;
+  std::vector<Variable<T, D>> still_;
 };
 
 /// What may change the gradients of a step before they are used; it is shown the trained parameters.
-template <class T>
-using AdjustGradients = std::function<void(std::vector<Variable<T>>&)>;
+template <class T, class D = Cpu>
+using AdjustGradients = std::function<void(std::vector<Variable<T, D>>&)>;
 
 /// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples, each in a
 /// new order, in batches of which the last may be smaller. Returns the mean loss over all samples seen.
 /// Streams: order (seed, batches, round, client), augmentation and dropout alike.
 /// Throws ConfigError as check() and the optimizer do and for a client without samples, DivergedError with round and
 /// client if the loss is not finite.
-template <class T>
-double train(const Turn<T>& turn, const AdjustGradients<T>& adjust) {
+template <class T, class D>
+double train(const Turn<T, D>& turn, const std::type_identity_t<AdjustGradients<T, D>>& adjust) {
   const ClientOptions& o = turn.options;
   check(o);
   require<ConfigError>(!turn.samples.empty(), "client ", turn.head.client, ": expected at least one sample");
@@ -88,7 +89,7 @@ double train(const Turn<T>& turn, const AdjustGradients<T>& adjust) {
   rng::Stream order(turn.head.seed, rng::Purpose::batches, round, client);
   rng::Stream augment(turn.head.seed, rng::Purpose::augment, round, client);
   const rng::Stream dropout(turn.head.seed, rng::Purpose::dropout, round, client);
-  std::vector<Variable<T>> parameters;
+  std::vector<Variable<T, D>> parameters;
   for (auto& p : turn.model.trained_parameters()) parameters.push_back(p.value);
   const auto optimizer = optim::make(o.optimizer, parameters);
   const bool augmented = o.augment.pad > 0 || o.augment.flip;
@@ -102,10 +103,10 @@ double train(const Turn<T>& turn, const AdjustGradients<T>& adjust) {
     for (Index first = 0; first < count; first += o.batch, ++step) {
       const auto size = std::min(o.batch, count - first);
       const std::span<const Index> chosen(samples.data() + first, static_cast<std::size_t>(size));
-      const auto batch = data::gather<T>(turn.dataset, chosen, Layout::channels_last,
-                                         augmented ? &o.augment : nullptr, augmented ? &augment : nullptr);
+      const auto batch = turn.dataset.template gather<T>(chosen, augmented ? &o.augment : nullptr,
+                                                         augmented ? &augment : nullptr);
       optimizer->clear_gradients();
-      const auto output = turn.model(Variable<T>(batch.inputs),
+      const auto output = turn.model(Variable<T, D>(batch.inputs),
                                      nn::Pass::train(dropout.fork(static_cast<std::uint32_t>(step))));
       const auto loss = cross_entropy(output, batch.labels);
       const double value = item(loss);
@@ -124,13 +125,13 @@ double train(const Turn<T>& turn, const AdjustGradients<T>& adjust) {
   return total / static_cast<double>(o.epochs * count);
 }
 
-template <class T>
-double train(const Turn<T>& turn) {
-  return train<T>(turn, {});
+template <class T, class D>
+double train(const Turn<T, D>& turn) {
+  return train(turn, {});
 }
 
 #ifdef LORU_COMPILED
-extern template double train<float>(const Turn<float>&, const AdjustGradients<float>&);
+extern template double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
 #endif
 
 }  // namespace loru::fl

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include <loru/core/parallel.hpp>
-#include <loru/data/batch.hpp>
+#include <loru/fl/device_data.hpp>
 #include <loru/nn/module.hpp>
 
 namespace loru::fl {
@@ -17,10 +17,13 @@ struct Evaluation {
 
 /// Share of samples whose largest logit is the label's, and mean cross-entropy, in evaluation mode. Batches run in
 /// parallel on the pool and are added in order: the result does not depend on the threads.
+/// On a device other than the host give a pool of one thread: its batches run one after the other.
 /// Throws DataError if the data set is empty, ConfigError if batch < 1.
-template <class T>
-Evaluation evaluate(nn::Model<T>& model, const data::Dataset& dataset, WorkerPool& pool, Index batch = 256) {
-  require<DataError>(dataset.size() > 0, "evaluate: ", dataset.name, ": expected at least one sample");
+template <class T, class D>
+Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
+                    WorkerPool& pool, Index batch = 256) {
+  require<DataError>(dataset.size() > 0, "evaluate: ", dataset.dataset().name,
+                     ": expected at least one sample");
   require<ConfigError>(batch >= 1, "evaluate: batch: expected at least 1, got ", batch);
   const Index batches = (dataset.size() + batch - 1) / batch;
   std::vector<Index> correct(static_cast<std::size_t>(batches));
@@ -29,8 +32,8 @@ Evaluation evaluate(nn::Model<T>& model, const data::Dataset& dataset, WorkerPoo
     NoGrad guard;
     std::vector<Index> samples;
     for (Index i = b * batch; i < std::min((b + 1) * batch, dataset.size()); ++i) samples.push_back(i);
-    const auto chosen = data::gather<T>(dataset, samples);
-    const auto output = model(Variable<T>(chosen.inputs));
+    const auto chosen = dataset.template gather<T>(samples);
+    const auto output = model(Variable<T, D>(chosen.inputs));
     const auto at = static_cast<std::size_t>(b);
     correct[at] = count_correct(output.value(), chosen.labels);
     losses[at] = item(cross_entropy(output, chosen.labels)) * static_cast<double>(samples.size());
@@ -47,7 +50,8 @@ Evaluation evaluate(nn::Model<T>& model, const data::Dataset& dataset, WorkerPoo
 }
 
 #ifdef LORU_COMPILED
-extern template Evaluation evaluate<float>(nn::Model<float>&, const data::Dataset&, WorkerPool&, Index);
+extern template Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, WorkerPool&,
+                                                Index);
 #endif
 
 }  // namespace loru::fl

@@ -10,15 +10,17 @@
 
 namespace loru::fl {
 
-/// Factors of every merge still needed, by layer, and how many merges each client knows.
-template <class T>
+/// Factors of every merge still needed, by layer, and how many merges each client knows. They stand on the host, whatever
+/// the model's device.
+template <class T, class D = Cpu>
 class MergeHistory {
  public:
   /// Records the factors that are about to be merged, of any rank, with the layer's own scale.
-  void record(nn::Model<T>& model, const lowrank::Products<T>& products) {
-    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, Cpu>& weight) {
+  void record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
+    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto& list = factors_[layer];
-      list.push_back({merges_, products.at(layer)});
+      const lowrank::Factors<T, D>& factors = products.at(layer);
+      list.push_back({merges_, {to_host(factors.a), to_host(factors.b)}});
       const std::size_t limit = bytes(weight.base().value());
       std::size_t held = 0;
       for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
@@ -34,16 +36,16 @@ class MergeHistory {
 
   /// Adds what the client lacks, per layer the cheaper of the weight and the missed merges' factors, and marks
   /// it as known. A client never seen knows the first weights from the seed.
-  void catch_up(Index client, nn::Model<T>& model, io::Archive& archive) {
+  void catch_up(Index client, nn::Model<T, D>& model, io::Archive& archive) {
     Index& known = known_[client];
-    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, Cpu>& weight) {
+    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       if (known == merges_) return;
       const auto& list = factors_[layer];
       const bool complete = !list.empty() && list.front().merge <= known;
       std::size_t missed = 0;
       for (const Record& record : list) missed += record.merge >= known ? bytes(record) : 0;
       if (!complete || bytes(weight.base().value()) <= missed) {
-        archive.share(layer + ".weight", weight.base().value());
+        archive.share(layer + ".weight", to_host(weight.base().value()));
         return;
       }
       for (const Record& record : list)
@@ -66,7 +68,10 @@ class MergeHistory {
     lowrank::Factors<T> factors;
   };
 
-  static std::size_t bytes(const Tensor<T>& t) { return static_cast<std::size_t>(t.size()) * sizeof(T); }
+  template <class Where>
+  static std::size_t bytes(const Tensor<T, Where>& t) {
+    return static_cast<std::size_t>(t.size()) * sizeof(T);
+  }
   static std::size_t bytes(const Record& r) { return bytes(r.factors.a) + bytes(r.factors.b); }
 
   Index merges_ = 0;
@@ -83,7 +88,7 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     Tensor<T, D> w = weight.base().value();
     if (archive.contains(layer + ".weight"))
-      w = to_layout(archive.get<T>(layer + ".weight", w.shape()), w.layout());
+      w = to_device<D>(to_layout(archive.get<T>(layer + ".weight", w.shape()), w.layout()));
     Index first = merges;  // the missed merges are the last ones
     while (first > 0 && archive.contains(MergeHistory<T>::name(first - 1, layer, "lora_A"))) --first;
     for (Index k = first; k < merges; ++k) {
@@ -92,8 +97,9 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
       require<DataError>(sent.rank() == w.rank(), "message: ", name, ": expected rank ", w.rank(),
                          " of a factor, got ", sent);
       const Shape a = lowrank::factor_shape(w.shape(), sent[0]), b{w.dim(0), sent[0]};
-      w = lowrank_compose(w, to_layout(archive.get<T>(name, a), w.layout()),
-                          archive.get<T>(MergeHistory<T>::name(k, layer, "lora_B"), b), weight.scale());
+      w = lowrank_compose(w, to_device<D>(to_layout(archive.get<T>(name, a), w.layout())),
+                          to_device<D>(archive.get<T>(MergeHistory<T>::name(k, layer, "lora_B"), b)),
+                          weight.scale());
     }
     weights.push_back(w);
   });

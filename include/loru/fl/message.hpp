@@ -87,14 +87,14 @@ inline bool chosen(const Selection& selection, const std::string& name) {
 template <class T, class D>
 void put_state(io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
   for (const auto& [name, tensor] : model.state())
-    if (chosen(selection, name)) archive.share(name, tensor);
+    if (chosen(selection, name)) archive.share(name, to_host(tensor));
 }
 
 /// Sets the model's state from the archive. Throws DataError for a tensor that is missing or of another shape or type.
 template <class T, class D>
 void get_state(const io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
   const auto read = [&](const std::string& name, const Tensor<T, D>& like) {
-    return to_layout(archive.get<T>(name, like.shape()), like.layout());
+    return to_device<D>(to_layout(archive.get<T>(name, like.shape()), like.layout()));
   };
   model.visit({.parameter =
                    [&](const std::string& name, Variable<T, D>& v) {

@@ -10,12 +10,12 @@
 
 namespace loru::io {
 
-/// The whole model as an archive that shares its tensors.
+/// The whole model as an archive, which shares the tensors of a model on the host.
 template <class T, class D>
 Archive to_archive(nn::Model<T, D>& model) {
   Archive archive("model");
-  for (const auto& [name, v] : model.parameters()) archive.share(name, v.value());
-  for (const auto& [name, t] : model.buffers()) archive.share(name, t);
+  for (const auto& [name, v] : model.parameters()) archive.share(name, to_host(v.value()));
+  for (const auto& [name, t] : model.buffers()) archive.share(name, to_host(t));
   lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     const std::string alpha = fl::detail::to_text(weight.alpha());
     if (archive.metadata().emplace("alpha", alpha).first->second != alpha)
@@ -35,8 +35,8 @@ nn::Factored<T, D> stored_factors(const Archive& archive, const std::string& lay
   require<DataError>(rank >= 1, archive.origin(), ": tensor ", a, ": expected at least one row, got shape ",
                      archive.raw(a).shape);
   return {w,
-          to_layout(archive.get<T>(a, lowrank::factor_shape(w.shape(), rank)), w.layout()),
-          archive.get<T>(b, {w.dim(0), rank}),
+          to_device<D>(to_layout(archive.get<T>(a, lowrank::factor_shape(w.shape(), rank)), w.layout())),
+          to_device<D>(archive.get<T>(b, {w.dim(0), rank})),
           {alpha, 0.0, lowrank::plan_rule(lowrank::PlanChoice::automatic)}};
 }
 
@@ -64,7 +64,7 @@ void from_archive(nn::Model<T, D>& model, const Archive& archive) {
       weight = nn::Weight<T, D>(detail::stored_factors<T, D>(archive, layer, weight.effective(), alpha));
   }});
   const auto read = [&](const std::string& name, const Tensor<T, D>& like) {
-    return to_layout(archive.get<T>(name, like.shape()), like.layout());
+    return to_device<D>(to_layout(archive.get<T>(name, like.shape()), like.layout()));
   };
   model.visit(
       {.parameter = [&](const std::string& name, Variable<T, D>& v) { v.set_value(read(name, v.value())); },

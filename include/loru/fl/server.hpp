@@ -10,13 +10,14 @@ namespace loru::fl {
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves the messages.
 /// A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer, always in
-/// one order where the bits of the mean matter, then finish_round(). A broadcast counts as received: one that was lost
+/// one order where the bits of the mean matter, then finish_round(). Messages and means
+/// are the host's, the model is on device D. A broadcast counts as received: one that was lost
 /// must be sent again as it is, since the next one leaves out the merges it told of. Not thread-safe.
-template <class T>
+template <class T, class D>
 class Server {
  public:
   /// Throws ConfigError if the algorithm needs factored layers and the model has none.
-  Server(nn::Model<T> model, AnyAlgorithm<T> algorithm, std::uint64_t seed)
+  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed)
       : model_{std::move(model)}, algorithm_{std::move(algorithm)}, seed_{seed} {
     Index factored = 0;
     lowrank::for_each_factored(model_, [&](const std::string&, auto&) { ++factored; });
@@ -24,8 +25,8 @@ class Server {
                          ": expected a model with factored layers (lowrank::factorize), got none");
   }
 
-  nn::Model<T>& model() { return model_; }
-  const AnyAlgorithm<T>& algorithm() const { return algorithm_; }
+  nn::Model<T, D>& model() { return model_; }
+  const AnyAlgorithm<T, D>& algorithm() const { return algorithm_; }
   /// The round that is running, or has just been finished, from 1.
   Index round() const { return round_; }
   Index merges() const { return history_.merges(); }
@@ -93,7 +94,7 @@ class Server {
   }
 
   /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own factors stay.
-  void merge(const lowrank::Products<T>& products) {
+  void merge(const lowrank::Products<T, D>& products) {
     history_.record(model_, products);
     lowrank::merge_products(model_, products);
   }
@@ -115,23 +116,25 @@ class Server {
     }
   }
 
-  nn::Model<T> model_;
-  AnyAlgorithm<T> algorithm_;
+  nn::Model<T, D> model_;
+  AnyAlgorithm<T, D> algorithm_;
   std::uint64_t seed_;
   Index round_ = 0;
   std::map<Index, bool> answered_;  // the clients of this round
   Average<T> average_;
   std::vector<Update> updates_;  // of this round, if the algorithm keeps them
-  MergeHistory<T> history_;
+  MergeHistory<T, D> history_;
 };
 
 /// A client's whole turn: a broadcast and local data in, an update message out. `model` is the client's own; it must
 /// have been built and factorised as the server's was, from the same seed, and stays with the client between rounds.
+/// Off the host keep a DeviceData, or each turn uploads the data set again.
 /// Throws DataError for a malformed message, DivergedError if the loss is not finite.
-template <class T>
-Message answer(nn::Model<T>& model, std::span<const std::byte> broadcast,
-               const std::type_identity_t<AnyAlgorithm<T>>& algorithm, const data::Dataset& dataset,
-               std::span<const Index> samples, const ClientOptions& options) {
+template <class T, class D>
+Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
+               const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
+               const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
+               const ClientOptions& options) {
   const io::Archive archive = io::borrow(broadcast, "broadcast");
   const Head head = detail::get_head(archive, "broadcast");
   get_state(archive, model, algorithm.sends);

@@ -40,33 +40,35 @@ struct Round {
 };
 
 /// Simulates a federation: clients of a partition train in parallel, one thread each, over one shared copy of the frozen
-/// weights. The model depends on the seed and the options, not on the number of threads.
-template <class T>
+/// weights. The model depends on the seed and the options, not on the number of threads. On a device other than the host
+/// clients train one after the other, as with one thread, and the data lie there once.
+template <class T, class D = Cpu>
 class Simulation {
  public:
   /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do and for a client
   /// without samples. Keeps a reference to the data, which must outlive the simulation.
-  Simulation(nn::Model<T> model, AnyAlgorithm<T> algorithm, const data::Split& data, data::Partition parts,
-             const SimulationOptions& options)
+  Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
+             data::Partition parts, const SimulationOptions& options)
       : options_{options},
-        data_{data},
+        train_{data.train},
+        test_{data.test},
         parts_{std::move(parts)},
         server_{std::move(model), std::move(algorithm), options.seed},
-        pool_{options.threads},
-        replicas_{[this] { return nn::Model<T>(server_.model()); }} {
+        pool_{threads(options)},
+        replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
     check(options.client);
     require<ConfigError>(options.eval_every >= 0, "federation: eval_every: expected at least 0, got ",
                          options.eval_every);
     sample_cohort(options.seed, 1, clients(), options.cohort);
-    optim::make<T, Cpu>(options.client.optimizer, {});
+    optim::make<T, D>(options.client.optimizer, {});
     for (std::size_t k = 0; k < parts_.size(); ++k)
       require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
   }
-  Simulation(nn::Model<T>, AnyAlgorithm<T>, const data::Split&&, data::Partition,
+  Simulation(nn::Model<T, D>, AnyAlgorithm<T, D>, const data::Split&&, data::Partition,
              const SimulationOptions&) = delete;
 
-  nn::Model<T>& model() { return server_.model(); }
-  Server<T>& server() { return server_; }
+  nn::Model<T, D>& model() { return server_.model(); }
+  Server<T, D>& server() { return server_; }
   Index clients() const { return static_cast<Index>(parts_.size()); }
 
   /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a round.
@@ -96,7 +98,7 @@ class Simulation {
     round.merges = server_.merges();
     round.train_seconds = seconds_since(begin);
     if (evaluated) {
-      const Evaluation test = fl::evaluate(server_.model(), data_.test, pool_);
+      const Evaluation test = fl::evaluate(server_.model(), test_, pool_);
       round.test_accuracy = test.accuracy;
       round.test_loss = test.loss;
     }
@@ -141,7 +143,7 @@ class Simulation {
   /// The next `count` rounds.
   Rounds rounds(Index count) { return {*this, count}; }
 
-  Evaluation evaluate() { return fl::evaluate(server_.model(), data_.test, pool_); }
+  Evaluation evaluate() { return fl::evaluate(server_.model(), test_, pool_); }
 
   /// Whether the next round is to be evaluated.
   bool wants_evaluation(bool last) const {
@@ -152,18 +154,18 @@ class Simulation {
   /// A client's turn on a borrowed model. Merges are in the server's weights already, which the model shares.
   Message train_client(Index client, std::span<const std::byte> broadcast) {
     auto loan = replicas_.borrow();
-    nn::Model<T>& model = *loan;
+    nn::Model<T, D>& model = *loan;
     share_frozen(model);
     const io::Archive archive = io::borrow(broadcast, "broadcast");
     const Head head = detail::get_head(archive, "broadcast");
     get_state(archive, model, server_.algorithm().sends);
     const auto& samples = parts_[static_cast<std::size_t>(client)];
-    return server_.algorithm().take_turn(model, head, data_.train, samples, options_.client);
+    return server_.algorithm().take_turn(model, head, train_, samples, options_.client);
   }
 
   /// Lets the model's frozen weights be the server's.
-  void share_frozen(nn::Model<T>& model) {
-    std::vector<Tensor<T>> frozen;
+  void share_frozen(nn::Model<T, D>& model) {
+    std::vector<Tensor<T, D>> frozen;
     for (auto& p : server_.model().parameters())
       if (!p.value.requires_grad()) frozen.push_back(p.value.value());
     std::size_t next = 0;
@@ -171,20 +173,26 @@ class Simulation {
       if (!p.value.requires_grad()) p.value.set_value(frozen[next++]);
   }
 
+  /// Checked on every device.
+  static Index threads(const SimulationOptions& options) {
+    require<ConfigError>(options.threads >= 1, "threads: expected at least 1, got ", options.threads);
+    return std::same_as<D, Cpu> ? options.threads : 1;
+  }
+
   static double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
 
   SimulationOptions options_;
-  const data::Split& data_;
+  DeviceData<D> train_, test_;
   data::Partition parts_;
-  Server<T> server_;
+  Server<T, D> server_;
   WorkerPool pool_;
-  Lender<nn::Model<T>> replicas_;
+  Lender<nn::Model<T, D>> replicas_;
 };
 
-template <class T, class A>
-Simulation(nn::Model<T>, A, const data::Split&, data::Partition, SimulationOptions) -> Simulation<T>;
+template <class T, class D, class A>
+Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOptions) -> Simulation<T, D>;
 
 #ifdef LORU_COMPILED
 extern template class Simulation<float>;

@@ -11,9 +11,10 @@ inline bool is_lora_a(std::string_view tensor) { return tensor.ends_with("lora_A
 inline bool is_lora_b(std::string_view tensor) { return tensor.ends_with("lora_B.weight"); }
 
 /// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k: the layer's update
-/// is s·Σ weight_k·B_k·A_k. Ranks may differ. Throws DataError for factors that do not fit the layer.
-template <class T>
-std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& layer, nn::Factored<T>& weight) {
+/// is s·Σ weight_k·B_k·A_k. The terms are on the host. Ranks may differ. Throws DataError for factors that do not fit the layer.
+template <class T, class D>
+std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& layer,
+                                    nn::Factored<T, D>& weight) {
   std::vector<lowrank::Term<T>> all;
   const Shape w = weight.shape();
   for (const Update& update : cohort.updates) {

@@ -83,11 +83,11 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, const FactorizeOptions& o, co
   if constexpr (!is_dual<T>)
     if (o.start == Start::svd) {
       const double s = alpha / static_cast<double>(rank);
-      Factors<T> f = svd_factors(w, rank, s);
+      const auto f = to_device<D>(svd_factors(to_host(w), rank, s));
       Tensor<T, D> rest = lowrank_compose(w, f.a, f.b, -s);
       return {rest, f.a, f.b, options};
     }
-  Factors<T> f = initial_factors<T>(w.shape(), rank, stream);
+  const auto f = to_device<D>(initial_factors<T>(w.shape(), rank, stream));
   return {w, f.a, f.b, options};
 }
 

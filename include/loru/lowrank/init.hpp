@@ -12,6 +12,12 @@ struct Factors {
   Tensor<T, D> a, b;
 };
 
+/// Factors of the host on device D.
+template <class D, class T>
+Factors<T, D> to_device(const Factors<T>& f) {
+  return {loru::to_device<D>(f.a), loru::to_device<D>(f.b)};
+}
+
 /// Shape of A for a weight of shape (m, n) or (m, Cin, kh, kw): the weight's with m replaced by the rank.
 inline Shape factor_shape(const Shape& weight, Index rank) {
   return weight.rank() == 4 ? Shape{rank, weight[1], weight[2], weight[3]} : Shape{rank, weight[1]};

@@ -60,7 +60,7 @@ template <class T, class D>
 void restart_factors(nn::Model<T, D>& model, const rng::Stream& stream) {
   std::uint32_t position = 0;
   for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& layer) {
-    Factors<T> fresh = initial_factors<T>(layer.shape(), layer.rank(), stream.fork(++position));
+    const auto fresh = to_device<D>(initial_factors<T>(layer.shape(), layer.rank(), stream.fork(++position)));
     layer.a().set_value(fresh.a);
     layer.b().set_value(fresh.b);
   });

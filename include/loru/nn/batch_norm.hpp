@@ -19,10 +19,10 @@ class BatchNorm2d final : public Module<T, D> {
  public:
   explicit BatchNorm2d(const BatchNormOptions& o)
       : options_{o},
-        gamma_{constant<T>({o.channels}, 1.0), true},
-        beta_{constant<T>({o.channels}, 0.0), true},
-        running_mean_{constant<T>({o.channels}, 0.0)},
-        running_variance_{constant<T>({o.channels}, 1.0)} {}
+        gamma_{constant<T, D>({o.channels}, 1.0), true},
+        beta_{constant<T, D>({o.channels}, 0.0), true},
+        running_mean_{constant<T, D>({o.channels}, 0.0)},
+        running_variance_{constant<T, D>({o.channels}, 1.0)} {}
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
     return batch_norm(x, moments(x, pass), gamma_, beta_, !pass.training);
@@ -44,7 +44,7 @@ class BatchNorm2d final : public Module<T, D> {
  private:
   /// Those of the batch in training, which may move the running ones; else the running ones.
   Moments<T, D> moments(const Variable<T, D>& x, const Pass& pass) {
-    if (!pass.training) return loru::fixed_moments(running_mean_, running_variance_, options_.epsilon);
+    if (!pass.training) return fixed_moments(running_mean_, running_variance_, options_.epsilon);
     const Moments<T, D> batch = batch_moments(x.value(), options_.epsilon);
     if (pass.update_statistics) move_statistics(batch, x.value().size() / options_.channels);
     return batch;
@@ -59,7 +59,7 @@ class BatchNorm2d final : public Module<T, D> {
   }
 
   static Tensor<T, D> blend(const Tensor<T, D>& x, double p, const Tensor<T, D>& y, double q) {
-    Tensor<T, D> z = loru::scale(x, T(static_cast<Real<T>>(p)));
+    Tensor<T, D> z = scale(x, T(static_cast<Real<T>>(p)));
     add_scaled(z, T(static_cast<Real<T>>(q)), y);
     return z;
   }

@@ -19,8 +19,8 @@ class Conv2d final : public Module<T, D> {
  public:
   Conv2d(const Conv2dOptions& o, const rng::Stream& stream)
       : geometry_{o.stride, o.padding, o.dilation, o.groups},
-        weight_{initial_weight<T>(weight_shape(o), o.init, stream.fork(0))} {
-    if (o.bias) bias_ = Variable<T, D>(initial_bias<T>(weight_shape(o), stream.fork(1)), true);
+        weight_{initial_weight<T, D>(weight_shape(o), o.init, stream.fork(0))} {
+    if (o.bias) bias_ = Variable<T, D>(initial_bias<T, D>(weight_shape(o), stream.fork(1)), true);
   }
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {

@@ -17,8 +17,8 @@ class GroupNorm final : public Module<T, D> {
  public:
   explicit GroupNorm(const GroupNormOptions& o)
       : options_{o},
-        gamma_{constant<T>({o.channels}, 1.0), true},
-        beta_{constant<T>({o.channels}, 0.0), true} {
+        gamma_{constant<T, D>({o.channels}, 1.0), true},
+        beta_{constant<T, D>({o.channels}, 0.0), true} {
     require<ShapeError>(o.groups > 0 && o.channels % o.groups == 0, "group_norm: ", o.groups,
                         " groups do not divide ", o.channels, " channels");
   }

@@ -1,5 +1,5 @@
 #pragma once
-// Initial values of parameters, drawn in row-major order of the logical shape whatever the layout.
+// Initial values of parameters, drawn on the host in row-major order of the logical shape, whatever layout and device.
 
 #include <cmath>
 
@@ -23,7 +23,7 @@ struct Fan {
   }
 };
 
-/// Uniform values within ±bound.
+/// Uniform values within ±bound, on the host.
 template <class T>
 Tensor<T> uniform(const Shape& shape, double bound, rng::Stream stream) {
   Tensor<T> t(shape);
@@ -32,23 +32,23 @@ Tensor<T> uniform(const Shape& shape, double bound, rng::Stream stream) {
 }
 
 /// Initial weight of the given shape; convolution weights (rank 4) come out channels-last.
-template <class T>
-Tensor<T> initial_weight(const Shape& shape, Init init, const rng::Stream& stream) {
+template <class T, class D = Cpu>
+Tensor<T, D> initial_weight(const Shape& shape, Init init, const rng::Stream& stream) {
   const Fan fan(shape);
   const double bound = init == Init::kaiming ? 1.0 / std::sqrt(fan.in) : std::sqrt(6.0 / (fan.in + fan.out));
-  return to_layout(uniform<T>(shape, bound, stream), Layout::channels_last);
+  return to_device<D>(to_layout(uniform<T>(shape, bound, stream), Layout::channels_last));
 }
 
 /// Initial bias of a layer whose weight has the given shape: uniform within ±1 / √fan_in.
-template <class T>
-Tensor<T> initial_bias(const Shape& weight, const rng::Stream& stream) {
-  return uniform<T>({weight[0]}, 1.0 / std::sqrt(Fan(weight).in), stream);
+template <class T, class D = Cpu>
+Tensor<T, D> initial_bias(const Shape& weight, const rng::Stream& stream) {
+  return to_device<D>(uniform<T>({weight[0]}, 1.0 / std::sqrt(Fan(weight).in), stream));
 }
 
 /// The same value everywhere.
-template <class T>
-Tensor<T> constant(const Shape& shape, double value) {
-  Tensor<T> t(shape);
+template <class T, class D = Cpu>
+Tensor<T, D> constant(const Shape& shape, double value) {
+  Tensor<T, D> t(shape);
   fill(t, T(static_cast<Real<T>>(value)));
   return t;
 }

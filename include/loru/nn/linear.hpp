@@ -17,8 +17,8 @@ template <class T, class D = Cpu>
 class Linear final : public Module<T, D> {
  public:
   Linear(const LinearOptions& o, const rng::Stream& stream)
-      : weight_{initial_weight<T>({o.out, o.in}, o.init, stream.fork(0))} {
-    if (o.bias) bias_ = Variable<T, D>(initial_bias<T>({o.out, o.in}, stream.fork(1)), true);
+      : weight_{initial_weight<T, D>({o.out, o.in}, o.init, stream.fork(0))} {
+    if (o.bias) bias_ = Variable<T, D>(initial_bias<T, D>({o.out, o.in}, stream.fork(1)), true);
   }
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {

@@ -135,13 +135,35 @@ class Model {
   void own() {
     visit({.parameter =
                [](const std::string&, Variable<T, D>& v) {
-                 v = Variable<T, D>(v.requires_grad() ? loru::clone(v.value()) : v.value(),
-                                    v.requires_grad());
+                 v = Variable<T, D>(v.requires_grad() ? clone(v.value()) : v.value(), v.requires_grad());
                },
-           .buffer = [](const std::string&, Tensor<T, D>& t) { t = loru::clone(t); }});
+           .buffer = [](const std::string&, Tensor<T, D>& t) { t = clone(t); }});
   }
 
   std::unique_ptr<Module<T, D>> root_;
 };
+
+/// Sets every parameter and buffer of `to`, frozen ones included, to the values of `from`, a model of the same layers on any
+/// device. Throws ShapeError, and changes nothing, if names or shapes differ.
+template <class T, class From, class To>
+void copy_values(Model<T, From>& from, Model<T, To>& to) {
+  const auto parameters = from.parameters(), own = to.parameters();
+  const auto buffers = from.buffers(), own_buffers = to.buffers();
+  require<ShapeError>(parameters.size() == own.size() && buffers.size() == own_buffers.size(),
+                      "copy_values: expected ", own.size(), " parameters and ", own_buffers.size(),
+                      " buffers, got ", parameters.size(), " and ", buffers.size());
+  const auto same = [](const auto& a, const auto& b) {
+    require<ShapeError>(a.name == b.name && a.value.shape() == b.value.shape(), "copy_values: expected ",
+                        b.name, ' ', b.value.shape(), ", got ", a.name, ' ', a.value.shape());
+  };
+  for (std::size_t i = 0; i < own.size(); ++i) same(parameters[i], own[i]);
+  for (std::size_t i = 0; i < own_buffers.size(); ++i) same(buffers[i], own_buffers[i]);
+  const auto copied = [](const Tensor<T, From>& x) { return to_device<To>(to_host(clone(x))); };
+  auto parameter = parameters.begin();
+  auto buffer = buffers.begin();
+  to.visit({.parameter = [&](const std::string&,
+                             Variable<T, To>& v) { v.set_value(copied((parameter++)->value.value())); },
+            .buffer = [&](const std::string&, Tensor<T, To>& t) { t = copied((buffer++)->value); }});
+}
 
 }  // namespace loru::nn

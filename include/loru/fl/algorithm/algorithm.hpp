@@ -13,7 +13,7 @@
 
 namespace loru::fl {
 
-template <class T>
+template <class T, class D = Cpu>
 class Server;
 
 /// A numeric option of algorithm A: its configuration key, member, range and one line of explanation.
@@ -48,7 +48,7 @@ struct Cohort {
 /// Choice from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
 /// kept for fold. Optional hooks, in the order of a round:
 ///   bool sends(const std::string& tensor) const                    which tensors of the state go down; default: all
-///   void broadcast(Server<T>&, io::Archive&, Index client) const   what goes down, a pure function of the
+///   void broadcast(Server<T, D>&, io::Archive&, Index client) const   what goes down, a pure function of the
 ///                                                                   server's state and the client; default: the state
 ///   bool trains(const std::string& tensor, Index round) const      which tensors of the state a client trains and sends
 ///                                                                   up; the others stand still; default: all
@@ -56,7 +56,7 @@ struct Cohort {
 ///   void fold(Server<T>&, const Cohort&) const                     what the updates become; default: the mean is the
 ///                                                                   state
 ///   void after_round(Server<T>&) const                             default: nothing
-/// A hook of another signature does not compile.
+/// A hook of another signature does not compile. An algorithm that is to run on any device takes Server<T, D> and Turn<T, D>.
 template <class A>
 concept Algorithm = std::is_aggregate_v<A> && requires {
   { A::name } -> std::convertible_to<std::string_view>;
@@ -97,17 +97,17 @@ void check(const A& algorithm) {
   std::apply([&](const auto&... field) { (detail::check_field(algorithm, field), ...); }, A::fields());
 }
 
-/// Any algorithm, with its hooks bound.
-template <class T>
+/// Any algorithm, with its hooks bound for scalar T on device D.
+template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
   bool low_rank = false, keeps_updates = false;
   Selection sends;  ///< empty: everything
-  std::function<void(Server<T>&, io::Archive&, Index)> broadcast;
+  std::function<void(Server<T, D>&, io::Archive&, Index)> broadcast;
   std::function<bool(const std::string&, Index)> trains;  ///< empty: everything
-  std::function<double(const Turn<T>&)> train;
-  std::function<void(Server<T>&, const Cohort&)> fold;
-  std::function<void(Server<T>&)> after_round;
+  std::function<double(const Turn<T, D>&)> train;
+  std::function<void(Server<T, D>&, const Cohort&)> fold;
+  std::function<void(Server<T, D>&)> after_round;
 
   /// Throws ConfigError for an option outside its range.
   template <Algorithm A>
@@ -120,27 +120,27 @@ struct AnyAlgorithm {
     if constexpr (!requires { &Beside::trains; })
       trains = [a](const std::string& tensor, Index round) -> bool { return a.trains(tensor, round); };
     if constexpr (requires { &Beside::broadcast; })
-      broadcast = [sends = sends](Server<T>& server, io::Archive& archive, Index) {
+      broadcast = [sends = sends](Server<T, D>& server, io::Archive& archive, Index) {
         put_state(archive, server.model(), sends);
       };
     else
-      broadcast = [a](Server<T>& server, io::Archive& archive, Index client) {
+      broadcast = [a](Server<T, D>& server, io::Archive& archive, Index client) {
         a.broadcast(server, archive, client);
       };
     if constexpr (requires { &Beside::train; })
-      train = [](const Turn<T>& turn) { return fl::train(turn); };
+      train = [](const Turn<T, D>& turn) { return fl::train(turn); };
     else
-      train = [a](const Turn<T>& turn) -> double { return a.train(turn); };
+      train = [a](const Turn<T, D>& turn) -> double { return a.train(turn); };
     if constexpr (requires { &Beside::fold; })
-      fold = [](Server<T>& server, const Cohort& cohort) {
+      fold = [](Server<T, D>& server, const Cohort& cohort) {
         get_state(cohort.mean, server.model(), server.trained());
       };
     else
-      fold = [a](Server<T>& server, const Cohort& cohort) { a.fold(server, cohort); };
+      fold = [a](Server<T, D>& server, const Cohort& cohort) { a.fold(server, cohort); };
     if constexpr (requires { &Beside::after_round; })
-      after_round = [](Server<T>&) {};
+      after_round = [](Server<T, D>&) {};
     else
-      after_round = [a](Server<T>& server) { a.after_round(server); };
+      after_round = [a](Server<T, D>& server) { a.after_round(server); };
   }
 
   /// What clients train and send in a round.
@@ -150,12 +150,12 @@ struct AnyAlgorithm {
   }
 
   /// A client's turn once its model has the broadcast's state: trains what the round trains, and makes the update.
-  Message take_turn(nn::Model<T>& model, const Head& head, const data::Dataset& dataset,
+  Message take_turn(nn::Model<T, D>& model, const Head& head, const DeviceData<D>& dataset,
                     std::span<const Index> samples, const ClientOptions& options) const {
     const Selection selection = trained(head.round);
     double loss = 0.0;
     {
-      const TrainOnly<T> guard(model, selection);
+      const TrainOnly<T, D> guard(model, selection);
       loss = train({model, dataset, samples, options, head});
     }
     return update_message(model, head, static_cast<Index>(samples.size()), loss, selection);

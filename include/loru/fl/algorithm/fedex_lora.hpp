@@ -16,22 +16,22 @@ struct FedExLora {
   static constexpr bool keeps_updates = true;
   static constexpr auto fields() { return std::tuple{}; }
 
-  template <class T>
-  void fold(Server<T>& server, const Cohort& cohort) const {
+  template <class T, class D>
+  void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model());
     if (cohort.updates.size() < 2) return;
-    lowrank::Products<T> residuals;
-    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T>& weight) {
+    lowrank::Products<T, D> residuals;
+    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto all = terms(cohort, layer, weight);
-      const Tensor<T> last = all.back().a;
+      const Tensor<T> last = all.back().a, mean = to_host(weight.b().value());
       all.pop_back();
       for (auto& term : all) {
         term.a = clone(term.a);
         term.b = clone(term.b);
         add_scaled(term.a, T(-1), last);
-        add_scaled(term.b, T(-1), weight.b().value());
+        add_scaled(term.b, T(-1), mean);
       }
-      residuals[layer] = lowrank::stack(all);
+      residuals[layer] = lowrank::to_device<D>(lowrank::stack(all));
     });
     server.merge(residuals);
   }

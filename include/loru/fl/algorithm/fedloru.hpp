@@ -25,8 +25,8 @@ struct FedLoRU {
                "what becomes of the factors after a merge"}};
   }
 
-  template <class T>
-  void after_round(Server<T>& server) const {
+  template <class T, class D>
+  void after_round(Server<T, D>& server) const {
     if (server.round() % tau == 0) server.merge(merge);
   }
 };

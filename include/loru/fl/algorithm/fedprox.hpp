@@ -19,15 +19,15 @@ struct FedProx {
                             "weight of the squared distance from the global model"}};
   }
 
-  template <class T>
-  double train(const Turn<T>& turn) const {
+  template <class T, class D>
+  double train(const Turn<T, D>& turn) const {
     if (mu == 0.0) return fl::train(turn);
-    std::vector<Tensor<T>> global;
+    std::vector<Tensor<T, D>> global;
     for (auto& p : turn.model.trained_parameters()) global.push_back(clone(p.value.value()));
     const auto weight = static_cast<T>(mu);
-    return fl::train<T>(turn, [&](std::vector<Variable<T>>& parameters) {
+    return fl::train(turn, [&](std::vector<Variable<T, D>>& parameters) {
       for (std::size_t i = 0; i < parameters.size(); ++i) {
-        Tensor<T>& gradient = parameters[i].mutable_gradient();
+        Tensor<T, D>& gradient = parameters[i].mutable_gradient();
         if (!gradient) continue;
         if (!gradient.unique()) gradient = clone(gradient);
         add_scaled(gradient, weight, parameters[i].value());

@@ -16,11 +16,12 @@ struct FlexLora {
   static constexpr bool keeps_updates = true;
   static constexpr auto fields() { return std::tuple{}; }
 
-  template <class T>
-  void fold(Server<T>& server, const Cohort& cohort) const {
+  template <class T, class D>
+  void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model());
-    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T>& weight) {
-      const auto best = lowrank::truncate(lowrank::stack(terms(cohort, layer, weight)), weight.rank(), 1.0);
+    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      const auto best = lowrank::to_device<D>(
+          lowrank::truncate(lowrank::stack(terms(cohort, layer, weight)), weight.rank(), 1.0));
       weight.a().set_value(best.a);
       weight.b().set_value(best.b);
     });

@@ -19,22 +19,22 @@ struct FLoRA {
 
   bool sends(const std::string& tensor) const { return !is_lora_a(tensor) && !is_lora_b(tensor); }
 
-  template <class T>
-  double train(const Turn<T>& turn) const {
+  template <class T, class D>
+  double train(const Turn<T, D>& turn) const {
     const auto round = static_cast<std::uint32_t>(turn.head.round);
     lowrank::restart_factors(turn.model, rng::Stream(turn.head.seed, rng::Purpose::merge, round));
     return fl::train(turn);
   }
 
   /// Throws ConfigError if the factors did not start with a zero product, which restarting them would lose.
-  template <class T>
-  void fold(Server<T>& server, const Cohort& cohort) const {
+  template <class T, class D>
+  void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model(), [&](const std::string& tensor) { return sends(tensor); });
-    lowrank::Products<T> stacks;
-    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T>& weight) {
+    lowrank::Products<T, D> stacks;
+    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       require<ConfigError>(squared_norm(weight.b().value()) == 0.0, "flora: layer ", layer,
                            ": expected factors that start with a zero product");
-      stacks[layer] = lowrank::stack(terms(cohort, layer, weight));
+      stacks[layer] = lowrank::to_device<D>(lowrank::stack(terms(cohort, layer, weight)));
     });
     server.merge(stacks);
   }
