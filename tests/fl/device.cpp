@@ -50,7 +50,7 @@ void check_federation(const std::string& name, const A& algorithm, const data::S
   const std::size_t before = other::operations;
   const Outcome got = federation<other::Device>(name, algorithm, set, client);
   CHECK(other::operations > before + 100);
-  CHECK(got.model == expected.model);
+  CHECK((got.model == expected.model));
   REQUIRE(got.rounds.size() == expected.rounds.size());
   for (std::size_t i = 0; i < got.rounds.size(); ++i) {
     CHECK(got.rounds[i].train_loss == expected.rounds[i].train_loss);
@@ -102,7 +102,7 @@ TEST_CASE("A client on a second device that slept through merges answers with th
     const Index client = round == 2 || round == 3 ? 1 : 0;
     const auto broadcast = server.broadcast(client);
     auto up = fl::answer(here, broadcast, algorithm, small_data().train, parts[0], momentum_client());
-    if (client == 0) CHECK(up == fl::answer(there, broadcast, algorithm, data, parts[0], momentum_client()));
+    if (client == 0) CHECK((up == fl::answer(there, broadcast, algorithm, data, parts[0], momentum_client())));
     server.receive(std::move(up));
     server.finish_round();
     if (client == 1) here = model_on<Cpu>("mlp", small_data().train);
@@ -118,15 +118,15 @@ TEST_CASE("Models move between devices to the bit, as values and as files") {
   auto here = model_on<Cpu>(name, set.train), trained = here;
   for (auto& p : trained.parameters()) add_scaled(p.value.mutable_value(), 0.5f, p.value.value());
   auto there = model_on<other::Device>(name, set.train);
-  CHECK(bits(there) == bits(here));
+  CHECK((bits(there) == bits(here)));
   nn::copy_values(trained, there);
-  CHECK(bits(there) == bits(trained));
+  CHECK((bits(there) == bits(trained)));
   nn::copy_values(there, here);
-  CHECK(bits(here) == bits(trained));
+  CHECK((bits(here) == bits(trained)));
   auto again = nn::build<float, other::Device>(
       name, {.channels = 2, .height = 16, .width = 16, .classes = 4, .narrow = 16});
   io::from_archive(again, io::to_archive(there));
-  CHECK(bits(again) == bits(trained));
+  CHECK((bits(again) == bits(trained)));
   auto narrow = nn::build<float>("mlp", {.height = 4, .width = 4});
   CHECK_THROWS_AS(nn::copy_values(narrow, there), ShapeError);
 }
@@ -138,5 +138,5 @@ TEST_CASE("Factors from a decomposition start on a second device") {
   const lowrank::FactorizeOptions o{.rank = 3, .start = lowrank::Start::svd};
   lowrank::factorize(here, o);
   lowrank::factorize(there, o);
-  CHECK(bits(there) == bits(here));
+  CHECK((bits(there) == bits(here)));
 }
