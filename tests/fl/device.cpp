@@ -102,7 +102,8 @@ TEST_CASE("A client on a second device that slept through merges answers with th
     const Index client = round == 2 || round == 3 ? 1 : 0;
     const auto broadcast = server.broadcast(client);
     auto up = fl::answer(here, broadcast, algorithm, small_data().train, parts[0], momentum_client());
-    if (client == 0) CHECK((up == fl::answer(there, broadcast, algorithm, data, parts[0], momentum_client())));
+    if (client == 0)
+      CHECK((up == fl::answer(there, broadcast, algorithm, data, parts[0], momentum_client())));
     server.receive(std::move(up));
     server.finish_round();
     if (client == 1) here = model_on<Cpu>("mlp", small_data().train);
@@ -115,7 +116,7 @@ TEST_CASE("Models move between devices to the bit, as values and as files") {
   data::SyntheticOptions o{.classes = 4, .train = 8, .test = 8};
   o.sample = {2, 16, 16};
   const data::Split set = data::synthetic(o);
-  auto here = model_on<Cpu>(name, set.train), trained = here;
+  auto here = model_on<Cpu>(name, set.train), trained = model_on<Cpu>(name, set.train);
   for (auto& p : trained.parameters()) add_scaled(p.value.mutable_value(), 0.5f, p.value.value());
   auto there = model_on<other::Device>(name, set.train);
   CHECK((bits(there) == bits(here)));
