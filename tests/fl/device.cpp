@@ -64,7 +64,7 @@ void check_federation(const std::string& name, const A& algorithm, const data::S
 
 /// 240 of the bundled digits.
 data::Split few_digits() {
-  const data::Split all = data::digits();
+  const data::Split all = data::digits(data::Path{LORU_SOURCE_DIR} / "examples/data");
   std::vector<Index> first(180), second(60);
   std::iota(first.begin(), first.end(), 0);
   std::iota(second.begin(), second.end(), 0);
