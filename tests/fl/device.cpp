@@ -17,13 +17,20 @@ struct Outcome {
   std::vector<fl::Round> rounds;
 };
 
+/// The model as the algorithm wants it, its layers factored even where it would train dense ones.
 template <class D>
-nn::Model<float, D> model_on(const std::string& name, const data::Dataset& set) {
+nn::Model<float, D> model_on(const std::string& name, const data::Dataset& set,
+                             const fl::AnyAlgorithm<float, D>& algorithm = fl::FedLoRU{}) {
   const Shape& s = set.sample;
   auto model = nn::build<float, D>(
       name,
       {.channels = s[0], .height = s[1], .width = s[2], .classes = set.classes, .seed = 3, .narrow = 16});
-  lowrank::factorize(model, {.rank = 4, .alpha = 6.0, .small_layers = lowrank::SmallLayers::dense});
+  const lowrank::FactorizeOptions options{
+      .rank = 4, .alpha = 6.0, .small_layers = lowrank::SmallLayers::dense};
+  if (algorithm.low_rank)
+    algorithm.parametrise(model, options);
+  else
+    lowrank::factorize(model, options);
   return model;
 }
 
@@ -31,7 +38,7 @@ nn::Model<float, D> model_on(const std::string& name, const data::Dataset& set) 
 template <class D, class A>
 Outcome federation(const std::string& name, const A& algorithm, const data::Split& set,
                    fl::ClientOptions client) {
-  fl::Simulation simulation{model_on<D>(name, set.train),
+  fl::Simulation simulation{model_on<D>(name, set.train, algorithm),
                             algorithm,
                             set,
                             data::iid(set.train, {.clients = 6}),
@@ -93,9 +100,9 @@ TEST_CASE("A residual network with Adam gives the same bits on a second device")
 TEST_CASE("A client on a second device that slept through merges answers with the host's bits") {
   const fl::FedLoRU algorithm{.tau = 1};
   const auto parts = small_parts(3);
-  fl::Server<float> server(model_on<Cpu>("mlp", small_data().train), algorithm, 5);
-  auto here = model_on<Cpu>("mlp", small_data().train);
-  auto there = model_on<other::Device>("mlp", small_data().train);
+  fl::Server<float> server(model_on<Cpu>("mlp", small_data().train, algorithm), algorithm, 5);
+  auto here = model_on<Cpu>("mlp", small_data().train, algorithm);
+  auto there = model_on<other::Device>("mlp", small_data().train, algorithm);
   const fl::DeviceData<other::Device> data(small_data().train);
   for (Index round = 1; round <= 4; ++round) {
     server.begin_round();
@@ -106,7 +113,7 @@ TEST_CASE("A client on a second device that slept through merges answers with th
       CHECK((up == fl::answer(there, broadcast, algorithm, data, parts[0], momentum_client())));
     server.receive(std::move(up));
     server.finish_round();
-    if (client == 1) here = model_on<Cpu>("mlp", small_data().train);
+    if (client == 1) here = model_on<Cpu>("mlp", small_data().train, algorithm);
   }
   CHECK(server.merges() == 4);
 }

@@ -208,12 +208,13 @@ TEST_CASE("What each algorithm sends, to the byte") {
 }
 
 TEST_CASE("Every low-rank algorithm: simulated on any number of threads, and through bytes alone") {
-  const auto start = small_factored<float>("mlp");
   const auto parts = small_parts(6);
   const auto options = momentum_client();
   fl::for_each_algorithm([&]<class A>(A algorithm) {
     if (!A::low_rank) return;
     INFO(A::name);
+    auto start = small_model<float>("mlp");
+    fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = 2, .alpha = 3.0});
     const auto simulate = [&](Index threads) {
       return fl::Simulation<float>{
           start,
@@ -246,6 +247,22 @@ TEST_CASE("Every low-rank algorithm: simulated on any number of threads, and thr
       REQUIRE(bits(one.model()) == bits(server.model()));
     }
   });
+}
+
+TEST_CASE("fedpara sends 2·R·(m + n) numbers a layer") {
+  auto dense = small_model<float>(), start = dense;
+  const Index rank = 3;
+  const fl::FedPara algorithm;
+  CHECK(fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = rank}) ==
+        std::vector<std::string>{"fc2"});
+  OneRound<float> run(start, algorithm, 2);
+  const Shape w = small_factored<float>().parameters()[2].value.shape();
+  const std::size_t others = chosen_bytes(dense, [](const std::string& t) { return t != "fc2.weight"; });
+  const std::size_t expected = others + sizeof(float) * static_cast<std::size_t>(2 * rank * (w[0] + w[1]));
+  CHECK(run.up == std::vector<std::size_t>(clients, expected));
+  run.server.begin_round();
+  const fl::Message down = run.server.broadcast(0);
+  CHECK(down.size() - header(down) == expected);
 }
 
 TEST_CASE("flora refuses factors whose product is not zero") {

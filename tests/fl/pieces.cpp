@@ -146,8 +146,8 @@ TEST_CASE("As many objects are made as are lent at once") {
 
 TEST_CASE("Options of algorithms are checked against their fields") {
   CHECK(fl::algorithm_names() == std::vector<std::string>{"fedavg", "fedprox", "fedlora", "fedloru",
-                                                          "ffa_lora", "rolora", "flora", "fedex_lora",
-                                                          "flexlora"});
+                                                          "fedpara", "ffa_lora", "rolora", "flora",
+                                                          "fedex_lora", "flexlora"});
   std::vector<std::string> keys;
   fl::for_each_algorithm([&](auto algorithm) {
     static_assert(fl::Algorithm<decltype(algorithm)>);
@@ -170,10 +170,12 @@ TEST_CASE("A low-rank algorithm asks for factored layers") {
     return message_of<ConfigError>([&] { fl::Server<float>(small_model<float>(), algorithm, 1); });
   };
   CHECK(error(fl::FedLoRU{}) ==
-        "fedloru: expected a model with factored layers (lowrank::factorize), got none");
+        "fedloru: expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
   CHECK(error(fl::FedLoRA{}) ==
-        "fedlora: expected a model with factored layers (lowrank::factorize), got none");
+        "fedlora: expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
   CHECK(error(fl::FedAvg{}) == "nothing was thrown");
+  CHECK(message_of<ConfigError>([] { fl::Server<float>(small_factored<float>(), fl::FedPara{}, 1); }) ==
+        "fedpara: expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
 }
 
 TEST_CASE("A model file brings weights, factors and statistics back") {

@@ -16,13 +16,14 @@ namespace loru::fl {
 template <class T, class D>
 class Server {
  public:
-  /// Throws ConfigError if the algorithm needs factored layers and the model has none.
+  /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none.
   Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed)
       : model_{std::move(model)}, algorithm_{std::move(algorithm)}, seed_{seed} {
-    Index factored = 0;
-    lowrank::for_each_factored(model_, [&](const std::string&, auto&) { ++factored; });
-    require<ConfigError>(!algorithm_.low_rank || factored > 0, algorithm_.name,
-                         ": expected a model with factored layers (lowrank::factorize), got none");
+    Index suited = 0;
+    model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) { suited += algorithm_.suits(w); }});
+    require<ConfigError>(
+        !algorithm_.low_rank || suited > 0, algorithm_.name,
+        ": expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
   }
 
   nn::Model<T, D>& model() { return model_; }

@@ -4,6 +4,7 @@
 #include <loru/lowrank/cost.hpp>
 #include <loru/lowrank/explain.hpp>
 #include <loru/lowrank/factorize.hpp>
+#include <loru/lowrank/hadamard.hpp>
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/merge.hpp>
 #include <loru/lowrank/planner.hpp>

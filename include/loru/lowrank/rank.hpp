@@ -45,12 +45,12 @@ inline double effective_rank(const std::vector<double>& values) {
   return std::exp(entropy);
 }
 
-/// The effective weights of a model's factored layers, by layer name.
+/// The effective weights of a model's layers that are not dense, by layer name.
 template <class T, class D>
 std::map<std::string, Tensor<T, D>> effective_weights(nn::Model<T, D>& model) {
   std::map<std::string, Tensor<T, D>> weights;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (weight.template as<nn::Factored<T, D>>()) weights[name] = weight.effective();
+    if (!weight.template as<nn::Dense<T, D>>()) weights[name] = weight.effective();
   }});
   return weights;
 }

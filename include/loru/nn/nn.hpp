@@ -8,6 +8,7 @@
 #include <loru/nn/factored.hpp>
 #include <loru/nn/flatten.hpp>
 #include <loru/nn/group_norm.hpp>
+#include <loru/nn/hadamard.hpp>
 #include <loru/nn/init.hpp>
 #include <loru/nn/linear.hpp>
 #include <loru/nn/models/cnn.hpp>

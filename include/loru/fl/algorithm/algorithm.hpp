@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <loru/fl/client.hpp>
+#include <loru/lowrank/factorize.hpp>
 
 namespace loru::fl {
 
@@ -44,9 +45,13 @@ struct Cohort {
   Index samples;  ///< of all updates
 };
 
-/// An aggregate with `name`, `low_rank` (whether it needs factored layers) and `fields()`, a tuple of Field and
+/// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field and
 /// Choice from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
-/// kept for fold. Optional hooks, in the order of a round:
+/// kept for fold. Optional hooks of a model, before the first round:
+///   vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const   how a dense model gets such layers, and
+///                                                                   their names; default: lowrank::factorize if low_rank
+///   bool suits(nn::Weight<T, D>&) const                            whether a layer is one of them; default: W + s·B·A
+/// Optional hooks, in the order of a round:
 ///   bool sends(const std::string& tensor) const                    which tensors of the state go down; default: all
 ///   void broadcast(Server<T, D>&, io::Archive&, Index client) const   what goes down, a pure function of the
 ///                                                                   server's state and the client; default: the state
@@ -79,6 +84,8 @@ void check_field(const A&, const Choice<A, V, N>&) {}
 
 /// For the question whether A has a member of a hook's name: with this beside A, it is ambiguous.
 struct HookNames {
+  void parametrise();
+  void suits();
   void sends();
   void broadcast();
   void trains();
@@ -102,6 +109,8 @@ template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
   bool low_rank = false, keeps_updates = false;
+  std::function<std::vector<std::string>(nn::Model<T, D>&, const lowrank::FactorizeOptions&)> parametrise;
+  std::function<bool(nn::Weight<T, D>&)> suits;
   Selection sends;  ///< empty: everything
   std::function<void(Server<T, D>&, io::Archive&, Index)> broadcast;
   std::function<bool(const std::string&, Index)> trains;  ///< empty: everything
@@ -115,6 +124,18 @@ struct AnyAlgorithm {
     check(a);
     using Beside = detail::BesideHooks<A>;
     if constexpr (requires { A::keeps_updates; }) keeps_updates = A::keeps_updates;
+    if constexpr (requires { &Beside::parametrise; })
+      parametrise = [low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
+        return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
+      };
+    else
+      parametrise = [a](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
+        return a.parametrise(model, o);
+      };
+    if constexpr (requires { &Beside::suits; })
+      suits = [](nn::Weight<T, D>& weight) { return weight.template as<nn::Factored<T, D>>() != nullptr; };
+    else
+      suits = [a](nn::Weight<T, D>& weight) -> bool { return a.suits(weight); };
     if constexpr (!requires { &Beside::sends; })
       sends = [a](const std::string& tensor) -> bool { return a.sends(tensor); };
     if constexpr (!requires { &Beside::trains; })

@@ -7,6 +7,7 @@
 #include <loru/fl/algorithm/fedex_lora.hpp>
 #include <loru/fl/algorithm/fedlora.hpp>
 #include <loru/fl/algorithm/fedloru.hpp>
+#include <loru/fl/algorithm/fedpara.hpp>
 #include <loru/fl/algorithm/fedprox.hpp>
 #include <loru/fl/algorithm/ffa_lora.hpp>
 #include <loru/fl/algorithm/flexlora.hpp>
@@ -15,7 +16,8 @@
 
 namespace loru::fl {
 
-using Algorithms = std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FfaLora, RoLora, FLoRA, FedExLora, FlexLora>;
+using Algorithms =
+    std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FedPara, FfaLora, RoLora, FLoRA, FedExLora, FlexLora>;
 
 /// f(A{}) for every algorithm.
 template <class F>

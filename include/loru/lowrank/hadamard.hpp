@@ -1,0 +1,80 @@
+#pragma once
+// Replacing the parametrisation of chosen layers by a Hadamard product of two low-rank matrices.
+
+#include <loru/lowrank/factorize.hpp>
+#include <loru/nn/hadamard.hpp>
+
+namespace loru::lowrank {
+
+/// f(layer name, weight) for every layer of the model with a Hadamard weight, in its order.
+template <class T, class D, class F>
+void for_each_hadamard(nn::Model<T, D>& model, F f) {
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    if (auto* found = weight.template as<nn::Hadamard<T, D>>()) f(name, *found);
+  }});
+}
+
+namespace detail {
+
+/// Normal values of the given variance on the host.
+template <class T>
+Tensor<T> normal(const Shape& shape, double variance, rng::Stream stream) {
+  Tensor<T> t(shape);
+  const double deviation = std::sqrt(variance);
+  for (Index i = 0; i < t.size(); ++i) t.data()[i] = T(static_cast<Real<T>>(deviation * stream.normal()));
+  return t;
+}
+
+/// One W_i whose elements have the given variance: with v the variance of the elements of its factors, that of W_i is
+/// R·v² for B·A and R²·v³ for T ×_1 B ×_2 A.
+template <class T, class D>
+typename nn::Hadamard<T, D>::Part hadamard_part(const Shape& w, Index rank, double variance,
+                                                const rng::Stream& stream) {
+  const bool convolution = w.rank() == 4;
+  const auto r = static_cast<double>(rank);
+  const double v = convolution ? std::cbrt(variance / (r * r)) : std::sqrt(variance / r);
+  const auto draw = [&](const Shape& shape, std::uint32_t number) {
+    return loru::to_device<D>(to_layout(normal<T>(shape, v, stream.fork(number)), Layout::channels_last));
+  };
+  typename nn::Hadamard<T, D>::Part part;
+  part.a = draw(convolution ? Shape{w[1], rank, 1, 1} : Shape{rank, w[1]}, 0);
+  part.b = draw({w[0], rank}, 1);
+  if (convolution) part.core = draw({rank, rank, w[2], w[3]}, 2);
+  return part;
+}
+
+}  // namespace detail
+
+/// Replaces the weight of every layer that `o.layers` chooses by W_1 ⊙ (W_2 + c) of inner rank `o.rank`, c = 1 if personal and
+/// else 0, and returns their names. The weights are drawn anew: those of W have He's variance by outputs,
+/// 2 / (m·kh·kw) (He et al. 2015), as a product of two equal ones, or, if personal, W_1 and W_2 each have it.
+/// Layers in which 2·R·(m + n) would be more numbers than W has are the user's choice. Throws ConfigError, and changes
+/// nothing, for rank < 1, a pattern without a layer, and a layer that is not dense.
+/// Source: Hyeon-Woo et al. (FedPara), arXiv 2108.06098.
+template <class T, class D>
+std::vector<std::string> factorize_hadamard(nn::Model<T, D>& model, const FactorizeOptions& o,
+                                            bool personal) {
+  require<ConfigError>(o.rank >= 1, "factorize_hadamard: expected rank >= 1, got ", o.rank);
+  const std::vector<std::string> names = detail::chosen_layers(model, o);
+  const auto is_chosen = [&](const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    require<ConfigError>(!is_chosen(name) || weight.template as<nn::Dense<T, D>>() != nullptr,
+                         "factorize_hadamard: layer ", name, ": expected a dense weight");
+  }});
+  const rng::Stream stream(o.seed, rng::Purpose::merge);
+  std::uint32_t position = 0;
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    const rng::Stream own = stream.fork(++position);
+    if (!is_chosen(name)) return;
+    const Shape w = weight.shape();
+    const double he = 2.0 / nn::Fan(w).out, variance = personal ? he : std::sqrt(he);
+    weight = nn::Weight<T, D>(
+        nn::Hadamard<T, D>(w, detail::hadamard_part<T, D>(w, o.rank, variance, own.fork(0)),
+                           detail::hadamard_part<T, D>(w, o.rank, variance, own.fork(1)), personal));
+  }});
+  return names;
+}
+
+}  // namespace loru::lowrank
