@@ -41,6 +41,7 @@ struct Configuration {
   std::optional<double> fraction;
   Index rounds = 20;
   Index eval_every = 1;
+  bool state_on_disk = false;
 
   loru::fl::ClientOptions client{.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}};
 };

@@ -38,7 +38,7 @@ class Run {
       : setup_{setup},
         threads_{options.threads},
         simulation_{setup.model, make_algorithm(setup.configuration), setup.data, std::move(parts),
-                    simulation_options(setup.configuration, options.threads)},
+                    simulation_options(setup.configuration, options)},
         start_{loru::lowrank::effective_weights(simulation_.model())},
         output_{options.out, setup},
         progress_{options.quiet, setup.configuration.rounds} {}
@@ -58,12 +58,15 @@ class Run {
   }
 
  private:
-  static loru::fl::SimulationOptions simulation_options(const Configuration& c, Index threads) {
+  static loru::fl::SimulationOptions simulation_options(const Configuration& c, const RunOptions& options) {
+    const auto disk = std::make_shared<loru::fl::DiskStore>(std::filesystem::path(options.out) / "clients");
+    disk->clear();
     return {.cohort = cohort_size(c),
             .client = c.client,
             .seed = static_cast<std::uint64_t>(c.seed),
-            .threads = threads,
-            .eval_every = c.eval_every};
+            .threads = options.threads,
+            .eval_every = c.eval_every,
+            .store = c.state_on_disk ? disk : nullptr};
   }
 
   void train() {

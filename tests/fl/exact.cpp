@@ -282,7 +282,8 @@ TEST_CASE("fedprox: mu = 0 is FedAvg bit for bit, else every gradient gets mu·(
   const fl::ClientOptions options{.epochs = 2, .batch = 1000, .optimizer = {.learning_rate = 0.1}};
   auto trained = small_model<double>(), plain = small_model<double>(), start = small_model<double>();
   const fl::FedProx algorithm{.mu = mu};
-  algorithm.train(fl::Turn<double>{trained, small_data().train, part, options, {seed, 1, 0}});
+  io::Archive state;
+  algorithm.train(fl::Turn<double>{trained, small_data().train, part, options, {seed, 1, 0}, state, state});
   const auto batch = data::gather<double>(small_data().train, part);
   for (int step = 0; step < 2; ++step) {
     auto parameters = plain.parameters(), first = start.parameters();

@@ -39,7 +39,8 @@ inline void check(const ClientOptions& o) {
       "client: rounds: expected the number of rounds for a cosine schedule over rounds, got ", o.rounds);
 }
 
-/// What a client trains: its copy of the model and its samples.
+/// What a client trains: its copy of the model and its samples. `broadcast` is what it was sent, `state` its own tensors, which
+/// it finds again in its next turn if the round succeeds; their names say whose they are (`<layer>.personal_A.weight`).
 template <class T, class D = Cpu>
 struct Turn {
   nn::Model<T, D>& model;
@@ -47,6 +48,8 @@ struct Turn {
   std::span<const Index> samples;
   const ClientOptions& options;
   Head head;
+  io::Archive& state;
+  const io::Archive& broadcast;
 };
 
 /// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken for them.

@@ -129,18 +129,31 @@ class Server {
 
 /// A client's whole turn: a broadcast and local data in, an update message out. `model` is the client's own; it must
 /// have been built and factorised as the server's was, from the same seed, and stays with the client between rounds.
-/// Off the host keep a DeviceData, or each turn uploads the data set again.
-/// Throws DataError for a malformed message, DivergedError if the loss is not finite.
+/// Off the host keep a DeviceData, or each turn uploads the data set again. `state` is what the client keeps between turns, empty
+/// before its first; it is that of after the turn, to be kept if the round succeeds. Throws DataError for a malformed
+/// message and for state of another model, DivergedError if the loss is not finite; the state may then be half changed.
+template <class T, class D>
+Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
+               const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
+               const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
+               const ClientOptions& options, io::Archive& state) {
+  const io::Archive archive = io::borrow(broadcast, "broadcast");
+  get_state(archive, model, algorithm.sends);
+  apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
+  return algorithm.take_turn(model, archive, dataset, samples, options, state);
+}
+
+/// The same for algorithms whose clients keep nothing. Throws ConfigError for one whose clients do.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
                const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
                const ClientOptions& options) {
-  const io::Archive archive = io::borrow(broadcast, "broadcast");
-  const Head head = detail::get_head(archive, "broadcast");
-  get_state(archive, model, algorithm.sends);
-  apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
-  return algorithm.take_turn(model, head, dataset, samples, options);
+  io::Archive state("state");
+  Message message = answer(model, broadcast, algorithm, dataset, samples, options, state);
+  require<ConfigError>(state.size() == 0, algorithm.name,
+                       ": expected the client's state, which it keeps between turns, got none");
+  return message;
 }
 
 #ifdef LORU_COMPILED

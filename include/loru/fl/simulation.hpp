@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include <loru/data/partition/common.hpp>
+#include <loru/fl/client_store.hpp>
 #include <loru/fl/evaluate.hpp>
 #include <loru/fl/executor.hpp>
 #include <loru/fl/sampler.hpp>
@@ -22,6 +23,8 @@ struct SimulationOptions {
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
   Index eval_every = 1;
+  /// Where clients' states live between rounds; none: in memory.
+  std::shared_ptr<ClientStore> store{};
 };
 
 /// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated.
@@ -56,6 +59,7 @@ class Simulation {
         server_{std::move(model), std::move(algorithm), options.seed},
         pool_{threads(options)},
         replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
+    if (!options_.store) options_.store = std::make_shared<MemoryStore>();
     check(options.client);
     require<ConfigError>(options.eval_every >= 0, "federation: eval_every: expected at least 0, got ",
                          options.eval_every);
@@ -69,15 +73,17 @@ class Simulation {
 
   nn::Model<T, D>& model() { return server_.model(); }
   Server<T, D>& server() { return server_; }
+  ClientStore& store() { return *options_.store; }
   Index clients() const { return static_cast<Index>(parts_.size()); }
 
   /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a round.
-  /// Throws DivergedError and keeps the state of the round before.
+  /// Throws DivergedError and keeps the state of the round before, the clients' too.
   Round run_round(bool evaluated) {
     const auto begin = std::chrono::steady_clock::now();
     server_.begin_round();
     Round round{.index = server_.round(),
                 .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
+    std::vector<io::Archive> states(round.cohort.size());
     std::mutex server;  // one client at a time
     run_in_order<Message>(
         pool_, options_.cohort,
@@ -87,7 +93,7 @@ class Simulation {
           const Message broadcast = server_.broadcast(client);
           round.downlink_bytes += broadcast.size();
           lock.unlock();
-          return train_client(client, broadcast);
+          return train_client(client, broadcast, states[static_cast<std::size_t>(i)]);
         },
         [&](Index, Message&& update) {
           std::lock_guard lock{server};
@@ -95,6 +101,8 @@ class Simulation {
           server_.receive(std::move(update));
         });
     round.train_loss = server_.finish_round();
+    for (std::size_t i = 0; i < states.size(); ++i)
+      if (states[i].size() > 0) store().save(round.cohort[i], states[i]);
     round.merges = server_.merges();
     round.train_seconds = seconds_since(begin);
     if (evaluated) {
@@ -152,15 +160,15 @@ class Simulation {
 
  private:
   /// A client's turn on a borrowed model. Merges are in the server's weights already, which the model shares.
-  Message train_client(Index client, std::span<const std::byte> broadcast) {
+  Message train_client(Index client, std::span<const std::byte> broadcast, io::Archive& state) {
+    if (auto kept = store().load(client)) state = *std::move(kept);
     auto loan = replicas_.borrow();
     nn::Model<T, D>& model = *loan;
     share_frozen(model);
     const io::Archive archive = io::borrow(broadcast, "broadcast");
-    const Head head = detail::get_head(archive, "broadcast");
     get_state(archive, model, server_.algorithm().sends);
     const auto& samples = parts_[static_cast<std::size_t>(client)];
-    return server_.algorithm().take_turn(model, head, train_, samples, options_.client);
+    return server_.algorithm().take_turn(model, archive, train_, samples, options_.client, state);
   }
 
   /// Lets the model's frozen weights be the server's.

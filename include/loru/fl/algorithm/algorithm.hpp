@@ -170,14 +170,16 @@ struct AnyAlgorithm {
     return [trains = trains, round](const std::string& tensor) { return trains(tensor, round); };
   }
 
-  /// A client's turn once its model has the broadcast's state: trains what the round trains, and makes the update.
-  Message take_turn(nn::Model<T, D>& model, const Head& head, const DeviceData<D>& dataset,
-                    std::span<const Index> samples, const ClientOptions& options) const {
+  /// A client's turn once its model has the broadcast's state: trains what the round trains, and makes the update. `state`
+  /// is the client's own, of its last turn and then of this one.
+  Message take_turn(nn::Model<T, D>& model, const io::Archive& message, const DeviceData<D>& dataset,
+                    std::span<const Index> samples, const ClientOptions& options, io::Archive& state) const {
+    const Head head = detail::get_head(message, "broadcast");
     const Selection selection = trained(head.round);
     double loss = 0.0;
     {
       const TrainOnly<T, D> guard(model, selection);
-      loss = train({model, dataset, samples, options, head});
+      loss = train({model, dataset, samples, options, head, state, message});
     }
     return update_message(model, head, static_cast<Index>(samples.size()), loss, selection);
   }

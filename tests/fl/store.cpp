@@ -1,0 +1,133 @@
+// What clients keep between their turns.
+#include <filesystem>
+
+#include "federation.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+/// FedAvg whose clients count their turns, and whose loss is not finite in one round.
+struct Counting {
+  Index diverges = 0;
+
+  static constexpr std::string_view name = "counting";
+  static constexpr bool low_rank = false;
+  static constexpr auto fields() { return std::tuple{}; }
+
+  double train(const fl::Turn<float>& turn) const {
+    double turns = 0.0;
+    if (turn.state.size() > 0)
+      turns = fl::personal<double>(turn.state, turn.head.client, "counting.turns", Shape{1}).data()[0];
+    turn.state.put("counting.turns", nn::constant<double>(Shape{1}, turns + 1.0));
+    require<DivergedError>(turn.head.round != diverges, "diverged");
+    return fl::train(turn);
+  }
+};
+
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() /
+                               concat("loru-store-", ::getpid(), '-', reinterpret_cast<std::uintptr_t>(this));
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+double turns(fl::ClientStore& store, Index client) {
+  const auto state = store.load(client);
+  return state ? state->get<double>("counting.turns").data()[0] : 0.0;
+}
+
+fl::SimulationOptions options(std::shared_ptr<fl::ClientStore> store, Index threads = 1) {
+  return {.cohort = 3,
+          .client = momentum_client(),
+          .seed = 9,
+          .threads = threads,
+          .eval_every = 0,
+          .store = std::move(store)};
+}
+
+}  // namespace
+
+TEST_CASE("A client finds in its next turn what it kept, in memory and on disk") {
+  const Folder folder;
+  const bool disk = GENERATE(false, true);
+  std::shared_ptr<fl::ClientStore> store;
+  if (disk)
+    store = std::make_shared<fl::DiskStore>(folder.path);
+  else
+    store = std::make_shared<fl::MemoryStore>();
+  fl::Simulation simulation{small_model<float>(), Counting{}, small_data(), small_parts(12),
+                            options(store, GENERATE(1, 3))};
+  std::map<Index, double> expected;
+  for (const fl::Round& round : simulation.rounds(4))
+    for (const Index client : round.cohort) expected[client] += 1.0;
+  REQUIRE(expected.size() < 12);
+  for (Index client = 0; client < 12; ++client) CHECK(turns(*store, client) == expected[client]);
+  if (!disk) CHECK(static_cast<fl::MemoryStore&>(*store).size() < 12);
+  if (!disk) return;
+  fl::DiskStore again(folder.path);  // as after a restart of the program
+  for (Index client = 0; client < 12; ++client) CHECK(turns(again, client) == expected[client]);
+}
+
+TEST_CASE("What clients kept in a round that diverged is not kept") {
+  const auto store = std::make_shared<fl::MemoryStore>();
+  fl::Simulation simulation{small_model<float>(), Counting{.diverges = 2}, small_data(), small_parts(3),
+                            options(store, GENERATE(1, 3))};
+  simulation.run_round(false);
+  CHECK_THROWS_AS(simulation.run_round(false), DivergedError);
+  for (Index client = 0; client < 3; ++client) CHECK(turns(*store, client) == 1.0);
+  simulation.run_round(false);
+  for (Index client = 0; client < 3; ++client) CHECK(turns(*store, client) == 2.0);
+}
+
+TEST_CASE("Client states on disk: one file each, none half-written, and clear() removes no other") {
+  const Folder folder;
+  fl::DiskStore store(folder.path);
+  CHECK_FALSE(store.load(7));
+  CHECK_FALSE(std::filesystem::exists(folder.path));
+  io::Archive state;
+  state.put("x", gaussian({3, 2}));
+  store.save(7, state);
+  io::write_file(folder.path / "notes.txt", "mine");
+  io::write_file(folder.path / "x7.safetensors", "mine");
+  CHECK(store.load(7)->get<double>("x", {3, 2}).data()[5] == gaussian({3, 2}).data()[5]);
+  CHECK(std::filesystem::exists(folder.path / "7.safetensors"));
+  io::write_file(folder.path / "8.safetensors", "broken");
+  CHECK_THAT(message_of<DataError>([&] { store.load(8); }),
+             StartsWith("client 8: state: byte 6: expected 8"));
+  store.clear();
+  CHECK_FALSE(store.load(7));
+  CHECK(std::filesystem::exists(folder.path / "notes.txt"));
+  CHECK(std::filesystem::exists(folder.path / "x7.safetensors"));
+}
+
+TEST_CASE("A state is a copy: what is written to its tensors later does not show") {
+  fl::MemoryStore store;
+  auto x = nn::constant<float>(Shape{2}, 1.0f);
+  io::Archive state;
+  state.share("x", x);
+  store.save(0, state);
+  x.data()[0] = 5.0f;
+  CHECK(store.load(0)->get<float>("x").data()[0] == 1.0f);
+}
+
+TEST_CASE("State of another model is refused, and answers without a place for state") {
+  io::Archive state;
+  state.put("fc1.personal_A.weight", nn::constant<float>(Shape{8, 784}, 0.0f));
+  const auto read = [&]<class T>(T, const std::string& name, const Shape& shape) {
+    return message_of<DataError>([&] { fl::personal<T>(state, 3, name, shape); });
+  };
+  CHECK(read(0.0f, "fc1.personal_A.weight", {4, 784}) ==
+        "client 3: personal state: fc1.personal_A.weight: expected (4, 784), got (8, 784)");
+  CHECK(read(0.0, "fc1.personal_A.weight", {8, 784}) ==
+        "client 3: personal state: fc1.personal_A.weight: expected F64, got F32");
+  CHECK(read(0.0f, "fc2.personal_A.weight", {8, 784}) ==
+        "client 3: personal state: expected fc2.personal_A.weight, which is not there");
+  auto model = small_model<float>();
+  fl::Server<float> server(model, Counting{}, 1);
+  server.begin_round();
+  const auto broadcast = server.broadcast(0);
+  CHECK(message_of<ConfigError>([&] {
+          fl::answer(model, broadcast, Counting{}, small_data().train, small_parts(1)[0], momentum_client());
+        }) == "counting: expected the client's state, which it keeps between turns, got none");
+}
