@@ -47,7 +47,7 @@ Keys data_keys(Configuration& c) {
 
 Keys model_keys(Configuration& c) {
   using namespace loru;
-  using lowrank::PlanChoice, lowrank::SmallLayers, lowrank::Start;
+  using fl::RankRule, lowrank::PlanChoice, lowrank::SmallLayers, lowrank::Start;
   lowrank::FactorizeOptions& low = c.lowrank;
   return {
       word("model.name", c.model, nn::model_names()),
@@ -58,6 +58,7 @@ Keys model_keys(Configuration& c) {
       integer("model.narrow", c.model_options.narrow,
               {"a whole number in 1 .. 64", [](Index x) { return x >= 1 && x <= 64; }}),
       integer("lowrank.rank", low.rank, at_least(1)),
+      integers("lowrank.ranks", low.ranks, at_least(1)),
       number("lowrank.alpha", low.alpha, not_negative),
       strings("lowrank.layers", low.layers),
       choice<SmallLayers>(
@@ -70,7 +71,14 @@ Keys model_keys(Configuration& c) {
                           {"composed", PlanChoice::composed},
                           {"composed_full", PlanChoice::composed_full}}),
       rates("lowrank.rates", low.rates),
-      choice<Start>("lowrank.start", low.start, {{"zero", Start::zero}, {"svd", Start::svd}})};
+      choice<Start>("lowrank.start", low.start, {{"zero", Start::zero}, {"svd", Start::svd}}),
+      choice<RankRule>("ranks.rule", c.ranks.rule,
+                       {{"same", RankRule::same},
+                        {"fixed", RankRule::fixed},
+                        {"tiers", RankRule::tiers},
+                        {"data", RankRule::data}}),
+      integers("ranks.values", c.ranks.values, at_least(1)),
+      numbers("ranks.shares", c.ranks.shares, not_negative)};
 }
 
 Keys training_keys(Configuration& c) {

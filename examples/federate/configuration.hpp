@@ -8,6 +8,7 @@
 #include <loru/data/load.hpp>
 #include <loru/data/partition/partition.hpp>
 #include <loru/fl/algorithm/algorithms.hpp>
+#include <loru/fl/client_ranks.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/models/models.hpp>
 
@@ -32,6 +33,7 @@ struct Configuration {
   std::string model = "cnn";
   loru::nn::ModelOptions model_options;
   loru::lowrank::FactorizeOptions lowrank;
+  loru::fl::RankOptions ranks;
 
   std::string algorithm = "fedloru";
   loru::fl::Algorithms algorithms;  // the options of each, of which one is used

@@ -69,17 +69,24 @@ void describe_model(std::ostream& out, Setup& setup) {
 void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition& parts) {
   const Configuration& c = setup.configuration;
   const auto seed = static_cast<std::uint64_t>(c.seed);
-  loru::fl::Server<float> server(setup.model, make_algorithm(c), seed);
+  std::vector<Index> sizes;
+  for (const auto& part : parts) sizes.push_back(static_cast<Index>(part.size()));
+  loru::fl::Server<float> server(setup.model, make_algorithm(c), seed,
+                                 loru::fl::ClientRanks(c.ranks, sizes, seed));
   server.begin_round();
-  const auto down = static_cast<double>(server.broadcast(0).size());
+  const loru::fl::Message broadcast = server.broadcast(0);
+  const auto down = static_cast<double>(broadcast.size());
+  Model client = setup.model;
+  server.algorithm().begin_turn(client, loru::io::borrow(broadcast, "broadcast"));
   const auto up_bytes = [&](Model& model, const loru::fl::Selection& selection) {
     const auto samples = static_cast<Index>(parts.front().size());
     return static_cast<double>(loru::fl::update_message(model, {seed, 1, 0}, samples, 1.0, selection).size());
   };
   Model dense = dense_model(c, setup.data.train);
-  const double up = up_bytes(setup.model, server.trained()), all = up_bytes(dense, {});
-  out << "\nbytes a client and round\n"
-      << "  up    " << human_bytes(up) << '\n'
+  const double up = up_bytes(client, server.trained()), all = up_bytes(dense, {});
+  const bool mixed = c.ranks.rule != loru::fl::RankRule::same && low_rank(c);
+  out << "\nbytes a client and round" << (mixed ? ", as client 0 has them\n" : "\n") << "  up    "
+      << human_bytes(up) << '\n'
       << "  down  " << human_bytes(down)
       << (low_rank(c) ? " (more for a client that slept through a merge)\n" : "\n");
   if (low_rank(c))

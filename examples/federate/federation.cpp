@@ -45,7 +45,7 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   const loru::data::Dataset& train = setup.data.train;
   setup.model = dense_model(c, train);
   const auto layers = make_algorithm(c).parametrise(setup.model, c.lowrank);
-  if (c.lowrank.layers.empty()) c.lowrank.layers = layers;
+  if (c.lowrank.layers.empty() && c.lowrank.ranks.empty()) c.lowrank.layers = layers;
   // This also shows that the samples fit the model at all.
   setup.plans = loru::lowrank::explain(setup.model,
                                        {c.client.batch, train.sample[0], train.sample[1], train.sample[2]});

@@ -89,6 +89,19 @@ Key optional(std::string name, std::optional<V>& variable, Read read) {
           }};
 }
 
+/// A list of any length.
+template <class T, class Read>
+Key list(std::string name, std::vector<T>& variable, const char* expected, Read read) {
+  return {std::move(name),
+          [&variable, expected, read](const toml::node& node) {
+            const toml::array* array = node.as_array();
+            if (!array) mismatch(expected, node);
+            variable.clear();
+            for (const toml::node& element : *array) variable.push_back(read(element));
+          },
+          [&variable](toml::table& table, const std::string& leaf) { write_list(table, leaf, variable); }};
+}
+
 }  // namespace
 
 std::size_t find_word(const toml::node& node, std::span<const std::string> words) {
@@ -116,6 +129,16 @@ Key integers(std::string name, std::vector<Index>& variable, std::size_t count, 
   };
   return {std::move(name), read,
           [&variable](toml::table& table, const std::string& leaf) { write_list(table, leaf, variable); }};
+}
+
+Key integers(std::string name, std::vector<Index>& variable, Domain<Index> domain) {
+  return list(std::move(name), variable, "a list of whole numbers",
+              [domain](const toml::node& node) { return to_integer(node, domain); });
+}
+
+Key numbers(std::string name, std::vector<double>& variable, Domain<double> domain) {
+  return list(std::move(name), variable, "a list of numbers",
+              [domain](const toml::node& node) { return to_number(node, domain); });
 }
 
 Key number(std::string name, double& variable, Domain<double> domain) {

@@ -43,6 +43,9 @@ struct Key {
 Key integer(std::string name, Index& variable, Domain<Index> domain);
 Key integer(std::string name, std::optional<Index>& variable, Domain<Index> domain);
 Key integers(std::string name, std::vector<Index>& variable, std::size_t count, Domain<Index> domain);
+/// A list of any length.
+Key integers(std::string name, std::vector<Index>& variable, Domain<Index> domain);
+Key numbers(std::string name, std::vector<double>& variable, Domain<double> domain);
 Key number(std::string name, double& variable, Domain<double> domain);
 Key number(std::string name, std::optional<double>& variable, Domain<double> domain);
 Key flag(std::string name, bool& variable);

@@ -63,6 +63,7 @@ class Run {
     disk->clear();
     return {.cohort = cohort_size(c),
             .client = c.client,
+            .ranks = c.ranks,
             .seed = static_cast<std::uint64_t>(c.seed),
             .threads = options.threads,
             .eval_every = c.eval_every,

@@ -114,6 +114,27 @@ TEST_CASE("factorize: options that make no sense, and layers factorised twice") 
   CHECK_THROWS_AS(F(gaussian({4, 6}), gaussian({2, 5}), gaussian({4, 2}), {}), ShapeError);
 }
 
+TEST_CASE("factorize: a rank for each layer") {
+  nn::Model<double> model = small_cnn();
+  const auto error = [&](std::vector<Index> ranks) {
+    try {
+      lowrank::factorize(model, {.ranks = std::move(ranks), .layers = {"conv2", "fc*"}});
+    } catch (const ConfigError& e) {
+      return std::string(e.what());
+    }
+    return std::string("nothing was thrown");
+  };
+  CHECK(error({2, 3}) == "factorize: ranks: expected 3 ranks, one for each of conv2, fc1, fc2; got 2");
+  CHECK(error({2, 0, 3}) == "factorize: ranks: layer fc1: expected rank >= 1, got 0");
+  CHECK(error({2, 3, 64}).starts_with("factorize: layer fc2: rank 64 exceeds min(in="));
+  CHECK(factored(model, "conv2") == nullptr);
+  CHECK(error({2, 3, 4}) == "nothing was thrown");
+  CHECK(factored(model, "conv2")->rank() == 2);
+  CHECK(factored(model, "fc1")->rank() == 3);
+  CHECK(factored(model, "fc2")->rank() == 4);
+  CHECK(factored(model, "fc1")->scale() == Approx(16.0 / 3.0));
+}
+
 TEST_CASE("factorize: an error leaves the model as it was") {
   nn::Model<double> model = small_cnn();
   CHECK_THROWS_AS(lowrank::factorize(model, {.rank = 64, .layers = {"fc*"}}), ConfigError);

@@ -68,6 +68,7 @@ enum class Purpose : std::uint32_t {
   merge = 7,
   synthetic = 8,
   split = 9,
+  ranks = 10,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently.

@@ -1,6 +1,8 @@
 #pragma once
 // The weighted mean of a cohort's updates, folded in double.
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <type_traits>
 
@@ -16,14 +18,14 @@ class Average {
  public:
   static constexpr Index block = 8;
 
-  /// Throws DataError if the update has other tensors than the first one, DivergedError if a value is not finite; it is
-  /// then left out as a whole.
-  void add(const Update& update) {
-    const std::vector<Tensor<T>> values = checked(update);
+  /// Throws DataError if the update's chosen tensors are others than the first one's, DivergedError if any value is not
+  /// finite; it is then left out as a whole. Tensors that are not chosen have no mean.
+  void add(const Update& update, const Selection& selection = {}) {
+    const std::vector<Tensor<T>> values = checked(update, selection);
     if (added_ > 0 && added_ % block == 0) close_block();
     auto value = values.begin();
     for (const auto& [name, raw] : update.state.tensors())
-      add(sums_[name], *value++, static_cast<Wide>(update.samples));
+      if (chosen(selection, name)) add(sums_[name], *value++, static_cast<Wide>(update.samples));
     samples_ += update.samples;
     loss_ += static_cast<double>(update.samples) * update.loss;
     ++added_;
@@ -57,20 +59,24 @@ class Average {
     std::vector<Wide> total, open;
   };
 
-  /// The tensors of the update, in name order.
-  std::vector<Tensor<T>> checked(const Update& update) const {
+  /// The chosen tensors of the update, in name order.
+  std::vector<Tensor<T>> checked(const Update& update, const Selection& selection) const {
     const Index client = update.head.client;
-    require<DataError>(added_ == 0 || update.state.size() == sums_.size(), "aggregate: update of client ",
-                       client, ": expected ", sums_.size(), " tensors, got ", update.state.size());
+    const auto count = std::count_if(update.state.tensors().begin(), update.state.tensors().end(),
+                                     [&](const auto& entry) { return chosen(selection, entry.first); });
+    require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
+                       ": expected ", sums_.size(), " tensors, got ", count);
     std::vector<Tensor<T>> values;
     for (const auto& [name, raw] : update.state.tensors()) {
+      const bool wanted = chosen(selection, name);
       const auto sum = sums_.find(name);
-      require<DataError>(added_ == 0 || sum != sums_.end(), "aggregate: update of client ", client,
+      require<DataError>(added_ == 0 || !wanted || sum != sums_.end(), "aggregate: update of client ", client,
                          ": unexpected tensor ", name);
-      values.push_back(added_ == 0 ? update.state.get<T>(name)
-                                   : update.state.get<T>(name, sum->second.shape));
-      require<DivergedError>(all_finite(values.back()), "round ", update.head.round, ", client ", client,
-                             ": ", name, " is not finite after training");
+      const auto value =
+          added_ == 0 || !wanted ? update.state.get<T>(name) : update.state.get<T>(name, sum->second.shape);
+      require<DivergedError>(all_finite(value), "round ", update.head.round, ", client ", client, ": ", name,
+                             " is not finite after training");
+      if (wanted) values.push_back(value);
     }
     return values;
   }

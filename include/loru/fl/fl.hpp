@@ -14,6 +14,7 @@
 #include <loru/fl/algorithm/flora.hpp>
 #include <loru/fl/algorithm/rolora.hpp>
 #include <loru/fl/client.hpp>
+#include <loru/fl/client_ranks.hpp>
 #include <loru/fl/client_store.hpp>
 #include <loru/fl/device_data.hpp>
 #include <loru/fl/evaluate.hpp>

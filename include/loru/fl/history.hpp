@@ -84,9 +84,12 @@ class MergeHistory {
 template <class T, class D>
 void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   const auto merges = detail::number<Index>(archive, "merges");
+  std::vector<Index> ranks;  // of the server's factors, where the client may have others
+  if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
   std::vector<Tensor<T, D>> weights;
   lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     Tensor<T, D> w = weight.base().value();
+    const Index rank = weights.size() < ranks.size() ? ranks[weights.size()] : weight.rank();
     if (archive.contains(layer + ".weight"))
       w = to_device<D>(to_layout(archive.get<T>(layer + ".weight", w.shape()), w.layout()));
     Index first = merges;  // the missed merges are the last ones
@@ -99,7 +102,7 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
       const Shape a = lowrank::factor_shape(w.shape(), sent[0]), b{w.dim(0), sent[0]};
       w = lowrank_compose(w, to_device<D>(to_layout(archive.get<T>(name, a), w.layout())),
                           to_device<D>(archive.get<T>(MergeHistory<T>::name(k, layer, "lora_B"), b)),
-                          weight.scale());
+                          weight.alpha() / static_cast<double>(rank));
     }
     weights.push_back(w);
   });

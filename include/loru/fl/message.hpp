@@ -11,7 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <loru/io/safetensors.hpp>
@@ -43,16 +45,43 @@ inline std::string to_text(double x) {
   return {text, std::to_chars(text, text + sizeof text, x).ptr};
 }
 
-template <class Number>
-Number number(const io::Archive& archive, const std::string& key) {
+inline const std::string& text(const io::Archive& archive, const std::string& key) {
   const auto found = archive.metadata().find(key);
   require<DataError>(found != archive.metadata().end(), "message: expected metadata '", key, "'");
-  const std::string& text = found->second;
+  return found->second;
+}
+
+template <class Number>
+Number number(const std::string& key, std::string_view text) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   require<DataError>(error == std::errc{} && end == text.data() + text.size(), "message: metadata '", key,
                      "': expected a number, got '", text, "'");
   return value;
+}
+
+template <class Number>
+Number number(const io::Archive& archive, const std::string& key) {
+  return number<Number>(key, text(archive, key));
+}
+
+/// A list of the factored layers' ranks, in the model's order: `ranks` the client's, `layer_ranks` the server's.
+inline void put_ranks(io::Archive& archive, const char* key, std::span<const Index> ranks) {
+  std::string list;
+  for (const Index rank : ranks) list += (list.empty() ? "" : ",") + std::to_string(rank);
+  archive.metadata()[key] = list;
+}
+
+inline std::vector<Index> get_ranks(const io::Archive& archive, const char* key) {
+  std::vector<Index> ranks;
+  for (std::string_view rest = text(archive, key); !rest.empty();) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    ranks.push_back(number<Index>(key, rest.substr(0, comma)));
+    require<DataError>(ranks.back() >= 1, "message: metadata '", key, "': expected ranks >= 1, got ",
+                       ranks.back());
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return ranks;
 }
 
 inline void put_head(io::Archive& archive, const char* kind, const Head& head) {
@@ -82,6 +111,10 @@ using Selection = std::function<bool(const std::string&)>;
 inline bool chosen(const Selection& selection, const std::string& name) {
   return !selection || selection(name);
 }
+
+/// Whether a tensor of the state is a down-projection A or an up-projection B of a factored layer.
+inline bool is_lora_a(std::string_view tensor) { return tensor.ends_with("lora_A.weight"); }
+inline bool is_lora_b(std::string_view tensor) { return tensor.ends_with("lora_B.weight"); }
 
 /// Adds the model's state: trained parameters and buffers.
 template <class T, class D>

@@ -1,12 +1,18 @@
 #pragma once
 // The server of a federation: messages in, messages out, and the global model between them.
 
+#include <optional>
+#include <set>
 #include <type_traits>
 
 #include <loru/fl/aggregate.hpp>
 #include <loru/fl/algorithm/algorithm.hpp>
+#include <loru/fl/client_ranks.hpp>
 
 namespace loru::fl {
+
+/// Names of the algorithms with mixed_ranks, for messages.
+inline constexpr const char* mixed_rank_algorithms = "flora, flexlora";
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves the messages.
 /// A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer, always in
@@ -16,14 +22,23 @@ namespace loru::fl {
 template <class T, class D>
 class Server {
  public:
-  /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none.
-  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed)
-      : model_{std::move(model)}, algorithm_{std::move(algorithm)}, seed_{seed} {
+  /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, or if clients have ranks of their own
+  /// and the algorithm knows one for all.
+  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ClientRanks ranks = {})
+      : model_{std::move(model)},
+        algorithm_{std::move(algorithm)},
+        seed_{seed},
+        client_ranks_{std::move(ranks)} {
     Index suited = 0;
     model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) { suited += algorithm_.suits(w); }});
     require<ConfigError>(
         !algorithm_.low_rank || suited > 0, algorithm_.name,
         ": expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
+    const std::vector<Index> layers = lowrank::ranks(model_);
+    const bool other = layers.empty() && suited > 0 && !client_ranks_.same();
+    require<ConfigError>(algorithm_.mixed_ranks || !(other || client_ranks_.mixed(layers)), algorithm_.name,
+                         ": expected the same ranks for all clients; ranks of their own take ",
+                         mixed_rank_algorithms);
   }
 
   nn::Model<T, D>& model() { return model_; }
@@ -32,6 +47,8 @@ class Server {
   Index round() const { return round_; }
   Index merges() const { return history_.merges(); }
   std::uint64_t seed() const { return seed_; }
+  /// The client's ranks in the factored layers, in the model's order.
+  std::vector<Index> ranks(Index client) { return client_ranks_.of(client, lowrank::ranks(model_)); }
   /// What the clients of this round train and send.
   Selection trained() const { return algorithm_.trained(round_); }
 
@@ -52,6 +69,10 @@ class Server {
     io::Archive archive("broadcast");
     detail::put_head(archive, "broadcast", {seed_, round_, client});
     archive.metadata()["merges"] = std::to_string(merges());
+    if (algorithm_.mixed_ranks) {
+      detail::put_ranks(archive, "ranks", ranks(client));
+      detail::put_ranks(archive, "layer_ranks", lowrank::ranks(model_));
+    }
     algorithm_.broadcast(*this, archive, client);
     history_.catch_up(client, model_, archive);
     return io::serialise(archive);
@@ -70,7 +91,7 @@ class Server {
     require<DataError>(answered != answered_.end() && !answered->second, "server: update of client ", client,
                        ": expected a client of the cohort that has not answered yet");
     check_state(update);
-    average_.add(update);
+    average_.add(update, averaged());
     if (algorithm_.keeps_updates) updates_.push_back(std::move(update));
     answered->second = true;
   }
@@ -101,25 +122,50 @@ class Server {
   }
 
  private:
-  /// Throws DataError unless the update has the tensors of the model's state.
+  using Shapes = std::vector<nn::Named<Shape>>;
+
+  /// The state of a client of these ranks.
+  const Shapes& shapes(const std::vector<Index>& ranks) {
+    const auto [entry, missing] = shapes_.try_emplace(ranks);
+    if (!missing) return entry->second;
+    nn::Model<T, D> replica = model_;
+    if (algorithm_.mixed_ranks) algorithm_.shape(replica, ranks);
+    for (const auto& [name, tensor] : replica.state()) entry->second.push_back({name, tensor.shape()});
+    return entry->second;
+  }
+
+  /// What has a mean: all that is sent, but not the factors where ranks may differ.
+  Selection averaged() {
+    if (!algorithm_.mixed_ranks) return {};
+    if (!shared_) {
+      shared_.emplace();
+      for (const auto& [name, tensor] : model_.state())
+        if (!is_lora_a(name) && !is_lora_b(name)) shared_->insert(name);
+    }
+    return [this](const std::string& name) { return shared_->contains(name); };
+  }
+
+  /// Throws DataError unless the update has the tensors of the client's state.
   void check_state(const Update& update) {
-    auto state = model_.state();
+    Shapes state = shapes(algorithm_.mixed_ranks ? ranks(update.head.client) : std::vector<Index>{});
     const Selection selection = trained();
     std::erase_if(state, [&](const auto& entry) { return !chosen(selection, entry.name); });
     require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
                        ": expected ", state.size(), " tensors, got ", update.state.size());
-    for (const auto& [name, tensor] : state) {
+    for (const auto& [name, shape] : state) {
       const io::RawTensor& raw = update.state.raw(name);
-      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == tensor.shape(),
-                         "server: update of client ", update.head.client, ": ", name, ": expected ",
-                         io::to_string(io::dtype_of<T>), ' ', tensor.shape(), ", got ",
-                         io::to_string(raw.dtype), ' ', raw.shape);
+      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ",
+                         update.head.client, ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ',
+                         shape, ", got ", io::to_string(raw.dtype), ' ', raw.shape);
     }
   }
 
   nn::Model<T, D> model_;
   AnyAlgorithm<T, D> algorithm_;
   std::uint64_t seed_;
+  ClientRanks client_ranks_;
+  std::map<std::vector<Index>, Shapes> shapes_;  // of clients, by their ranks
+  std::optional<std::set<std::string>> shared_;  // of the state: what does not depend on ranks
   Index round_ = 0;
   std::map<Index, bool> answered_;  // the clients of this round
   Average<T> average_;
@@ -138,7 +184,7 @@ Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
                const ClientOptions& options, io::Archive& state) {
   const io::Archive archive = io::borrow(broadcast, "broadcast");
-  get_state(archive, model, algorithm.sends);
+  algorithm.begin_turn(model, archive);
   apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
   return algorithm.take_turn(model, archive, dataset, samples, options, state);
 }

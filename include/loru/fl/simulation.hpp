@@ -19,6 +19,7 @@ namespace loru::fl {
 struct SimulationOptions {
   Index cohort = 10;
   ClientOptions client{};
+  RankOptions ranks{};
   std::uint64_t seed = 1;
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
@@ -56,7 +57,8 @@ class Simulation {
         train_{data.train},
         test_{data.test},
         parts_{std::move(parts)},
-        server_{std::move(model), std::move(algorithm), options.seed},
+        server_{std::move(model), std::move(algorithm), options.seed,
+                ClientRanks(options.ranks, sizes(parts_), options.seed)},
         pool_{threads(options)},
         replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
     if (!options_.store) options_.store = std::make_shared<MemoryStore>();
@@ -166,19 +168,26 @@ class Simulation {
     nn::Model<T, D>& model = *loan;
     share_frozen(model);
     const io::Archive archive = io::borrow(broadcast, "broadcast");
-    get_state(archive, model, server_.algorithm().sends);
+    server_.algorithm().begin_turn(model, archive);
     const auto& samples = parts_[static_cast<std::size_t>(client)];
     return server_.algorithm().take_turn(model, archive, train_, samples, options_.client, state);
   }
 
-  /// Lets the model's frozen weights be the server's.
+  /// Lets the model's frozen weights be the server's, by name: an algorithm may give the replica other parameters.
   void share_frozen(nn::Model<T, D>& model) {
-    std::vector<Tensor<T, D>> frozen;
+    std::map<std::string, Tensor<T, D>> frozen;
     for (auto& p : server_.model().parameters())
-      if (!p.value.requires_grad()) frozen.push_back(p.value.value());
-    std::size_t next = 0;
+      if (!p.value.requires_grad()) frozen.emplace(p.name, p.value.value());
     for (auto& p : model.parameters())
-      if (!p.value.requires_grad()) p.value.set_value(frozen[next++]);
+      if (const auto own = frozen.find(p.name); !p.value.requires_grad() && own != frozen.end())
+        p.value.set_value(own->second);
+  }
+
+  /// Samples of each client.
+  static std::vector<Index> sizes(const data::Partition& parts) {
+    std::vector<Index> all;
+    for (const auto& part : parts) all.push_back(static_cast<Index>(part.size()));
+    return all;
   }
 
   /// Checked on every device.

@@ -6,9 +6,27 @@
 
 namespace loru::fl {
 
-/// Whether a tensor of the state is a down-projection A or an up-projection B of a factored layer.
-inline bool is_lora_a(std::string_view tensor) { return tensor.ends_with("lora_A.weight"); }
-inline bool is_lora_b(std::string_view tensor) { return tensor.ends_with("lora_B.weight"); }
+inline bool not_factor(const std::string& tensor) { return !is_lora_a(tensor) && !is_lora_b(tensor); }
+
+/// Adds to a broadcast the leading r_k rows of A and columns of B of every factored layer, each times factor(s, s_k) with
+/// s = alpha / r and s_k = alpha / r_k. Where r_k = r they are sent as they are.
+template <class T, class D, class F>
+void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F factor) {
+  const std::vector<Index> ranks = server.ranks(client);
+  auto rank = ranks.begin();
+  lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::Factors<T> f{to_host(weight.a().value()), to_host(weight.b().value())};
+    if (*rank != weight.rank()) {
+      f = lowrank::resized(f, *rank);
+      const auto c = static_cast<T>(factor(weight.scale(), weight.alpha() / static_cast<double>(*rank)));
+      for (T& x : f.a.span()) x *= c;
+      for (T& x : f.b.span()) x *= c;
+    }
+    ++rank;
+    archive.share(layer + ".lora_A.weight", f.a);
+    archive.share(layer + ".lora_B.weight", f.b);
+  });
+}
 
 /// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k: the layer's update
 /// is s·Σ weight_k·B_k·A_k. The terms are on the host. Ranks may differ. Throws DataError for factors that do not fit the layer.

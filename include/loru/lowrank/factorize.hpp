@@ -3,6 +3,8 @@
 
 #include <fnmatch.h>
 
+#include <map>
+
 #include <loru/core/text.hpp>
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/planner.hpp>
@@ -20,7 +22,9 @@ enum class Start : unsigned char {
 
 struct FactorizeOptions {
   Index rank = 16;
-  /// s = alpha / rank; zero or less means alpha = rank.
+  /// Instead of rank, if not empty: one for each chosen layer, in the model's order.
+  std::vector<Index> ranks{};
+  /// s = alpha / rank; zero or less means alpha = rank, layer by layer.
   double alpha = 16.0;
   /// Shell patterns of layer names (`conv2`, `layer?.*`). Empty: every layer but the first and the last.
   std::vector<std::string> layers{};
@@ -64,20 +68,39 @@ std::vector<std::string> chosen_layers(nn::Model<T, D>& model, const FactorizeOp
   return chosen;
 }
 
+/// The rank of each chosen layer. Throws ConfigError for a list of another length and for a rank below 1.
+inline std::map<std::string, Index> chosen_ranks(const std::vector<std::string>& chosen,
+                                                 const FactorizeOptions& o) {
+  require<ConfigError>(o.rank >= 1, "factorize: expected rank >= 1, got ", o.rank);
+  std::string names;
+  for (const std::string& name : chosen) names += (names.empty() ? "" : ", ") + name;
+  require<ConfigError>(o.ranks.empty() || o.ranks.size() == chosen.size(), "factorize: ranks: expected ",
+                       chosen.size(), chosen.size() == 1 ? " rank" : " ranks", ", one for each of ", names,
+                       "; got ", o.ranks.size());
+  std::map<std::string, Index> ranks;
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    const Index rank = ranks[chosen[i]] = o.ranks.empty() ? o.rank : o.ranks[i];
+    require<ConfigError>(rank >= 1, "factorize: ranks: layer ", chosen[i], ": expected rank >= 1, got ",
+                         rank);
+  }
+  return ranks;
+}
+
 /// True if the layer is to be factorised; throws for a rank above min(m, n) under SmallLayers::error.
-inline bool wide_enough(const std::string& layer, const Shape& w, const FactorizeOptions& o) {
+inline bool wide_enough(const std::string& layer, const Shape& w, Index rank, const FactorizeOptions& o) {
   const Index in = w.rank() == 4 ? w[1] * w[2] * w[3] : w[1], least = std::min(in, w[0]);
-  if (o.rank <= least || o.small_layers == SmallLayers::factor) return true;
-  require<ConfigError>(o.small_layers == SmallLayers::dense, "factorize: layer ", layer, ": rank ", o.rank,
+  if (rank <= least || o.small_layers == SmallLayers::factor) return true;
+  require<ConfigError>(o.small_layers == SmallLayers::dense, "factorize: layer ", layer, ": rank ", rank,
                        " exceeds min(in=", in, ", out=", w[0], ") = ", least);
   return false;
 }
 
 template <class T, class D>
-nn::Factored<T, D> factored(const Tensor<T, D>& w, const FactorizeOptions& o, const rng::Stream& stream) {
+nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const FactorizeOptions& o,
+                            const rng::Stream& stream) {
   // A decomposition has at most min(m, n) directions.
-  const Index most = o.start == Start::svd ? std::min(w.dim(0), w.size() / w.dim(0)) : o.rank;
-  const Index rank = std::min(o.rank, most);
+  const Index most = o.start == Start::svd ? std::min(w.dim(0), w.size() / w.dim(0)) : wanted;
+  const Index rank = std::min(wanted, most);
   const double alpha = o.alpha > 0.0 ? o.alpha : static_cast<double>(rank);
   typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule(o.plan, o.rates)};
   if constexpr (!is_dual<T>)
@@ -94,19 +117,17 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, const FactorizeOptions& o, co
 }  // namespace detail
 
 /// Replaces the weight of every chosen layer by W + s·B·A with W frozen; the effective weights stay the same.
-/// Returns the names of the factorised layers. Throws ConfigError, and changes nothing, for rank < 1, a pattern without
-/// a layer, a rank above min(m, n) with SmallLayers::error, and a layer that is factorised already. A convolution with
+/// Returns the names of the factorised layers. Throws ConfigError, and changes nothing, for rank < 1, a list of ranks of
+/// another length than the chosen layers, a pattern without a layer, a rank above min(m, n) with SmallLayers::error, and a layer that is factorised already. A convolution with
 /// groups refuses its factored weight at the first product.
 template <class T, class D>
 std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
-  require<ConfigError>(o.rank >= 1, "factorize: expected rank >= 1, got ", o.rank);
   require<ConfigError>(o.dropout >= 0.0 && o.dropout < 1.0, "factorize: expected 0 <= dropout < 1, got ",
                        o.dropout);
-  const std::vector<std::string> chosen = detail::chosen_layers(model, o);
+  const std::map<std::string, Index> ranks = detail::chosen_ranks(detail::chosen_layers(model, o), o);
   std::vector<std::string> wanted;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (std::find(chosen.begin(), chosen.end(), name) == chosen.end()) return;
-    if (!detail::wide_enough(name, weight.shape(), o)) return;
+    if (!ranks.contains(name) || !detail::wide_enough(name, weight.shape(), ranks.at(name), o)) return;
     require<ConfigError>(weight.template as<nn::Dense<T, D>>() != nullptr, "factorize: layer ", name,
                          " is factorised already");
     wanted.push_back(name);
@@ -116,7 +137,8 @@ std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOption
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
     ++position;
     if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) return;
-    weight = nn::Weight<T, D>(detail::factored<T, D>(weight.effective(), o, stream.fork(position)));
+    weight = nn::Weight<T, D>(
+        detail::factored<T, D>(weight.effective(), ranks.at(name), o, stream.fork(position)));
   }});
   return wanted;
 }

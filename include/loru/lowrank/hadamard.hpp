@@ -45,7 +45,7 @@ typename nn::Hadamard<T, D>::Part hadamard_part(const Shape& w, Index rank, doub
 
 }  // namespace detail
 
-/// Replaces the weight of every layer that `o.layers` chooses by W_1 ⊙ (W_2 + c) of inner rank `o.rank`, c = 1 if personal and
+/// Replaces the weight of every layer that `o.layers` chooses by W_1 ⊙ (W_2 + c) of inner rank `o.rank` or `o.ranks`, c = 1 if personal and
 /// else 0, and returns their names. The weights are drawn anew: those of W have He's variance by outputs,
 /// 2 / (m·kh·kw) (He et al. 2015), as a product of two equal ones, or, if personal, W_1 and W_2 each have it.
 /// Layers in which 2·R·(m + n) would be more numbers than W has are the user's choice. Throws ConfigError, and changes
@@ -56,6 +56,7 @@ std::vector<std::string> factorize_hadamard(nn::Model<T, D>& model, const Factor
                                             bool personal) {
   require<ConfigError>(o.rank >= 1, "factorize_hadamard: expected rank >= 1, got ", o.rank);
   const std::vector<std::string> names = detail::chosen_layers(model, o);
+  const std::map<std::string, Index> ranks = detail::chosen_ranks(names, o);
   const auto is_chosen = [&](const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
@@ -71,8 +72,8 @@ std::vector<std::string> factorize_hadamard(nn::Model<T, D>& model, const Factor
     const Shape w = weight.shape();
     const double he = 2.0 / nn::Fan(w).out, variance = personal ? he : std::sqrt(he);
     weight = nn::Weight<T, D>(
-        nn::Hadamard<T, D>(w, detail::hadamard_part<T, D>(w, o.rank, variance, own.fork(0)),
-                           detail::hadamard_part<T, D>(w, o.rank, variance, own.fork(1)), personal));
+        nn::Hadamard<T, D>(w, detail::hadamard_part<T, D>(w, ranks.at(name), variance, own.fork(0)),
+                           detail::hadamard_part<T, D>(w, ranks.at(name), variance, own.fork(1)), personal));
   }});
   return names;
 }

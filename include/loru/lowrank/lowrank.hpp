@@ -10,4 +10,5 @@
 #include <loru/lowrank/planner.hpp>
 #include <loru/lowrank/rank.hpp>
 #include <loru/lowrank/rates.hpp>
+#include <loru/lowrank/resize.hpp>
 #include <loru/lowrank/stack.hpp>

@@ -38,6 +38,12 @@ class Factored final : public Parametrisation<T, D> {
     loru::detail::factor_rank("factored weight", weight_.value(), a_.value(), b_.value());
   }
 
+  /// Of variables, which may depend on others.
+  Factored(Variable<T, D> w, Variable<T, D> a, Variable<T, D> b, Options options)
+      : options_{std::move(options)}, weight_{std::move(w)}, a_{std::move(a)}, b_{std::move(b)} {
+    loru::detail::factor_rank("factored weight", weight_.value(), a_.value(), b_.value());
+  }
+
   std::unique_ptr<Parametrisation<T, D>> clone() const override { return std::make_unique<Factored>(*this); }
   Shape shape() const override { return weight_.shape(); }
   Index rank() const { return a_.shape()[0]; }
@@ -46,6 +52,15 @@ class Factored final : public Parametrisation<T, D> {
   const PlanRule& plan_rule() const { return options_.plan; }
   void set_plan(PlanRule rule) { options_.plan = std::move(rule); }
   double scale() const { return options_.alpha / static_cast<double>(rank()); }
+
+  const Options& options() const { return options_; }
+
+  /// New factors, of any rank: new variables. Throws ShapeError unless they fit W.
+  void set_factors(Tensor<T, D> a, Tensor<T, D> b) {
+    loru::detail::factor_rank("factored weight", weight_.value(), a, b);
+    a_ = Variable<T, D>(std::move(a), true);
+    b_ = Variable<T, D>(std::move(b), true);
+  }
 
   Variable<T, D>& base() { return weight_; }
   Variable<T, D>& a() { return a_; }

@@ -11,6 +11,7 @@
 
 #include <loru/fl/client.hpp>
 #include <loru/lowrank/factorize.hpp>
+#include <loru/lowrank/resize.hpp>
 
 namespace loru::fl {
 
@@ -47,7 +48,8 @@ struct Cohort {
 
 /// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field and
 /// Choice from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
-/// kept for fold. Optional hooks of a model, before the first round:
+/// kept for fold; with `mixed_ranks = true` clients may have ranks of their own, and the mean leaves out what depends on
+/// them, the factors. Optional hooks of a model, before the first round:
 ///   vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const   how a dense model gets such layers, and
 ///                                                                   their names; default: lowrank::factorize if low_rank
 ///   bool suits(nn::Weight<T, D>&) const                            whether a layer is one of them; default: W + s·B·A
@@ -55,6 +57,10 @@ struct Cohort {
 ///   bool sends(const std::string& tensor) const                    which tensors of the state go down; default: all
 ///   void broadcast(Server<T, D>&, io::Archive&, Index client) const   what goes down, a pure function of the
 ///                                                                   server's state and the client; default: the state
+///   void shape(nn::Model<T, D>&, std::span<const Index> ranks) const   brings a client's model to its ranks, with
+///                                                                   mixed_ranks; default: lowrank::set_ranks
+///   void load(nn::Model<T, D>&, const io::Archive&) const           what a client's model takes from a broadcast; default:
+///                                                                   the state
 ///   bool trains(const std::string& tensor, Index round) const      which tensors of the state a client trains and sends
 ///                                                                   up; the others stand still; default: all
 ///   double train(const Turn<T>&) const                             how a client trains; default: fl::train
@@ -88,6 +94,8 @@ struct HookNames {
   void suits();
   void sends();
   void broadcast();
+  void shape();
+  void load();
   void trains();
   void train();
   void fold();
@@ -108,11 +116,13 @@ void check(const A& algorithm) {
 template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
-  bool low_rank = false, keeps_updates = false;
+  bool low_rank = false, keeps_updates = false, mixed_ranks = false;
   std::function<std::vector<std::string>(nn::Model<T, D>&, const lowrank::FactorizeOptions&)> parametrise;
   std::function<bool(nn::Weight<T, D>&)> suits;
   Selection sends;  ///< empty: everything
   std::function<void(Server<T, D>&, io::Archive&, Index)> broadcast;
+  std::function<void(nn::Model<T, D>&, std::span<const Index>)> shape;
+  std::function<void(nn::Model<T, D>&, const io::Archive&)> load;
   std::function<bool(const std::string&, Index)> trains;  ///< empty: everything
   std::function<double(const Turn<T, D>&)> train;
   std::function<void(Server<T, D>&, const Cohort&)> fold;
@@ -124,6 +134,7 @@ struct AnyAlgorithm {
     check(a);
     using Beside = detail::BesideHooks<A>;
     if constexpr (requires { A::keeps_updates; }) keeps_updates = A::keeps_updates;
+    if constexpr (requires { A::mixed_ranks; }) mixed_ranks = A::mixed_ranks;
     if constexpr (requires { &Beside::parametrise; })
       parametrise = [low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
         return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
@@ -148,6 +159,16 @@ struct AnyAlgorithm {
       broadcast = [a](Server<T, D>& server, io::Archive& archive, Index client) {
         a.broadcast(server, archive, client);
       };
+    if constexpr (requires { &Beside::shape; })
+      shape = [](nn::Model<T, D>& model, std::span<const Index> ranks) { lowrank::set_ranks(model, ranks); };
+    else
+      shape = [a](nn::Model<T, D>& model, std::span<const Index> ranks) { a.shape(model, ranks); };
+    if constexpr (requires { &Beside::load; })
+      load = [sends = sends](nn::Model<T, D>& model, const io::Archive& broadcast) {
+        get_state(broadcast, model, sends);
+      };
+    else
+      load = [a](nn::Model<T, D>& model, const io::Archive& broadcast) { a.load(model, broadcast); };
     if constexpr (requires { &Beside::train; })
       train = [](const Turn<T, D>& turn) { return fl::train(turn); };
     else
@@ -168,6 +189,13 @@ struct AnyAlgorithm {
   Selection trained(Index round) const {
     if (!trains) return {};
     return [trains = trains, round](const std::string& tensor) { return trains(tensor, round); };
+  }
+
+  /// Brings a client's model to the ranks and the state of a broadcast. Throws DataError.
+  void begin_turn(nn::Model<T, D>& model, const io::Archive& broadcast) const {
+    detail::get_head(broadcast, "broadcast");
+    if (mixed_ranks) shape(model, detail::get_ranks(broadcast, "ranks"));
+    load(model, broadcast);
   }
 
   /// A client's turn once its model has the broadcast's state: trains what the round trains, and makes the update. `state`

@@ -8,16 +8,17 @@
 namespace loru::fl {
 
 /// W ← W + Σ p_k·s_k·B_k·A_k each round, as one product of the stacked factors A = [p_1·s_1·A_1; …] and B = [B_1 B_2 …], on the
-/// server and on every client; then the factors start anew. The stack is what goes down: (m + n)·Σ r_k numbers a
+/// server and on every client, each of its own rank; then the factors start anew. The stack is what goes down: (m + n)·Σ r_k numbers a
 /// layer and round, or W where that is cheaper. The new factors follow from the seed and are not sent.
 /// Source: Wang et al. (FLoRA), arXiv 2409.05976, Algorithm 1.
 struct FLoRA {
   static constexpr std::string_view name = "flora";
   static constexpr bool low_rank = true;
   static constexpr bool keeps_updates = true;
+  static constexpr bool mixed_ranks = true;
   static constexpr auto fields() { return std::tuple{}; }
 
-  bool sends(const std::string& tensor) const { return !is_lora_a(tensor) && !is_lora_b(tensor); }
+  bool sends(const std::string& tensor) const { return not_factor(tensor); }
 
   template <class T, class D>
   double train(const Turn<T, D>& turn) const {
@@ -29,7 +30,7 @@ struct FLoRA {
   /// Throws ConfigError if the factors did not start with a zero product, which restarting them would lose.
   template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {
-    get_state(cohort.mean, server.model(), [&](const std::string& tensor) { return sends(tensor); });
+    get_state(cohort.mean, server.model(), not_factor);
     lowrank::Products<T, D> stacks;
     lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       require<ConfigError>(squared_norm(weight.b().value()) == 0.0, "flora: layer ", layer,

@@ -1,0 +1,269 @@
+// Clients with ranks of their own.
+#include <loru/lowrank/rank.hpp>
+
+#include "federation.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+using fl::RankRule;
+using Ranks = std::vector<Index>;
+
+/// Client k's rank in one layer of rank 8, for clients with these samples.
+Ranks budgets(const fl::RankOptions& o, const Ranks& samples, std::uint64_t seed = 1) {
+  const fl::ClientRanks ranks(o, samples, seed);
+  Ranks all;
+  for (Index k = 0; k < std::ssize(samples); ++k) all.push_back(ranks.of(k, {8})[0]);
+  return all;
+}
+
+/// Rounds of three clients of ranks 1, 2 and 4 through messages, in layers of rank 4.
+template <class T>
+struct Mixed {
+  static constexpr std::uint64_t seed = 5;
+  fl::AnyAlgorithm<T> algorithm;
+  fl::Server<T> server;
+  std::vector<nn::Model<T>> devices;
+  std::vector<double> shares;  // n_k / Σ n
+
+  Mixed(nn::Model<T> start, fl::AnyAlgorithm<T> a, Ranks budgets = {1, 2, 4})
+      : algorithm{a}, server{start, a, seed, fl::ClientRanks(std::move(budgets))}, devices(3, start) {
+    for (const auto& part : small_parts(3))
+      shares.push_back(static_cast<double>(part.size()) / static_cast<double>(small_data().train.size()));
+  }
+
+  void round() {
+    const auto parts = small_parts(3);
+    server.begin_round();
+    for (Index k = 0; k < 3; ++k) {
+      const auto at = static_cast<std::size_t>(k);
+      const fl::Message broadcast = server.broadcast(k);
+      server.receive(
+          fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at], momentum_client()));
+    }
+    server.finish_round();
+  }
+};
+
+template <class T>
+nn::Model<T> rank_four(std::string_view name = "mlp") {
+  auto model = small_model<T>(name);
+  lowrank::factorize(model, {.rank = 4, .alpha = 3.0, .small_layers = lowrank::SmallLayers::factor});
+  return model;
+}
+
+/// w + Σ p_k·s_k·B_k·A_k from the devices after training.
+template <class T>
+std::map<std::string, Tensor<T>> exact_weights(Mixed<T>& run, std::map<std::string, Tensor<T>> w) {
+  for (std::size_t k = 0; k < run.devices.size(); ++k)
+    lowrank::for_each_factored(run.devices[k], [&](const std::string& layer, nn::Factored<T>& f) {
+      w[layer] = lowrank_compose(w.at(layer), f.a().value(), f.b().value(), run.shares[k] * f.scale());
+    });
+  return w;
+}
+
+}  // namespace
+
+TEST_CASE("Rank budgets by rule") {
+  const Ranks samples{50, 10, 40, 20, 30, 60};
+  CHECK(budgets({}, samples) == Ranks(6, 8));
+  CHECK(budgets({.rule = RankRule::fixed, .values = {2, 4, 16}}, samples) == Ranks{2, 4, 8, 2, 4, 8});
+  CHECK(budgets({.rule = RankRule::data, .values = {1, 2, 4}}, samples) == Ranks{4, 1, 2, 1, 2, 4});
+  CHECK(budgets({.rule = RankRule::data, .values = {1, 4}, .shares = {0.8, 0.2}}, samples) ==
+        Ranks{1, 1, 1, 1, 1, 4});
+  const Ranks many(3000, 1);
+  const auto drawn = budgets({.rule = RankRule::tiers, .values = {1, 2, 4}, .shares = {0.5, 0.3, 0.2}}, many);
+  CHECK(std::count(drawn.begin(), drawn.end(), 1) == Approx(1500).margin(100));
+  CHECK(std::count(drawn.begin(), drawn.end(), 2) == Approx(900).margin(100));
+  CHECK(std::count(drawn.begin(), drawn.end(), 4) == Approx(600).margin(100));
+  // A client's tier depends on the seed and the client, not on the others.
+  const auto few =
+      budgets({.rule = RankRule::tiers, .values = {1, 2, 4}, .shares = {0.5, 0.3, 0.2}}, Ranks(10, 7));
+  CHECK(std::equal(few.begin(), few.end(), drawn.begin()));
+  CHECK(budgets({.rule = RankRule::tiers, .values = {1, 2, 4}}, many, 2) != drawn);
+}
+
+TEST_CASE("Rank budgets that make no sense") {
+  const auto error = [](const fl::RankOptions& o) {
+    return message_of<ConfigError>([&] { budgets(o, {1, 2, 3}); });
+  };
+  CHECK(error({.rule = RankRule::fixed}) ==
+        "ranks: values: expected at least one rank for each rule but same");
+  CHECK(error({.rule = RankRule::fixed, .values = {2, 0}}) == "ranks: values: expected at least 1, got 0");
+  CHECK(error({.rule = RankRule::tiers, .values = {2, 4}, .shares = {1.0}}) ==
+        "ranks: shares: expected 2 shares, one for each of the values, got 1");
+  CHECK(error({.rule = RankRule::tiers, .values = {2, 4}, .shares = {0.5, 0.4}}) ==
+        "ranks: shares: expected a sum of 1, got 0.9");
+  CHECK(error({.rule = RankRule::data, .values = {2, 4}, .shares = {1.5, -0.5}}) ==
+        "ranks: shares: expected shares >= 0, got -0.5");
+  CHECK(message_of<ConfigError>([] { fl::ClientRanks(Ranks{2, 3}).of(2, {8}); }) ==
+        "ranks: expected a client in 0 .. 1, got 2");
+}
+
+TEST_CASE("Algorithms take mixed ranks, or say which do") {
+  std::string names;
+  fl::for_each_algorithm([&]<class A>(A algorithm) {
+    if constexpr (requires { A::mixed_ranks; }) names += (names.empty() ? "" : ", ") + std::string(A::name);
+    if (!A::low_rank) return;
+    INFO(A::name);
+    const fl::AnyAlgorithm<float> any(algorithm);
+    auto model = small_model<float>();
+    any.parametrise(model, {.rank = 4});
+    const auto made = [&](const fl::ClientRanks& ranks) { fl::Server<float>(model, any, 1, ranks); };
+    CHECK_NOTHROW(made({}));
+    if (!lowrank::ranks(model).empty()) CHECK_NOTHROW(made(fl::ClientRanks(Ranks{4, 9})));
+    const auto error = message_of<ConfigError>([&] { made(fl::ClientRanks(Ranks{4, 3})); });
+    CHECK(error == (any.mixed_ranks
+                        ? "nothing was thrown"
+                        : std::string(A::name) +
+                              ": expected the same ranks for all clients; ranks of their own take " +
+                              fl::mixed_rank_algorithms));
+  });
+  CHECK(names == fl::mixed_rank_algorithms);
+}
+
+TEST_CASE("Resized factors keep the leading directions, and zeros follow") {
+  const lowrank::Factors<double> f{gaussian({3, 5}), gaussian({4, 3}, 2)};
+  const auto two = lowrank::resized(f, 2), padded = lowrank::resized(f, 5);
+  for (Index k = 0; k < 5; ++k) {
+    for (Index j = 0; j < 5; ++j) {
+      if (k < 2) CHECK(two.a.data()[k * 5 + j] == f.a.data()[k * 5 + j]);
+      CHECK(padded.a.data()[k * 5 + j] == (k < 3 ? f.a.data()[k * 5 + j] : 0.0));
+    }
+    for (Index i = 0; i < 4; ++i) {
+      if (k < 2) CHECK(two.b.data()[i * 2 + k] == f.b.data()[i * 3 + k]);
+      CHECK(padded.b.data()[i * 5 + k] == (k < 3 ? f.b.data()[i * 3 + k] : 0.0));
+    }
+  }
+  auto model = rank_four<float>();
+  CHECK(message_of<ConfigError>([&] { lowrank::set_ranks(model, Ranks{1, 2}); }) ==
+        "set_ranks: expected 1 ranks, got 2");
+  CHECK(message_of<ConfigError>([&] { lowrank::set_ranks(model, Ranks{0}); }) ==
+        "set_ranks: expected ranks >= 1, got 0");
+}
+
+TEST_CASE("flora and flexlora average products of mixed ranks, round after round") {
+  auto start = rank_four<double>(GENERATE("mlp", "resnet10"));
+  SECTION("flora is exact") {
+    Mixed<double> run(start, fl::FLoRA{});
+    for (int i = 0; i < 3; ++i) {
+      const auto before = frozen_weights(run.server.model());
+      run.round();
+      lowrank::for_each_factored(run.devices[0], [](auto&, auto& f) { CHECK(f.rank() == 1); });
+      lowrank::for_each_factored(run.devices[1], [](auto&, auto& f) { CHECK(f.rank() == 2); });
+      const auto got = lowrank::effective_weights(run.server.model()), exact = exact_weights(run, before);
+      for (const auto& [layer, w] : exact) CHECK(difference(got.at(layer), w) < 1e-13);
+    }
+    for (auto& device : run.devices) {  // the clients came to the same W by the stacks that they were sent
+      const auto parts = small_parts(3);
+      run.server.begin_round();
+      const Index k = &device - run.devices.data();
+      fl::answer(device, run.server.broadcast(k), run.algorithm, small_data().train,
+                 parts[static_cast<std::size_t>(k)], momentum_client());
+      const auto own = frozen_weights(device), global = frozen_weights(run.server.model());
+      for (const auto& [layer, w] : global) CHECK(difference(own.at(layer), w) < 1e-13);
+    }
+  }
+  SECTION("flexlora keeps the best part, and sends each client its own") {
+    Mixed<double> run(start, fl::FlexLora{});
+    for (int i = 0; i < 2; ++i) {
+      run.round();
+      const auto zero = frozen_weights(run.server.model());
+      const auto exact = exact_weights(run, zero);
+      run.server.begin_round();
+      const fl::Message message = run.server.broadcast(1);
+      const io::Archive broadcast = io::borrow(message, "broadcast");
+      lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, auto& f) {
+        const auto& w = zero.at(layer);
+        Tensor<double> update = clone(exact.at(layer));
+        add_scaled(update, -1.0, w);
+        const auto best = lowrank::svd_factors(update, 4, 1.0), two = lowrank::svd_factors(update, 2, 1.0);
+        CHECK(difference(lowrank_compose(w, f.a().value(), f.b().value(), f.scale()),
+                         lowrank_compose(w, best.a, best.b, 1.0)) < 1e-7);
+        const auto a = broadcast.get<double>(layer + ".lora_A.weight", lowrank::factor_shape(w.shape(), 2));
+        const auto b = broadcast.get<double>(layer + ".lora_B.weight", {w.dim(0), 2});
+        CHECK(difference(lowrank_compose(w, to_layout(a, w.layout()), b, f.alpha() / 2.0),
+                         lowrank_compose(w, two.a, two.b, 1.0)) < 1e-7);
+      });
+    }
+  }
+}
+
+TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be learnt later") {
+  Mixed<double> run(rank_four<double>(), fl::FlexLora{}, {1, 1, 1});
+  run.server.begin_round();
+  run.server.receive(fl::answer(run.devices[0], run.server.broadcast(0), run.algorithm, small_data().train,
+                                small_parts(3)[0], momentum_client()));
+  run.server.finish_round();
+  lowrank::for_each_factored(run.server.model(), [](const std::string&, nn::Factored<double>& f) {
+    const Index n = f.a().value().size() / 4, m = f.shape()[0];
+    for (Index k = 0; k < 4; ++k) {
+      double row = 0.0, column = 0.0;
+      for (Index j = 0; j < n; ++j) row += std::abs(f.a().value().data()[k * n + j]);
+      for (Index i = 0; i < m; ++i) column += std::abs(f.b().value().data()[i * 4 + k]);
+      CHECK(row > 0.0);
+      CHECK((column > 0.0) == (k == 0));
+    }
+  });
+}
+
+TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes alone") {
+  const auto start = rank_four<float>();
+  const auto parts = small_parts(6);
+  const fl::RankOptions rule{.rule = RankRule::fixed, .values = {1, 4, 2}};
+  fl::for_each_algorithm([&]<class A>(A algorithm) {
+    if constexpr (requires { A::mixed_ranks; }) {
+      INFO(A::name);
+      const auto simulate = [&](Index threads) {
+        return fl::Simulation<float>{start,
+                                     algorithm,
+                                     small_data(),
+                                     parts,
+                                     {.cohort = 3,
+                                      .client = momentum_client(),
+                                      .ranks = rule,
+                                      .seed = 9,
+                                      .threads = threads,
+                                      .eval_every = 0}};
+      };
+      auto one = simulate(1), three = simulate(3);
+      fl::Server<float> server(start, algorithm, 9, fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2}));
+      std::vector<nn::Model<float>> devices(6, start);
+      for (Index i = 1; i <= 5; ++i) {
+        const fl::Round a = one.run_round(false), b = three.run_round(false);
+        server.begin_round();
+        std::uint64_t uplink = 0, downlink = 0;
+        for (Index client : fl::sample_cohort(9, i, 6, 3)) {
+          const auto at = static_cast<std::size_t>(client);
+          const fl::Message down = server.broadcast(client);
+          fl::Message up = fl::answer(devices[at], down, fl::AnyAlgorithm<float>(algorithm),
+                                      small_data().train, parts[at], momentum_client());
+          uplink += up.size();
+          downlink += down.size();
+          server.receive(std::move(up));
+        }
+        REQUIRE(server.finish_round() == a.train_loss);
+        REQUIRE(a.train_loss == b.train_loss);
+        REQUIRE(uplink == a.uplink_bytes);
+        REQUIRE(downlink == a.downlink_bytes);
+        REQUIRE(bits(one.model()) == bits(three.model()));
+        REQUIRE(bits(one.model()) == bits(server.model()));
+      }
+    }
+  });
+}
+
+TEST_CASE("The server expects the client's own shapes") {
+  Mixed<float> run(rank_four<float>(), fl::FlexLora{});
+  run.server.begin_round();
+  const fl::Message mine = run.server.broadcast(0);
+  run.server.broadcast(1);
+  fl::Message update = fl::answer(run.devices[0], mine, run.algorithm, small_data().train, small_parts(3)[0],
+                                  momentum_client());
+  const fl::Message other = fl::update_message(run.devices[0], {Mixed<float>::seed, 1, 1}, 5, 1.0);
+  CHECK_THAT(message_of<DataError>([&] { run.server.receive(fl::Message(other)); }),
+             StartsWith("server: update of client 1: fc2.lora_A.weight: expected F32 (2, "));
+  CHECK_NOTHROW(run.server.receive(std::move(update)));
+}
