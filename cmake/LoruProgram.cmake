@@ -31,6 +31,19 @@ else()
 endif()
 add_library(loru::compiled ALIAS loru_compiled)
 
+# loru::compiled_cuda: the ops of the CUDA device in float, made once by nvcc for programs that g++ or clang compile.
+# It loads cuBLAS when that is first needed, and so links no more than the runtime.
+if(LORU_HAS_CUDA)
+  add_library(loru_compiled_cuda STATIC
+    ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/ops.cu ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/cublas.cpp)
+  target_include_directories(loru_compiled_cuda PUBLIC ${PROJECT_SOURCE_DIR}/cuda)
+  target_link_libraries(loru_compiled_cuda PUBLIC loru::core CUDA::cudart ${CMAKE_DL_LIBS} PRIVATE loru_private_flags)
+  target_compile_options(loru_compiled_cuda PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-ffp-contract=off>"
+    $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${LORU_NATIVE}>>:-Xcompiler=-march=native>)
+  add_library(loru::compiled_cuda ALIAS loru_compiled_cuda)
+endif()
+
 # loru_program(TARGET): one of our own programs, in bin/.
 function(loru_program target)
   target_link_libraries(${target} PRIVATE loru::compiled loru_private_flags)

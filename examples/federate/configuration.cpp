@@ -116,7 +116,7 @@ Keys training_keys(Configuration& c) {
 
 /// Keys that all algorithms share.
 Keys common_keys(Configuration& c) {
-  Keys keys{integer("seed", c.seed, at_least(0))};
+  Keys keys{integer("seed", c.seed, at_least(0)), word("device", c.device, {"cpu", "cuda"})};
   append(keys, data_keys(c));
   append(keys, model_keys(c));
   append(keys, training_keys(c));
@@ -280,6 +280,7 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
   for (const std::string& assignment : overrides.set) set(document, assignment);
   Configuration c;
   Reader(c).read(document);
+  if (overrides.device) c.device = *overrides.device;
   if (overrides.seed) c.seed = *overrides.seed;
   if (overrides.data_dir) c.data.dir = *overrides.data_dir;
   std::string names;

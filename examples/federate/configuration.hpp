@@ -21,6 +21,7 @@ using loru::Index;
 /// Every key of a configuration with its default.
 struct Configuration {
   Index seed = 1;
+  std::string device = "cpu";
 
   loru::data::Source data{.name = ""};
   std::vector<Index> synthetic_shape{1, 8, 8};

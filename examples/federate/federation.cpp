@@ -54,14 +54,14 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
 
 }  // namespace
 
-Model dense_model(const Configuration& c, const loru::data::Dataset& data) {
+loru::nn::ModelOptions model_options(const Configuration& c, const loru::data::Dataset& data) {
   loru::nn::ModelOptions options = c.model_options;
   options.channels = data.sample[0];
   options.height = data.sample[1];
   options.width = data.sample[2];
   options.classes = data.classes;
   options.seed = static_cast<std::uint64_t>(c.seed);
-  return loru::nn::build<float>(c.model, options);
+  return options;
 }
 
 Setup set_up(const Configuration& configuration) { return build(configuration, load_data(configuration)); }
@@ -88,12 +88,6 @@ loru::data::Partition make_partition(Setup& setup) {
 
 Index cohort_size(const Configuration& c) {
   return c.fraction ? loru::fl::cohort_size(*c.clients, *c.fraction) : *c.cohort;
-}
-
-loru::fl::AnyAlgorithm<float> make_algorithm(const Configuration& c) {
-  std::optional<loru::fl::AnyAlgorithm<float>> chosen;
-  with_algorithm(c, [&](const auto& algorithm) { chosen.emplace(algorithm); });
-  return *chosen;
 }
 
 ParameterCount count_parameters(Model& model) {

@@ -31,11 +31,22 @@ Setup set_up_shapes(const Configuration& configuration);
 /// Divides the training data among the clients, and fills in clients and cohort. Throws ConfigError.
 loru::data::Partition make_partition(Setup& setup);
 
-/// The model as it is before it is factorised.
-Model dense_model(const Configuration& configuration, const loru::data::Dataset& data);
+/// What the model is built for.
+loru::nn::ModelOptions model_options(const Configuration& configuration, const loru::data::Dataset& data);
 
-/// The chosen algorithm with its options.
-loru::fl::AnyAlgorithm<float> make_algorithm(const Configuration& configuration);
+/// The model as it is before it is factorised, on device D.
+template <class D = loru::Cpu>
+loru::nn::Model<float, D> dense_model(const Configuration& c, const loru::data::Dataset& data) {
+  return loru::nn::build<float, D>(c.model, model_options(c, data));
+}
+
+/// The chosen algorithm with its options, for device D.
+template <class D = loru::Cpu>
+loru::fl::AnyAlgorithm<float, D> make_algorithm(const Configuration& c) {
+  std::optional<loru::fl::AnyAlgorithm<float, D>> chosen;
+  with_algorithm(c, [&](const auto& algorithm) { chosen.emplace(algorithm); });
+  return *chosen;
+}
 
 /// Clients in a round.
 Index cohort_size(const Configuration& configuration);

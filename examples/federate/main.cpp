@@ -32,9 +32,14 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false);
   app.add_option("--out", line.run.out, "Folder for the run's files; default: runs/<name of CONFIG>")
       ->type_name("DIR");
-  app.add_option("--threads", line.run.threads, "Clients that train at the same time; default: all cores")
+  app.add_option("--threads", line.run.threads,
+                 "Clients that train at the same time on the cpu; default: all cores")
       ->check(threads)
       ->type_name("N");
+  const CLI::IsMember devices({"cpu", "cuda"});
+  app.add_option("--device", line.overrides.device, "Where clients train and models are tested: cpu or cuda")
+      ->check(devices)
+      ->type_name("DEVICE");
   app.add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
       ->type_name("DIR");
   app.add_option("--seed", line.overrides.seed, "Seed of all random draws")
@@ -49,6 +54,9 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
   evaluate->add_option("OUT", line.folder, "The run's folder")->required();
   evaluate->add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
       ->type_name("DIR");
+  evaluate->add_option("--device", line.overrides.device, "Where it runs; default: as the run did")
+      ->check(devices)
+      ->type_name("DEVICE");
   evaluate->add_option("--threads", line.run.threads, "Threads; default: all cores")
       ->check(threads)
       ->type_name("N");

@@ -16,6 +16,7 @@ struct Overrides {
   std::vector<std::string> set;  // "key.path=value"
   std::optional<Index> seed;
   std::optional<std::string> data_dir;
+  std::optional<std::string> device;
 };
 
 /// What the command line says about a run besides its configuration.

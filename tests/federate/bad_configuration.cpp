@@ -1,6 +1,7 @@
 // What the program says, and how it exits, when it is told something wrong.
 
 #include "federate/program.hpp"
+#include "support/skip.hpp"
 
 using namespace loru_test;
 
@@ -179,4 +180,20 @@ TEST_CASE("a key of another algorithm is accepted and ignored") {
     CHECK(result.code == 0);
     CHECK(summary(scratch.path / "out")["merges"] == 0);
   }
+}
+
+TEST_CASE("a device that is not there is named in one line") {
+  const Scratch scratch;
+  for (const Arguments& more : {Arguments{"--device", "cuda"}, Arguments{"--set", "device=cuda"}}) {
+    const Result result = run_tiny(scratch.path, "out", more);
+    if (result.code == 0) LORU_SKIP("a CUDA device is there");
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    check_one_line(result);
+    CHECK(result.err.find("CUDA") != std::string::npos);
+    CHECK(!fs::exists(scratch.path / "out"));
+  }
+  const Result unknown = run_tiny(scratch.path, "out", {"--device", "tpu"});
+  CHECK(unknown.code == 2);
+  check_one_line(unknown);
 }

@@ -43,6 +43,7 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
                                           "clients",
                                           "cohort",
                                           "seed",
+                                          "device",
                                           "threads",
                                           "final_test_accuracy",
                                           "best_test_accuracy",

@@ -1,0 +1,15 @@
+#pragma once
+// The CUDA device as the program knows it: cuda/present.cpp is built where the CUDA toolkit is found, else cuda/absent.cpp.
+
+#include "federation.hpp"
+
+namespace federate {
+
+/// Throws loru::Error saying what is missing unless training can run on a CUDA device.
+void require_cuda();
+
+/// train_on and evaluate_on (training.hpp) the CUDA device.
+ExitCode train_on_cuda(Setup& setup, loru::data::Partition parts, const RunOptions& options);
+loru::fl::Evaluation evaluate_on_cuda(Setup& setup);
+
+}  // namespace federate

@@ -1,0 +1,19 @@
+#include "../cuda.hpp"
+
+#include <loru/cuda/cuda.hpp>
+
+#include "../training.hpp"
+
+namespace federate {
+
+using loru::cuda::Cuda;
+
+void require_cuda() { loru::cuda::require_device(); }
+
+ExitCode train_on_cuda(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
+  return train_on<Cuda>(setup, std::move(parts), options);
+}
+
+loru::fl::Evaluation evaluate_on_cuda(Setup& setup) { return evaluate_on<Cuda>(setup, 1); }
+
+}  // namespace federate

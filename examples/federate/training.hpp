@@ -1,0 +1,167 @@
+#pragma once
+// Training and evaluation of a configuration on a device.
+
+#include <chrono>
+#include <csignal>
+
+#include <loru/lowrank/rank.hpp>
+
+#include "describe.hpp"
+#include "output.hpp"
+#include "progress.hpp"
+
+namespace federate {
+
+extern const std::chrono::steady_clock::time_point program_start;
+/// Not zero once the run is to end after the current round.
+extern volatile std::sig_atomic_t stop_wanted;
+
+/// The setup's model on device D.
+template <class D>
+loru::nn::Model<float, D> model_on(Setup& setup) {
+  if constexpr (std::same_as<D, loru::Cpu>) {
+    return setup.model;
+  } else {
+    const Configuration& c = setup.configuration;
+    auto model = dense_model<D>(c, setup.data.train);
+    if (low_rank(c)) loru::lowrank::factorize(model, c.lowrank);
+    loru::nn::copy_values(setup.model, model);
+    return model;
+  }
+}
+
+/// A run on device D from its first round to its files.
+template <class D>
+class Training {
+ public:
+  Training(Setup& setup, loru::data::Partition parts, const RunOptions& options)
+      : setup_{setup},
+        threads_{std::same_as<D, loru::Cpu> ? options.threads : 1},
+        simulation_{model_on<D>(setup), make_algorithm<D>(setup.configuration), setup.data, std::move(parts),
+                    simulation_options(setup.configuration, options)},
+        start_{loru::lowrank::effective_weights(setup.model)},
+        output_{options.out, setup},
+        progress_{options.quiet, setup.configuration.rounds} {}
+
+  ExitCode operator()() {
+    progress_.line(headline(setup_));
+    ExitCode code = success;
+    try {
+      train();
+      if (totals_.rounds < setup_.configuration.rounds) code = interrupted;
+    } catch (const loru::DivergedError& error) {
+      failure_ = error.what();
+      code = failed_run;
+    }
+    finish(code);
+    return code;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static loru::fl::SimulationOptions simulation_options(const Configuration& c, const RunOptions& options) {
+    const auto disk = std::make_shared<loru::fl::DiskStore>(std::filesystem::path(options.out) / "clients");
+    disk->clear();
+    return {.cohort = cohort_size(c),
+            .client = c.client,
+            .ranks = c.ranks,
+            .seed = static_cast<std::uint64_t>(c.seed),
+            .threads = options.threads,
+            .eval_every = c.eval_every,
+            .store = c.state_on_disk ? disk : nullptr};
+  }
+
+  void train() {
+    const Index rounds = setup_.configuration.rounds;
+    progress_.draw(totals_);
+    for (Index r = 1; r <= rounds && !stop_wanted; ++r) {
+      const loru::fl::Round round = simulation_.run_round(simulation_.wants_evaluation(r == rounds));
+      totals_.add(round);
+      output_.add(round);
+      progress_.round(round, totals_);
+      test_.reset();
+      if (round.evaluated()) test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size()};
+    }
+  }
+
+  /// Writes the last good model and its summary, and says how it went.
+  void finish(ExitCode code) {
+    Model& model = host_model();
+    Outcome outcome{.test = test_ ? *test_ : simulation_.evaluate(),
+                    .merges = simulation_.server().merges(),
+                    .threads = threads_,
+                    .model_sha256 = sha256(loru::io::to_archive(model))};
+    for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
+      outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
+    outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
+    output_.finish(setup_, model, totals_, outcome);
+    progress_.end();
+    const std::string folder = output_.folder().string();
+    if (code == failed_run) {
+      const bool any = totals_.rounds > 0;
+      report_error(loru::concat(failure_, "; the model ", any ? "of round " : "before the first round",
+                                any ? std::to_string(totals_.rounds) : "", " is in ", folder));
+    } else if (code == interrupted) {
+      report_error(loru::concat("stopped after round ", totals_.rounds, " of ", setup_.configuration.rounds,
+                                "; everything up to it is in ", folder));
+    } else {
+      show(outcome, folder);
+    }
+  }
+
+  /// The model as it is, on the host.
+  Model& host_model() {
+    if constexpr (std::same_as<D, loru::Cpu>) {
+      return simulation_.model();
+    } else {
+      loru::nn::copy_values(simulation_.model(), setup_.model);
+      return setup_.model;
+    }
+  }
+
+  void show(const Outcome& outcome, const std::string& folder) {
+    char accuracy[64];
+    std::snprintf(accuracy, sizeof accuracy, "accuracy %.2f %%, loss %.4f", 100.0 * outcome.test.accuracy,
+                  outcome.test.loss);
+    const double turns = static_cast<double>(std::max<Index>(totals_.cohorts, 1));
+    progress_.line(loru::concat(accuracy, ", ", outcome.merges, " merges, ",
+                                human_bytes(static_cast<double>(totals_.uplink_bytes) / turns),
+                                " up a client and round, trained in ", human_time(totals_.train_seconds)));
+    for (const auto& [layer, rank] : outcome.update_rank)
+      progress_.line(loru::concat("update of ", layer, ": rank ", rank));
+    progress_.line("written to " + folder);
+  }
+
+  Setup& setup_;
+  Index threads_;
+  loru::fl::Simulation<float, D> simulation_;
+  std::map<std::string, loru::Tensor<float>> start_;  // effective weights of the factored layers
+  Output output_;
+  Progress progress_;
+  Totals totals_;
+  std::optional<loru::fl::Evaluation> test_;  // of the model as it is, if it was evaluated
+  std::string failure_;
+};
+
+/// Trains and writes the run's files. Throws what is thrown before the first round; what comes later is a failed run.
+template <class D>
+ExitCode train_on(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
+  Training<D> training(setup, std::move(parts), options);
+  try {
+    return training();
+  } catch (const std::exception& error) {
+    report_error(error.what());
+    return failed_run;
+  }
+}
+
+/// The setup's model on the test set.
+template <class D>
+loru::fl::Evaluation evaluate_on(Setup& setup, Index threads) {
+  auto model = model_on<D>(setup);
+  loru::WorkerPool pool(std::same_as<D, loru::Cpu> ? threads : 1);
+  return loru::fl::evaluate(model, setup.data.test, pool);
+}
+
+}  // namespace federate
