@@ -3,12 +3,14 @@
 namespace loru::fl {
 
 template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&);
-template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double, const Selection&);
+template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double, const Selection&,
+                                            const io::Archive&);
 template class Average<float>;
 template class MergeHistory<float>;
 template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
 template double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
-template Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, WorkerPool&, Index);
+template Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, std::span<const Index>,
+                                         WorkerPool&, Index);
 template class Server<float>;
 template class Simulation<float>;
 

@@ -72,7 +72,8 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   std::vector<Index> sizes;
   for (const auto& part : parts) sizes.push_back(static_cast<Index>(part.size()));
   loru::fl::Server<float> server(setup.model, make_algorithm(c), seed,
-                                 loru::fl::ClientRanks(c.ranks, sizes, seed));
+                                 loru::fl::ClientRanks(c.ranks, sizes, seed),
+                                 static_cast<Index>(parts.size()));
   server.begin_round();
   const loru::fl::Message broadcast = server.broadcast(0);
   const auto down = static_cast<double>(broadcast.size());
@@ -80,10 +81,14 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   server.algorithm().begin_turn(client, loru::io::borrow(broadcast, "broadcast"));
   const auto up_bytes = [&](Model& model, const loru::fl::Selection& selection) {
     const auto samples = static_cast<Index>(parts.front().size());
-    return static_cast<double>(loru::fl::update_message(model, {seed, 1, 0}, samples, 1.0, selection).size());
+    loru::io::Archive more;
+    if (server.algorithm().controls && &model == &client)
+      for (const auto& p : model.trained_parameters()) more.share("control." + p.name, p.value.value());
+    const auto message = loru::fl::update_message(model, {seed, 1, 0}, samples, 1.0, selection, more);
+    return static_cast<double>(message.size());
   };
   Model dense = dense_model(c, setup.data.train);
-  const double up = up_bytes(client, server.trained()), all = up_bytes(dense, {});
+  const double up = up_bytes(client, server.sent()), all = up_bytes(dense, {});
   const bool mixed = c.ranks.rule != loru::fl::RankRule::same && low_rank(c);
   out << "\nbytes a client and round" << (mixed ? ", as client 0 has them\n" : "\n") << "  up    "
       << human_bytes(up) << '\n'

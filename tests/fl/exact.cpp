@@ -22,11 +22,12 @@ template <class T>
 struct OneRound {
   fl::Server<T> server;
   std::vector<nn::Model<T>> devices;
+  std::vector<io::Archive> states{clients};
   std::vector<double> shares;   // n_k / Σ n
   std::vector<std::size_t> up;  // bytes of the tensors that each sent in the last round
 
   OneRound(nn::Model<T> start, fl::AnyAlgorithm<T> algorithm, Index rounds = 1)
-      : server{start, algorithm, seed}, devices(clients, start) {
+      : server{start, algorithm, seed, {}, clients}, devices(clients, start) {
     const auto parts = small_parts(clients);
     for (Index round = 0; round < rounds; ++round) {
       up.clear();
@@ -34,8 +35,8 @@ struct OneRound {
       for (Index k = 0; k < clients; ++k) {
         const auto at = static_cast<std::size_t>(k);
         const fl::Message broadcast = server.broadcast(k);
-        fl::Message update =
-            fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at], momentum_client());
+        fl::Message update = fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at],
+                                        momentum_client(), states[at]);
         up.push_back(update.size() - header(update));
         server.receive(std::move(update));
       }
@@ -207,11 +208,10 @@ TEST_CASE("What each algorithm sends, to the byte") {
   CHECK(down(fl::FedExLora{}, all + merged(clients - 1)));
 }
 
-TEST_CASE("Every low-rank algorithm: simulated on any number of threads, and through bytes alone") {
+TEST_CASE("Every algorithm: simulated on any number of threads, and through bytes alone") {
   const auto parts = small_parts(6);
   const auto options = momentum_client();
   fl::for_each_algorithm([&]<class A>(A algorithm) {
-    if (!A::low_rank) return;
     INFO(A::name);
     auto start = small_model<float>("mlp");
     fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = 2, .alpha = 3.0});
@@ -223,8 +223,9 @@ TEST_CASE("Every low-rank algorithm: simulated on any number of threads, and thr
           parts,
           {.cohort = 3, .client = options, .seed = 9, .threads = threads, .eval_every = 0}};
     };
-    auto one = simulate(1), two = simulate(2);
-    fl::Server<float> server(start, algorithm, 9);
+    auto one = simulate(1), two = simulate(3);
+    fl::Server<float> server(start, algorithm, 9, {}, 6);
+    std::vector<io::Archive> states(6);
     std::vector<nn::Model<float>> devices(6, start);
     for (Index i = 1; i <= 5; ++i) {
       const fl::Round a = one.run_round(false), b = two.run_round(false);
@@ -234,7 +235,7 @@ TEST_CASE("Every low-rank algorithm: simulated on any number of threads, and thr
         const auto at = static_cast<std::size_t>(client);
         const fl::Message down = server.broadcast(client);
         fl::Message up = fl::answer(devices[at], down, fl::AnyAlgorithm<float>(algorithm), small_data().train,
-                                    parts[at], options);
+                                    parts[at], options, states[at]);
         uplink += up.size();
         downlink += down.size();
         server.receive(std::move(up));
@@ -245,6 +246,15 @@ TEST_CASE("Every low-rank algorithm: simulated on any number of threads, and thr
       REQUIRE(downlink == a.downlink_bytes);
       REQUIRE(bits(one.model()) == bits(two.model()));
       REQUIRE(bits(one.model()) == bits(server.model()));
+      for (Index k = 0; k < 6; ++k) {
+        const auto kept = one.store().load(k), again = two.store().load(k);
+        const io::Archive& own = states[static_cast<std::size_t>(k)];
+        REQUIRE(kept.has_value() == (own.size() > 0));
+        REQUIRE(again.has_value() == kept.has_value());
+        if (!kept) continue;
+        REQUIRE(io::serialise(*kept) == io::serialise(own));
+        REQUIRE(io::serialise(*kept) == io::serialise(*again));
+      }
     }
   });
 }
@@ -283,7 +293,8 @@ TEST_CASE("fedprox: mu = 0 is FedAvg bit for bit, else every gradient gets mu·(
   auto trained = small_model<double>(), plain = small_model<double>(), start = small_model<double>();
   const fl::FedProx algorithm{.mu = mu};
   io::Archive state;
-  algorithm.train(fl::Turn<double>{trained, small_data().train, part, options, {seed, 1, 0}, state, state});
+  algorithm.train(
+      fl::Turn<double>{trained, small_data().train, part, options, {seed, 1, 0}, state, state, state});
   const auto batch = data::gather<double>(small_data().train, part);
   for (int step = 0; step < 2; ++step) {
     auto parameters = plain.parameters(), first = start.parameters();

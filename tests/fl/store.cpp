@@ -19,7 +19,7 @@ struct Counting {
   double train(const fl::Turn<float>& turn) const {
     double turns = 0.0;
     if (turn.state.size() > 0)
-      turns = fl::personal<double>(turn.state, turn.head.client, "counting.turns", Shape{1}).data()[0];
+      turns = fl::personal_tensor<double>(turn.state, turn.head.client, "counting.turns", Shape{1}).data()[0];
     turn.state.put("counting.turns", nn::constant<double>(Shape{1}, turns + 1.0));
     require<DivergedError>(turn.head.round != diverges, "diverged");
     return fl::train(turn);
@@ -115,7 +115,7 @@ TEST_CASE("State of another model is refused, and answers without a place for st
   io::Archive state;
   state.put("fc1.personal_A.weight", nn::constant<float>(Shape{8, 784}, 0.0f));
   const auto read = [&]<class T>(T, const std::string& name, const Shape& shape) {
-    return message_of<DataError>([&] { fl::personal<T>(state, 3, name, shape); });
+    return message_of<DataError>([&] { fl::personal_tensor<T>(state, 3, name, shape); });
   };
   CHECK(read(0.0f, "fc1.personal_A.weight", {4, 784}) ==
         "client 3: personal state: fc1.personal_A.weight: expected (4, 784), got (8, 784)");

@@ -69,6 +69,8 @@ enum class Purpose : std::uint32_t {
   synthetic = 8,
   split = 9,
   ranks = 10,
+  personal = 11,
+  personal_test = 12,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently.

@@ -40,7 +40,8 @@ inline void check(const ClientOptions& o) {
 }
 
 /// What a client trains: its copy of the model and its samples. `broadcast` is what it was sent, `state` its own tensors, which
-/// it finds again in its next turn if the round succeeds; their names say whose they are (`<layer>.personal_A.weight`).
+/// it finds again in its next turn if the round succeeds; their names say whose they are (`<layer>.personal_A.weight`). What it
+/// puts into `more` goes up besides the model's state.
 template <class T, class D = Cpu>
 struct Turn {
   nn::Model<T, D>& model;
@@ -50,6 +51,7 @@ struct Turn {
   Head head;
   io::Archive& state;
   const io::Archive& broadcast;
+  io::Archive& more;
 };
 
 /// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken for them.

@@ -82,7 +82,8 @@ class DiskStore final : public ClientStore {
 
 /// A tensor of a client's state. Throws DataError if it is missing or is another model's: of another type or shape.
 template <class T>
-Tensor<T> personal(const io::Archive& state, Index client, const std::string& name, const Shape& shape) {
+Tensor<T> personal_tensor(const io::Archive& state, Index client, const std::string& name,
+                          const Shape& shape) {
   const auto say = concat("client ", client, ": personal state: ");
   require<DataError>(state.contains(name), say, "expected ", name, ", which is not there");
   const io::RawTensor& raw = state.raw(name);

@@ -9,10 +9,14 @@
 #include <loru/fl/algorithm/fedlora.hpp>
 #include <loru/fl/algorithm/fedloru.hpp>
 #include <loru/fl/algorithm/fedprox.hpp>
+#include <loru/fl/algorithm/fedsa_lora.hpp>
 #include <loru/fl/algorithm/ffa_lora.hpp>
 #include <loru/fl/algorithm/flexlora.hpp>
 #include <loru/fl/algorithm/flora.hpp>
+#include <loru/fl/algorithm/local.hpp>
+#include <loru/fl/algorithm/pfedloru.hpp>
 #include <loru/fl/algorithm/rolora.hpp>
+#include <loru/fl/algorithm/scaffold.hpp>
 #include <loru/fl/client.hpp>
 #include <loru/fl/client_ranks.hpp>
 #include <loru/fl/client_store.hpp>
@@ -22,6 +26,9 @@
 #include <loru/fl/history.hpp>
 #include <loru/fl/message.hpp>
 #include <loru/fl/model_file.hpp>
+#include <loru/fl/own_tensors.hpp>
+#include <loru/fl/personal.hpp>
+#include <loru/fl/personal_factors.hpp>
 #include <loru/fl/sampler.hpp>
 #include <loru/fl/server.hpp>
 #include <loru/fl/simulation.hpp>

@@ -23,11 +23,13 @@ template <class T, class D>
 class Server {
  public:
   /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, or if clients have ranks of their own
-  /// and the algorithm knows one for all.
-  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ClientRanks ranks = {})
+  /// and the algorithm knows one for all. `clients` are those of the federation; 0: not known.
+  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ClientRanks ranks = {},
+         Index clients = 0)
       : model_{std::move(model)},
         algorithm_{std::move(algorithm)},
         seed_{seed},
+        clients_{clients},
         client_ranks_{std::move(ranks)} {
     Index suited = 0;
     model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) { suited += algorithm_.suits(w); }});
@@ -49,8 +51,12 @@ class Server {
   std::uint64_t seed() const { return seed_; }
   /// The client's ranks in the factored layers, in the model's order.
   std::vector<Index> ranks(Index client) { return client_ranks_.of(client, lowrank::ranks(model_)); }
-  /// What the clients of this round train and send.
+  Index clients() const { return clients_; }
+  /// What the clients of this round train, and what they send of it.
   Selection trained() const { return algorithm_.trained(round_); }
+  Selection sent() const { return algorithm_.sent(round_); }
+  /// What the algorithm itself remembers from round to round. Change it last in a fold: a round that fails keeps it.
+  io::Archive& memory() { return memory_; }
 
   /// Begins the next round.
   void begin_round() {
@@ -148,8 +154,11 @@ class Server {
   /// Throws DataError unless the update has the tensors of the client's state.
   void check_state(const Update& update) {
     Shapes state = shapes(algorithm_.mixed_ranks ? ranks(update.head.client) : std::vector<Index>{});
-    const Selection selection = trained();
+    const Selection selection = sent();
     std::erase_if(state, [&](const auto& entry) { return !chosen(selection, entry.name); });
+    if (algorithm_.controls)
+      for (const auto& p : model_.trained_parameters())
+        if (chosen(trained(), p.name)) state.push_back({"control." + p.name, p.value.shape()});
     require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
                        ": expected ", state.size(), " tensors, got ", update.state.size());
     for (const auto& [name, shape] : state) {
@@ -163,11 +172,12 @@ class Server {
   nn::Model<T, D> model_;
   AnyAlgorithm<T, D> algorithm_;
   std::uint64_t seed_;
+  Index clients_, round_ = 0;
+  io::Archive memory_{"memory"};
   ClientRanks client_ranks_;
   std::map<std::vector<Index>, Shapes> shapes_;  // of clients, by their ranks
   std::optional<std::set<std::string>> shared_;  // of the state: what does not depend on ranks
-  Index round_ = 0;
-  std::map<Index, bool> answered_;  // the clients of this round
+  std::map<Index, bool> answered_;               // the clients of this round
   Average<T> average_;
   std::vector<Update> updates_;  // of this round, if the algorithm keeps them
   MergeHistory<T, D> history_;

@@ -11,6 +11,7 @@
 #include <loru/fl/client_store.hpp>
 #include <loru/fl/evaluate.hpp>
 #include <loru/fl/executor.hpp>
+#include <loru/fl/personal.hpp>
 #include <loru/fl/sampler.hpp>
 #include <loru/fl/server.hpp>
 
@@ -58,7 +59,7 @@ class Simulation {
         test_{data.test},
         parts_{std::move(parts)},
         server_{std::move(model), std::move(algorithm), options.seed,
-                ClientRanks(options.ranks, sizes(parts_), options.seed)},
+                ClientRanks(options.ranks, sizes(parts_), options.seed), clients()},
         pool_{threads(options)},
         replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
     if (!options_.store) options_.store = std::make_shared<MemoryStore>();
@@ -108,7 +109,7 @@ class Simulation {
     round.merges = server_.merges();
     round.train_seconds = seconds_since(begin);
     if (evaluated) {
-      const Evaluation test = fl::evaluate(server_.model(), test_, pool_);
+      const Evaluation test = evaluate();
       round.test_accuracy = test.accuracy;
       round.test_loss = test.loss;
     }
@@ -153,7 +154,24 @@ class Simulation {
   /// The next `count` rounds.
   Rounds rounds(Index count) { return {*this, count}; }
 
-  Evaluation evaluate() { return fl::evaluate(server_.model(), test_, pool_); }
+  /// The model that is evaluated: the server's, with the mean of what clients keep where the algorithm says so.
+  nn::Model<T, D> global_model() {
+    const AnyAlgorithm<T, D>& algorithm = server_.algorithm();
+    if (!algorithm.evaluates_mean) return server_.model();
+    return with_mean_of_own(server_.model(), algorithm.personal, store(), parts_);
+  }
+
+  Evaluation evaluate() {
+    if (!server_.algorithm().evaluates_mean) return fl::evaluate(server_.model(), test_, pool_);
+    nn::Model<T, D> model = global_model();
+    return fl::evaluate(model, test_, pool_);
+  }
+
+  /// How well each client is served by its own model.
+  PersonalAccuracy personal_accuracy(const PersonalOptions& o = {}) {
+    nn::Model<T, D> global = global_model();
+    return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o, pool_);
+  }
 
   /// Whether the next round is to be evaluated.
   bool wants_evaluation(bool last) const {

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include <loru/fl/client.hpp>
+#include <loru/fl/own_tensors.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/resize.hpp>
 
@@ -38,6 +38,13 @@ struct Choice {
   const char* text;
 };
 
+/// The option `layers` of an algorithm that is at home in both: whether its layers are dense or W + s·B·A.
+template <class A>
+constexpr auto layers_choice() {
+  return Choice{"layers", &A::low_rank, std::array{std::pair{"dense", false}, std::pair{"low_rank", true}},
+                "parametrisation of the layers"};
+}
+
 /// What a cohort has sent: the mean of its updates by samples and, for an algorithm with `keeps_updates`, the updates
 /// themselves in the order of the cohort.
 struct Cohort {
@@ -49,7 +56,9 @@ struct Cohort {
 /// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field and
 /// Choice from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
 /// kept for fold; with `mixed_ranks = true` clients may have ranks of their own, and the mean leaves out what depends on
-/// them, the factors. Optional hooks of a model, before the first round:
+/// them, the factors; with `controls = true` a client also sends `control.<parameter>` for each parameter that it trains
+/// (Turn::more); with `evaluates_mean = true` the global model is evaluated with the mean of the tensors that clients keep.
+/// `low_rank` may be a member that an option sets. Optional hooks of a model, before the first round:
 ///   vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const   how a dense model gets such layers, and
 ///                                                                   their names; default: lowrank::factorize if low_rank
 ///   bool suits(nn::Weight<T, D>&) const                            whether a layer is one of them; default: W + s·B·A
@@ -63,10 +72,16 @@ struct Cohort {
 ///                                                                   the state
 ///   bool trains(const std::string& tensor, Index round) const      which tensors of the state a client trains and sends
 ///                                                                   up; the others stand still; default: all
+///   bool personal(const std::string& tensor) const                 which of those never leave the client, but live in its
+///                                                                   state between turns; default: none
 ///   double train(const Turn<T>&) const                             how a client trains; default: fl::train
 ///   void fold(Server<T>&, const Cohort&) const                     what the updates become; default: the mean is the
 ///                                                                   state
 ///   void after_round(Server<T>&) const                             default: nothing
+/// And for evaluation:
+///   void personalise(const Turn<T>&) const                         makes the turn's copy of the global model the client's
+///                                                                   own, also for clients without state; default: with
+///                                                                   the tensors that it keeps
 /// A hook of another signature does not compile. An algorithm that is to run on any device takes Server<T, D> and Turn<T, D>.
 template <class A>
 concept Algorithm = std::is_aggregate_v<A> && requires {
@@ -97,9 +112,11 @@ struct HookNames {
   void shape();
   void load();
   void trains();
+  void personal();
   void train();
   void fold();
   void after_round();
+  void personalise();
 };
 template <class A>
 struct BesideHooks : A, HookNames {};
@@ -116,7 +133,8 @@ void check(const A& algorithm) {
 template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
-  bool low_rank = false, keeps_updates = false, mixed_ranks = false;
+  bool low_rank = false, keeps_updates = false, mixed_ranks = false, controls = false, evaluates_mean = false;
+  bool personalises_new = false;  ///< whether personalise does something for clients without state
   std::function<std::vector<std::string>(nn::Model<T, D>&, const lowrank::FactorizeOptions&)> parametrise;
   std::function<bool(nn::Weight<T, D>&)> suits;
   Selection sends;  ///< empty: everything
@@ -124,17 +142,21 @@ struct AnyAlgorithm {
   std::function<void(nn::Model<T, D>&, std::span<const Index>)> shape;
   std::function<void(nn::Model<T, D>&, const io::Archive&)> load;
   std::function<bool(const std::string&, Index)> trains;  ///< empty: everything
+  Selection personal;                                     ///< empty: nothing
   std::function<double(const Turn<T, D>&)> train;
   std::function<void(Server<T, D>&, const Cohort&)> fold;
   std::function<void(Server<T, D>&)> after_round;
+  std::function<void(const Turn<T, D>&)> personalise;
 
   /// Throws ConfigError for an option outside its range.
   template <Algorithm A>
-  AnyAlgorithm(const A& a) : name{A::name}, low_rank{A::low_rank} {
+  AnyAlgorithm(const A& a) : name{A::name}, low_rank{a.low_rank} {
     check(a);
     using Beside = detail::BesideHooks<A>;
     if constexpr (requires { A::keeps_updates; }) keeps_updates = A::keeps_updates;
     if constexpr (requires { A::mixed_ranks; }) mixed_ranks = A::mixed_ranks;
+    if constexpr (requires { A::controls; }) controls = A::controls;
+    if constexpr (requires { A::evaluates_mean; }) evaluates_mean = A::evaluates_mean;
     if constexpr (requires { &Beside::parametrise; })
       parametrise = [low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
         return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
@@ -151,6 +173,8 @@ struct AnyAlgorithm {
       sends = [a](const std::string& tensor) -> bool { return a.sends(tensor); };
     if constexpr (!requires { &Beside::trains; })
       trains = [a](const std::string& tensor, Index round) -> bool { return a.trains(tensor, round); };
+    if constexpr (!requires { &Beside::personal; })
+      personal = [a](const std::string& tensor) -> bool { return a.personal(tensor); };
     if constexpr (requires { &Beside::broadcast; })
       broadcast = [sends = sends](Server<T, D>& server, io::Archive& archive, Index) {
         put_state(archive, server.model(), sends);
@@ -175,7 +199,7 @@ struct AnyAlgorithm {
       train = [a](const Turn<T, D>& turn) -> double { return a.train(turn); };
     if constexpr (requires { &Beside::fold; })
       fold = [](Server<T, D>& server, const Cohort& cohort) {
-        get_state(cohort.mean, server.model(), server.trained());
+        get_state(cohort.mean, server.model(), server.sent());
       };
     else
       fold = [a](Server<T, D>& server, const Cohort& cohort) { a.fold(server, cohort); };
@@ -183,9 +207,14 @@ struct AnyAlgorithm {
       after_round = [](Server<T, D>&) {};
     else
       after_round = [a](Server<T, D>& server) { a.after_round(server); };
+    personalises_new = !requires { &Beside::personalise; };
+    if constexpr (requires { &Beside::personalise; })
+      personalise = [own = personal](const Turn<T, D>& turn) { get_own(turn, own); };
+    else
+      personalise = [a](const Turn<T, D>& turn) { a.personalise(turn); };
   }
 
-  /// What clients train and send in a round.
+  /// What clients train in a round.
   Selection trained(Index round) const {
     if (!trains) return {};
     return [trains = trains, round](const std::string& tensor) { return trains(tensor, round); };
@@ -198,18 +227,29 @@ struct AnyAlgorithm {
     load(model, broadcast);
   }
 
+  /// What they send of it.
+  Selection sent(Index round) const {
+    if (!personal) return trained(round);
+    return [all = trained(round), own = personal](const std::string& tensor) {
+      return chosen(all, tensor) && !own(tensor);
+    };
+  }
+
   /// A client's turn once its model has the broadcast's state: trains what the round trains, and makes the update. `state`
   /// is the client's own, of its last turn and then of this one.
   Message take_turn(nn::Model<T, D>& model, const io::Archive& message, const DeviceData<D>& dataset,
                     std::span<const Index> samples, const ClientOptions& options, io::Archive& state) const {
     const Head head = detail::get_head(message, "broadcast");
-    const Selection selection = trained(head.round);
+    io::Archive more("update");
+    const Turn<T, D> turn{model, dataset, samples, options, head, state, message, more};
+    OwnTensors<T, D> own(turn, personal);
     double loss = 0.0;
     {
-      const TrainOnly<T, D> guard(model, selection);
-      loss = train({model, dataset, samples, options, head, state, message});
+      const TrainOnly<T, D> guard(model, trained(head.round));
+      loss = train(turn);
     }
-    return update_message(model, head, static_cast<Index>(samples.size()), loss, selection);
+    own.keep();
+    return update_message(model, head, static_cast<Index>(samples.size()), loss, sent(head.round), more);
   }
 };
 

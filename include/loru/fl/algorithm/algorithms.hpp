@@ -9,15 +9,19 @@
 #include <loru/fl/algorithm/fedloru.hpp>
 #include <loru/fl/algorithm/fedpara.hpp>
 #include <loru/fl/algorithm/fedprox.hpp>
+#include <loru/fl/algorithm/fedsa_lora.hpp>
 #include <loru/fl/algorithm/ffa_lora.hpp>
 #include <loru/fl/algorithm/flexlora.hpp>
 #include <loru/fl/algorithm/flora.hpp>
+#include <loru/fl/algorithm/local.hpp>
+#include <loru/fl/algorithm/pfedloru.hpp>
 #include <loru/fl/algorithm/rolora.hpp>
+#include <loru/fl/algorithm/scaffold.hpp>
 
 namespace loru::fl {
 
-using Algorithms =
-    std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FedPara, FfaLora, RoLora, FLoRA, FedExLora, FlexLora>;
+using Algorithms = std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FedPara, FfaLora, RoLora, FLoRA, FedExLora,
+                              FlexLora, FedSaLora, PFedLoRU, Scaffold, Local>;
 
 /// f(A{}) for every algorithm.
 template <class F>

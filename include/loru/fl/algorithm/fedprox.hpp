@@ -11,12 +11,13 @@ namespace loru::fl {
 /// Source: Li et al. (FedProx), arXiv 1812.06127, equation 2.
 struct FedProx {
   double mu = 0.01;
+  bool low_rank = false;
 
   static constexpr std::string_view name = "fedprox";
-  static constexpr bool low_rank = false;
   static constexpr auto fields() {
     return std::tuple{Field{"mu", &FedProx::mu, 0.0, std::numeric_limits<double>::max(),
-                            "weight of the squared distance from the global model"}};
+                            "weight of the squared distance from the global model"},
+                      layers_choice<FedProx>()};
   }
 
   template <class T, class D>
