@@ -41,6 +41,8 @@ if(LORU_HAS_CUDA AND TARGET loru_core)
   add_library(loru::cuda ALIAS loru_cuda)
   set_target_properties(loru_cuda PROPERTIES EXPORT_NAME cuda)
   target_include_directories(loru_cuda INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cuda>)
+  # CMake 3.25.1 and older do not know cuda_std_20.
+  target_compile_options(loru_cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>)
   target_link_libraries(loru_cuda INTERFACE loru_core CUDA::cudart CUDA::cublas)
 endif()
 

@@ -1,5 +1,6 @@
 # Uses loru as another project would, from nothing, in folder WORK.
-#   cmake -D WAY=install|add_subdirectory|fetch_content -D SOURCE=... -D WORK=... -D GENERATOR=... -D COMPILER=... -P downstream.cmake
+#   cmake -D WAY=install|cuda|add_subdirectory|fetch_content -D SOURCE=... -D WORK=... -D GENERATOR=... -D COMPILER=... -P downstream.cmake
+# cuda is an installed package with the CUDA device; it wants -D CUDA_COMPILER=... too.
 
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
@@ -14,12 +15,22 @@ file(REMOVE_RECURSE ${WORK})
 set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER})
 set(project_dir ${SOURCE}/tests/downstream/${WAY})
 
+set(installed OFF)
+set(with_cuda OFF)
 if(WAY STREQUAL "install")
+  set(installed ON)
+  set(project_dir ${SOURCE}/examples/downstream)
+elseif(WAY STREQUAL "cuda")
+  set(installed ON)
+  set(with_cuda ON)
+  list(APPEND configure -D CMAKE_CUDA_COMPILER=${CUDA_COMPILER})
+endif()
+
+if(installed)
   # No build between configuring and installing.
-  run(${configure} -S ${SOURCE} -B ${WORK}/loru -D LORU_WITH_CUDA=OFF
+  run(${configure} -S ${SOURCE} -B ${WORK}/loru -D LORU_WITH_CUDA=${with_cuda}
     -D LORU_BUILD_TESTS=OFF -D LORU_BUILD_EXAMPLES=OFF -D LORU_BUILD_BENCH=OFF)
   run(${CMAKE_COMMAND} --install ${WORK}/loru --prefix ${WORK}/prefix)
-  set(project_dir ${SOURCE}/examples/downstream)
 endif()
 
 run(${configure} -S ${project_dir} -B ${WORK}/build -D SOURCE=${SOURCE} -D CMAKE_PREFIX_PATH=${WORK}/prefix
@@ -30,7 +41,7 @@ file(READ ${WORK}/build/compile_commands.json commands)
 if(commands MATCHES " -(march|ffp-contract|ffast-math|W|fopenmp|DLORU_COMPILED)")
   message(FATAL_ERROR "the user's build has '${CMAKE_MATCH_0}' from loru:\n${commands}")
 endif()
-if(WAY STREQUAL "install" AND commands MATCHES "${SOURCE}/include")
+if(installed AND commands MATCHES "${SOURCE}/(include|cuda)")
   message(FATAL_ERROR "the installed package points into the source tree:\n${commands}")
 endif()
 

@@ -42,6 +42,9 @@ KERNELS = {
                                ("LORU_PLANTED_MATH Tf32",), deletions=False),
     "backward_dSdB": Kernel(DEVICE + ("kernels/reduce_rows.cuh", "kernels/backward_dSdB.cuh"), "backward_dSdB"),
     "merge": Kernel(DEVICE + ("kernels/merge.cuh",), "merge"),
+    # All shared memory of the ops: sums, norms, losses and biases go through the folds; softmax and the rest use none.
+    "folds": Kernel(("ops/fold.cuh",), "folds", ("loru/cuda/ops/map.cuh",)),
+    "conv": Kernel(("ops/conv_kernels.cuh",), "conv", ("loru/cuda/ops/conv_sources.cuh",)),
 }
 
 ONE_PASS, TILE, OPERANDS = "kernels/forward_one_pass.cuh", "device/tile.cuh", "device/operands.cuh"
@@ -91,4 +94,12 @@ FAULTS = {
     "merge_last_ranks_left_out": Fault(
         "merge", "kernels/merge.cuh", "q < client.A.rows", "q + MergeTile::ranks <= client.A.rows"),
     "merge_second_output_left_out": Fault("merge", "kernels/merge.cuh", "if (p.copy.data)", "if (p.copy.data == nullptr)"),
+    "fold_lanes_left_out": Fault("folds", "ops/fold.cuh", "int distance = 16;", "int distance = 8;"),
+    "fold_last_warp_left_out": Fault("folds", "ops/fold.cuh", "warp < fold_warps;", "warp < fold_warps - 1;"),
+    "fold_too_few_columns": Fault("folds", "ops/fold.cuh", "blockIdx.x % tiles * column_lanes", "blockIdx.x % tiles"),
+    "conv_one_buffer_for_two": Fault("conv", "ops/conv_kernels.cuh", "shared + tile % 2 * 2 * side + at;", "shared + at;"),
+    "conv_one_row_too_many_written": Fault(
+        "conv", "ops/conv_kernels.cuh", "if (row < rows && column < columns)", "if (row <= rows && column < columns)"),
+    "conv_pixels_of_the_next_piece": Fault(
+        "conv", "ops/conv_kernels.cuh", "pixel < last ? pixel : left.rows()", "pixel < left.rows() ? pixel : left.rows()"),
 }

@@ -56,7 +56,7 @@ def copied(source, change, namespace):
     """A source inside `namespace`, without its includes of this library, which the copies replace."""
     text = change((SOURCES / source).read_text(encoding="utf-8"))
     text = re.sub(r"^#pragma once$|^#include .*$", "", text, flags=re.MULTILINE)
-    text = text.replace("namespace loru::cuda {", f"namespace {namespace} {{")
+    text = re.sub(r"^namespace loru::cuda(::detail)? {", rf"namespace {namespace}\1 {{", text, flags=re.MULTILINE)
     return f'#line 1 "{source}"\n{text}\n'
 
 
@@ -73,7 +73,10 @@ def program(kernel):
         text += f"namespace {namespace}::detail {{ using namespace loru::cuda::detail; }}\n"
         text += "".join(copied(s, change if s == source else lambda t: t, namespace) for s in this.sources)
         math = next((d.split()[1] for d in this.defines if d.startswith("LORU_PLANTED_MATH")), "Bf16")
-        text += f"namespace {namespace} {{\nusing Math = In{math};\n#line 1 \"{this.case}.inc\"\n"
+        text += f"namespace {namespace} {{\n"
+        if "device/block_product.cuh" in this.sources:
+            text += f"using Math = In{math};\n"
+        text += f'#line 1 "{this.case}.inc"\n'
         text += (Path(__file__).parent / f"{this.case}.inc").read_text(encoding="utf-8") + "}\n"
     table = ",\n".join(f'    {{"{name}", loru::cuda::{name}::run}}' for name in names)
     return text + ("int main(int count, char** arguments) {\n  const loru_test::Mutant mutants[] = {\n" + table +

@@ -51,7 +51,9 @@ def expected(name, args):
     tensor = math in ("InBf16", "InTf32")
     if name in ("lora_forward_kernel", "lora_backward_dx_kernel"):
         rank = int(args[1])
-        return Expected(products(math, 128, 128) + products(math, 128, rank), 2 if tensor and rank <= 32 else 1)
+        crowded = name == "lora_forward_kernel" and math == "InTf32" and args[2] == "false"
+        return Expected(products(math, 128, 128) + products(math, 128, rank),
+                        2 if tensor and rank <= (16 if crowded else 32) else 1)
     if name == "products_down_kernel":
         return Expected(products(math, 128, 128), 2 if tensor else 1)
     if name == "products_across_kernel":
@@ -101,18 +103,28 @@ def template(demangled):
     return name, tuple(args)
 
 
-def compile_kernels(nvcc, source, includes, arch):
-    """Every kernel of the file for one architecture."""
-    with tempfile.TemporaryDirectory() as folder:
-        cubin = Path(folder) / "kernels.cubin"
-        command = [nvcc, "-std=c++20", *(f"-I{i}" for i in includes), f"-gencode=arch=compute_{arch},code=sm_{arch}",
-                   "-Xptxas", "-v", "-cubin", str(source), "-o", str(cubin)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
-        code = sass.kernels(cubin.read_bytes(), arch)
+def run(command):
+    """What a compiler says. Raises RuntimeError with it if it fails."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(str(word) for word in command)}:\n{done.stderr}")
+    return done.stderr
+
+
+def translate(nvcc, source, includes, folder):
+    """The PTX of a file, which all architectures are compiled from, as a program's is that carries PTX for later devices."""
+    ptx = Path(folder) / "kernels.ptx"
+    run([nvcc, "-std=c++20", *(f"-I{i}" for i in includes), "-arch=compute_80", "-ptx", source, "-o", ptx])
+    return ptx
+
+
+def compile_kernels(nvcc, ptx, arch):
+    """Every kernel for one architecture."""
+    cubin = ptx.with_suffix(f".{arch}.cubin")
+    properties = run([nvcc, f"-arch=sm_{arch}", "-Xptxas", "-v", "-cubin", ptx, "-o", cubin])
+    code = sass.kernels(cubin.read_bytes(), arch)
     found = []
-    for mangled, stack, stores, loads, registers in PROPERTIES.findall(done.stderr):
+    for mangled, stack, stores, loads, registers in PROPERTIES.findall(properties):
         plain = subprocess.run(["c++filt", mangled], capture_output=True, text=True).stdout.strip()
         found.append(Compiled(*template(plain), arch, int(registers), int(stack), int(stores) + int(loads), code[mangled]))
     return found
@@ -220,8 +232,9 @@ def main():
     parser.add_argument("--write", type=Path, metavar="FILE")
     parser.add_argument("--expect-faults", action="store_true", help="succeed only if every kernel has a fault (self-test)")
     o = parser.parse_args()
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        jobs = [pool.submit(compile_kernels, o.nvcc, o.source, o.include, arch) for arch in o.arch or (80, 90)]
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor() as pool:
+        ptx = translate(o.nvcc, o.source, o.include, folder)
+        jobs = [pool.submit(compile_kernels, o.nvcc, ptx, arch) for arch in o.arch or (80, 90)]
         kernels = [k for job in jobs for k in job.result()]
     wrong = [(k, list(faults(k))) for k in kernels]
     for kernel, sentences in wrong:

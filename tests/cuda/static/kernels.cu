@@ -1,7 +1,7 @@
 // Every kernel with a main loop, compiled for the static checks of check.py. Nothing here runs.
 #include <loru/cuda/kernels/backward.cuh>
 #include <loru/cuda/kernels/backward_cohort.cuh>
-#include <loru/cuda/kernels/forward.cuh>
+#include <loru/cuda/kernels/forward_cohort.cuh>
 #include <loru/cuda/kernels/merge.cuh>
 
 namespace loru::cuda {
@@ -16,6 +16,16 @@ template void lora_forward<InTf32>(ForwardForm, OneMatrix<float>, OneMatrix<floa
                                    const float*, bool, Matrix<float>, Matrix<float>, int, cudaStream_t);
 template void lora_forward<InFloat>(ForwardForm, OneMatrix<float>, OneMatrix<float>, const Client<float>&,
                                     const float*, bool, Matrix<float>, Matrix<float>, int, cudaStream_t);
+
+template <class T>
+using CohortForward = Forward<T, Cohort<T>>;
+
+template void lora_forward_cohort<InBf16>(ForwardForm, const CohortForward<__nv_bfloat16>&, int, bool, int,
+                                          cudaStream_t);
+template void lora_forward_cohort<InTf32>(ForwardForm, const CohortForward<float>&, int, bool, int,
+                                          cudaStream_t);
+template void lora_forward_cohort<InFloat>(ForwardForm, const CohortForward<float>&, int, bool, int,
+                                           cudaStream_t);
 
 template void lora_backward<InBf16>(const Backward<__nv_bfloat16>&, BackwardForm, float*, cudaStream_t);
 template void lora_backward<InTf32>(const Backward<float>&, BackwardForm, float*, cudaStream_t);

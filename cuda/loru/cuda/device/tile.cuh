@@ -2,6 +2,7 @@
 // A tile of a matrix in shared memory, and mma.sync on it. bf16 and float as tf32 share all of it: 32 bytes of k make
 // one step, m16n8k16 on bf16 or m16n8k8 on tf32, out of the same bytes of shared memory.
 #include <cstdint>
+#include <type_traits>
 
 #include <loru/cuda/device/matrix.cuh>
 
@@ -64,6 +65,19 @@ __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source
     detail::copy_tile<Threads, Rows, Cols, stride>(tile, source, row, column);
   else
     detail::store_tile<Threads, Rows, Cols, stride>(tile, source, row, column);
+}
+
+/// start(std::bool_constant<aligned>, std::integral_constant<int, stages>) with 3 or 4 stages; 3 where tiles are loaded
+/// element by element, which gains nothing from more.
+template <class Start>
+void with_stages(bool aligned, int stages, const Start& start) {
+  using Three = std::integral_constant<int, 3>;
+  if (!aligned)
+    start(std::false_type{}, Three{});
+  else if (stages >= 4)
+    start(std::true_type{}, std::integral_constant<int, 4>{});
+  else
+    start(std::true_type{}, Three{});
 }
 
 /// d (16, 8) += a (16, mma_depth) · b (mma_depth, 8).

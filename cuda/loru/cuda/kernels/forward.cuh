@@ -75,15 +75,12 @@ void lora_forward_one_pass(const Forward<typename Math::Element, Clients>& p, in
                            int stages, cudaStream_t stream) {
   const dim3 grid(p.clients.blocks(), divide_up(p.W.rows, 128));
   with_forward_bucket<Math>(rank, [&]<int R>(std::integral_constant<int, R>) {
-    const auto start = [&]<int Stages>(std::integral_constant<int, Stages>) {
-      const auto kernel = aligned ? lora_forward_kernel<Math, R, true, Stages, Clients>
-                                  : lora_forward_kernel<Math, R, false, Stages, Clients>;
-      launch("lora_forward", kernel, grid, 256, ForwardTile<Math, R, Stages>::shared_bytes, stream, p);
-    };
-    if (stages >= 4)
-      start(std::integral_constant<int, 4>{});
-    else
-      start(std::integral_constant<int, 3>{});
+    with_stages(
+        aligned, stages,
+        [&]<bool Aligned, int Stages>(std::bool_constant<Aligned>, std::integral_constant<int, Stages>) {
+          launch("lora_forward", lora_forward_kernel<Math, R, Aligned, Stages, Clients>, grid, 256,
+                 ForwardTile<Math, R, Stages>::shared_bytes, stream, p);
+        });
   });
 }
 

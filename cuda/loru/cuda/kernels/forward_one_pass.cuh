@@ -4,7 +4,8 @@
 //
 // A block computes a 128 x 128 tile of y and the 128 x R tile of S that it needs: one K loop over n stages tiles of x, W
 // and A and feeds both sums. S, scaled in float and rounded once, then meets B in extra steps of k. Each column of blocks
-// computes S again; the first writes it. At most 128 registers up to R = 32: two blocks a multiprocessor.
+// computes S again; the first writes it. On tensor cores at most 128 registers up to R = 32, unaligned tf32 up to 16: two
+// blocks a multiprocessor.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/kernels/clients.cuh>
@@ -32,9 +33,14 @@ struct ForwardTile {
   static constexpr int shared_bytes = sizeof(T) * (stages * stage > epilogue ? stages * stage : epilogue);
 };
 
+/// Blocks a multiprocessor that registers must allow.
+template <class Math, int R, bool Aligned>
+inline constexpr int forward_blocks =
+    Math::tensor_cores && R <= (Aligned || sizeof(typename Math::Element) == 2 ? 32 : 16) ? 2 : 1;
+
 /// Aligned: rows of x, W, A and B start on 16-byte boundaries.
 template <class Math, int R, bool Aligned, int Stages, class Clients>
-__global__ void __launch_bounds__(256, Math::tensor_cores&& R <= 32 ? 2 : 1)
+__global__ void __launch_bounds__(256, forward_blocks<Math, R, Aligned>)
     lora_forward_kernel(const Forward<typename Math::Element, Clients> p) {
   using T = typename Math::Element;
   using Tile = ForwardTile<Math, R, Stages>;

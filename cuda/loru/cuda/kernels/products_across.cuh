@@ -74,15 +74,12 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
 template <class Math, int Rows, int Cols, class Products>
 void products_across(const char* name, const Products& p, bool aligned, int stages, cudaStream_t stream) {
   const dim3 grid(p.clients.blocks(), divide_up(p.columns(), Cols));
-  const auto start = [&]<int Stages>(std::integral_constant<int, Stages>) {
-    const auto kernel = aligned ? products_across_kernel<Math, Rows, Cols, true, Stages, Products>
-                                : products_across_kernel<Math, Rows, Cols, false, Stages, Products>;
-    launch(name, kernel, grid, 256, AcrossTile<Math, Rows, Cols, Stages>::shared_bytes, stream, p);
-  };
-  if (stages >= 4)
-    start(std::integral_constant<int, 4>{});
-  else
-    start(std::integral_constant<int, 3>{});
+  with_stages(
+      aligned, stages,
+      [&]<bool Aligned, int Stages>(std::bool_constant<Aligned>, std::integral_constant<int, Stages>) {
+        launch(name, products_across_kernel<Math, Rows, Cols, Aligned, Stages, Products>, grid, 256,
+               AcrossTile<Math, Rows, Cols, Stages>::shared_bytes, stream, p);
+      });
 }
 
 }  // namespace loru::cuda
