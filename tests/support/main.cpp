@@ -56,10 +56,10 @@ int write_ctest(Catch::Session& session, const std::string& program, const std::
     file << "add_test(" << title << ' ' << bracket(program) << ' ' << bracket(escaped(name)) << ")\n"
          << "set_tests_properties(" << title << " PROPERTIES SKIP_RETURN_CODE " << skipped_exit_code
          << " ${loru_test_properties}";
-    const bool slow = tags.find("[slow]") != std::string::npos, cuda = room == "cuda";
-    if (slow || cuda)
-      file << " LABELS \"" << (slow ? "slow" : "") << (slow && cuda ? ";" : "") << (cuda ? "cuda" : "")
-           << '"';
+    const bool slow = tags.find("[slow]") != std::string::npos;
+    const std::string label = room == "cuda" || room == "gpu" ? room : "";
+    if (slow || !label.empty())
+      file << " LABELS \"" << (slow ? "slow" : "") << (slow && !label.empty() ? ";" : "") << label << '"';
     if (tags.find("[serial]") != std::string::npos) file << " RUN_SERIAL ON";
     file << ")\n";
   }
@@ -77,6 +77,10 @@ int main(int argc, char** argv) {
   if (const int wrong = session.applyCommandLine(argc, argv); wrong != 0) return wrong;
   for (int i = 1; i < argc; ++i)
     if (std::string_view(argv[i]).starts_with("--list")) return session.run(), 0;
-  if (session.run() != 0) return 1;
+  const char* const missing = loru_test::missing ? loru_test::missing() : nullptr;
+  if (missing)
+    loru_test::skip(missing);
+  else if (session.run() != 0)
+    return 1;
   return loru_test::skipped() ? skipped_exit_code : 0;
 }

@@ -9,6 +9,9 @@ void skip(const char* reason);
 /// True if anything called skip().
 bool skipped();
 
+/// Set by a program whose tests all need what may be missing: gives the reason why none can run, or null.
+inline const char* (*missing)() = nullptr;
+
 }  // namespace loru_test
 
 #define LORU_SKIP(reason)      \

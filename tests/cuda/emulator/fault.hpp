@@ -7,6 +7,13 @@
 
 namespace loru::emulator {
 
+/// False where nvcc compiles the tests for a device.
+#ifdef __CUDACC__
+inline constexpr bool present = false;
+#else
+inline constexpr bool present = true;
+#endif
+
 /// A fault of the kernel that is running: kernel, block, thread, what it did, file and line.
 class Fault : public Error {
  public:

@@ -17,9 +17,10 @@ namespace loru_test {
 /// A number format's unit of rounding.
 inline constexpr double float_unit = 0x1p-24, bf16_unit = 0x1p-8, tf32_unit = 0x1p-11;
 
-/// v as tf32, rounded as kernels round it; v is a float.
+/// v as tf32: 10 bits of mantissa, to nearest, ties away from zero; v is a finite float.
 inline double as_tf32(double v) {
-  return std::bit_cast<float>(loru::cuda::to_tf32(std::bit_cast<std::uint32_t>(static_cast<float>(v))));
+  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(v));
+  return std::bit_cast<float>((bits + 0x1000u) & ~0x1fffu);
 }
 inline double as_bf16(double v) {
   return loru::cuda::to_float(loru::cuda::from_float<__nv_bfloat16>(static_cast<float>(v)));

@@ -34,12 +34,12 @@ bool rows_aligned(const Matrix<T>&... matrices) {
 /// Least count of b that holds a.
 __host__ __device__ constexpr int divide_up(int a, int b) { return a / b + (a % b != 0 ? 1 : 0); }
 
-__device__ __forceinline__ float to_float(float v) { return v; }
-__device__ __forceinline__ float to_float(__nv_bfloat16 v) { return __bfloat162float(v); }
+__host__ __device__ __forceinline__ float to_float(float v) { return v; }
+__host__ __device__ __forceinline__ float to_float(__nv_bfloat16 v) { return __bfloat162float(v); }
 
 /// v rounded to T, to nearest even.
 template <class T>
-__device__ __forceinline__ T from_float(float v) {
+__host__ __device__ __forceinline__ T from_float(float v) {
   if constexpr (std::is_same_v<T, float>)
     return v;
   else
