@@ -92,6 +92,7 @@ Keys training_keys(Configuration& c) {
           integer("federation.rounds", c.rounds, at_least(1)),
           integer("federation.eval_every", c.eval_every, at_least(0)),
           choice<bool>("federation.client_state", c.state_on_disk, {{"memory", false}, {"disk", true}}),
+          flag("federation.aggregation_error", c.aggregation_error),
           integer("client.epochs", c.client.epochs, at_least(1)),
           integer("client.batch", c.client.batch, at_least(1)),
           choice<Kind>("optimizer.name", optimizer.kind,

@@ -45,6 +45,7 @@ struct Configuration {
   Index rounds = 20;
   Index eval_every = 1;
   bool state_on_disk = false;
+  bool aggregation_error = false;
 
   loru::fl::ClientOptions client{.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}};
 };

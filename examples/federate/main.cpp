@@ -10,15 +10,41 @@
 #include <loru/core/error.hpp>
 #include <loru/version.hpp>
 
-#include "run.hpp"
+#include "compare.hpp"
 
 namespace {
+
+using federate::Comparison;
+
+const CLI::Range seed_range(loru::Index{0}, std::numeric_limits<loru::Index>::max());
 
 struct CommandLine {
   std::string config, folder;
   federate::Overrides overrides;
+  Comparison comparison;
   federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
 };
+
+/// The options of --compare; to be called after those of a run.
+void add_comparison(CLI::App& app, Comparison& comparison) {
+  CLI::Option* compare =
+      app.add_option("--compare", comparison.files,
+                     "Runs several federations over the same clients and compares them in one table")
+          ->type_name("A.toml B.toml ...");
+  for (const char* other : {"CONFIG", "--describe", "--explain"}) compare->excludes(app.get_option(other));
+  app.add_option("--seeds", comparison.seeds, "With --compare: each federation runs with each seed")
+      ->delimiter(',')
+      ->check(seed_range)
+      ->type_name("N,N,...")
+      ->needs(compare)
+      ->excludes(app.get_option("--seed"));
+  app.add_option("--budgets", comparison.budgets,
+                 "With --compare: MB of uplink at which accuracy is read; default: 5,20,60")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->type_name("MB,MB,...")
+      ->needs(compare);
+}
 
 CLI::App* add_options(CLI::App& app, CommandLine& line) {
   const CLI::Range threads(1, 4096);
@@ -43,12 +69,13 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
   app.add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
       ->type_name("DIR");
   app.add_option("--seed", line.overrides.seed, "Seed of all random draws")
-      ->check(CLI::Range(loru::Index{0}, std::numeric_limits<loru::Index>::max()))
+      ->check(seed_range)
       ->type_name("N");
   app.add_flag("--describe", line.run.describe, "Shows data, model, clients and bytes, and trains nothing");
   app.add_flag("--explain", line.run.explain,
                "Shows how each factored layer is computed and the predicted costs, and trains nothing");
   app.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");
+  add_comparison(app, line.comparison);
 
   CLI::App* evaluate = app.add_subcommand("eval", "Accuracy and loss of the model in a run's folder");
   evaluate->add_option("OUT", line.folder, "The run's folder")->required();
@@ -77,7 +104,8 @@ int main(int argc, char** argv) {
   CLI::App* evaluate = add_options(app, line);
   try {
     app.parse(argc, argv);
-    if (!evaluate->parsed() && line.config.empty()) throw CLI::RequiredError("CONFIG");
+    if (!evaluate->parsed() && line.config.empty() && line.comparison.files.empty())
+      throw CLI::RequiredError("CONFIG");
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     federate::report_error(std::string(error.what()) + " (federate --help lists what there is)");
@@ -85,6 +113,10 @@ int main(int argc, char** argv) {
   }
   try {
     if (evaluate->parsed()) return federate::evaluate(line.folder, line.overrides, line.run.threads);
+    if (!line.comparison.files.empty()) {
+      if (line.run.out.empty()) line.run.out = "runs/compare";
+      return federate::compare(line.comparison, line.overrides, line.run);
+    }
     if (line.run.out.empty()) line.run.out = default_folder(line.config);
     return federate::run(line.config, line.overrides, line.run);
   } catch (const std::bad_alloc&) {

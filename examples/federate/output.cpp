@@ -32,16 +32,6 @@ fs::path prepare(const fs::path& folder) {
   return folder;
 }
 
-std::string config_text(const Setup& setup) {
-  std::string text =
-      "# Everything that this run was told or took as its default; running it again gives the same model.\n";
-  if (!setup.plans.empty())
-    text += "# Graphs of the factored layers, which follow from their shapes and the batch:\n";
-  for (const LayerPlan& plan : setup.plans)
-    text += loru::concat("# plan ", plan.layer, ": ", to_string(plan.plan), '\n');
-  return text + '\n' + to_toml(setup.configuration);
-}
-
 std::uint64_t peak_rss_bytes() {
   struct ::rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -52,32 +42,45 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
   const Configuration& c = setup.configuration;
   const ParameterCount parameters = count_parameters(model);
   const auto turns = static_cast<std::uint64_t>(std::max<Index>(totals.cohorts, 1));
-  return {{"algorithm", c.algorithm},
-          {"dataset", c.data.name},
-          {"model", c.model},
-          {"rounds", totals.rounds},
-          {"clients", *c.clients},
-          {"cohort", cohort_size(c)},
-          {"seed", c.seed},
-          {"device", c.device},
-          {"threads", outcome.threads},
-          {"final_test_accuracy", outcome.test.accuracy},
-          {"best_test_accuracy", std::max(totals.best_test_accuracy, outcome.test.accuracy)},
-          {"final_test_loss", outcome.test.loss},
-          {"merges", outcome.merges},
-          {"update_rank", nlohmann::ordered_json(outcome.update_rank)},
-          {"uplink_bytes", totals.uplink_bytes},
-          {"downlink_bytes", totals.downlink_bytes},
-          {"uplink_bytes_per_client_round", totals.uplink_bytes / turns},
-          {"parameters_total", parameters.total},
-          {"parameters_trained", parameters.trained},
-          {"wall_seconds", outcome.wall_seconds},
-          {"train_seconds", totals.train_seconds},
-          {"peak_rss_bytes", peak_rss_bytes()},
-          {"model_sha256", outcome.model_sha256}};
+  nlohmann::ordered_json json = {
+      {"algorithm", c.algorithm},
+      {"dataset", c.data.name},
+      {"model", c.model},
+      {"rounds", totals.rounds},
+      {"clients", *c.clients},
+      {"cohort", cohort_size(c)},
+      {"seed", c.seed},
+      {"threads", outcome.threads},
+      {"final_test_accuracy", outcome.test.accuracy},
+      {"best_test_accuracy", std::max(totals.best_test_accuracy, outcome.test.accuracy)},
+      {"final_test_loss", outcome.test.loss},
+      {"merges", outcome.merges},
+      {"update_rank", nlohmann::ordered_json(outcome.update_rank)},
+      {"uplink_bytes", totals.uplink_bytes},
+      {"downlink_bytes", totals.downlink_bytes},
+      {"uplink_bytes_per_client_round", totals.uplink_bytes / turns},
+      {"parameters_total", parameters.total},
+      {"parameters_trained", parameters.trained},
+      {"wall_seconds", outcome.wall_seconds},
+      {"train_seconds", totals.train_seconds},
+      {"peak_rss_bytes", peak_rss_bytes()},
+      {"model_sha256", outcome.model_sha256}};
+  for (const auto& [layer, sum] : totals.aggregation_error)
+    json["aggregation_error"][layer] = sum / static_cast<double>(totals.rounds);
+  return json;
 }
 
 }  // namespace
+
+std::string config_text(const Setup& setup) {
+  std::string text =
+      "# Everything that this run was told or took as its default; running it again gives the same model.\n";
+  if (!setup.plans.empty())
+    text += "# Graphs of the factored layers, which follow from their shapes and the batch:\n";
+  for (const LayerPlan& plan : setup.plans)
+    text += loru::concat("# plan ", plan.layer, ": ", to_string(plan.plan), '\n');
+  return text + '\n' + to_toml(setup.configuration);
+}
 
 void Totals::add(const loru::fl::Round& round) {
   rounds = round.index;
@@ -85,6 +88,7 @@ void Totals::add(const loru::fl::Round& round) {
   uplink_bytes += round.uplink_bytes;
   downlink_bytes += round.downlink_bytes;
   train_seconds += round.train_seconds;
+  for (const auto& [layer, error] : round.aggregation_error) aggregation_error[layer] += error;
   if (round.evaluated()) best_test_accuracy = std::max(best_test_accuracy, round.test_accuracy);
 }
 

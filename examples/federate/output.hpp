@@ -18,6 +18,7 @@ struct Totals {
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
   double train_seconds = 0.0;
   double best_test_accuracy = 0.0;
+  std::map<std::string, double> aggregation_error;  // by layer, summed over the rounds
 
   void add(const loru::fl::Round& round);
 };
@@ -31,6 +32,9 @@ struct Outcome {
   double wall_seconds = 0.0;
   std::string model_sha256;
 };
+
+/// What config.toml holds: the effective configuration and, as a comment, the plans.
+std::string config_text(const Setup& setup);
 
 /// A run's folder. Nothing is ever left half-written under a final name.
 class Output {

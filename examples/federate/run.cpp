@@ -43,6 +43,10 @@ ExitCode run(const std::string& file, const Overrides& overrides, const RunOptio
     describe(std::cout, setup, parts);
     return success;
   }
+  return train(setup, std::move(parts), options);
+}
+
+ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
   catch_interrupts();
   return on_cuda(setup.configuration) ? train_on_cuda(setup, std::move(parts), options)
                                       : train_on<loru::Cpu>(setup, std::move(parts), options);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <loru/core/shape.hpp>
+#include <loru/data/partition/common.hpp>
 
 namespace federate {
 
@@ -34,6 +34,11 @@ enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 
 /// Trains what a configuration file describes and writes the run's files. Throws loru::Error while nothing is trained
 /// yet; later failures are reported. Ctrl-C and SIGTERM end it after the current round; a second one ends it at once.
 ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options);
+
+struct Setup;
+
+/// The same for a setup and its clients.
+ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& options);
 
 /// Prints accuracy and loss of the model saved in a run's folder. Throws loru::Error.
 ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads);

@@ -24,7 +24,7 @@ loru::nn::Model<float, D> model_on(Setup& setup) {
   } else {
     const Configuration& c = setup.configuration;
     auto model = dense_model<D>(c, setup.data.train);
-    if (low_rank(c)) loru::lowrank::factorize(model, c.lowrank);
+    make_algorithm<D>(c).parametrise(model, c.lowrank);
     loru::nn::copy_values(setup.model, model);
     return model;
   }
@@ -69,7 +69,8 @@ class Training {
             .seed = static_cast<std::uint64_t>(c.seed),
             .threads = options.threads,
             .eval_every = c.eval_every,
-            .store = c.state_on_disk ? disk : nullptr};
+            .store = c.state_on_disk ? disk : nullptr,
+            .aggregation_error = c.aggregation_error};
   }
 
   void train() {

@@ -27,7 +27,10 @@ struct OneRound {
   std::vector<std::size_t> up;  // bytes of the tensors that each sent in the last round
 
   OneRound(nn::Model<T> start, fl::AnyAlgorithm<T> algorithm, Index rounds = 1)
-      : server{start, algorithm, seed, {}, clients}, devices(clients, start) {
+      : OneRound(fl::Server<T>(start, algorithm, seed, {}, clients), start, rounds) {}
+
+  OneRound(fl::Server<T> first, nn::Model<T> start, Index rounds)
+      : server{std::move(first)}, devices(clients, start) {
     const auto parts = small_parts(clients);
     for (Index round = 0; round < rounds; ++round) {
       up.clear();
@@ -35,8 +38,8 @@ struct OneRound {
       for (Index k = 0; k < clients; ++k) {
         const auto at = static_cast<std::size_t>(k);
         const fl::Message broadcast = server.broadcast(k);
-        fl::Message update = fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at],
-                                        momentum_client(), states[at]);
+        fl::Message update = fl::answer(devices[at], broadcast, server.algorithm(), small_data().train,
+                                        parts[at], momentum_client(), states[at]);
         up.push_back(update.size() - header(update));
         server.receive(std::move(update));
       }
@@ -146,6 +149,35 @@ TEST_CASE("ffa_lora and rolora lose nothing by averaging, fedlora does") {
   CHECK(error(fl::FfaLora{}) < 1e-12);
   CHECK(error(fl::RoLora{}) < 1e-12);
   CHECK(error(fl::FedLoRA{}) > 1e-6);
+}
+
+TEST_CASE("The aggregation error is what averaging factors apart loses") {
+  auto start = small_factored<double>(GENERATE("mlp", "resnet10"));
+  const auto w = frozen_weights(start);
+  const auto measured = [&](fl::AnyAlgorithm<double> algorithm) {
+    fl::Server<double> server(start, algorithm, seed, {}, clients);
+    server.measure_aggregation(true);
+    OneRound<double> run(std::move(server), start, 1);
+    return std::pair(run.server.aggregation_error(), exact_weights(run, w));
+  };
+  const auto [errors, exact] = measured(fl::FedLoRA{});
+  // The same from the means of the devices' factors.
+  OneRound<double> run(start, fl::FedLoRA{});
+  REQUIRE(errors.size() == exact.size());
+  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+    Tensor<double> lost = lowrank_compose(exact.at(layer), f.a().value(), f.b().value(), -f.scale());
+    add_scaled(lost, -1.0, w.at(layer));
+    CHECK(errors.at(layer) > 1e-6);
+    CHECK(std::abs(errors.at(layer) / linalg::norm(lost) - 1.0) < 1e-9);
+  });
+  for (const fl::AnyAlgorithm<double>& algorithm :
+       {fl::AnyAlgorithm<double>(fl::FfaLora{}), fl::AnyAlgorithm<double>(fl::RoLora{}),
+        fl::AnyAlgorithm<double>(fl::FLoRA{}), fl::AnyAlgorithm<double>(fl::FedExLora{})}) {
+    INFO(algorithm.name);
+    const auto none = measured(algorithm).first;
+    CHECK(none.size() == exact.size());
+    for (const auto& [layer, error] : none) CHECK(error < 1e-12 * linalg::norm(w.at(layer)));
+  }
 }
 
 TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {

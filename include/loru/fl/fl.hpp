@@ -2,6 +2,7 @@
 // Room fl: federations, simulated or built from messages.
 
 #include <loru/fl/aggregate.hpp>
+#include <loru/fl/aggregation_error.hpp>
 #include <loru/fl/algorithm/algorithm.hpp>
 #include <loru/fl/algorithm/algorithms.hpp>
 #include <loru/fl/algorithm/fedavg.hpp>

@@ -68,7 +68,10 @@ Number number(const io::Archive& archive, const std::string& key) {
 /// A list of the factored layers' ranks, in the model's order: `ranks` the client's, `layer_ranks` the server's.
 inline void put_ranks(io::Archive& archive, const char* key, std::span<const Index> ranks) {
   std::string list;
-  for (const Index rank : ranks) list += (list.empty() ? "" : ",") + std::to_string(rank);
+  for (const Index rank : ranks) {
+    if (!list.empty()) list += ',';
+    list += std::to_string(rank);
+  }
   archive.metadata()[key] = list;
 }
 

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include <loru/fl/aggregate.hpp>
-#include <loru/fl/algorithm/algorithm.hpp>
+#include <loru/fl/aggregation_error.hpp>
 #include <loru/fl/client_ranks.hpp>
 
 namespace loru::fl {
@@ -58,6 +58,11 @@ class Server {
   /// What the algorithm itself remembers from round to round. Change it last in a fold: a round that fails keeps it.
   io::Archive& memory() { return memory_; }
 
+  /// Whether finish_round() measures what the fold loses; the updates of a round are then kept.
+  void measure_aggregation(bool wanted) { measures_ = wanted; }
+  /// Of the last round, by layer; empty unless it is measured.
+  const std::map<std::string, double>& aggregation_error() const { return aggregation_error_; }
+
   /// Begins the next round.
   void begin_round() {
     ++round_;
@@ -98,7 +103,7 @@ class Server {
                        ": expected a client of the cohort that has not answered yet");
     check_state(update);
     average_.add(update, averaged());
-    if (algorithm_.keeps_updates) updates_.push_back(std::move(update));
+    if (algorithm_.keeps_updates || measures_) updates_.push_back(std::move(update));
     answered->second = true;
   }
 
@@ -108,7 +113,11 @@ class Server {
     Average<T> average = std::exchange(average_, {});
     const io::Archive mean = average.result();
     const std::vector<Update> updates = std::exchange(updates_, {});
-    algorithm_.fold(*this, {mean, updates, average.samples()});
+    const Cohort cohort{mean, updates, average.samples()};
+    std::optional<AggregationError<T, D>> error;
+    if (measures_) error.emplace(model_, cohort);
+    algorithm_.fold(*this, cohort);
+    if (measures_) aggregation_error_ = (*error)(model_);
     algorithm_.after_round(*this);
     return average.loss();
   }
@@ -179,7 +188,9 @@ class Server {
   std::optional<std::set<std::string>> shared_;  // of the state: what does not depend on ranks
   std::map<Index, bool> answered_;               // the clients of this round
   Average<T> average_;
-  std::vector<Update> updates_;  // of this round, if the algorithm keeps them
+  std::vector<Update> updates_;  // of this round, if they are kept
+  bool measures_ = false;
+  std::map<std::string, double> aggregation_error_;
   MergeHistory<T, D> history_;
 };
 

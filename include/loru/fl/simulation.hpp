@@ -27,6 +27,8 @@ struct SimulationOptions {
   Index eval_every = 1;
   /// Where clients' states live between rounds; none: in memory.
   std::shared_ptr<ClientStore> store{};
+  /// Measures what each fold loses (Server::measure_aggregation).
+  bool aggregation_error = false;
 };
 
 /// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated.
@@ -37,8 +39,9 @@ struct Round {
   double test_accuracy = std::numeric_limits<double>::quiet_NaN();
   double test_loss = std::numeric_limits<double>::quiet_NaN();
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
-  Index merges = 0;            ///< so far
-  double train_seconds = 0.0;  ///< without evaluation
+  Index merges = 0;                                   ///< so far
+  std::map<std::string, double> aggregation_error{};  ///< by layer, if measured
+  double train_seconds = 0.0;                         ///< without evaluation
   double seconds = 0.0;
 
   bool evaluated() const { return !std::isnan(test_accuracy); }
@@ -68,6 +71,7 @@ class Simulation {
                          options.eval_every);
     sample_cohort(options.seed, 1, clients(), options.cohort);
     optim::make<T, D>(options.client.optimizer, {});
+    server_.measure_aggregation(options.aggregation_error);
     for (std::size_t k = 0; k < parts_.size(); ++k)
       require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
   }
@@ -107,6 +111,7 @@ class Simulation {
     for (std::size_t i = 0; i < states.size(); ++i)
       if (states[i].size() > 0) store().save(round.cohort[i], states[i]);
     round.merges = server_.merges();
+    round.aggregation_error = server_.aggregation_error();
     round.train_seconds = seconds_since(begin);
     if (evaluated) {
       const Evaluation test = evaluate();

@@ -1,7 +1,7 @@
 #pragma once
 // The factors that a cohort sent, layer by layer, as a sum of products.
 
-#include <loru/fl/server.hpp>
+#include <loru/fl/algorithm/algorithm.hpp>
 #include <loru/lowrank/stack.hpp>
 
 namespace loru::fl {
@@ -28,8 +28,14 @@ void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F fac
   });
 }
 
+/// Whether an update holds a factor of the layer.
+inline bool has_factor(const io::Archive& state, const std::string& layer) {
+  return state.contains(layer + ".lora_A.weight") || state.contains(layer + ".lora_B.weight");
+}
+
 /// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k: the layer's update
-/// is s·Σ weight_k·B_k·A_k. The terms are on the host. Ranks may differ. Throws DataError for factors that do not fit the layer.
+/// is s·Σ weight_k·B_k·A_k. A factor that was not sent stood still and is the server's. The terms are on the host. Ranks may
+/// differ. Throws DataError for factors that do not fit the layer.
 template <class T, class D>
 std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& layer,
                                     nn::Factored<T, D>& weight) {
@@ -37,12 +43,15 @@ std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& lay
   const Shape w = weight.shape();
   for (const Update& update : cohort.updates) {
     const std::string a = layer + ".lora_A.weight", b = layer + ".lora_B.weight";
-    const Index rank = update.state.raw(a).shape.rank() > 0 ? update.state.raw(a).shape[0] : 0;
+    const bool has_a = update.state.contains(a), has_b = update.state.contains(b);
+    Index rank = weight.rank();
+    if (has_a) rank = update.state.raw(a).shape.rank() > 0 ? update.state.raw(a).shape[0] : 0;
     const double p = static_cast<double>(update.samples) / static_cast<double>(cohort.samples);
-    all.push_back(
-        {p * static_cast<double>(weight.rank()) / static_cast<double>(rank),
-         to_layout(update.state.get<T>(a, lowrank::factor_shape(w, rank)), weight.a().value().layout()),
-         update.state.get<T>(b, {w[0], rank})});
+    all.push_back({p * static_cast<double>(weight.rank()) / static_cast<double>(rank),
+                   has_a ? to_layout(update.state.get<T>(a, lowrank::factor_shape(w, rank)),
+                                     weight.a().value().layout())
+                         : to_host(weight.a().value()),
+                   has_b ? update.state.get<T>(b, {w[0], rank}) : to_host(weight.b().value())});
   }
   return all;
 }
