@@ -71,6 +71,7 @@ enum class Purpose : std::uint32_t {
   ranks = 10,
   personal = 11,
   personal_test = 12,
+  nested = 13,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <loru/core/rng.hpp>
@@ -50,9 +51,6 @@ class ClientRanks {
     return layers;
   }
 
-  /// Whether every client has the layers' own ranks, whatever they are.
-  bool same() const { return budgets_.empty(); }
-
   /// Whether some client has less than a layer's rank.
   bool mixed(const std::vector<Index>& layers) const {
     return std::any_of(budgets_.begin(), budgets_.end(), [&](Index budget) {
@@ -96,10 +94,9 @@ inline ClientRanks::ClientRanks(const RankOptions& o, std::span<const Index> sam
   detail::check(o);
   std::vector<Index> budgets(samples.size()), order(samples.size());
   std::iota(order.begin(), order.end(), Index{0});
+  const auto key = [&](Index i) { return std::pair(samples[static_cast<std::size_t>(i)], i); };
   if (o.rule == RankRule::data)
-    std::stable_sort(order.begin(), order.end(), [&](Index i, Index j) {
-      return samples[static_cast<std::size_t>(i)] < samples[static_cast<std::size_t>(j)];
-    });
+    std::sort(order.begin(), order.end(), [&](Index i, Index j) { return key(i) < key(j); });
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     const auto client = static_cast<std::size_t>(order[i]);
     if (o.rule == RankRule::fixed) budgets[client] = o.values[client % o.values.size()];

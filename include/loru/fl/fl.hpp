@@ -7,6 +7,7 @@
 #include <loru/fl/algorithm/algorithms.hpp>
 #include <loru/fl/algorithm/fedavg.hpp>
 #include <loru/fl/algorithm/fedex_lora.hpp>
+#include <loru/fl/algorithm/fedhm.hpp>
 #include <loru/fl/algorithm/fedlora.hpp>
 #include <loru/fl/algorithm/fedloru.hpp>
 #include <loru/fl/algorithm/fedprox.hpp>
@@ -14,6 +15,8 @@
 #include <loru/fl/algorithm/ffa_lora.hpp>
 #include <loru/fl/algorithm/flexlora.hpp>
 #include <loru/fl/algorithm/flora.hpp>
+#include <loru/fl/algorithm/hetlora.hpp>
+#include <loru/fl/algorithm/mfedloru.hpp>
 #include <loru/fl/algorithm/local.hpp>
 #include <loru/fl/algorithm/pfedloru.hpp>
 #include <loru/fl/algorithm/rolora.hpp>

@@ -87,7 +87,7 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   std::vector<Index> ranks;  // of the server's factors, where the client may have others
   if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
   std::vector<Tensor<T, D>> weights;
-  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  lowrank::for_each_merged(model, [&](const std::string& layer, auto& weight) {
     Tensor<T, D> w = weight.base().value();
     const Index rank = weights.size() < ranks.size() ? ranks[weights.size()] : weight.rank();
     if (archive.contains(layer + ".weight"))
@@ -107,9 +107,8 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
     weights.push_back(w);
   });
   std::size_t next = 0;
-  lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& weight) {
-    weight.base().set_value(weights[next++]);
-  });
+  lowrank::for_each_merged(
+      model, [&](const std::string&, auto& weight) { weight.base().set_value(weights[next++]); });
 }
 
 #ifdef LORU_COMPILED

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include <loru/io/safetensors.hpp>
-#include <loru/lowrank/merge.hpp>
+#include <loru/lowrank/nested.hpp>
 
 namespace loru::fl {
 
@@ -118,6 +118,12 @@ inline bool chosen(const Selection& selection, const std::string& name) {
 /// Whether a tensor of the state is a down-projection A or an up-projection B of a factored layer.
 inline bool is_lora_a(std::string_view tensor) { return tensor.ends_with("lora_A.weight"); }
 inline bool is_lora_b(std::string_view tensor) { return tensor.ends_with("lora_B.weight"); }
+
+/// Whether a tensor of a server's state does not depend on ranks.
+inline bool not_factor(std::string_view tensor) {
+  return !is_lora_a(tensor) && !is_lora_b(tensor) && !tensor.ends_with("product_U.weight") &&
+         !tensor.ends_with("product_V.weight");
+}
 
 /// Adds the model's state: trained parameters and buffers.
 template <class T, class D>

@@ -12,7 +12,7 @@
 namespace loru::fl {
 
 /// Names of the algorithms with mixed_ranks, for messages.
-inline constexpr const char* mixed_rank_algorithms = "flora, flexlora";
+inline constexpr const char* mixed_rank_algorithms = "flora, flexlora, hetlora, mfedloru, fedhm";
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves the messages.
 /// A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer, always in
@@ -36,11 +36,9 @@ class Server {
     require<ConfigError>(
         !algorithm_.low_rank || suited > 0, algorithm_.name,
         ": expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
-    const std::vector<Index> layers = lowrank::ranks(model_);
-    const bool other = layers.empty() && suited > 0 && !client_ranks_.same();
-    require<ConfigError>(algorithm_.mixed_ranks || !(other || client_ranks_.mixed(layers)), algorithm_.name,
-                         ": expected the same ranks for all clients; ranks of their own take ",
-                         mixed_rank_algorithms);
+    require<ConfigError>(
+        algorithm_.mixed_ranks || !client_ranks_.mixed(lowrank::ranks(model_)), algorithm_.name,
+        ": expected the same ranks for all clients; ranks of their own take ", mixed_rank_algorithms);
   }
 
   nn::Model<T, D>& model() { return model_; }
@@ -50,7 +48,12 @@ class Server {
   Index merges() const { return history_.merges(); }
   std::uint64_t seed() const { return seed_; }
   /// The client's ranks in the factored layers, in the model's order.
-  std::vector<Index> ranks(Index client) { return client_ranks_.of(client, lowrank::ranks(model_)); }
+  std::vector<Index> ranks(Index client) {
+    const auto own = own_ranks_.find(client);
+    return own != own_ranks_.end() ? own->second : client_ranks_.of(client, lowrank::ranks(model_));
+  }
+  /// Other ranks for the client from now on.
+  void set_ranks(Index client, std::vector<Index> ranks) { own_ranks_[client] = std::move(ranks); }
   Index clients() const { return clients_; }
   /// What the clients of this round train, and what they send of it.
   Selection trained() const { return algorithm_.trained(round_); }
@@ -155,14 +158,28 @@ class Server {
     if (!shared_) {
       shared_.emplace();
       for (const auto& [name, tensor] : model_.state())
-        if (!is_lora_a(name) && !is_lora_b(name)) shared_->insert(name);
+        if (not_factor(name)) shared_->insert(name);
     }
     return [this](const std::string& name) { return shared_->contains(name); };
   }
 
+  /// The ranks that the client pruned itself to, below those that it was sent.
+  std::vector<Index> pruned(const Update& update, std::vector<Index> ranks) {
+    auto rank = ranks.begin();
+    lowrank::for_each_factored(model_, [&](const std::string& layer, auto&) {
+      const Shape& a = update.state.raw(layer + ".lora_A.weight").shape;
+      if (a.rank() > 0 && a[0] >= 1) *rank = std::min(*rank, a[0]);
+      ++rank;
+    });
+    return ranks;
+  }
+
   /// Throws DataError unless the update has the tensors of the client's state.
   void check_state(const Update& update) {
-    Shapes state = shapes(algorithm_.mixed_ranks ? ranks(update.head.client) : std::vector<Index>{});
+    std::vector<Index> own;
+    if (algorithm_.mixed_ranks) own = ranks(update.head.client);
+    if (algorithm_.prunes) own = pruned(update, std::move(own));
+    Shapes state = shapes(own);
     const Selection selection = sent();
     std::erase_if(state, [&](const auto& entry) { return !chosen(selection, entry.name); });
     if (algorithm_.controls)
@@ -184,9 +201,10 @@ class Server {
   Index clients_, round_ = 0;
   io::Archive memory_{"memory"};
   ClientRanks client_ranks_;
-  std::map<std::vector<Index>, Shapes> shapes_;  // of clients, by their ranks
-  std::optional<std::set<std::string>> shared_;  // of the state: what does not depend on ranks
-  std::map<Index, bool> answered_;               // the clients of this round
+  std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
+  std::map<std::vector<Index>, Shapes> shapes_;    // of clients, by their ranks
+  std::optional<std::set<std::string>> shared_;    // of the state: what does not depend on ranks
+  std::map<Index, bool> answered_;  // the clients of this round
   Average<T> average_;
   std::vector<Update> updates_;  // of this round, if they are kept
   bool measures_ = false;

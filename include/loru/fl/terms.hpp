@@ -2,11 +2,9 @@
 // The factors that a cohort sent, layer by layer, as a sum of products.
 
 #include <loru/fl/algorithm/algorithm.hpp>
-#include <loru/lowrank/stack.hpp>
+#include <loru/lowrank/tail.hpp>
 
 namespace loru::fl {
-
-inline bool not_factor(const std::string& tensor) { return !is_lora_a(tensor) && !is_lora_b(tensor); }
 
 /// Adds to a broadcast the leading r_k rows of A and columns of B of every factored layer, each times factor(s, s_k) with
 /// s = alpha / r and s_k = alpha / r_k. Where r_k = r they are sent as they are.

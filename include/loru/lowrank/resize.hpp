@@ -19,12 +19,13 @@ Factors<T> resized(const Factors<T>& f, Index rank) {
   return g;
 }
 
-/// Ranks of the factored layers, in the model's order.
+/// Ranks of the layers that have factors, in the model's order.
 template <class T, class D>
 std::vector<Index> ranks(nn::Model<T, D>& model) {
   std::vector<Index> all;
-  for_each_factored(model,
-                    [&](const std::string&, nn::Factored<T, D>& weight) { all.push_back(weight.rank()); });
+  model.visit({.weight = [&](const std::string&, nn::Weight<T, D>& weight) {
+    if (weight.rank() > 0) all.push_back(weight.rank());
+  }});
   return all;
 }
 
@@ -32,8 +33,9 @@ std::vector<Index> ranks(nn::Model<T, D>& model) {
 /// rank gets zero factors. Throws ConfigError, and changes nothing, for another number of ranks or a rank < 1.
 template <class T, class D>
 void set_ranks(nn::Model<T, D>& model, std::span<const Index> wanted) {
-  const std::vector<Index> had = ranks(model);
-  require<ConfigError>(wanted.size() == had.size(), "set_ranks: expected ", had.size(), " ranks, got ",
+  std::size_t layers = 0;
+  for_each_factored(model, [&](const std::string&, auto&) { ++layers; });
+  require<ConfigError>(wanted.size() == layers, "set_ranks: expected ", layers, " ranks, got ",
                        wanted.size());
   for (const Index rank : wanted)
     require<ConfigError>(rank >= 1, "set_ranks: expected ranks >= 1, got ", rank);

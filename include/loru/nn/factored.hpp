@@ -46,7 +46,7 @@ class Factored final : public Parametrisation<T, D> {
 
   std::unique_ptr<Parametrisation<T, D>> clone() const override { return std::make_unique<Factored>(*this); }
   Shape shape() const override { return weight_.shape(); }
-  Index rank() const { return a_.shape()[0]; }
+  Index rank() const override { return a_.shape()[0]; }
   double alpha() const { return options_.alpha; }
   double dropout() const { return options_.dropout; }
   const PlanRule& plan_rule() const { return options_.plan; }

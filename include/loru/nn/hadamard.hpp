@@ -33,7 +33,7 @@ class Hadamard final : public Parametrisation<T, D> {
   std::unique_ptr<Parametrisation<T, D>> clone() const override { return std::make_unique<Hadamard>(*this); }
   Shape shape() const override { return zero_.shape(); }
   /// R.
-  Index rank() const { return parts_[0].b.shape()[1]; }
+  Index rank() const override { return parts_[0].b.shape()[1]; }
   /// Whether W_2 is the client's own.
   bool personal() const { return personal_; }
 

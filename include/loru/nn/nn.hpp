@@ -11,6 +11,7 @@
 #include <loru/nn/hadamard.hpp>
 #include <loru/nn/init.hpp>
 #include <loru/nn/linear.hpp>
+#include <loru/nn/low_rank_product.hpp>
 #include <loru/nn/models/cnn.hpp>
 #include <loru/nn/models/lenet.hpp>
 #include <loru/nn/models/logistic.hpp>
@@ -19,6 +20,7 @@
 #include <loru/nn/models/options.hpp>
 #include <loru/nn/models/resnet.hpp>
 #include <loru/nn/module.hpp>
+#include <loru/nn/nested.hpp>
 #include <loru/nn/pool.hpp>
 #include <loru/nn/residual.hpp>
 #include <loru/nn/sequential.hpp>

@@ -13,6 +13,8 @@ class Parametrisation {
   virtual ~Parametrisation() = default;
   virtual std::unique_ptr<Parametrisation> clone() const = 0;
   virtual Shape shape() const = 0;
+  /// Of its factors; 0 for a weight without any.
+  virtual Index rank() const { return 0; }
   /// The weight as a variable that depends on the parameters.
   virtual Variable<T, D> compose() const = 0;
   /// x·Wᵀ.
@@ -58,6 +60,7 @@ class Weight {
   }
 
   Shape shape() const { return rule_->shape(); }
+  Index rank() const { return rule_->rank(); }
   Variable<T, D> linear(const Variable<T, D>& x, Pass& pass) const { return rule_->linear(x, pass); }
   Variable<T, D> conv2d(const Variable<T, D>& x, const ConvOptions& o, Pass& pass) const {
     return rule_->conv2d(x, o, pass);

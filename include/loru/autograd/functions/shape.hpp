@@ -14,6 +14,14 @@ Variable<T, D> reshape(const Variable<T, D>& x, const Shape& shape) {
           }};
 }
 
+/// The same memory under another shape and layout.
+template <class T, class D>
+Variable<T, D> reinterpret(const Variable<T, D>& x, const Shape& shape, Layout layout) {
+  return {"reinterpret", x.value().reinterpret(shape, layout), {x}, [x, layout](const Tensor<T, D>& dy) {
+            x.accumulate(to_layout(dy, layout).reinterpret(x.shape(), x.value().layout()));
+          }};
+}
+
 /// (N, C, H, W) to (N, C·H·W), in row-major order whatever the layout.
 template <class T, class D>
 Variable<T, D> flatten(const Variable<T, D>& x) {

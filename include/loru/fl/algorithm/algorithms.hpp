@@ -5,6 +5,7 @@
 
 #include <loru/fl/algorithm/fedavg.hpp>
 #include <loru/fl/algorithm/fedex_lora.hpp>
+#include <loru/fl/algorithm/fedhm.hpp>
 #include <loru/fl/algorithm/fedlora.hpp>
 #include <loru/fl/algorithm/fedloru.hpp>
 #include <loru/fl/algorithm/fedpara.hpp>
@@ -13,6 +14,8 @@
 #include <loru/fl/algorithm/ffa_lora.hpp>
 #include <loru/fl/algorithm/flexlora.hpp>
 #include <loru/fl/algorithm/flora.hpp>
+#include <loru/fl/algorithm/hetlora.hpp>
+#include <loru/fl/algorithm/mfedloru.hpp>
 #include <loru/fl/algorithm/local.hpp>
 #include <loru/fl/algorithm/pfedloru.hpp>
 #include <loru/fl/algorithm/rolora.hpp>
@@ -21,7 +24,7 @@
 namespace loru::fl {
 
 using Algorithms = std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FedPara, FfaLora, RoLora, FLoRA, FedExLora,
-                              FlexLora, FedSaLora, PFedLoRU, Scaffold, Local>;
+                              FlexLora, HetLora, MFedLoRU, FedHm, FedSaLora, PFedLoRU, Scaffold, Local>;
 
 /// f(A{}) for every algorithm.
 template <class F>

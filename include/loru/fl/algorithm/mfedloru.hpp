@@ -1,0 +1,96 @@
+#pragma once
+// Federated low-rank updates by clients of which some can train only part of the rank.
+
+#include <tuple>
+
+#include <loru/fl/terms.hpp>
+#include <loru/lowrank/nested.hpp>
+
+namespace loru::fl {
+
+/// FedLoRU for clients of rank budgets r_k: where r_k = r a client trains (A, B); elsewhere A + A_d·A_u and B + B_u·B_d with A, B fixed, of inner
+/// rank r_k, and sends these alone: r_k·(m + n + 2·r) numbers a layer. The server rebuilds A_k and B_k and averages them at rank r.
+/// A_d and B_u start at zero, A_u and B_d are drawn: stream (seed, nested, round, client).
+/// Source: Park and Klabjan (mFedLoRU), arXiv 2409.12371, section 3.2.
+struct MFedLoRU {
+  Index tau = 10;
+  lowrank::MergeKind merge = lowrank::MergeKind::reinit;
+
+  static constexpr std::string_view name = "mfedloru";
+  static constexpr bool low_rank = true;
+  static constexpr bool keeps_updates = true;
+  static constexpr bool mixed_ranks = true;
+  static constexpr auto fields() {
+    return std::tuple{Field{"tau", &MFedLoRU::tau, Index{1}, std::numeric_limits<Index>::max(),
+                            "rounds between two merges"},
+                      Choice{"merge", &MFedLoRU::merge,
+                             std::array{std::pair{"reinit", lowrank::MergeKind::reinit},
+                                        std::pair{"keep", lowrank::MergeKind::keep}},
+                             "what becomes of the factors after a merge"}};
+  }
+
+  template <class T, class D>
+  void shape(nn::Model<T, D>& model, std::span<const Index> ranks) const {
+    lowrank::set_inner_ranks(model, ranks);
+  }
+
+  template <class T, class D>
+  void load(nn::Model<T, D>& model, const io::Archive& broadcast) const {
+    const Head head = detail::get_head(broadcast, "broadcast");
+    get_state(broadcast, model, [&](const std::string& tensor) { return !inner_factor(tensor); });
+    const rng::Stream stream(head.seed, rng::Purpose::nested, static_cast<std::uint32_t>(head.round),
+                             static_cast<std::uint32_t>(head.client));
+    std::uint32_t position = 0;
+    lowrank::for_each_nested(model, [&](const std::string& layer, nn::Nested<T, D>& weight) {
+      const Shape w = weight.shape(), a = lowrank::factor_shape(w, weight.rank()), b{w[0], weight.rank()};
+      const auto of = [&](const char* factor, const Shape& shape) {
+        return broadcast.get<T>(layer + factor, shape);
+      };
+      weight.set_factors(to_device<D>(to_layout(of(".lora_A.weight", a), weight.base().value().layout())),
+                         to_device<D>(of(".lora_B.weight", b)),
+                         lowrank::initial_inner<T, D>(a, b, weight.inner_rank(), stream.fork(++position)));
+    });
+  }
+
+  template <class T, class D>
+  void fold(Server<T, D>& server, const Cohort& cohort) const {
+    Average<T> average;
+    for (const Update& update : cohort.updates)
+      average.add({update.head, update.samples, update.loss, rebuilt(server.model(), update.state)});
+    get_state(cohort.mean, server.model(), not_factor);
+    get_state(average.result(), server.model(), [](const std::string& t) { return !not_factor(t); });
+  }
+
+  template <class T, class D>
+  void after_round(Server<T, D>& server) const {
+    if (server.round() % tau == 0) server.merge(merge);
+  }
+
+ private:
+  static bool inner_factor(const std::string& tensor) {
+    return tensor.ends_with("_down.weight") || tensor.ends_with("_up.weight");
+  }
+
+  /// A_k and B_k of an update.
+  template <class T, class D>
+  static io::Archive rebuilt(nn::Model<T, D>& model, const io::Archive& sent) {
+    io::Archive full("update");
+    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      const auto rebuild = [&](const Tensor<T>& outer, const std::string& name, const char* left,
+                               const char* right) {
+        if (sent.contains(name + ".weight"))
+          return full.share(name + ".weight", sent.get<T>(name + ".weight"));
+        const Index rank = sent.raw(name + right).shape[0];
+        const auto up =
+            to_layout(sent.get<T>(name + right, lowrank::factor_shape(outer.shape(), rank)), outer.layout());
+        const auto down = sent.get<T>(name + left, {outer.dim(0), rank});
+        full.share(name + ".weight", lowrank_compose(outer, up, down, 1.0));
+      };
+      rebuild(to_host(weight.a().value()), layer + ".lora_A", "_down.weight", "_up.weight");
+      rebuild(to_host(weight.b().value()), layer + ".lora_B", "_up.weight", "_down.weight");
+    });
+    return full;
+  }
+};
+
+}  // namespace loru::fl

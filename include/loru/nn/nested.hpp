@@ -1,0 +1,84 @@
+#pragma once
+// The low-rank parametrisation whose factors are themselves trained by low-rank updates.
+
+#include <loru/nn/factored.hpp>
+
+namespace loru::nn {
+
+/// W + s·B_eff·A_eff with A_eff = A + A_d·A_u and B_eff = B + B_u·B_d: W (m, n), A (r, n) and B (m, r) stand still, A_d (r, r_k), A_u (r_k, n),
+/// B_u (m, r_k), B_d (r_k, r) are trained, r_k·(m + n + 2·r) numbers. s = alpha / r. A and A_u of a convolution keep its window.
+/// Source: Park and Klabjan (mFedLoRU), arXiv 2409.12371, section 3.2.
+template <class T, class D = Cpu>
+class Nested final : public Parametrisation<T, D> {
+ public:
+  struct Inner {
+    Tensor<T, D> a_down, a_up, b_up, b_down;
+  };
+
+  /// Nests in the outer factors, which then stand still. Throws ShapeError unless the inner ones fit them.
+  Nested(Factored<T, D>& outer, const Inner& inner)
+      : options_{outer.options()},
+        weight_{outer.base()},
+        a_{outer.a().value()},
+        b_{outer.b().value()},
+        a_down_{inner.a_down, true},
+        a_up_{inner.a_up, true},
+        b_up_{inner.b_up, true},
+        b_down_{inner.b_down, true} {
+    loru::detail::factor_rank("nested factor A", a_.value(), inner.a_up, inner.a_down);
+    loru::detail::factor_rank("nested factor B", b_.value(), inner.b_down, inner.b_up);
+  }
+
+  std::unique_ptr<Parametrisation<T, D>> clone() const override { return std::make_unique<Nested>(*this); }
+  Shape shape() const override { return weight_.shape(); }
+  /// r, of the outer factors.
+  Index rank() const override { return a_.shape()[0]; }
+  Index inner_rank() const { return a_up_.shape()[0]; }
+  double alpha() const { return options_.alpha; }
+
+  Variable<T, D>& base() { return weight_; }
+  /// A_eff and B_eff.
+  Variable<T, D> a() const { return lowrank_compose(a_, a_up_, a_down_, 1.0); }
+  Variable<T, D> b() const { return lowrank_compose(b_, b_down_, b_up_, 1.0); }
+
+  /// The outer factors as they stand, trained again.
+  Factored<T, D> outer() const {
+    return {weight_.value(), loru::clone(a_.value()), loru::clone(b_.value()), options_};
+  }
+
+  /// New outer and inner factors. Throws ShapeError if a shape differs.
+  void set_factors(Tensor<T, D> a, Tensor<T, D> b, const Inner& inner) {
+    a_.set_value(std::move(a));
+    b_.set_value(std::move(b));
+    a_down_.set_value(inner.a_down);
+    a_up_.set_value(inner.a_up);
+    b_up_.set_value(inner.b_up);
+    b_down_.set_value(inner.b_down);
+  }
+
+  Variable<T, D> compose() const override { return effective().compose(); }
+  Variable<T, D> linear(const Variable<T, D>& x, Pass& pass) const override {
+    return effective().linear(x, pass);
+  }
+  Variable<T, D> conv2d(const Variable<T, D>& x, const ConvOptions& o, Pass& pass) const override {
+    return effective().conv2d(x, o, pass);
+  }
+
+  void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
+    visitor(join_name(layer, "weight"), weight_);
+    visitor(join_name(layer, "lora_A.weight"), a_);
+    visitor(join_name(layer, "lora_B.weight"), b_);
+    visitor(join_name(layer, "lora_A_down.weight"), a_down_);
+    visitor(join_name(layer, "lora_A_up.weight"), a_up_);
+    visitor(join_name(layer, "lora_B_up.weight"), b_up_);
+    visitor(join_name(layer, "lora_B_down.weight"), b_down_);
+  }
+
+ private:
+  Factored<T, D> effective() const { return {weight_, a(), b(), options_}; }
+
+  typename Factored<T, D>::Options options_;
+  Variable<T, D> weight_, a_, b_, a_down_, a_up_, b_up_, b_down_;
+};
+
+}  // namespace loru::nn
