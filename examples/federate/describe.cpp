@@ -20,17 +20,18 @@ struct Layer {
   Index total = 0, trained = 0;
 };
 
-/// "layer1.0.conv1" of "layer1.0.conv1.lora_A.weight".
-std::string layer_of(std::string name) {
-  for (const char* suffix : {".lora_A.weight", ".lora_B.weight"})
-    if (name.ends_with(suffix)) return name.substr(0, name.size() - std::string(suffix).size());
+/// "layer1.0.conv1" of "layer1.0.conv1.lora_A.weight", where a layer has that name.
+std::string layer_of(const std::string& name, const std::vector<std::string>& weighted) {
+  for (const std::string& layer : weighted)
+    if (name.starts_with(layer + '.')) return layer;
   return name.substr(0, name.rfind('.'));
 }
 
 std::vector<Layer> layers_of(Model& model) {
   std::vector<Layer> layers;
+  const std::vector<std::string> weighted = loru::lowrank::detail::layer_names(model);
   for (const auto& [name, value] : model.parameters()) {
-    const std::string layer = layer_of(name);
+    const std::string layer = layer_of(name, weighted);
     if (layers.empty() || layers.back().name != layer) layers.push_back({layer, value.shape()});
     layers.back().total += value.value().size();
     if (value.requires_grad()) layers.back().trained += value.value().size();

@@ -70,6 +70,17 @@ TEST_CASE("a value of a wrong type says what was expected and what came") {
   check_set("seed={a = 1}", "seed: expected a whole number >= 0, got table");
 }
 
+TEST_CASE("ranks that fit neither layers nor algorithm are refused") {
+  check_set("lowrank.ranks=[2, 3]", "factorize: ranks: expected 1 rank, one for each of fc2; got 2");
+  check_set("lowrank.ranks=[0]", "lowrank.ranks: expected a whole number >= 1, got integer 0");
+  check_set("lowrank.ranks=3", "lowrank.ranks: expected a list of whole numbers, got integer 3");
+  check_set("ranks.rule=fixd", "expected \"same\", \"fixed\", \"tiers\" or \"data\"");
+  check_set("ranks.rule=tiers", "ranks: values: expected at least one rank");
+  check_set("ranks.shares=[-0.5]", "ranks.shares: expected a number >= 0, got floating-point -0.5");
+  check_refused({"--set", "ranks.rule=fixed", "--set", "ranks.values=[1]"},
+                "fedloru: expected the same ranks for all clients; ranks of their own take flora, flexlora");
+}
+
 TEST_CASE("a value out of range says what range was expected") {
   check_set("lowrank.rank=0", "lowrank.rank: expected a whole number >= 1, got integer 0");
   check_set("federation.clients=0", "federation.clients: expected a whole number >= 1, got integer 0");
@@ -86,8 +97,9 @@ TEST_CASE("a value out of range says what range was expected") {
 TEST_CASE("a word that is none of the known ones names them and the nearest") {
   check_set(
       "algorithm.name=fedlru",
-      "expected \"fedavg\", \"fedprox\", \"fedlora\", \"fedloru\", \"ffa_lora\", \"rolora\", \"flora\", "
-      "\"fedex_lora\" or \"flexlora\", got string 'fedlru', nearest is \"fedloru\"");
+      "expected \"fedavg\", \"fedprox\", \"fedlora\", \"fedloru\", \"fedpara\", \"ffa_lora\", \"rolora\", "
+      "\"flora\", \"fedex_lora\", \"flexlora\", \"hetlora\", \"mfedloru\" or \"fedhm\", got string 'fedlru', "
+      "nearest is \"fedloru\"");
   check_set("model.name=resnet11", "nearest is \"resnet10\"");
   check_set("data.name=fashion_mnist", "nearest is \"fashion-mnist\"");
   check_set("partition.kind=dirichlets", "nearest is \"dirichlet\"");

@@ -181,8 +181,9 @@ TEST_CASE("config.toml tells every key, the layers and their plans") {
 
 TEST_CASE("eval of a run equals its summary") {
   const Scratch scratch;
-  const std::string algorithm = GENERATE("fedloru", "fedlora", "fedavg", "fedprox", "ffa_lora", "rolora",
-                                         "flora", "fedex_lora", "flexlora");
+  const std::string algorithm =
+      GENERATE("fedloru", "fedlora", "fedavg", "fedprox", "ffa_lora", "rolora", "flora", "fedex_lora",
+               "flexlora", "fedpara", "hetlora", "mfedloru", "fedhm");
   REQUIRE(run_tiny(scratch.path, "out", {"--set", "algorithm.name=" + algorithm}).code == 0);
   const Result result = federate(scratch.path, {"eval", (scratch.path / "out").string()});
   CAPTURE(result.err);
@@ -190,6 +191,27 @@ TEST_CASE("eval of a run equals its summary") {
   const auto written = summary(scratch.path / "out");
   CHECK(std::stod(eval_value(result.out, "accuracy")) == written["final_test_accuracy"].get<double>());
   CHECK(std::stod(eval_value(result.out, "loss")) == written["final_test_loss"].get<double>());
+}
+
+TEST_CASE(
+    "clients of different ranks: the written configuration trains the same model, a wider client another") {
+  const Scratch scratch;
+  const std::string algorithm = GENERATE("flora", "flexlora", "hetlora", "mfedloru", "fedhm");
+  const auto set = [&](const std::string& values) {
+    return Arguments{"--set", "algorithm.name=" + algorithm,
+                     "--set", "ranks.rule=tiers",
+                     "--set", "ranks.values=" + values,
+                     "--set", "ranks.shares=[0.5, 0.5]",
+                     "--set", "lowrank.ranks=[4]"};
+  };
+  REQUIRE(run_tiny(scratch.path, "out", set("[1, 2]")).code == 0);
+  REQUIRE(run_tiny(scratch.path, "wider", set("[3, 4]")).code == 0);
+  CHECK(hash(scratch.path / "out") != hash(scratch.path / "wider"));
+  const Result again = federate(scratch.path, {(scratch.path / "out" / "config.toml").string(), "--out",
+                                               (scratch.path / "again").string()});
+  CAPTURE(again.err);
+  REQUIRE(again.code == 0);
+  CHECK(hash(scratch.path / "out") == hash(scratch.path / "again"));
 }
 
 TEST_CASE("a run that never evaluates still ends with an accuracy") {

@@ -1,5 +1,6 @@
 // Clients that train factors nested in the factors.
 #include <loru/autograd/gradcheck.hpp>
+#include <loru/lowrank/rank.hpp>
 
 #include "mixed.hpp"
 

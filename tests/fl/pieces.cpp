@@ -145,18 +145,19 @@ TEST_CASE("As many objects are made as are lent at once") {
 }
 
 TEST_CASE("Options of algorithms are checked against their fields") {
-  CHECK(fl::algorithm_names() == std::vector<std::string>{"fedavg", "fedprox", "fedlora", "fedloru",
-                                                          "fedpara", "ffa_lora", "rolora", "flora",
-                                                          "fedex_lora", "flexlora", "fedsa_lora", "pfedloru",
-                                                          "scaffold", "local"});
+  CHECK(fl::algorithm_names() ==
+        std::vector<std::string>{"fedavg", "fedprox", "fedlora", "fedloru", "fedpara", "ffa_lora", "rolora",
+                                 "flora", "fedex_lora", "flexlora", "hetlora", "mfedloru", "fedhm",
+                                 "fedsa_lora", "pfedloru", "scaffold", "local"});
   std::vector<std::string> keys;
   fl::for_each_algorithm([&](auto algorithm) {
     static_assert(fl::Algorithm<decltype(algorithm)>);
     CHECK_NOTHROW(fl::check(algorithm));
     std::apply([&](const auto&... field) { (keys.emplace_back(field.name), ...); }, algorithm.fields());
   });
-  CHECK(keys == std::vector<std::string>{"mu", "layers", "tau", "merge", "tau", "merge", "personal_rank",
-                                         "personal_alpha", "layers", "layers"});
+  CHECK(keys == std::vector<std::string>{"mu", "layers", "tau", "merge", "gamma", "lambda", "tau", "merge",
+                                         "tau", "merge", "personal_rank", "personal_alpha", "layers",
+                                         "layers"});
   CHECK(message_of<ConfigError>([] { fl::AnyAlgorithm<float>(fl::FedLoRU{.tau = 0}); }) ==
         "fedloru: tau: expected at least 1, got 0");
   CHECK(message_of<ConfigError>([] { fl::check(Knobs{.count = 10}); }) ==
