@@ -98,7 +98,8 @@ TEST_CASE("a word that is none of the known ones names them and the nearest") {
   check_set(
       "algorithm.name=fedlru",
       "expected \"fedavg\", \"fedprox\", \"fedlora\", \"fedloru\", \"fedpara\", \"ffa_lora\", \"rolora\", "
-      "\"flora\", \"fedex_lora\", \"flexlora\", \"hetlora\", \"mfedloru\" or \"fedhm\", got string 'fedlru', "
+      "\"flora\", \"fedex_lora\", \"flexlora\", \"hetlora\", \"mfedloru\", \"fedhm\", "
+      "\"fedsa_lora\", \"pfedloru\", \"scaffold\" or \"local\", got string 'fedlru', "
       "nearest is \"fedloru\"");
   check_set("model.name=resnet11", "nearest is \"resnet10\"");
   check_set("data.name=fashion_mnist", "nearest is \"fashion-mnist\"");

@@ -70,7 +70,7 @@ TEST_CASE("Algorithms take mixed ranks, or say which do") {
   std::string names;
   fl::for_each_algorithm([&]<class A>(A algorithm) {
     if constexpr (requires { A::mixed_ranks; }) names += (names.empty() ? "" : ", ") + std::string(A::name);
-    if (!A::low_rank) return;
+    if (!algorithm.low_rank) return;
     INFO(A::name);
     const fl::AnyAlgorithm<float> any(algorithm);
     auto model = small_model<float>();

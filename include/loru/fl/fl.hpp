@@ -10,14 +10,15 @@
 #include <loru/fl/algorithm/fedhm.hpp>
 #include <loru/fl/algorithm/fedlora.hpp>
 #include <loru/fl/algorithm/fedloru.hpp>
+#include <loru/fl/algorithm/fedpara.hpp>
 #include <loru/fl/algorithm/fedprox.hpp>
 #include <loru/fl/algorithm/fedsa_lora.hpp>
 #include <loru/fl/algorithm/ffa_lora.hpp>
 #include <loru/fl/algorithm/flexlora.hpp>
 #include <loru/fl/algorithm/flora.hpp>
 #include <loru/fl/algorithm/hetlora.hpp>
-#include <loru/fl/algorithm/mfedloru.hpp>
 #include <loru/fl/algorithm/local.hpp>
+#include <loru/fl/algorithm/mfedloru.hpp>
 #include <loru/fl/algorithm/pfedloru.hpp>
 #include <loru/fl/algorithm/rolora.hpp>
 #include <loru/fl/algorithm/scaffold.hpp>

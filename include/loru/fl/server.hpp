@@ -204,7 +204,7 @@ class Server {
   std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
   std::map<std::vector<Index>, Shapes> shapes_;    // of clients, by their ranks
   std::optional<std::set<std::string>> shared_;    // of the state: what does not depend on ranks
-  std::map<Index, bool> answered_;  // the clients of this round
+  std::map<Index, bool> answered_;                 // the clients of this round
   Average<T> average_;
   std::vector<Update> updates_;  // of this round, if they are kept
   bool measures_ = false;

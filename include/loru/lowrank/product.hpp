@@ -14,7 +14,8 @@ void for_each_product(nn::Model<T, D>& model, F f) {
   }});
 }
 
-/// The best factors of a weight at the rank, or at the most that its matrix has: b = U·√Σ and a = √Σ·Vᵀ, in descending order.
+/// The best factors of a weight at the rank, or at the most that its matrix has: b = U·√Σ and a = √Σ·Vᵀ, in
+/// descending order.
 template <std::floating_point T>
 Factors<T> product_factors(const Tensor<T>& weight, Index rank) {
   const Shape matrix = nn::LowRankProduct<T>::matrix_shape(weight.shape());
@@ -34,9 +35,9 @@ void set_whole(nn::LowRankProduct<T, D>& layer, const Tensor<T>& matrix) {
   layer.v().set_value(f.a);
 }
 
-/// Gives every layer that the options choose the server's form, W and its best factors of the chosen rank; the effective weights
-/// stay the same. Returns their names. Throws ConfigError, and changes nothing, as factorize() does, a layer's m and n being
-/// those of its matrix: m·kh and kw·Cin for a convolution.
+/// Gives every layer that the options choose the server's form, W and its best factors of the chosen rank; the
+/// effective weights stay the same. Returns their names. Throws ConfigError, and changes nothing, as factorize()
+/// does, a layer's m and n being those of its matrix: m·kh and kw·Cin for a convolution.
 template <class T, class D>
 std::vector<std::string> factorize_product(nn::Model<T, D>& model, const FactorizeOptions& o) {
   const std::map<std::string, Index> ranks = detail::chosen_ranks(detail::chosen_layers(model, o), o);
@@ -57,8 +58,8 @@ std::vector<std::string> factorize_product(nn::Model<T, D>& model, const Factori
   return wanted;
 }
 
-/// Gives these layers a client's form, without W, at the ranks; the factors are zero where something changed. Throws DataError
-/// for another number of ranks.
+/// Gives these layers a client's form, without W, at the ranks; the factors are zero where something changed.
+/// Throws DataError for another number of ranks.
 template <class T, class D>
 void set_product_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   std::size_t next = 0;

@@ -29,8 +29,9 @@ std::vector<Index> ranks(nn::Model<T, D>& model) {
   return all;
 }
 
-/// Gives the factored layers these ranks, in the model's order; alpha stays, so that s = alpha / r. A layer that changes its
-/// rank gets zero factors. Throws ConfigError, and changes nothing, for another number of ranks or a rank < 1.
+/// Gives the factored layers these ranks, in the model's order; alpha stays, so that s = alpha / r. A layer that
+/// changes its rank gets zero factors. Throws ConfigError, and changes nothing, for another number of ranks or a
+/// rank < 1.
 template <class T, class D>
 void set_ranks(nn::Model<T, D>& model, std::span<const Index> wanted) {
   std::size_t layers = 0;

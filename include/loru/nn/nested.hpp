@@ -5,8 +5,9 @@
 
 namespace loru::nn {
 
-/// W + s·B_eff·A_eff with A_eff = A + A_d·A_u and B_eff = B + B_u·B_d: W (m, n), A (r, n) and B (m, r) stand still, A_d (r, r_k), A_u (r_k, n),
-/// B_u (m, r_k), B_d (r_k, r) are trained, r_k·(m + n + 2·r) numbers. s = alpha / r. A and A_u of a convolution keep its window.
+/// W + s·B_eff·A_eff with A_eff = A + A_d·A_u and B_eff = B + B_u·B_d: W (m, n), A (r, n) and B (m, r) stand
+/// still, A_d (r, r_k), A_u (r_k, n), B_u (m, r_k), B_d (r_k, r) are trained, r_k·(m + n + 2·r) numbers. s =
+/// alpha / r. A and A_u of a convolution keep its window.
 /// Source: Park and Klabjan (mFedLoRU), arXiv 2409.12371.
 template <class T, class D = Cpu>
 class Nested final : public Parametrisation<T, D> {

@@ -56,9 +56,10 @@ struct Cohort {
 /// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field and
 /// Choice from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
 /// kept for fold; with `mixed_ranks = true` clients may have ranks of their own, and the mean leaves out what depends on
-/// them, the factors; with `prunes = true` too, a client may answer with less than its ranks; with `controls = true` a client also sends `control.<parameter>` for each parameter that it trains
-/// (Turn::more); with `evaluates_mean = true` the global model is evaluated with the mean of the tensors that clients keep.
-/// `low_rank` may be a member that an option sets. Optional hooks of a model, before the first round:
+/// them, the factors; with `prunes = true` too, a client may answer with less than its ranks; with `controls = true` a client
+/// also sends `control.<parameter>` for each parameter that it trains (Turn::more); with `evaluates_mean = true` the global
+/// model is evaluated with the mean of the tensors that clients keep. `low_rank` may be a member that an option sets. Optional
+/// hooks of a model, before the first round:
 ///   vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const   how a dense model gets such layers, and
 ///                                                                   their names; default: lowrank::factorize if low_rank
 ///   bool suits(nn::Weight<T, D>&) const                            whether a layer is one of them; default: W + s·B·A
@@ -133,7 +134,8 @@ void check(const A& algorithm) {
 template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
-  bool low_rank = false, keeps_updates = false, mixed_ranks = false, prunes = false, controls = false, evaluates_mean = false;
+  bool low_rank = false, keeps_updates = false, mixed_ranks = false, prunes = false, controls = false,
+       evaluates_mean = false;
   bool personalises_new = false;  ///< whether personalise does something for clients without state
   std::function<std::vector<std::string>(nn::Model<T, D>&, const lowrank::FactorizeOptions&)> parametrise;
   std::function<bool(nn::Weight<T, D>&)> suits;

@@ -15,8 +15,8 @@
 #include <loru/fl/algorithm/flexlora.hpp>
 #include <loru/fl/algorithm/flora.hpp>
 #include <loru/fl/algorithm/hetlora.hpp>
-#include <loru/fl/algorithm/mfedloru.hpp>
 #include <loru/fl/algorithm/local.hpp>
+#include <loru/fl/algorithm/mfedloru.hpp>
 #include <loru/fl/algorithm/pfedloru.hpp>
 #include <loru/fl/algorithm/rolora.hpp>
 #include <loru/fl/algorithm/scaffold.hpp>

@@ -8,8 +8,9 @@
 
 namespace loru::fl {
 
-/// The server keeps W; client k gets its truncated singular value decomposition W ≈ (U·√Σ)·(√Σ·Vᵀ) at rank r_k, trains the two factors,
-/// and W ← Σ p_k·U_k·V_k, whose rank may be the sum of theirs. Convolutions are decomposed as matrices (m·kh, kw·Cin).
+/// The server keeps W; client k gets its truncated singular value decomposition W ≈ (U·√Σ)·(√Σ·Vᵀ) at rank r_k,
+/// trains the two factors, and W ← Σ p_k·U_k·V_k, whose rank may be the sum of theirs. Convolutions are
+/// decomposed as matrices (m·kh, kw·Cin).
 /// Source: Yao et al. (FedHM), arXiv 2111.14655.
 struct FedHm {
   static constexpr std::string_view name = "fedhm";

@@ -7,10 +7,11 @@
 
 namespace loru::fl {
 
-/// s·B·A ← the best rank-r part of Σ p_k·s_k·B_k·A_k, by singular value decomposition. Client k gets the leading r_k directions,
-/// which is the best rank-r_k part: s_k·B_k·A_k with B_k = √(s / s_k)·B[:, :r_k] and A_k alike. Directions that the sum lacks
-/// start anew, A's row Kaiming-uniform and B's column zero, or no client could ever learn them. Where the sum R of the ranks is the
-/// smallest extent the product is never formed: QR of the stacked factors and a decomposition of (R, R), O((m + n)·R²).
+/// s·B·A ← the best rank-r part of Σ p_k·s_k·B_k·A_k, by singular value decomposition. Client k gets the leading
+/// r_k directions, which is the best rank-r_k part: s_k·B_k·A_k with B_k = √(s / s_k)·B[:, :r_k] and A_k alike.
+/// Directions that the sum lacks start anew, A's row Kaiming-uniform and B's column zero, or no client could ever
+/// learn them. Where the sum R of the ranks is the smallest extent the product is never formed: QR of the stacked
+/// factors and a decomposition of (R, R), O((m + n)·R²).
 /// Source: Bai et al. (FlexLoRA), arXiv 2402.11505, section 3.
 struct FlexLora {
   static constexpr std::string_view name = "flexlora";

@@ -8,10 +8,10 @@
 namespace loru::fl {
 
 /// Client k gets the leading r_k directions of A and B. The server pads with zeros and averages, layer by layer:
-/// A ← Σ w_k·A_k, B ← Σ w_k·B_k with w_k = ‖B_k·A_k‖_F / Σ ‖B_j·A_j‖_F, equal where all are zero; all else by samples.
-/// With gamma < 1 clients prune themselves: with q = ⌊gamma·r_k⌋, at least 1, they minimise their loss
-/// + lambda·‖B_k[:, q:]‖_F·‖A_k[q:, :]‖_F, and a layer in which that product of norms is smaller after training than before is cut
-/// to rank q for good. Source: Cho et al. (HetLoRA), arXiv 2401.06432.
+/// A ← Σ w_k·A_k, B ← Σ w_k·B_k with w_k = ‖B_k·A_k‖_F / Σ ‖B_j·A_j‖_F, equal where all are zero; all else by
+/// samples. With gamma < 1 clients prune themselves: with q = ⌊gamma·r_k⌋, at least 1, they minimise their loss +
+/// lambda·‖B_k[:, q:]‖_F·‖A_k[q:, :]‖_F, and a layer in which that product of norms is smaller after training
+/// than before is cut to rank q for good. Source: Cho et al. (HetLoRA), arXiv 2401.06432.
 struct HetLora {
   double gamma = 1.0;
   double lambda = 0.0;
