@@ -44,7 +44,8 @@ class Nested final : public Parametrisation<T, D> {
 
   /// The outer factors as they stand, trained again.
   Factored<T, D> outer() const {
-    return {weight_.value(), loru::clone(a_.value()), loru::clone(b_.value()), options_};
+    using loru::clone;  // not the member, and the device's own
+    return {weight_.value(), clone(a_.value()), clone(b_.value()), options_};
   }
 
   /// New outer and inner factors. Throws ShapeError if a shape differs.
