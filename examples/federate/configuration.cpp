@@ -83,6 +83,8 @@ Keys model_keys(Configuration& c) {
 
 Keys training_keys(Configuration& c) {
   using namespace loru::optim;
+  using loru::fl::ServerRule;
+  loru::fl::ServerOptimizer& server = c.server;
   Options& optimizer = c.client.optimizer;
   Schedule& schedule = c.client.schedule;
   return {word("algorithm.name", c.algorithm, loru::fl::algorithm_names()),
@@ -93,6 +95,16 @@ Keys training_keys(Configuration& c) {
           integer("federation.eval_every", c.eval_every, at_least(0)),
           choice<bool>("federation.client_state", c.state_on_disk, {{"memory", false}, {"disk", true}}),
           flag("federation.aggregation_error", c.aggregation_error),
+          choice<ServerRule>("server.optimizer", server.rule,
+                             {{"fedavg", ServerRule::fedavg},
+                              {"fedavgm", ServerRule::fedavgm},
+                              {"fedadagrad", ServerRule::fedadagrad},
+                              {"fedadam", ServerRule::fedadam},
+                              {"fedyogi", ServerRule::fedyogi}}),
+          number("server.learning_rate", server.learning_rate, positive),
+          number("server.beta1", server.beta1, below_one),
+          number("server.beta2", server.beta2, below_one),
+          number("server.epsilon", server.epsilon, positive),
           integer("client.epochs", c.client.epochs, at_least(1)),
           integer("client.batch", c.client.batch, at_least(1)),
           choice<Kind>("optimizer.name", optimizer.kind,
@@ -146,6 +158,17 @@ template <class A, class V, std::size_t N>
 Key field_key(A& algorithm, const loru::fl::Choice<A, V, N>& field) {
   return choice<V>(concat("algorithm.", field.name), algorithm.*field.member,
                    {field.words.begin(), field.words.end()});
+}
+
+template <class A>
+Key field_key(A& algorithm, const loru::fl::Rounds<A>& field) {
+  std::vector<Index>& rounds = algorithm.*field.member;
+  Key key = integers(concat("algorithm.", field.name), rounds, at_least(1));
+  key.read = [&rounds, list = key.read](const toml::node& node) {
+    list(node);
+    loru::fl::detail::check_rounds("", rounds);
+  };
+  return key;
 }
 
 /// Keys of one algorithm.

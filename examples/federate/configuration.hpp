@@ -35,6 +35,7 @@ struct Configuration {
   loru::nn::ModelOptions model_options;
   loru::lowrank::FactorizeOptions lowrank;
   loru::fl::RankOptions ranks;
+  loru::fl::ServerOptimizer server;
 
   std::string algorithm = "fedloru";
   loru::fl::Algorithms algorithms;  // the options of each, of which one is used

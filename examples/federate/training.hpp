@@ -66,6 +66,7 @@ class Training {
     return {.cohort = cohort_size(c),
             .client = c.client,
             .ranks = c.ranks,
+            .server = c.server,
             .seed = static_cast<std::uint64_t>(c.seed),
             .threads = options.threads,
             .eval_every = c.eval_every,

@@ -81,6 +81,13 @@ TEST_CASE("ranks that fit neither layers nor algorithm are refused") {
                 "fedloru: expected the same ranks for all clients; ranks of their own take flora, flexlora");
 }
 
+TEST_CASE("a list of rounds is in increasing order") {
+  check_set("algorithm.merge_rounds=[10, 5]",
+            "algorithm.merge_rounds: expected rounds in increasing order, got 10 before 5");
+  check_set("algorithm.merge_rounds=[0]",
+            "algorithm.merge_rounds: expected a whole number >= 1, got integer 0");
+}
+
 TEST_CASE("a value out of range says what range was expected") {
   check_set("lowrank.rank=0", "lowrank.rank: expected a whole number >= 1, got integer 0");
   check_set("federation.clients=0", "federation.clients: expected a whole number >= 1, got integer 0");

@@ -29,6 +29,7 @@
 #include <loru/fl/evaluate.hpp>
 #include <loru/fl/executor.hpp>
 #include <loru/fl/history.hpp>
+#include <loru/fl/merge_schedule.hpp>
 #include <loru/fl/message.hpp>
 #include <loru/fl/model_file.hpp>
 #include <loru/fl/own_tensors.hpp>
@@ -36,5 +37,6 @@
 #include <loru/fl/personal_factors.hpp>
 #include <loru/fl/sampler.hpp>
 #include <loru/fl/server.hpp>
+#include <loru/fl/server_optimizer.hpp>
 #include <loru/fl/simulation.hpp>
 #include <loru/fl/terms.hpp>

@@ -8,6 +8,7 @@
 #include <loru/fl/aggregate.hpp>
 #include <loru/fl/aggregation_error.hpp>
 #include <loru/fl/client_ranks.hpp>
+#include <loru/fl/server_optimizer.hpp>
 
 namespace loru::fl {
 
@@ -25,12 +26,14 @@ class Server {
   /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, or if clients have ranks of their own
   /// and the algorithm knows one for all. `clients` are those of the federation; 0: not known.
   Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ClientRanks ranks = {},
-         Index clients = 0)
+         Index clients = 0, const ServerOptimizer& optimizer = {})
       : model_{std::move(model)},
         algorithm_{std::move(algorithm)},
         seed_{seed},
         clients_{clients},
+        optimizer_{optimizer},
         client_ranks_{std::move(ranks)} {
+    check(optimizer);
     Index suited = 0;
     model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) { suited += algorithm_.suits(w); }});
     require<ConfigError>(
@@ -116,21 +119,26 @@ class Server {
     Average<T> average = std::exchange(average_, {});
     const io::Archive mean = average.result();
     const std::vector<Update> updates = std::exchange(updates_, {});
-    const Cohort cohort{mean, updates, average.samples()};
+    io::Archive next = mean, moments;
+    if (!optimizer_.plain()) moments = optimize(optimizer_, model_, memory_, next);
+    const Cohort cohort{next, updates, average.samples(), mean};
     std::optional<AggregationError<T, D>> error;
     if (measures_) error.emplace(model_, cohort);
     algorithm_.fold(*this, cohort);
     if (measures_) aggregation_error_ = (*error)(model_);
+    for (const auto& [name, moment] : moments.tensors()) memory_.put_raw(name, moment);
     algorithm_.after_round(*this);
     return average.loss();
   }
 
-  /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it.
+  /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it. The server optimizer's
+  /// moments of factors that start anew start anew too.
   void merge(lowrank::MergeKind kind) {
     merge(lowrank::products(model_));
-    if (kind == lowrank::MergeKind::reinit)
-      lowrank::restart_factors(model_,
-                               rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
+    if (kind != lowrank::MergeKind::reinit) return;
+    lowrank::restart_factors(model_,
+                             rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
+    forget_factors(memory_);
   }
 
   /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own factors stay.
@@ -200,6 +208,7 @@ class Server {
   std::uint64_t seed_;
   Index clients_, round_ = 0;
   io::Archive memory_{"memory"};
+  ServerOptimizer optimizer_;
   ClientRanks client_ranks_;
   std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
   std::map<std::vector<Index>, Shapes> shapes_;    // of clients, by their ranks

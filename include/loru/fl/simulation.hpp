@@ -21,6 +21,7 @@ struct SimulationOptions {
   Index cohort = 10;
   ClientOptions client{};
   RankOptions ranks{};
+  ServerOptimizer server{};
   std::uint64_t seed = 1;
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
@@ -61,8 +62,9 @@ class Simulation {
         train_{data.train},
         test_{data.test},
         parts_{std::move(parts)},
-        server_{std::move(model), std::move(algorithm), options.seed,
-                ClientRanks(options.ranks, sizes(parts_), options.seed), clients()},
+        server_{std::move(model), std::move(algorithm),
+                options.seed,     ClientRanks(options.ranks, sizes(parts_), options.seed),
+                clients(),        options.server},
         pool_{threads(options)},
         replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
     if (!options_.store) options_.store = std::make_shared<MemoryStore>();

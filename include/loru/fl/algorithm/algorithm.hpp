@@ -38,6 +38,15 @@ struct Choice {
   const char* text;
 };
 
+/// An option that is a list of rounds in increasing order.
+template <class A>
+struct Rounds {
+  using Member = std::vector<Index> A::*;
+  const char* name;
+  Member member;
+  const char* text;
+};
+
 /// The option `layers` of an algorithm that is at home in both: whether its layers are dense or W + s·B·A.
 template <class A>
 constexpr auto layers_choice() {
@@ -45,16 +54,17 @@ constexpr auto layers_choice() {
                 "parametrisation of the layers"};
 }
 
-/// What a cohort has sent: the mean of its updates by samples and, for an algorithm with `keeps_updates`, the updates
-/// themselves in the order of the cohort.
+/// What a cohort has sent: the mean of its updates by samples, moved by the server's optimizer, and, for an algorithm with
+/// `keeps_updates`, the updates themselves in the order of the cohort.
 struct Cohort {
   const io::Archive& mean;
   std::span<const Update> updates;
-  Index samples;  ///< of all updates
+  Index samples;                ///< of all updates
+  const io::Archive& averaged;  ///< the mean as it was averaged
 };
 
-/// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field and
-/// Choice from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
+/// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field,
+/// Choice and Rounds from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
 /// kept for fold; with `mixed_ranks = true` clients may have ranks of their own, and the mean leaves out what depends on
 /// them, the factors; with `prunes = true` too, a client may answer with less than its ranks; with `controls = true` a client
 /// also sends `control.<parameter>` for each parameter that it trains (Turn::more); with `evaluates_mean = true` the global
@@ -103,6 +113,20 @@ void check_field(const A& a, const Field<A, V>& field) {
 
 template <class A, class V, std::size_t N>
 void check_field(const A&, const Choice<A, V, N>&) {}
+
+/// Throws ConfigError unless the rounds are from 1 and each is after the one before it.
+inline void check_rounds(const std::string& where, const std::vector<Index>& rounds) {
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
+    require<ConfigError>(rounds[i] >= 1, where, "expected rounds from 1, got ", rounds[i]);
+    require<ConfigError>(i == 0 || rounds[i - 1] < rounds[i], where,
+                         "expected rounds in increasing order, got ", rounds[i - 1], " before ", rounds[i]);
+  }
+}
+
+template <class A>
+void check_field(const A& a, const Rounds<A>& field) {
+  check_rounds(concat(A::name, ": ", field.name, ": "), a.*(field.member));
+}
 
 /// For the question whether A has a member of a hook's name: with this beside A, it is ambiguous.
 struct HookNames {

@@ -23,7 +23,7 @@ struct FedExLora {
     lowrank::Products<T, D> residuals;
     lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto all = terms(cohort, layer, weight);
-      const Tensor<T> last = all.back().a, mean = to_host(weight.b().value());
+      const Tensor<T> last = all.back().a, mean = cohort.averaged.get<T>(layer + ".lora_B.weight");
       all.pop_back();
       for (auto& term : all) {
         term.a = clone(term.a);

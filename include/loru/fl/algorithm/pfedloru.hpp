@@ -3,6 +3,7 @@
 
 #include <tuple>
 
+#include <loru/fl/merge_schedule.hpp>
 #include <loru/fl/personal_factors.hpp>
 #include <loru/fl/terms.hpp>
 
@@ -18,21 +19,20 @@ struct PFedLoRU {
   lowrank::MergeKind merge = lowrank::MergeKind::reinit;
   Index personal_rank = 4;
   double personal_alpha = 4.0;
+  MergeWhen merge_when = MergeWhen::tau;
+  std::vector<Index> merge_rounds{};
+  double growth = 0.05;
+  Index window = 3;
 
   static constexpr std::string_view name = "pfedloru";
   static constexpr bool low_rank = true;
   static constexpr auto fields() {
-    using lowrank::MergeKind;
-    return std::tuple{
-        Field{"tau", &PFedLoRU::tau, Index{1}, std::numeric_limits<Index>::max(),
-              "rounds between two merges"},
-        Choice{"merge", &PFedLoRU::merge,
-               std::array{std::pair{"reinit", MergeKind::reinit}, std::pair{"keep", MergeKind::keep}},
-               "what becomes of the factors after a merge"},
-        Field{"personal_rank", &PFedLoRU::personal_rank, Index{1}, std::numeric_limits<Index>::max(),
-              "rank of a client's own factors"},
-        Field{"personal_alpha", &PFedLoRU::personal_alpha, 0.0, std::numeric_limits<double>::max(),
-              "the client's own update is personal_alpha / personal_rank times their product"}};
+    return std::tuple_cat(
+        merge_fields<PFedLoRU>(),
+        std::tuple{Field{"personal_rank", &PFedLoRU::personal_rank, Index{1},
+                         std::numeric_limits<Index>::max(), "rank of a client's own factors"},
+                   Field{"personal_alpha", &PFedLoRU::personal_alpha, 0.0, std::numeric_limits<double>::max(),
+                         "the client's own update is personal_alpha / personal_rank times their product"}});
   }
 
   double personal_scale() const { return personal_alpha / static_cast<double>(personal_rank); }
@@ -61,7 +61,7 @@ struct PFedLoRU {
 
   template <class T, class D>
   void after_round(Server<T, D>& server) const {
-    if (server.round() % tau == 0) server.merge(merge);
+    merge_if_due(*this, server);
   }
 
   template <class T, class D>

@@ -1,0 +1,264 @@
+// The server's optimizers and the rounds that end with a merge.
+#include "federation.hpp"
+
+using namespace loru;
+using namespace loru_test;
+using fl::MergeWhen, fl::ServerOptimizer, fl::ServerRule;
+
+namespace {
+
+using State = std::map<std::string, std::vector<double>>;
+
+State state_of(nn::Model<double>& model) {
+  State state;
+  for (const auto& [name, tensor] : model.state()) {
+    const auto x = to_layout(tensor, Layout::row_major);
+    state[name] = {x.data(), x.data() + x.size()};
+  }
+  return state;
+}
+
+/// A client's update of random numbers.
+nn::Model<double> random_model(const nn::Model<double>& like, std::uint64_t seed) {
+  nn::Model<double> model = like;
+  model.visit(
+      {.parameter =
+           [&](const std::string&, Variable<double>& v) {
+             if (v.requires_grad())
+               v.set_value(to_layout(gaussian<double>(v.shape(), ++seed), v.value().layout()));
+           },
+       .buffer = [&](const std::string&, Tensor<double>& t) { t = gaussian<double>(t.shape(), ++seed); }});
+  return model;
+}
+
+/// A round whose clients answer with random numbers; returns their mean by samples.
+State random_round(fl::Server<double>& server, std::uint64_t seed) {
+  State sum;
+  server.begin_round();
+  for (Index client = 0; client < 2; ++client) {
+    server.broadcast(client);
+    auto model = random_model(server.model(), seed + 1000 * static_cast<std::uint64_t>(client));
+    const Index samples = 3 + 2 * client;
+    for (const auto& [name, x] : state_of(model)) {
+      auto& total = sum[name];
+      total.resize(x.size());
+      for (std::size_t i = 0; i < x.size(); ++i) total[i] += static_cast<double>(samples) / 8.0 * x[i];
+    }
+    server.receive(fl::update_message(model, {5, server.round(), client}, samples, 0.0));
+  }
+  server.finish_round();
+  return sum;
+}
+
+fl::Server<double> server_with(ServerOptimizer o, fl::AnyAlgorithm<double> algorithm = fl::FedLoRA{},
+                               std::string_view model = "mlp") {
+  return {small_factored<double>(model), std::move(algorithm), 5, {}, 0, o};
+}
+
+template <class A>
+fl::Simulation<double> simulation_of(A algorithm, ServerOptimizer o = {}, Index threads = 1) {
+  return {small_factored<double>(),
+          algorithm,
+          small_data(),
+          small_parts(4),
+          {.cohort = 3,
+           .client = momentum_client(),
+           .server = o,
+           .seed = 5,
+           .threads = threads,
+           .eval_every = 0}};
+}
+
+bool is_statistic(const std::string& name) { return name.find("running_") != std::string::npos; }
+
+/// s·B·A of every factored layer, formed.
+std::vector<Tensor<double>> updates(nn::Model<double>& model) {
+  std::vector<Tensor<double>> all;
+  lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<double>& w) {
+    const auto zero = to_layout(nn::constant<double>(w.shape(), 0.0), w.base().value().layout());
+    all.push_back(
+        to_layout(lowrank_compose(zero, w.a().value(), w.b().value(), w.scale()), Layout::row_major));
+  });
+  return all;
+}
+
+double formed_norm(nn::Model<double>& model) {
+  double sum = 0.0;
+  for (const auto& u : updates(model)) sum += linalg::dot(u, u);
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+TEST_CASE("One step of each server optimizer, by hand") {
+  const auto step = [](ServerRule rule, double change, double& m, double& v) {
+    return ServerOptimizer{rule, 0.5, 0.5, 0.75, 0.1}.step(change, m, v);
+  };
+  double m = 1.0, v = 0.01;
+  CHECK(step(ServerRule::fedavg, 0.8, m, v) == Approx(0.4));
+  CHECK((m == 1.0 && v == 0.01));
+  CHECK(step(ServerRule::fedavgm, 0.8, m, v) == Approx(0.65));  // m = 0.5·1 + 0.8
+  CHECK((m == Approx(1.3) && v == 0.01));
+  m = 0.0, v = 0.05;
+  CHECK(step(ServerRule::fedadagrad, 2.0, m, v) == Approx(0.5 / (std::sqrt(4.05) + 0.1)));  // m = 0.5·2
+  CHECK((m == Approx(1.0) && v == Approx(4.05)));
+  m = 0.0, v = 0.4;
+  CHECK(step(ServerRule::fedadam, 2.0, m, v) ==
+        Approx(0.5 / (std::sqrt(1.3) + 0.1)));  // v = 0.75·0.4 + 0.25·4
+  CHECK(v == Approx(1.3));
+  m = 0.0, v = 0.44;
+  CHECK(step(ServerRule::fedyogi, 2.0, m, v) == Approx(0.5 / (1.2 + 0.1)));  // v = 0.44 + 0.25·4
+  CHECK(v == Approx(1.44));
+  v = 5.0;
+  step(ServerRule::fedyogi, 2.0, m, v);
+  CHECK(v == Approx(4.0));  // v = 5 − 0.25·4
+}
+
+TEST_CASE("Rounds of a server optimizer are its formulas; statistics keep their mean") {
+  const auto rule = GENERATE(ServerRule::fedavg, ServerRule::fedavgm, ServerRule::fedadagrad,
+                             ServerRule::fedadam, ServerRule::fedyogi);
+  const ServerOptimizer o{rule, 0.3, 0.6, 0.8, 0.05};
+  auto server = server_with(o, fl::FedLoRA{}, "resnet10");
+  State x = state_of(server.model()), m, v;
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    const State mean = random_round(server, 10'000 * round);
+    for (auto& [name, values] : x) {
+      m[name].resize(values.size());
+      v[name].resize(values.size(), 0.05 * 0.05);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        if (is_statistic(name)) {
+          values[i] = mean.at(name)[i];
+          continue;
+        }
+        const double d = mean.at(name)[i] - values[i];
+        double &first = m[name][i], &second = v[name][i];
+        first = rule == ServerRule::fedavgm ? 0.6 * first + d : 0.6 * first + 0.4 * d;
+        if (rule == ServerRule::fedadagrad) second = second + d * d;
+        if (rule == ServerRule::fedadam) second = 0.8 * second + 0.2 * d * d;
+        if (rule == ServerRule::fedyogi) second = second - 0.2 * d * d * (second > d * d ? 1.0 : -1.0);
+        if (rule == ServerRule::fedavg)
+          values[i] += 0.3 * d;
+        else if (rule == ServerRule::fedavgm)
+          values[i] += 0.3 * first;
+        else
+          values[i] += 0.3 * first / (std::sqrt(second) + 0.05);
+      }
+    }
+  }
+  Index statistics = 0;
+  for (const auto& [name, values] : state_of(server.model())) {
+    INFO(name);
+    statistics += is_statistic(name);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      REQUIRE(values[i] == Approx(x.at(name)[i]).epsilon(1e-10).margin(1e-12));
+  }
+  CHECK(statistics > 0);
+}
+
+TEST_CASE("Moments of factors start anew with the factors, others go on") {
+  const auto kind = GENERATE(lowrank::MergeKind::reinit, lowrank::MergeKind::keep);
+  auto server = server_with({ServerRule::fedavgm, 0.5, 0.5}, fl::FedLoRU{.tau = 2, .merge = kind});
+  random_round(server, 100);
+  const std::string a = "fc2.lora_A.weight", bias = "fc1.bias";
+  CHECK(server.memory().contains("server.m." + a));
+  const auto before = server.memory().get<double>("server.m." + bias);
+  random_round(server, 200);
+  REQUIRE(server.merges() == 1);
+  CHECK(server.memory().contains("server.m." + a) == (kind == lowrank::MergeKind::keep));
+  REQUIRE(server.memory().contains("server.m." + bias));
+  const State x = state_of(server.model());
+  const State old{{a, [&] {
+                     if (kind == lowrank::MergeKind::reinit) return std::vector<double>(x.at(a).size());
+                     const auto m = server.memory().get<double>("server.m." + a);
+                     return std::vector<double>(m.data(), m.data() + m.size());
+                   }()}};
+  const State mean = random_round(server, 300), now = state_of(server.model());
+  for (std::size_t i = 0; i < x.at(a).size(); ++i) {
+    const double d = mean.at(a)[i] - x.at(a)[i];
+    REQUIRE(now.at(a)[i] == Approx(x.at(a)[i] + 0.5 * (0.5 * old.at(a)[i] + d)).margin(1e-12));
+  }
+}
+
+TEST_CASE("FedEx-LoRA merges the residual of what was averaged, whatever the server's step") {
+  auto plain = simulation_of(fl::FedExLora{}), half = simulation_of(fl::FedExLora{}, {.learning_rate = 0.5});
+  const auto start = frozen_weights(plain.model());
+  plain.run_round(false);
+  half.run_round(false);
+  require_same_weights(plain.model(), half.model());
+  CHECK(difference(frozen_weights(plain.model()).at("fc2"), start.at("fc2")) > 0.0);
+  CHECK(bits(plain.model()) != bits(half.model()));
+}
+
+TEST_CASE("Server optimizers and measured merges do not depend on the number of threads") {
+  const auto when = GENERATE(MergeWhen::norm, MergeWhen::effective_rank);
+  const fl::FedLoRU algorithm{.merge_when = when, .growth = 1e9, .window = 1};
+  const ServerOptimizer o{.rule = ServerRule::fedyogi, .learning_rate = 0.01};
+  auto one = simulation_of(algorithm, o, 1), three = simulation_of(algorithm, o, 3);
+  for (Index i = 0; i < 4; ++i) {
+    one.run_round(false);
+    three.run_round(false);
+    CHECK(one.server().merges() == (i + 1) / 2);  // every second round: window + 1
+  }
+  CHECK(bits(one.model()) == bits(three.model()));
+}
+
+TEST_CASE("Merges in given rounds") {
+  auto listed = simulation_of(fl::FedLoRU{.merge_when = MergeWhen::rounds, .merge_rounds = {1, 3, 4}});
+  auto personal =
+      simulation_of(fl::PFedLoRU{.personal_rank = 1, .merge_when = MergeWhen::rounds, .merge_rounds = {2}});
+  std::vector<Index> merges, own;
+  for (Index i = 0; i < 5; ++i) {
+    merges.push_back(listed.run_round(false).merges);
+    if (i < 3) own.push_back(personal.run_round(false).merges);
+  }
+  CHECK(merges == std::vector<Index>{1, 1, 2, 3, 3});
+  CHECK(own == std::vector<Index>{0, 1, 1});
+}
+
+TEST_CASE("Norm and effective rank of the update are those of the formed product") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  auto model = random_model(small_factored<double>(name), 40);
+  CHECK(fl::update_norm(model) == Approx(formed_norm(model)).epsilon(1e-12));
+  double sum = 0.0;
+  const auto all = updates(model);
+  for (const auto& u : all)
+    sum += lowrank::effective_rank(
+        linalg::singular_values(lowrank::update_matrix(u, nn::constant<double>(u.shape(), 0.0))));
+  CHECK(fl::update_effective_rank(model) == Approx(sum / static_cast<double>(all.size())).epsilon(1e-5));
+  auto fresh = small_factored<double>(name);
+  CHECK(fl::update_norm(fresh) == 0.0);
+  CHECK(fl::update_effective_rank(fresh) == 0.0);
+}
+
+TEST_CASE("A measured merge comes in the first round in which the measure stops growing") {
+  auto merging = simulation_of(fl::FedLoRU{.merge_when = MergeWhen::norm, .growth = 0.4, .window = 2});
+  auto never = simulation_of(fl::FedLoRA{});
+  std::vector<double> q;
+  bool stopped = false;
+  while (!stopped && q.size() < 30) {
+    const fl::Round round = merging.run_round(false);
+    never.run_round(false);
+    q.push_back(formed_norm(never.model()));
+    const std::size_t t = q.size();
+    stopped = t > 2 && q[t - 1] - q[t - 3] < 0.4 * q[t - 3];
+    REQUIRE(round.merges == (stopped ? 1 : 0));
+  }
+  CHECK(stopped);
+  CHECK(q.size() > 3);  // it did grow at first
+}
+
+TEST_CASE("Options of server optimizers and merges say what is wrong") {
+  const auto merge = [](fl::FedLoRU a) { return message_of<ConfigError>([&] { fl::check(a); }); };
+  CHECK(merge({.merge_rounds = {1, 10, 5}}) ==
+        "fedloru: merge_rounds: expected rounds in increasing order, got 10 before 5");
+  CHECK(merge({.merge_rounds = {4, 4}}) ==
+        "fedloru: merge_rounds: expected rounds in increasing order, got 4 before 4");
+  CHECK(merge({.merge_rounds = {0, 4}}) == "fedloru: merge_rounds: expected rounds from 1, got 0");
+  CHECK(merge({.growth = -1.0}) == "fedloru: growth: expected at least 0, got -1");
+  CHECK(merge({.window = 0}) == "fedloru: window: expected at least 1, got 0");
+  const auto server = [](ServerOptimizer o) { return message_of<ConfigError>([&] { server_with(o); }); };
+  CHECK(server({.learning_rate = 0.0}) == "server: learning_rate: expected a number > 0, got 0");
+  CHECK(server({.beta1 = 1.0}) == "server: beta1: expected a number in [0, 1), got 1");
+  CHECK(server({.beta2 = -0.5}) == "server: beta2: expected a number in [0, 1), got -0.5");
+  CHECK(server({.epsilon = 0.0}) == "server: epsilon: expected a number > 0, got 0");
+}
