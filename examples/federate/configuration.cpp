@@ -105,6 +105,7 @@ Keys training_keys(Configuration& c) {
           number("server.beta1", server.beta1, below_one),
           number("server.beta2", server.beta2, below_one),
           number("server.epsilon", server.epsilon, positive),
+          integer("federation.personal_images", c.personal_images, at_least(0)),
           integer("client.epochs", c.client.epochs, at_least(1)),
           integer("client.batch", c.client.batch, at_least(1)),
           choice<Kind>("optimizer.name", optimizer.kind,

@@ -47,6 +47,7 @@ struct Configuration {
   Index eval_every = 1;
   bool state_on_disk = false;
   bool aggregation_error = false;
+  Index personal_images = 100;
 
   loru::fl::ClientOptions client{.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}};
 };

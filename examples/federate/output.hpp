@@ -5,6 +5,8 @@
 #include <map>
 
 #include <loru/fl/model_file.hpp>
+#include <loru/fl/personal.hpp>
+#include <loru/fl/personal_factors.hpp>
 #include <loru/io/csv.hpp>
 
 #include "federation.hpp"
@@ -26,6 +28,8 @@ struct Totals {
 /// What else summary.json holds.
 struct Outcome {
   loru::fl::Evaluation test;
+  std::optional<loru::fl::PersonalAccuracy> personal = {};
+  std::map<std::string, loru::fl::Overlap> overlap = {};  // of personal updates with the shared one, by layer
   Index merges = 0;
   std::map<std::string, Index> update_rank = {};
   Index threads = 0;

@@ -89,13 +89,14 @@ class Training {
 
   /// Writes the last good model and its summary, and says how it went.
   void finish(ExitCode code) {
-    Model& model = host_model();
+    Model model = host_model();
     Outcome outcome{.test = test_ ? *test_ : simulation_.evaluate(),
                     .merges = simulation_.server().merges(),
                     .threads = threads_,
                     .model_sha256 = sha256(loru::io::to_archive(model))};
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
       outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
+    if (code != interrupted) look_at_clients(model, outcome);
     outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
     output_.finish(setup_, model, totals_, outcome);
     progress_.end();
@@ -112,14 +113,29 @@ class Training {
     }
   }
 
-  /// The model as it is, on the host.
-  Model& host_model() {
+  /// The model as it is evaluated, on the host.
+  Model host_model() {
+    auto model = simulation_.global_model();
     if constexpr (std::same_as<D, loru::Cpu>) {
-      return simulation_.model();
+      return model;
     } else {
-      loru::nn::copy_values(simulation_.model(), setup_.model);
+      loru::nn::copy_values(model, setup_.model);
       return setup_.model;
     }
+  }
+
+  /// How well each client is served, and what its own update has to do with the shared one.
+  void look_at_clients(Model& model, Outcome& outcome) {
+    const Configuration& c = setup_.configuration;
+    if (c.personal_images > 0) {
+      const auto personal = simulation_.personal_accuracy({.images = c.personal_images});
+      if (personal.clients > 0) outcome.personal = personal;
+    }
+    with_algorithm(c, [&](const auto& algorithm) {
+      if constexpr (requires { algorithm.personal_scale(); })
+        outcome.overlap = loru::fl::personal_overlap(model, start_, simulation_.store(), *c.clients,
+                                                     algorithm.personal_scale());
+    });
   }
 
   void show(const Outcome& outcome, const std::string& folder) {
@@ -130,6 +146,11 @@ class Training {
     progress_.line(loru::concat(accuracy, ", ", outcome.merges, " merges, ",
                                 human_bytes(static_cast<double>(totals_.uplink_bytes) / turns),
                                 " up a client and round, trained in ", human_time(totals_.train_seconds)));
+    if (const auto& p = outcome.personal; p && p->mean != p->global_mean) {
+      std::snprintf(accuracy, sizeof accuracy, "clients' own models %.2f %%, the global one %.2f %%",
+                    100.0 * p->mean, 100.0 * p->global_mean);
+      progress_.line(accuracy);
+    }
     for (const auto& [layer, rank] : outcome.update_rank)
       progress_.line(loru::concat("update of ", layer, ": rank ", rank));
     progress_.line("written to " + folder);

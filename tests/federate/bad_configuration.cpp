@@ -98,16 +98,23 @@ TEST_CASE("a value out of range says what range was expected") {
   check_set("optimizer.learning_rate=-1", "expected a number > 0, got integer -1");
   check_set("optimizer.momentum=1", "optimizer.momentum: expected a number in [0, 1), got integer 1");
   check_set("algorithm.tau=0", "algorithm.tau: expected a whole number >= 1, got integer 0");
+  const auto personal_rank = [](const std::string& rank) {
+    return Arguments{"--set", "algorithm.name=pfedloru", "--set", "algorithm.personal_rank=" + rank};
+  };
+  check_refused(personal_rank("0"), "algorithm.personal_rank: expected a whole number >= 1, got integer 0");
+  check_refused(personal_rank("300"),
+                "pfedloru: layer fc2: personal_rank 300 exceeds min(in=256, out=256) = 256");
+  check_set("federation.client_state=tape", "federation.client_state: expected \"memory\" or \"disk\"");
   check_set("seed=-1", "seed: expected a whole number >= 0");
 }
 
 TEST_CASE("a word that is none of the known ones names them and the nearest") {
-  check_set(
-      "algorithm.name=fedlru",
-      "expected \"fedavg\", \"fedprox\", \"fedlora\", \"fedloru\", \"fedpara\", \"ffa_lora\", \"rolora\", "
-      "\"flora\", \"fedex_lora\", \"flexlora\", \"hetlora\", \"mfedloru\", \"fedhm\", "
-      "\"fedsa_lora\", \"pfedloru\", \"scaffold\" or \"local\", got string 'fedlru', "
-      "nearest is \"fedloru\"");
+  check_set("algorithm.name=fedlru",
+            "algorithm.name: expected \"fedavg\", \"fedprox\", \"fedlora\", \"fedloru\"");
+  for (const auto& [wrong, right] :
+       {std::pair{"fedlru", "fedloru"}, {"pfedlora", "pfedloru"}, {"scafold", "scaffold"}})
+    check_set(std::string("algorithm.name=") + wrong,
+              std::string("got string '") + wrong + "', nearest is \"" + right + '"');
   check_set("model.name=resnet11", "nearest is \"resnet10\"");
   check_set("data.name=fashion_mnist", "nearest is \"fashion-mnist\"");
   check_set("partition.kind=dirichlets", "nearest is \"dirichlet\"");

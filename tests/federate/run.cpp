@@ -58,7 +58,8 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
                                           "wall_seconds",
                                           "train_seconds",
                                           "peak_rss_bytes",
-                                          "model_sha256"});
+                                          "model_sha256",
+                                          "personal_accuracy"});
   CHECK(written["algorithm"] == "fedloru");
   CHECK(written["rounds"] == 5);
   CHECK(written["clients"] == 12);
@@ -72,6 +73,35 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
   CHECK(written["peak_rss_bytes"] > 1000000);
   CHECK(written["wall_seconds"] >= written["train_seconds"]);
   CHECK(written["model_sha256"].get<std::string>().size() == 64);
+  const auto& personal = written["personal_accuracy"];
+  CHECK(personal["mean"] == personal["global_mean"]);  // fedloru has one model for all
+  CHECK(personal["worst_decile"] <= personal["mean"]);
+  CHECK(personal["global_worst_decile"] == personal["worst_decile"]);
+}
+
+TEST_CASE(
+    "pfedloru from its configuration: states on disk, personal accuracy, norms and angle of the updates") {
+  const Scratch scratch;
+  const Arguments options{"--set", "algorithm.name=pfedloru", "--set", "algorithm.personal_rank=2",
+                          "--set", "partition.kind=shards",   "--set", "federation.client_state=disk",
+                          "--set", "federation.rounds=2"};
+  REQUIRE(run_tiny(scratch.path, "out", options).code == 0);
+  const auto files = names_in(scratch.path / "out" / "clients");
+  CHECK(files.size() >= 4);
+  CHECK(files.size() <= 8);  // two cohorts of four
+  const auto state = loru::io::load(scratch.path / "out" / "clients" / files.front());
+  CHECK(state.names() == std::vector<std::string>{"fc2.personal_A.weight", "fc2.personal_B.weight"});
+  const auto written = summary(scratch.path / "out");
+  CHECK(written["personal_accuracy"]["mean"] > 0.0);
+  CHECK(written["personal_updates"]["fc2"]["global_norm"] > 0.0);
+  CHECK(written["personal_updates"]["fc2"]["personal_norm"] > 0.0);
+  CHECK(std::abs(written["personal_updates"]["fc2"]["cosine"].get<double>()) <= 1.0);
+  write(scratch.path / "out" / "clients" / "11.safetensors", "of an earlier run");
+  REQUIRE(run_tiny(scratch.path, "out", options).code == 0);
+  CHECK(names_in(scratch.path / "out" / "clients") ==
+        files);  // a run does not begin with the last one's states
+  REQUIRE(run_tiny(scratch.path, "plain", {"--set", "federation.personal_images=0"}).code == 0);
+  CHECK(!summary(scratch.path / "plain").contains("personal_accuracy"));
 }
 
 TEST_CASE("rounds.csv has a line a round, empty where not evaluated, and its bytes add up") {

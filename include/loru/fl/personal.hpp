@@ -26,8 +26,8 @@ struct PersonalAccuracy {
 };
 
 /// `count` test samples in the proportions of the labels of a client's training samples, as whole numbers by largest remainders;
-/// within a class without repetition until it is used up. Classes that the test set lacks are left out. Throws DataError
-/// if it has none of the client's classes.
+/// within a class without repetition until it is used up. Classes that the test set lacks are left out; nothing if it
+/// has none of the client's.
 inline std::vector<Index> personal_test(const data::Dataset& train, std::span<const Index> samples,
                                         const data::Dataset& test, Index count, const rng::Stream& stream) {
   const auto classes = static_cast<std::size_t>(std::max(train.classes, test.classes));
@@ -37,8 +37,7 @@ inline std::vector<Index> personal_test(const data::Dataset& train, std::span<co
   Index total = 0;
   for (const Index i : samples)
     if (const auto c = static_cast<std::size_t>(train.label(i)); !tests[c].empty()) ++own[c], ++total;
-  require<DataError>(total > 0, "personal evaluation: ", test.name,
-                     ": expected test samples of the client's classes");
+  if (total == 0) return {};
   std::vector<Index> quota(classes);
   std::vector<std::size_t> order(classes);
   Index given = 0;
@@ -68,7 +67,7 @@ inline double worst_decile(std::vector<double> values) {
 
 /// Evaluates clients' own models and the global model on the clients' own kind of test images (stream (seed, personal_test,
 /// client)). A client without state has the global model or what the algorithm's hook makes of it; one whose hook diverges has
-/// the global model. The states stay as they are.
+/// the global model. Clients of whose classes there are no test images are left out. The states stay as they are.
 template <class T, class D>
 PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
                                    const DeviceData<D>& train, const DeviceData<D>& test,
@@ -79,13 +78,15 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
                        o.clients);
   const auto all = static_cast<Index>(parts.size());
   const auto clients = sample_cohort(server.seed(), 0, all, std::min(all, o.clients));
-  std::vector<double> own(clients.size()), common(clients.size());
+  constexpr double left_out = -1.0;
+  std::vector<double> own(clients.size(), left_out), common(clients.size(), left_out);
   pool.for_each(static_cast<Index>(clients.size()), [&](Index i) {
     const auto at = static_cast<std::size_t>(i);
     const Index k = clients[at];
     const std::vector<Index>& samples = parts[static_cast<std::size_t>(k)];
     const rng::Stream stream(server.seed(), rng::Purpose::personal_test, 0, static_cast<std::uint32_t>(k));
     const auto images = personal_test(train.dataset(), samples, test.dataset(), o.images, stream);
+    if (images.empty()) return;
     own[at] = common[at] = evaluate(global, test, images, pool).accuracy;
     auto kept = store.load(k);
     if (!kept && !server.algorithm().personalises_new) return;
@@ -97,11 +98,13 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
       own[at] = evaluate(model, test, images, pool).accuracy;
     } catch (const DivergedError&) {}
   });
+  std::erase(own, left_out);
+  std::erase(common, left_out);
+  if (own.empty()) return {};
   const auto mean = [](const std::vector<double>& v) {
     return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
   };
-  return {mean(own), worst_decile(own), mean(common), worst_decile(common),
-          static_cast<Index>(clients.size())};
+  return {mean(own), worst_decile(own), mean(common), worst_decile(common), static_cast<Index>(own.size())};
 }
 
 }  // namespace loru::fl
