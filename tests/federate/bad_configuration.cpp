@@ -112,7 +112,7 @@ TEST_CASE("a word that is none of the known ones names them and the nearest") {
   check_set("algorithm.name=fedlru",
             "algorithm.name: expected \"fedavg\", \"fedprox\", \"fedlora\", \"fedloru\"");
   for (const auto& [wrong, right] :
-       {std::pair{"fedlru", "fedloru"}, {"pfedlora", "pfedloru"}, {"scafold", "scaffold"}})
+       {std::pair{"fedlru", "fedloru"}, {"pfedlru", "pfedloru"}, {"scafold", "scaffold"}})
     check_set(std::string("algorithm.name=") + wrong,
               std::string("got string '") + wrong + "', nearest is \"" + right + '"');
   check_set("model.name=resnet11", "nearest is \"resnet10\"");

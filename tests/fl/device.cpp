@@ -15,6 +15,7 @@ namespace {
 struct Outcome {
   fl::Message model;
   std::vector<fl::Round> rounds;
+  fl::PersonalAccuracy personal;
 };
 
 /// The model as the algorithm wants it, its layers factored even where it would train dense ones.
@@ -46,6 +47,7 @@ Outcome federation(const std::string& name, const A& algorithm, const data::Spli
   Outcome outcome;
   for (const fl::Round& round : simulation.rounds(3)) outcome.rounds.push_back(round);
   outcome.model = bits(simulation.model());
+  outcome.personal = simulation.personal_accuracy({.images = 20});
   return outcome;
 }
 
@@ -58,6 +60,9 @@ void check_federation(const std::string& name, const A& algorithm, const data::S
   const Outcome got = federation<other::Device>(name, algorithm, set, client);
   CHECK(other::operations > before + 100);
   CHECK((got.model == expected.model));
+  CHECK(got.personal.mean == expected.personal.mean);
+  CHECK(got.personal.global_mean == expected.personal.global_mean);
+  CHECK(got.personal.clients == 6);
   REQUIRE(got.rounds.size() == expected.rounds.size());
   for (std::size_t i = 0; i < got.rounds.size(); ++i) {
     CHECK(got.rounds[i].train_loss == expected.rounds[i].train_loss);

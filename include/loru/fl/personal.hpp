@@ -43,8 +43,9 @@ inline std::vector<Index> personal_test(const data::Dataset& train, std::span<co
   Index given = 0;
   for (std::size_t c = 0; c < classes; ++c) given += quota[c] = count * own[c] / total;
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return count * own[a] % total > count * own[b] % total;
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const Index x = count * own[a] % total, y = count * own[b] % total;
+    return x != y ? x > y : a < b;
   });
   for (std::size_t i = 0; given < count; ++i, ++given) ++quota[order[i]];
   std::vector<Index> chosen;
