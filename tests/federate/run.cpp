@@ -211,9 +211,9 @@ TEST_CASE("config.toml tells every key, the layers and their plans") {
 
 TEST_CASE("eval of a run equals its summary") {
   const Scratch scratch;
-  const std::string algorithm =
-      GENERATE("fedloru", "fedlora", "fedavg", "fedprox", "ffa_lora", "rolora", "flora", "fedex_lora",
-               "flexlora", "fedsa_lora", "pfedloru", "scaffold", "local");
+  const std::string algorithm = GENERATE("fedloru", "fedlora", "fedavg", "fedprox", "ffa_lora", "rolora",
+                                         "flora", "fedex_lora", "flexlora", "fedpara", "hetlora", "mfedloru",
+                                         "fedhm", "fedsa_lora", "pfedloru", "scaffold", "local");
   REQUIRE(run_tiny(scratch.path, "out", {"--set", "algorithm.name=" + algorithm}).code == 0);
   const Result result = federate(scratch.path, {"eval", (scratch.path / "out").string()});
   CAPTURE(result.err);
