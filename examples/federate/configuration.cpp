@@ -1,6 +1,7 @@
 #include "configuration.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
 
 #include <loru/core/text.hpp>
@@ -273,6 +274,31 @@ toml::table parse(const std::string& text, const std::string& origin) {
   }
 }
 
+/// Moves every value of `over` into `under`, table by table; copies would forget where they stand.
+void overlay(toml::table& under, toml::table& over) {
+  for (auto&& [key, node] : over) {
+    toml::table* below = under[key].as_table();
+    if (below && node.is_table())
+      overlay(*below, *node.as_table());
+    else
+      node.visit([&](auto& value) { under.insert_or_assign(key, std::move(value)); });
+  }
+}
+
+/// The file over the file that its `base` names, relative to its own folder, if it names one.
+toml::table read_document(const std::filesystem::path& file, Index depth = 0) {
+  toml::table document = parse(loru::io::read_text(file), file.string());
+  const toml::node* base = document.get("base");
+  if (!base) return document;
+  require<ConfigError>(base->is_string(), where(*base), "base: expected the name of a file, got ",
+                       base->type());
+  require<ConfigError>(depth < 8, where(*base), "base: expected at most 8 files over each other");
+  toml::table under = read_document(file.parent_path() / base->as_string()->get(), depth + 1);
+  document.erase("base");
+  overlay(under, document);
+  return under;
+}
+
 /// Puts the TOML value, or the string where it is none, under a key of the document.
 void set(toml::table& document, const std::string& assignment) {
   const std::size_t equals = assignment.find('=');
@@ -301,7 +327,7 @@ void set(toml::table& document, const std::string& assignment) {
 }  // namespace
 
 Configuration read_configuration(const std::string& file, const Overrides& overrides) {
-  toml::table document = parse(loru::io::read_text(file), file);
+  toml::table document = read_document(file);
   for (const std::string& assignment : overrides.set) set(document, assignment);
   Configuration c;
   Reader(c).read(document);

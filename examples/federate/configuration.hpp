@@ -52,7 +52,7 @@ struct Configuration {
   loru::fl::ClientOptions client{.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}};
 };
 
-/// Reads a file and applies the overrides. Throws IoError if it cannot be read, ConfigError for broken TOML, an
+/// Reads a file, over the one that its key `base` names if there is one, and applies the overrides. Throws IoError if it cannot be read, ConfigError for broken TOML, an
 /// unknown key (naming the nearest), a value of a wrong type or out of range, with file and line.
 Configuration read_configuration(const std::string& file, const Overrides& overrides);
 

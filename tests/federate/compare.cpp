@@ -74,6 +74,40 @@ TEST_CASE("compare: every configuration with every seed, in one table") {
   CHECK(runs.text(2, "accuracy_at_0.15_MB").empty());
 }
 
+TEST_CASE("A configuration may stand over another one") {
+  const Scratch scratch;
+  write(scratch.path / "common" / "tiny.toml", tiny);
+  write(scratch.path / "over.toml", "base = \"common/tiny.toml\"\nseed = 9\n[lowrank]\nrank = 3\n");
+  write(scratch.path / "top.toml", "base = \"over.toml\"\n[algorithm]\ntau = 4\n");
+  const auto hash = [&](const Arguments& arguments) {
+    Arguments all = arguments;
+    all.insert(all.end(), {"--quiet", "--out", (scratch.path / "out").string()});
+    const Result result = federate(scratch.path, all);
+    CAPTURE(result.err);
+    REQUIRE(result.code == 0);
+    return summary(scratch.path / "out").at("model_sha256");
+  };
+  const auto plain = hash({(scratch.path / "common" / "tiny.toml").string(), "--set", "seed=9", "--set",
+                           "lowrank.rank=3", "--set", "algorithm.tau=4"});
+  CHECK(hash({(scratch.path / "top.toml").string()}) == plain);
+  CHECK(hash({(scratch.path / "out" / "config.toml").string()}) == plain);
+  CHECK(hash({(scratch.path / "over.toml").string()}) != plain);
+
+  const auto refused = [&](const std::string& text) {
+    write(scratch.path / "bad.toml", text);
+    const Result result = federate(scratch.path, {(scratch.path / "bad.toml").string()});
+    CHECK(result.code == 2);
+    check_one_line(result);
+    return result.err;
+  };
+  CHECK_THAT(refused("base = 3\n"),
+             ContainsSubstring("bad.toml:1: base: expected the name of a file, got integer"));
+  CHECK_THAT(refused("base = \"bad.toml\"\n"), ContainsSubstring("base: expected at most 8 files"));
+  CHECK_THAT(refused("base = \"none.toml\"\n"), ContainsSubstring("none.toml"));
+  CHECK_THAT(refused("base = \"over.toml\"\n[lowrank]\nrang = 3\n"),
+             ContainsSubstring("bad.toml:3: unknown key 'lowrank.rang'"));
+}
+
 TEST_CASE("compare: finished runs stay, others are run") {
   const Scratch scratch;
   write(scratch.path / "a.toml", tiny);
