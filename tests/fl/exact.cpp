@@ -178,6 +178,7 @@ TEST_CASE("The aggregation error is what averaging factors apart loses") {
     CHECK(none.size() == exact.size());
     for (const auto& [layer, error] : none) CHECK(error < 1e-12 * linalg::norm(w.at(layer)));
   }
+  CHECK(measured(fl::FedSaLora{}).first.empty());  // B is trained and not sent
 }
 
 TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {

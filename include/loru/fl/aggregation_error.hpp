@@ -11,15 +11,20 @@ namespace loru::fl {
 
 /// By layer: ‖W + Σ p_k·s_k·B_k·A_k − W'‖_F with W' the effective weight after the fold and before a merge. For averaged factors
 /// it is ‖Σ p_k·s_k·B_k·A_k − s·B̄·Ā‖_F (Singhal et al., FedEx-LoRA, arXiv 2410.09432, equation 5); a server optimizer's own step counts
-/// too. In double, O(m·n·R) a layer, R the sum of the ranks. Layers whose factors the clients do not send are left out.
+/// too. In double, O(m·n·R) a layer, R the sum of the ranks. Layers of which the clients train a factor that they do not send are left out.
 template <class T, class D>
 class AggregationError {
  public:
   /// Before the fold: the exact mean of the clients' effective weights.
-  AggregationError(nn::Model<T, D>& model, const Cohort& cohort) {
+  AggregationError(nn::Model<T, D>& model, const Cohort& cohort, const Selection& trained) {
     lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      const auto sent = [&](const Update& update) { return has_factor(update.state, layer); };
-      if (cohort.updates.empty() || !std::ranges::all_of(cohort.updates, sent)) return;
+      const auto known = [&](const Update& update) {
+        const auto either = [&](const std::string& factor) {
+          return update.state.contains(factor) || !chosen(trained, factor);
+        };
+        return either(layer + ".lora_A.weight") && either(layer + ".lora_B.weight");
+      };
+      if (cohort.updates.empty() || !std::ranges::all_of(cohort.updates, known)) return;
       const auto stack = lowrank::stack(terms(cohort, layer, weight));
       exact_[layer] = compose(to_host(weight.base().value()), stack.a, stack.b, weight.scale());
     });

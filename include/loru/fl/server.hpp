@@ -123,7 +123,7 @@ class Server {
     if (!optimizer_.plain()) moments = optimize(optimizer_, model_, memory_, next);
     const Cohort cohort{next, updates, average.samples(), mean};
     std::optional<AggregationError<T, D>> error;
-    if (measures_) error.emplace(model_, cohort);
+    if (measures_) error.emplace(model_, cohort, trained());
     algorithm_.fold(*this, cohort);
     if (measures_) aggregation_error_ = (*error)(model_);
     for (const auto& [name, moment] : moments.tensors()) memory_.put_raw(name, moment);

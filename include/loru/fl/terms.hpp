@@ -26,11 +26,6 @@ void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F fac
   });
 }
 
-/// Whether an update holds a factor of the layer.
-inline bool has_factor(const io::Archive& state, const std::string& layer) {
-  return state.contains(layer + ".lora_A.weight") || state.contains(layer + ".lora_B.weight");
-}
-
 /// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k: the layer's update
 /// is s·Σ weight_k·B_k·A_k. A factor that was not sent stood still and is the server's. The terms are on the host. Ranks may
 /// differ. Throws DataError for factors that do not fit the layer.

@@ -1,9 +1,7 @@
 #pragma once
 // Federated low-rank updates by clients of which some can train only part of the rank.
 
-#include <tuple>
-
-#include <loru/fl/server.hpp>
+#include <loru/fl/merge_schedule.hpp>
 #include <loru/fl/terms.hpp>
 #include <loru/lowrank/nested.hpp>
 
@@ -17,19 +15,16 @@ namespace loru::fl {
 struct MFedLoRU {
   Index tau = 10;
   lowrank::MergeKind merge = lowrank::MergeKind::reinit;
+  MergeWhen merge_when = MergeWhen::tau;
+  std::vector<Index> merge_rounds{};
+  double growth = 0.05;
+  Index window = 3;
 
   static constexpr std::string_view name = "mfedloru";
   static constexpr bool low_rank = true;
   static constexpr bool keeps_updates = true;
   static constexpr bool mixed_ranks = true;
-  static constexpr auto fields() {
-    return std::tuple{Field{"tau", &MFedLoRU::tau, Index{1}, std::numeric_limits<Index>::max(),
-                            "rounds between two merges"},
-                      Choice{"merge", &MFedLoRU::merge,
-                             std::array{std::pair{"reinit", lowrank::MergeKind::reinit},
-                                        std::pair{"keep", lowrank::MergeKind::keep}},
-                             "what becomes of the factors after a merge"}};
-  }
+  static constexpr auto fields() { return merge_fields<MFedLoRU>(); }
 
   template <class T, class D>
   void shape(nn::Model<T, D>& model, std::span<const Index> ranks) const {
@@ -65,7 +60,7 @@ struct MFedLoRU {
 
   template <class T, class D>
   void after_round(Server<T, D>& server) const {
-    if (server.round() % tau == 0) server.merge(merge);
+    merge_if_due(*this, server);
   }
 
  private:
