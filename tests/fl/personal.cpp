@@ -239,6 +239,34 @@ TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for eval
     lowrank::for_each_factored(device, [](auto&, auto& f) { CHECK(squared_norm(f.b().value()) == 0.0); });
 }
 
+TEST_CASE("fedpara in its personal form shares W_1 and keeps each client's W_2") {
+  const std::string name = GENERATE("mlp", "resnet10");
+  const fl::FedPara algorithm{.own_second = true};
+  auto start = small_model<float>(name);
+  fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = 2});
+  const auto second = [](const std::string& t) { return t.find(".w2_") != std::string::npos; };
+  Federation<float> run(start, algorithm);
+  run.round();
+  run.round();
+  const std::size_t shared = state_bytes(start, [&](auto& t) { return !second(t); });
+  CHECK(shared < state_bytes(start));
+  CHECK(run.up == std::vector(clients, shared));
+  CHECK(run.down == std::vector(clients, shared));
+  const auto before = start.state(), after = run.server.model().state();
+  REQUIRE(before.size() == after.size());
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    INFO(before[i].name);
+    CHECK(same_bits(before[i].value, after[i].value) == second(before[i].name));
+    if (!second(before[i].name)) continue;
+    for (const auto& state : run.states) {
+      const auto own = state.get<float>("own." + before[i].name, before[i].value.shape());
+      CHECK(difference(own, before[i].value) > 0.0);
+    }
+  }
+  CHECK(message_of<ConfigError>([&] { fl::Server<float>(start, fl::FedPara{}, 1); }) ==
+        "fedpara: expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
+}
+
 TEST_CASE("scaffold with its controls held at zero is FedAvg bit for bit") {
   const bool low = GENERATE(false, true);
   auto start = low ? small_factored<double>() : small_model<double>();

@@ -155,12 +155,13 @@ TEST_CASE("Options of algorithms are checked against their fields") {
     CHECK_NOTHROW(fl::check(algorithm));
     std::apply([&](const auto&... field) { (keys.emplace_back(field.name), ...); }, algorithm.fields());
   });
-  CHECK(keys == std::vector<std::string>{
-                    "mu",         "layers",       "tau",    "merge",  "merge_when",    "merge_rounds",
-                    "growth",     "window",       "gamma",  "lambda", "tau",           "merge",
-                    "merge_when", "merge_rounds", "growth", "window", "tau",           "merge",
-                    "merge_when", "merge_rounds", "growth", "window", "personal_rank", "personal_alpha",
-                    "layers",     "layers"});
+  CHECK(keys ==
+        std::vector<std::string>{"mu",           "layers", "tau",    "merge",         "merge_when",
+                                 "merge_rounds", "growth", "window", "form",          "gamma",
+                                 "lambda",       "tau",    "merge",  "merge_when",    "merge_rounds",
+                                 "growth",       "window", "tau",    "merge",         "merge_when",
+                                 "merge_rounds", "growth", "window", "personal_rank", "personal_alpha",
+                                 "layers",       "layers"});
   CHECK(message_of<ConfigError>([] { fl::AnyAlgorithm<float>(fl::FedLoRU{.tau = 0}); }) ==
         "fedloru: tau: expected at least 1, got 0");
   CHECK(message_of<ConfigError>([] { fl::check(Knobs{.count = 10}); }) ==

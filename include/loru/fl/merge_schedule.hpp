@@ -102,20 +102,24 @@ template <class A>
 constexpr auto merge_fields() {
   using lowrank::MergeKind;
   constexpr Index most = std::numeric_limits<Index>::max();
-  return std::tuple{
-      Field{"tau", &A::tau, Index{1}, most, "rounds between two merges"},
-      Choice{"merge", &A::merge,
-             std::array{std::pair{"reinit", MergeKind::reinit}, std::pair{"keep", MergeKind::keep}},
-             "what becomes of the factors after a merge"},
-      Choice{"merge_when", &A::merge_when,
-             std::array{std::pair{"tau", MergeWhen::tau}, std::pair{"rounds", MergeWhen::rounds},
-                        std::pair{"norm", MergeWhen::norm},
-                        std::pair{"effective_rank", MergeWhen::effective_rank}},
-             "every tau rounds, in given ones, or when a measure of the update stops growing"},
-      Rounds{"merge_rounds", &A::merge_rounds, "the rounds that end with a merge"},
-      Field{"growth", &A::growth, 0.0, std::numeric_limits<double>::max(),
-            "relative growth below which a measure has stopped"},
-      Field{"window", &A::window, Index{1}, most, "rounds over which growth is measured"}};
+  return std::tuple{// arguments spelt out for nvcc
+                    Field<A, Index>{"tau", &A::tau, 1, most, "rounds between two merges"},
+                    Choice<A, MergeKind, 2>{"merge",
+                                            &A::merge,
+                                            {{{"reinit", MergeKind::reinit}, {"keep", MergeKind::keep}}},
+                                            "what becomes of the factors after a merge"},
+                    Choice<A, MergeWhen, 4>{
+                        "merge_when",
+                        &A::merge_when,
+                        {{{"tau", MergeWhen::tau},
+                          {"rounds", MergeWhen::rounds},
+                          {"norm", MergeWhen::norm},
+                          {"effective_rank", MergeWhen::effective_rank}}},
+                        "every tau rounds, in given ones, or when a measure of the update stops growing"},
+                    Rounds<A>{"merge_rounds", &A::merge_rounds, "the rounds that end with a merge"},
+                    Field<A, double>{"growth", &A::growth, 0.0, std::numeric_limits<double>::max(),
+                                     "relative growth below which a measure has stopped"},
+                    Field<A, Index>{"window", &A::window, 1, most, "rounds over which growth is measured"}};
 }
 
 /// Merges if the options of merge_fields() say so.

@@ -50,8 +50,11 @@ struct Rounds {
 /// The option `layers` of an algorithm that is at home in both: whether its layers are dense or W + s·B·A.
 template <class A>
 constexpr auto layers_choice() {
-  return Choice{"layers", &A::low_rank, std::array{std::pair{"dense", false}, std::pair{"low_rank", true}},
-                "parametrisation of the layers"};
+  return Choice<A, bool, 2>{// spelt out for nvcc
+                            "layers",
+                            &A::low_rank,
+                            {{{"dense", false}, {"low_rank", true}}},
+                            "parametrisation of the layers"};
 }
 
 /// What a cohort has sent: the mean of its updates by samples, moved by the server's optimizer, and, for an algorithm with
