@@ -68,9 +68,9 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
       {"model_sha256", outcome.model_sha256}};
   if (const auto& p = outcome.personal)
     json["personal_accuracy"] = {{"mean", p->mean},
-                                {"worst_decile", p->worst_decile},
-                                {"global_mean", p->global_mean},
-                                {"global_worst_decile", p->global_worst_decile}};
+                                 {"worst_decile", p->worst_decile},
+                                 {"global_mean", p->global_mean},
+                                 {"global_worst_decile", p->global_worst_decile}};
   for (const auto& [layer, o] : outcome.overlap)
     json["personal_updates"][layer] = {
         {"global_norm", o.global_norm}, {"personal_norm", o.personal_norm}, {"cosine", o.cosine}};
