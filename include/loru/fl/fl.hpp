@@ -5,6 +5,7 @@
 #include <loru/fl/aggregation_error.hpp>
 #include <loru/fl/algorithm/algorithm.hpp>
 #include <loru/fl/algorithm/algorithms.hpp>
+#include <loru/fl/algorithm/any_algorithm.hpp>
 #include <loru/fl/algorithm/fedavg.hpp>
 #include <loru/fl/algorithm/fedex_lora.hpp>
 #include <loru/fl/algorithm/fedhm.hpp>
@@ -19,6 +20,7 @@
 #include <loru/fl/algorithm/hetlora.hpp>
 #include <loru/fl/algorithm/local.hpp>
 #include <loru/fl/algorithm/mfedloru.hpp>
+#include <loru/fl/algorithm/options.hpp>
 #include <loru/fl/algorithm/pfedloru.hpp>
 #include <loru/fl/algorithm/rolora.hpp>
 #include <loru/fl/algorithm/scaffold.hpp>

@@ -1,7 +1,7 @@
 #pragma once
 // The factors that a cohort sent, layer by layer, as a sum of products.
 
-#include <loru/fl/algorithm/algorithm.hpp>
+#include <loru/fl/algorithm/any_algorithm.hpp>
 #include <loru/lowrank/tail.hpp>
 
 namespace loru::fl {
