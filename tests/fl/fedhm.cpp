@@ -136,13 +136,37 @@ TEST_CASE("fedhm: one step of gradient descent moves W by −η·(G·VᵀV + U·
   CHECK(finest == Approx(fine / 10).epsilon(0.05));
 }
 
+TEST_CASE("fedhm: the aggregation error is the distance of W from the mean of the products") {
+  auto model = full_rank(GENERATE(false, true));
+  const auto w = wholes(model);
+  fl::Update update{.head = {}, .samples = 4, .loss = 0.0, .state = {}};
+  Tensor<double> product;
+  lowrank::for_each_product(model, [&](const std::string& layer, Product& p) {
+    const auto u = gaussian(p.u().shape(), 3), v = gaussian(p.v().shape(), 4);
+    update.state.put(layer + ".product_U.weight", u);
+    update.state.put(layer + ".product_V.weight", v);
+    product = matmul(u, v, {});
+  });
+  const io::Archive none;
+  const fl::AggregationError<double, Cpu> error(model, {none, {&update, 1}, 4, none}, {});
+  const auto lost = error(model);
+  REQUIRE(lost.size() == 1);
+  for (const auto& [layer, whole] : w) {
+    add_scaled(product, -1.0, whole);
+    CHECK(lost.at(layer) == Approx(linalg::norm(product)));
+  }
+}
+
 TEST_CASE("fedhm: clients get the best part of W at their ranks, and the server averages products") {
   auto start = small_model<double>(GENERATE("mlp", "resnet10"));
   const fl::AnyAlgorithm<double> algorithm(fl::FedHm{});
   algorithm.parametrise(start, {.rank = 4, .small_layers = lowrank::SmallLayers::dense});
   Mixed<double> run(start, algorithm);
+  run.server.measure_aggregation(true);
   for (int i = 0; i < 2; ++i) {
     run.round();
+    CHECK(run.server.aggregation_error().size() == wholes(run.server.model()).size());
+    for (const auto& [layer, lost] : run.server.aggregation_error()) CHECK(lost < 1e-12);
     const auto got = wholes(run.server.model());
     std::map<std::string, Tensor<double>> expected;
     for (std::size_t k = 0; k < 3; ++k)

@@ -90,6 +90,7 @@ TEST_CASE("nested: ranks there and back") {
 TEST_CASE("mfedloru: the server rebuilds the clients' effective factors and averages them at full rank") {
   auto start = rank_four<double>(GENERATE("mlp", "resnet10"));
   Mixed<double> run(start, fl::MFedLoRU{.tau = 3});
+  run.server.measure_aggregation(true);
   for (int i = 0; i < 2; ++i) run.round();
   std::map<std::string, std::vector<lowrank::Factors<double>>> own;
   Index nested = 0;
@@ -103,13 +104,19 @@ TEST_CASE("mfedloru: the server rebuilds the clients' effective factors and aver
     INFO(layer);
     Tensor<double> a = nn::constant<double>(f.a().shape(), 0.0), b = nn::constant<double>(f.b().shape(), 0.0);
     a = to_layout(a, f.a().value().layout());
+    Tensor<double> lost = lowrank_compose(f.base().value(), f.a().value(), f.b().value(), f.scale());
+    for (double& x : lost.span()) x = -x;
     for (std::size_t k = 0; k < 3; ++k) {
+      const auto& [own_a, own_b] = own.at(layer)[k];
+      add_scaled(lost, run.shares[k], lowrank_compose(f.base().value(), own_a, own_b, f.scale()));
       add_scaled(a, run.shares[k], own.at(layer)[k].a);
       add_scaled(b, run.shares[k], own.at(layer)[k].b);
     }
     CHECK(difference(f.a().value(), a) < 1e-14);
     CHECK(difference(f.b().value(), b) < 1e-14);
     CHECK(linalg::norm(b) > 0.0);
+    CHECK(linalg::norm(lost) > 1e-8);
+    CHECK(run.server.aggregation_error().at(layer) == Approx(linalg::norm(lost)).epsilon(1e-6));
   });
   const auto before = lowrank::effective_weights(run.server.model());
   run.round();

@@ -6,12 +6,14 @@
 
 #include <loru/fl/terms.hpp>
 #include <loru/linalg/norms.hpp>
+#include <loru/lowrank/product.hpp>
 
 namespace loru::fl {
 
 /// By layer: ‖W + Σ p_k·s_k·B_k·A_k − W'‖_F with W' the effective weight after the fold and before a merge. For averaged factors
 /// it is ‖Σ p_k·s_k·B_k·A_k − s·B̄·Ā‖_F (Singhal et al., FedEx-LoRA, arXiv 2410.09432, equation 5); a server optimizer's own step counts
-/// too. In double, O(m·n·R) a layer, R the sum of the ranks. Layers of which the clients train a factor that they do not send are left out.
+/// too. Nested factors count as the A_k, B_k rebuilt from them; where the server keeps W whole, it is ‖Σ p_k·U_k·V_k − W'‖_F. In
+/// double, O(m·n·R) a layer, R the sum of the ranks. Layers of which the clients train a factor that they do not send are left out.
 template <class T, class D>
 class AggregationError {
  public:
@@ -20,13 +22,19 @@ class AggregationError {
     lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       const auto known = [&](const Update& update) {
         const auto either = [&](const std::string& factor) {
-          return update.state.contains(factor) || !chosen(trained, factor);
+          return update.state.contains(factor + ".weight") || update.state.contains(factor + "_up.weight") ||
+                 !chosen(trained, factor + ".weight");
         };
-        return either(layer + ".lora_A.weight") && either(layer + ".lora_B.weight");
+        return either(layer + ".lora_A") && either(layer + ".lora_B");
       };
       if (cohort.updates.empty() || !std::ranges::all_of(cohort.updates, known)) return;
       const auto stack = lowrank::stack(terms(cohort, layer, weight));
       exact_[layer] = compose(to_host(weight.base().value()), stack.a, stack.b, weight.scale());
+    });
+    lowrank::for_each_product(model, [&](const std::string& layer, nn::LowRankProduct<T, D>&) {
+      if (cohort.updates.empty()) return;
+      const auto stack = lowrank::stack(product_terms<T>(cohort, layer));
+      exact_[layer] = matmul(wide(stack.b), wide(stack.a), {});
     });
   }
 
@@ -39,6 +47,15 @@ class AggregationError {
       Tensor<double> lost = compose(to_host(weight.base().value()), to_host(weight.a().value()),
                                     to_host(weight.b().value()), weight.scale());
       add_scaled(lost, -1.0, found->second);
+      errors[layer] = linalg::norm(lost);
+    });
+    lowrank::for_each_product(model, [&](const std::string& layer, nn::LowRankProduct<T, D>& weight) {
+      const auto found = exact_.find(layer);
+      if (found == exact_.end()) return;
+      const Layout rows = weight.shape().rank() == 4 ? Layout::channels_last : Layout::row_major;
+      const Tensor<double> whole = wide(to_layout(to_host(weight.whole().value()), rows));
+      Tensor<double> lost = clone(found->second);
+      add_scaled(lost, -1.0, whole.reinterpret(lost.shape(), Layout::row_major));
       errors[layer] = linalg::norm(lost);
     });
     return errors;

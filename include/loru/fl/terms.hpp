@@ -26,9 +26,23 @@ void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F fac
   });
 }
 
+/// A_k = A + A_d·A_u (of_a) or B_k = B + B_u·B_d of an update with inner factors nested in the server's `outer`, A or B; without
+/// them `outer` itself. Throws DataError for inner factors that do not fit.
+template <class T>
+Tensor<T> rebuilt(const io::Archive& sent, const std::string& factor, const Tensor<T>& outer, bool of_a) {
+  const std::string left = factor + (of_a ? "_down.weight" : "_up.weight"),
+                    right = factor + (of_a ? "_up.weight" : "_down.weight");
+  if (!sent.contains(right)) return outer;
+  const Shape& shape = sent.raw(right).shape;
+  const Index rank = shape.rank() > 0 ? shape[0] : 0;
+  return lowrank_compose(
+      outer, to_layout(sent.get<T>(right, lowrank::factor_shape(outer.shape(), rank)), outer.layout()),
+      sent.get<T>(left, {outer.dim(0), rank}), 1.0);
+}
+
 /// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k: the layer's update
-/// is s·Σ weight_k·B_k·A_k. A factor that was not sent stood still and is the server's. The terms are on the host. Ranks may
-/// differ. Throws DataError for factors that do not fit the layer.
+/// is s·Σ weight_k·B_k·A_k. A factor of which nothing was sent stood still and is the server's. The terms are on the host. Ranks
+/// may differ. Throws DataError for factors that do not fit the layer.
 template <class T, class D>
 std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& layer,
                                     nn::Factored<T, D>& weight) {
@@ -43,8 +57,21 @@ std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& lay
     all.push_back({p * static_cast<double>(weight.rank()) / static_cast<double>(rank),
                    has_a ? to_layout(update.state.get<T>(a, lowrank::factor_shape(w, rank)),
                                      weight.a().value().layout())
-                         : to_host(weight.a().value()),
-                   has_b ? update.state.get<T>(b, {w[0], rank}) : to_host(weight.b().value())});
+                         : rebuilt(update.state, layer + ".lora_A", to_host(weight.a().value()), true),
+                   has_b ? update.state.get<T>(b, {w[0], rank})
+                         : rebuilt(update.state, layer + ".lora_B", to_host(weight.b().value()), false)});
+  }
+  return all;
+}
+
+/// (p_k, V_k, U_k) of one layer for each update of the cohort: its weight as a matrix is Σ p_k·U_k·V_k. Ranks may differ.
+template <class T>
+std::vector<lowrank::Term<T>> product_terms(const Cohort& cohort, const std::string& layer) {
+  std::vector<lowrank::Term<T>> all;
+  for (const Update& update : cohort.updates) {
+    const double p = static_cast<double>(update.samples) / static_cast<double>(cohort.samples);
+    all.push_back({p, update.state.get<T>(layer + ".product_V.weight"),
+                   update.state.get<T>(layer + ".product_U.weight")});
   }
   return all;
 }

@@ -52,13 +52,7 @@ struct FedHm {
   void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model(), not_factor);
     lowrank::for_each_product(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
-      std::vector<lowrank::Term<T>> all;
-      for (const Update& update : cohort.updates) {
-        const double p = static_cast<double>(update.samples) / static_cast<double>(cohort.samples);
-        all.push_back({p, update.state.get<T>(layer + ".product_V.weight"),
-                       update.state.get<T>(layer + ".product_U.weight")});
-      }
-      const auto sum = lowrank::stack(all);
+      const auto sum = lowrank::stack(product_terms<T>(cohort, layer));
       lowrank::set_whole(w, matmul(sum.b, sum.a, {}));
     });
   }

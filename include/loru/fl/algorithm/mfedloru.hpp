@@ -53,7 +53,7 @@ struct MFedLoRU {
   void fold(Server<T, D>& server, const Cohort& cohort) const {
     Average<T> average;
     for (const Update& update : cohort.updates)
-      average.add({update.head, update.samples, update.loss, rebuilt(server.model(), update.state)});
+      average.add({update.head, update.samples, update.loss, full_factors(server.model(), update.state)});
     get_state(cohort.mean, server.model(), not_factor);
     get_state(average.result(), server.model(), [](const std::string& t) { return !not_factor(t); });
   }
@@ -70,21 +70,15 @@ struct MFedLoRU {
 
   /// A_k and B_k of an update.
   template <class T, class D>
-  static io::Archive rebuilt(nn::Model<T, D>& model, const io::Archive& sent) {
+  static io::Archive full_factors(nn::Model<T, D>& model, const io::Archive& sent) {
     io::Archive full("update");
     lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      const auto rebuild = [&](const Tensor<T>& outer, const std::string& name, const char* left,
-                               const char* right) {
-        if (sent.contains(name + ".weight"))
-          return full.share(name + ".weight", sent.get<T>(name + ".weight"));
-        const Index rank = sent.raw(name + right).shape[0];
-        const auto up =
-            to_layout(sent.get<T>(name + right, lowrank::factor_shape(outer.shape(), rank)), outer.layout());
-        const auto down = sent.get<T>(name + left, {outer.dim(0), rank});
-        full.share(name + ".weight", lowrank_compose(outer, up, down, 1.0));
+      const auto put = [&](const std::string& factor, const Tensor<T>& outer, bool of_a) {
+        const std::string name = factor + ".weight";
+        full.share(name, sent.contains(name) ? sent.get<T>(name) : rebuilt(sent, factor, outer, of_a));
       };
-      rebuild(to_host(weight.a().value()), layer + ".lora_A", "_down.weight", "_up.weight");
-      rebuild(to_host(weight.b().value()), layer + ".lora_B", "_up.weight", "_down.weight");
+      put(layer + ".lora_A", to_host(weight.a().value()), true);
+      put(layer + ".lora_B", to_host(weight.b().value()), false);
     });
     return full;
   }
