@@ -11,12 +11,6 @@ namespace {
 constexpr std::uint64_t seed = 5;
 constexpr Index clients = 3;
 
-std::size_t header(const fl::Message& message) {
-  std::uint64_t length = 0;
-  std::memcpy(&length, message.data(), sizeof length);
-  return sizeof length + length;
-}
-
 /// A round of three clients through messages, and what each of them came to.
 template <class T>
 struct OneRound {
@@ -40,7 +34,7 @@ struct OneRound {
         const fl::Message broadcast = server.broadcast(k);
         fl::Message update = fl::answer(devices[at], broadcast, server.algorithm(), small_data().train,
                                         parts[at], momentum_client(), states[at]);
-        up.push_back(update.size() - header(update));
+        up.push_back(payload(update));
         server.receive(std::move(update));
       }
       server.finish_round();
@@ -225,7 +219,7 @@ TEST_CASE("What each algorithm sends, to the byte") {
     OneRound<float> run(start, algorithm, 1);
     run.server.begin_round();
     const fl::Message message = run.server.broadcast(0);
-    return message.size() - header(message) == tensors;
+    return payload(message) == tensors;
   };
   CHECK(up(fl::FedLoRA{}, all));
   CHECK(up(fl::FfaLora{}, chosen_bytes(start, b_only)));
@@ -305,7 +299,7 @@ TEST_CASE("fedpara sends 2·R·(m + n) numbers a layer") {
   CHECK(run.up == std::vector<std::size_t>(clients, expected));
   run.server.begin_round();
   const fl::Message down = run.server.broadcast(0);
-  CHECK(down.size() - header(down) == expected);
+  CHECK(payload(down) == expected);
 }
 
 TEST_CASE("flora refuses factors whose product is not zero") {

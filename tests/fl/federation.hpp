@@ -1,6 +1,8 @@
 #pragma once
 // Small federations for tests.
 
+#include <cstring>
+
 #include <loru/data/partition/quantity.hpp>
 #include <loru/data/synthetic.hpp>
 #include <loru/fl/fl.hpp>
@@ -37,6 +39,13 @@ nn::Model<T> small_factored(std::string_view name = "mlp", double dropout = 0.0)
 inline fl::ClientOptions momentum_client() {
   return {
       .epochs = 2, .batch = 5, .optimizer = {.learning_rate = 0.02, .momentum = 0.9, .weight_decay = 1e-3}};
+}
+
+/// Bytes of a message's tensors.
+inline std::size_t payload(const fl::Message& message) {
+  std::uint64_t length = 0;
+  std::memcpy(&length, message.data(), sizeof length);
+  return message.size() - sizeof length - length;
 }
 
 /// Every bit of the model: weights, factors, statistics.

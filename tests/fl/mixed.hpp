@@ -1,8 +1,6 @@
 #pragma once
 // Federations of clients of different ranks, for tests.
 
-#include <cstring>
-
 #include "federation.hpp"
 
 namespace loru_test {
@@ -42,13 +40,6 @@ nn::Model<T> rank_four(std::string_view name = "mlp") {
   auto model = small_model<T>(name);
   lowrank::factorize(model, {.rank = 4, .alpha = 3.0, .small_layers = lowrank::SmallLayers::factor});
   return model;
-}
-
-/// Bytes of a message's tensors.
-inline std::size_t payload(const fl::Message& message) {
-  std::uint64_t length = 0;
-  std::memcpy(&length, message.data(), sizeof length);
-  return message.size() - sizeof length - length;
 }
 
 }  // namespace loru_test

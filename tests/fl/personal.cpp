@@ -14,12 +14,6 @@ namespace {
 constexpr std::uint64_t seed = 5;
 constexpr Index clients = 3;
 
-std::size_t tensor_bytes(const fl::Message& message) {
-  std::uint64_t length = 0;
-  std::memcpy(&length, message.data(), sizeof length);
-  return message.size() - sizeof length - length;
-}
-
 template <class T>
 std::size_t state_bytes(nn::Model<T>& model, const fl::Selection& selection = {}, bool buffers = true) {
   std::size_t bytes = 0;
@@ -54,8 +48,8 @@ struct Federation {
       const fl::Message broadcast = server.broadcast(k);
       fl::Message update =
           fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at], options, states[at]);
-      down.push_back(tensor_bytes(broadcast));
-      up.push_back(tensor_bytes(update));
+      down.push_back(payload(broadcast));
+      up.push_back(payload(update));
       server.receive(std::move(update));
     }
     server.finish_round();
