@@ -3,8 +3,8 @@
 namespace loru::fl {
 
 template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&);
-template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double, const Selection&,
-                                            const io::Archive&);
+template io::Archive update_archive<float, Cpu>(nn::Model<float>&, const Head&, Index, double,
+                                                const Selection&, const io::Archive&);
 template class Average<float>;
 template class MergeHistory<float>;
 template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);

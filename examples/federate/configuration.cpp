@@ -84,8 +84,10 @@ Keys model_keys(Configuration& c) {
 
 Keys training_keys(Configuration& c) {
   using namespace loru::optim;
-  using loru::fl::ServerRule;
+  using loru::fl::Code, loru::fl::ServerRule;
   loru::fl::ServerOptimizer& server = c.server;
+  const std::vector<std::pair<const char*, Code>> code_words(std::begin(loru::fl::code_words),
+                                                             std::end(loru::fl::code_words));
   Options& optimizer = c.client.optimizer;
   Schedule& schedule = c.client.schedule;
   return {word("algorithm.name", c.algorithm, loru::fl::algorithm_names()),
@@ -93,6 +95,7 @@ Keys training_keys(Configuration& c) {
           integer("federation.cohort", c.cohort, at_least(1)),
           number("federation.fraction", c.fraction, up_to_one),
           integer("federation.rounds", c.rounds, at_least(1)),
+          integer("federation.warmup_rounds", c.warmup_rounds, at_least(0)),
           integer("federation.eval_every", c.eval_every, at_least(0)),
           choice<bool>("federation.client_state", c.state_on_disk, {{"memory", false}, {"disk", true}}),
           flag("federation.aggregation_error", c.aggregation_error),
@@ -106,6 +109,9 @@ Keys training_keys(Configuration& c) {
           number("server.beta1", server.beta1, below_one),
           number("server.beta2", server.beta2, below_one),
           number("server.epsilon", server.epsilon, positive),
+          choice<Code>("codec.uplink", c.codecs.uplink, code_words),
+          choice<Code>("codec.downlink", c.codecs.downlink, code_words),
+          number("codec.keep", c.codecs.keep, up_to_one),
           integer("federation.personal_images", c.personal_images, at_least(0)),
           integer("client.epochs", c.client.epochs, at_least(1)),
           integer("client.batch", c.client.batch, at_least(1)),

@@ -36,6 +36,7 @@ struct Configuration {
   loru::lowrank::FactorizeOptions lowrank;
   loru::fl::RankOptions ranks;
   loru::fl::ServerOptimizer server;
+  loru::fl::Codecs codecs;
 
   std::string algorithm = "fedloru";
   loru::fl::Algorithms algorithms;  // the options of each, of which one is used
@@ -44,6 +45,7 @@ struct Configuration {
   std::optional<Index> cohort;   // not set: by the fraction, else 10 or all clients if they are fewer
   std::optional<double> fraction;
   Index rounds = 20;
+  Index warmup_rounds = 0;
   Index eval_every = 1;
   bool state_on_disk = false;
   bool aggregation_error = false;

@@ -73,20 +73,26 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   std::vector<Index> sizes;
   for (const auto& part : parts) sizes.push_back(static_cast<Index>(part.size()));
   loru::fl::Server<float> server(setup.model, make_algorithm(c), seed,
-                                 loru::fl::ClientRanks(c.ranks, sizes, seed),
-                                 static_cast<Index>(parts.size()));
+                                 {.ranks = loru::fl::ClientRanks(c.ranks, sizes, seed),
+                                  .clients = static_cast<Index>(parts.size()),
+                                  .codecs = c.codecs});
   server.begin_round();
   const loru::fl::Message broadcast = server.broadcast(0);
   const auto down = static_cast<double>(broadcast.size());
   Model client = setup.model;
-  server.algorithm().begin_turn(client, loru::io::borrow(broadcast, "broadcast"));
+  loru::io::Archive state;
+  const loru::io::Archive received = loru::fl::decode_broadcast<float>(
+      loru::io::borrow(broadcast, "broadcast"), loru::fl::coded_tensors(client), state);
+  server.algorithm().begin_turn(client, received);
   const auto up_bytes = [&](Model& model, const loru::fl::Selection& selection) {
     const auto samples = static_cast<Index>(parts.front().size());
     loru::io::Archive more;
     if (server.algorithm().controls && &model == &client)
       for (const auto& p : model.trained_parameters()) more.share("control." + p.name, p.value.value());
-    const auto message = loru::fl::update_message(model, {seed, 1, 0}, samples, 1.0, selection, more);
-    return static_cast<double>(message.size());
+    auto update = loru::fl::update_archive(model, {seed, 1, 0}, samples, 1.0, selection, more);
+    if (&model == &client)
+      loru::fl::encode_update<float>(update, received, {seed, 1, 0}, loru::fl::coded_tensors(model), state);
+    return static_cast<double>(loru::io::serialised_size(update));
   };
   Model dense = dense_model(c, setup.data.train);
   const double up = up_bytes(client, server.sent()), all = up_bytes(dense, {});
@@ -95,7 +101,9 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
       << human_bytes(up) << '\n'
       << "  down  " << human_bytes(down)
       << (low_rank(c) ? " (more for a client that slept through a merge)\n" : "\n");
-  if (low_rank(c))
+  if (c.warmup_rounds > 0)
+    out << "  in the first " << c.warmup_rounds << " rounds all layers are dense, as under fedavg\n";
+  if (low_rank(c) || c.codecs.uplink != loru::fl::Code::none)
     out << "  fedavg would send " << human_bytes(all) << " up, " << std::setprecision(3) << all / up
         << " times as much\n";
 }

@@ -44,7 +44,13 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
   const loru::data::Dataset& train = setup.data.train;
   setup.model = dense_model(c, train);
-  const auto layers = make_algorithm(c).parametrise(setup.model, c.lowrank);
+  const auto algorithm = make_algorithm(c);
+  require<ConfigError>(c.warmup_rounds <= c.rounds, "federation.warmup_rounds: expected at most ", c.rounds,
+                       ", the rounds, got ", c.warmup_rounds);
+  require<ConfigError>(c.warmup_rounds == 0 || algorithm.keeps_weights,
+                       "federation.warmup_rounds: expected 0 for ", algorithm.name,
+                       ", whose layers do not go on from trained weights, got ", c.warmup_rounds);
+  const auto layers = algorithm.parametrise(setup.model, c.lowrank);
   if (c.lowrank.layers.empty() && c.lowrank.ranks.empty()) c.lowrank.layers = layers;
   // This also shows that the samples fit the model at all.
   setup.plans = loru::lowrank::explain(setup.model,

@@ -37,11 +37,16 @@ class Training {
   Training(Setup& setup, loru::data::Partition parts, const RunOptions& options)
       : setup_{setup},
         threads_{std::same_as<D, loru::Cpu> ? options.threads : 1},
-        simulation_{model_on<D>(setup), make_algorithm<D>(setup.configuration), setup.data, std::move(parts),
-                    simulation_options(setup.configuration, options)},
+        parts_{std::move(parts)},
+        options_{options},
         start_{loru::lowrank::effective_weights(setup.model)},
         output_{options.out, setup},
-        progress_{options.quiet, setup.configuration.rounds} {}
+        progress_{options.quiet, setup.configuration.rounds} {
+    if (setup.configuration.warmup_rounds > 0)
+      begin(dense_model<D>(setup.configuration, setup.data.train), loru::fl::FedAvg{}, {});
+    else
+      begin(model_on<D>(setup), make_algorithm<D>(setup.configuration), setup.configuration.server);
+  }
 
   ExitCode operator()() {
     progress_.line(headline(setup_));
@@ -60,25 +65,57 @@ class Training {
  private:
   using Clock = std::chrono::steady_clock;
 
-  static loru::fl::SimulationOptions simulation_options(const Configuration& c, const RunOptions& options) {
-    const auto disk = std::make_shared<loru::fl::DiskStore>(std::filesystem::path(options.out) / "clients");
+  /// From here on this model is trained, this way.
+  void begin(loru::nn::Model<float, D> model, loru::fl::AnyAlgorithm<float, D> algorithm,
+             const loru::fl::ServerOptimizer& server) {
+    const Configuration& c = setup_.configuration;
+    const auto disk = std::make_shared<loru::fl::DiskStore>(std::filesystem::path(options_.out) / "clients");
     disk->clear();
-    return {.cohort = cohort_size(c),
-            .client = c.client,
-            .ranks = c.ranks,
-            .server = c.server,
-            .seed = static_cast<std::uint64_t>(c.seed),
-            .threads = options.threads,
-            .eval_every = c.eval_every,
-            .store = c.state_on_disk ? disk : nullptr,
-            .aggregation_error = c.aggregation_error};
+    simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_,
+                        loru::fl::SimulationOptions{.cohort = cohort_size(c),
+                                                    .client = c.client,
+                                                    .ranks = c.ranks,
+                                                    .server = server,
+                                                    .codecs = c.codecs,
+                                                    .seed = static_cast<std::uint64_t>(c.seed),
+                                                    .threads = options_.threads,
+                                                    .eval_every = c.eval_every,
+                                                    .store = c.state_on_disk ? disk : nullptr,
+                                                    .aggregation_error = c.aggregation_error,
+                                                    .rounds_before = totals_.rounds,
+                                                    .weights_known = totals_.rounds == 0});
+  }
+
+  /// After the dense rounds: the trained model in the algorithm's parametrisation.
+  void end_warm_up() {
+    const Configuration& c = setup_.configuration;
+    auto algorithm = make_algorithm<D>(c);
+    loru::nn::Model<float, D> model = simulation_->model();
+    algorithm.parametrise(model, c.lowrank);
+    begin(std::move(model), std::move(algorithm), c.server);
+    auto host = host_model();
+    start_ = loru::lowrank::effective_weights(host);
+    test_.reset();
   }
 
   void train() {
-    const Index rounds = setup_.configuration.rounds;
+    const Configuration& c = setup_.configuration;
     progress_.draw(totals_);
-    for (Index r = 1; r <= rounds && !stop_wanted; ++r) {
-      const loru::fl::Round round = simulation_.run_round(simulation_.wants_evaluation(r == rounds));
+    try {
+      rounds_up_to(c.warmup_rounds);
+    } catch (const loru::DivergedError&) {
+      end_warm_up();
+      throw;
+    }
+    if (c.warmup_rounds > 0) end_warm_up();
+    rounds_up_to(c.rounds);
+  }
+
+  void rounds_up_to(Index last) {
+    const Index rounds = setup_.configuration.rounds;
+    while (totals_.rounds < last && !stop_wanted) {
+      const bool wanted = simulation_->wants_evaluation(totals_.rounds + 1 == rounds);
+      const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
       output_.add(round);
       progress_.round(round, totals_);
@@ -90,8 +127,8 @@ class Training {
   /// Writes the last good model and its summary, and says how it went.
   void finish(ExitCode code) {
     Model model = host_model();
-    Outcome outcome{.test = test_ ? *test_ : simulation_.evaluate(),
-                    .merges = simulation_.server().merges(),
+    Outcome outcome{.test = test_ ? *test_ : simulation_->evaluate(),
+                    .merges = simulation_->server().merges(),
                     .threads = threads_,
                     .model_sha256 = sha256(loru::io::to_archive(model))};
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
@@ -115,7 +152,7 @@ class Training {
 
   /// The model as it is evaluated, on the host.
   Model host_model() {
-    auto model = simulation_.global_model();
+    auto model = simulation_->global_model();
     if constexpr (std::same_as<D, loru::Cpu>) {
       return model;
     } else {
@@ -128,12 +165,12 @@ class Training {
   void look_at_clients(Model& model, Outcome& outcome) {
     const Configuration& c = setup_.configuration;
     if (c.personal_images > 0) {
-      const auto personal = simulation_.personal_accuracy({.images = c.personal_images});
+      const auto personal = simulation_->personal_accuracy({.images = c.personal_images});
       if (personal.clients > 0) outcome.personal = personal;
     }
     with_algorithm(c, [&](const auto& algorithm) {
       if constexpr (requires { algorithm.personal_scale(); })
-        outcome.overlap = loru::fl::personal_overlap(model, start_, simulation_.store(), *c.clients,
+        outcome.overlap = loru::fl::personal_overlap(model, start_, simulation_->store(), *c.clients,
                                                      algorithm.personal_scale());
     });
   }
@@ -158,8 +195,11 @@ class Training {
 
   Setup& setup_;
   Index threads_;
-  loru::fl::Simulation<float, D> simulation_;
-  std::map<std::string, loru::Tensor<float>> start_;  // effective weights of the factored layers
+  loru::data::Partition parts_;
+  const RunOptions& options_;
+  std::map<std::string, loru::Tensor<float>>
+      start_;  // effective weights of the factored layers before their first round
+  std::optional<loru::fl::Simulation<float, D>> simulation_;
   Output output_;
   Progress progress_;
   Totals totals_;

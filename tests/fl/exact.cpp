@@ -21,7 +21,7 @@ struct OneRound {
   std::vector<std::size_t> up;  // bytes of the tensors that each sent in the last round
 
   OneRound(nn::Model<T> start, fl::AnyAlgorithm<T> algorithm, Index rounds = 1)
-      : OneRound(fl::Server<T>(start, algorithm, seed, {}, clients), start, rounds) {}
+      : OneRound(fl::Server<T>(start, algorithm, seed, {.clients = clients}), start, rounds) {}
 
   OneRound(fl::Server<T> first, nn::Model<T> start, Index rounds)
       : server{std::move(first)}, devices(clients, start) {
@@ -149,7 +149,7 @@ TEST_CASE("The aggregation error is what averaging factors apart loses") {
   auto start = small_factored<double>(GENERATE("mlp", "resnet10"));
   const auto w = frozen_weights(start);
   const auto measured = [&](fl::AnyAlgorithm<double> algorithm) {
-    fl::Server<double> server(start, algorithm, seed, {}, clients);
+    fl::Server<double> server(start, algorithm, seed, {.clients = clients});
     server.measure_aggregation(true);
     OneRound<double> run(std::move(server), start, 1);
     return std::pair(run.server.aggregation_error(), exact_weights(run, w));
@@ -251,7 +251,7 @@ TEST_CASE("Every algorithm: simulated on any number of threads, and through byte
           {.cohort = 3, .client = options, .seed = 9, .threads = threads, .eval_every = 0}};
     };
     auto one = simulate(1), two = simulate(3);
-    fl::Server<float> server(start, algorithm, 9, {}, 6);
+    fl::Server<float> server(start, algorithm, 9, {.clients = 6});
     std::vector<io::Archive> states(6);
     std::vector<nn::Model<float>> devices(6, start);
     for (Index i = 1; i <= 5; ++i) {

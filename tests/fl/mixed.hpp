@@ -17,7 +17,7 @@ struct Mixed {
   std::vector<double> shares;  // n_k / Σ n
 
   Mixed(nn::Model<T> start, fl::AnyAlgorithm<T> a, Ranks budgets = {1, 2, 4})
-      : algorithm{a}, server{start, a, seed, fl::ClientRanks(std::move(budgets))}, devices(3, start) {
+      : algorithm{a}, server{start, a, seed, {.ranks = fl::ClientRanks(std::move(budgets))}}, devices(3, start) {
     for (const auto& part : small_parts(3))
       shares.push_back(static_cast<double>(part.size()) / static_cast<double>(small_data().train.size()));
   }

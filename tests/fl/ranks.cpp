@@ -75,7 +75,9 @@ TEST_CASE("Algorithms take mixed ranks, or say which do") {
     const fl::AnyAlgorithm<float> any(algorithm);
     auto model = small_model<float>();
     any.parametrise(model, {.rank = 4});
-    const auto made = [&](const fl::ClientRanks& ranks) { fl::Server<float>(model, any, 1, ranks); };
+    const auto made = [&](const fl::ClientRanks& ranks) {
+      fl::Server<float>(model, any, 1, {.ranks = ranks});
+    };
     CHECK_NOTHROW(made({}));
     CHECK_NOTHROW(made(fl::ClientRanks(Ranks{4, 9})));
     const auto error = message_of<ConfigError>([&] { made(fl::ClientRanks(Ranks{4, 3})); });
@@ -195,7 +197,7 @@ TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes al
                                       .eval_every = 0}};
       };
       auto one = simulate(1), three = simulate(3);
-      fl::Server<float> server(start, algorithm, 9, fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2}));
+      fl::Server<float> server(start, algorithm, 9, {.ranks = fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2})});
       std::vector<nn::Model<float>> devices(6, start);
       for (Index i = 1; i <= 5; ++i) {
         const fl::Round a = one.run_round(false), b = three.run_round(false);

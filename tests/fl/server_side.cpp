@@ -52,7 +52,7 @@ State random_round(fl::Server<double>& server, std::uint64_t seed) {
 
 fl::Server<double> server_with(ServerOptimizer o, fl::AnyAlgorithm<double> algorithm = fl::FedLoRA{},
                                std::string_view model = "mlp") {
-  return {small_factored<double>(model), std::move(algorithm), 5, {}, 0, o};
+  return {small_factored<double>(model), std::move(algorithm), 5, {.optimizer = o}};
 }
 
 template <class A>

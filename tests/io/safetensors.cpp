@@ -318,8 +318,8 @@ TEST_CASE("safetensors: a tensor whose description is wrong") {
     std::string tensor, expectation;
   };
   const auto [tensor, expectation] = GENERATE(values<Case>({
-      {R"("dtype":"F16","shape":[2],"data_offsets":[0,4])",
-       "expected dtype F32, F64, I32, I64 or U8 of tensor a, got 'F16'"},
+      {R"("dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4])",
+       "expected dtype F32, F64, I32, I64, U8, I8, F16 or BF16 of tensor a, got 'F8_E4M3'"},
       {R"("dtype":32,"shape":[1],"data_offsets":[0,4])", "expected a dtype (a string), got '3'"},
       {R"("dtype":["F32"],"shape":[1],"data_offsets":[0,4])", "expected a dtype (a string), got '['"},
       {R"("dtype":"F32","shape":"1","data_offsets":[0,4])", "byte 36: expected '[', got '\"'"},

@@ -72,6 +72,8 @@ enum class Purpose : std::uint32_t {
   personal = 11,
   personal_test = 12,
   nested = 13,
+  uplink = 14,
+  downlink = 15,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently.

@@ -27,6 +27,11 @@
 #include <loru/fl/client.hpp>
 #include <loru/fl/client_ranks.hpp>
 #include <loru/fl/client_store.hpp>
+#include <loru/fl/codec/codec.hpp>
+#include <loru/fl/codec/dense.hpp>
+#include <loru/fl/codec/downlink.hpp>
+#include <loru/fl/codec/sparse.hpp>
+#include <loru/fl/codec/uplink.hpp>
 #include <loru/fl/device_data.hpp>
 #include <loru/fl/evaluate.hpp>
 #include <loru/fl/executor.hpp>

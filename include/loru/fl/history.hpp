@@ -15,6 +15,9 @@ namespace loru::fl {
 template <class T, class D = Cpu>
 class MergeHistory {
  public:
+  /// Whether clients know the first weights, from the seed; else each is sent them once.
+  explicit MergeHistory(bool weights_known = true) : first_known_{weights_known ? 0 : Index{-1}} {}
+
   /// Records the factors that are about to be merged, of any rank, with the layer's own scale.
   void record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
     lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
@@ -35,13 +38,13 @@ class MergeHistory {
   Index merges() const { return merges_; }
 
   /// Adds what the client lacks, per layer the cheaper of the weight and the missed merges' factors, and marks
-  /// it as known. A client never seen knows the first weights from the seed.
+  /// it as known.
   void catch_up(Index client, nn::Model<T, D>& model, io::Archive& archive) {
-    Index& known = known_[client];
+    Index& known = known_.try_emplace(client, first_known_).first->second;
     lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       if (known == merges_) return;
       const auto& list = factors_[layer];
-      const bool complete = !list.empty() && list.front().merge <= known;
+      const bool complete = known >= 0 && !list.empty() && list.front().merge <= known;
       std::size_t missed = 0;
       for (const Record& record : list) missed += record.merge >= known ? bytes(record) : 0;
       if (!complete || bytes(weight.base().value()) <= missed) {
@@ -74,7 +77,7 @@ class MergeHistory {
   }
   static std::size_t bytes(const Record& r) { return bytes(r.factors.a) + bytes(r.factors.b); }
 
-  Index merges_ = 0;
+  Index first_known_, merges_ = 0;
   std::map<std::string, std::vector<Record>> factors_;
   std::unordered_map<Index, Index> known_;
 };

@@ -148,17 +148,23 @@ void get_state(const io::Archive& archive, nn::Model<T, D>& model, const Selecti
                    }});
 }
 
-/// A client's update message: the chosen tensors of the state, and more.
+/// A client's update: the chosen tensors of the state, and more. As a message it is serialised.
 template <class T, class D>
-Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, double loss,
-                       const Selection& selection = {}, const io::Archive& more = {}) {
+io::Archive update_archive(nn::Model<T, D>& model, const Head& head, Index samples, double loss,
+                           const Selection& selection = {}, const io::Archive& more = {}) {
   io::Archive archive("update");
   detail::put_head(archive, "update", head);
   archive.metadata()["samples"] = std::to_string(samples);
   archive.metadata()["loss"] = detail::to_text(loss);
   put_state(archive, model, selection);
   for (const auto& [name, raw] : more.tensors()) archive.put_raw(name, raw);
-  return io::serialise(archive);
+  return archive;
+}
+
+template <class T, class D>
+Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, double loss,
+                       const Selection& selection = {}) {
+  return io::serialise(update_archive(model, head, samples, loss, selection));
 }
 
 /// Reads an update message, taking over its bytes. Throws DataError.
@@ -177,8 +183,8 @@ inline Update read_update(Message&& message) {
 
 #ifdef LORU_COMPILED
 extern template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&);
-extern template Message update_message<float, Cpu>(nn::Model<float>&, const Head&, Index, double,
-                                                   const Selection&, const io::Archive&);
+extern template io::Archive update_archive<float, Cpu>(nn::Model<float>&, const Head&, Index, double,
+                                                       const Selection&, const io::Archive&);
 #endif
 
 }  // namespace loru::fl

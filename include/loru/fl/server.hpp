@@ -8,12 +8,25 @@
 #include <loru/fl/aggregate.hpp>
 #include <loru/fl/aggregation_error.hpp>
 #include <loru/fl/client_ranks.hpp>
+#include <loru/fl/codec/downlink.hpp>
+#include <loru/fl/codec/uplink.hpp>
 #include <loru/fl/server_optimizer.hpp>
 
 namespace loru::fl {
 
 /// Names of the algorithms with mixed_ranks, for messages.
 inline constexpr const char* mixed_rank_algorithms = "flora, flexlora, hetlora, mfedloru, fedhm";
+
+/// What a server is told besides the model and the algorithm.
+struct ServerOptions {
+  ClientRanks ranks{};          ///< of the clients, where they have ranks of their own
+  Index clients = 0;            ///< of the federation; 0: not known
+  ServerOptimizer optimizer{};  ///< what becomes of the mean
+  Codecs codecs{};              ///< of the messages
+  Index rounds_before = 0;  ///< rounds that were run otherwise, of a warm-up: the first one here is the next
+  /// Whether clients know the first frozen weights, which come from the seed; else each gets them once.
+  bool weights_known = true;
+};
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves the messages.
 /// A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer, always in
@@ -23,17 +36,24 @@ inline constexpr const char* mixed_rank_algorithms = "flora, flexlora, hetlora, 
 template <class T, class D>
 class Server {
  public:
-  /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, or if clients have ranks of their own
-  /// and the algorithm knows one for all. `clients` are those of the federation; 0: not known.
-  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ClientRanks ranks = {},
-         Index clients = 0, const ServerOptimizer& optimizer = {})
+  /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, if clients have ranks of
+  /// their own and the algorithm knows one for all or the downlink is coded by top_k, and for options out of range.
+  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ServerOptions options = {})
       : model_{std::move(model)},
         algorithm_{std::move(algorithm)},
         seed_{seed},
-        clients_{clients},
-        optimizer_{optimizer},
-        client_ranks_{std::move(ranks)} {
-    check(optimizer);
+        clients_{options.clients},
+        round_{options.rounds_before},
+        optimizer_{options.optimizer},
+        client_ranks_{std::move(options.ranks)},
+        codecs_{options.codecs},
+        downlink_{codecs_.downlink, codecs_.keep, seed},
+        factors_since_{options.rounds_before},
+        history_{options.weights_known} {
+    check(optimizer_);
+    check(codecs_);
+    require<ConfigError>(options.rounds_before >= 0, "server: rounds_before: expected at least 0, got ",
+                         options.rounds_before);
     Index suited = 0;
     model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) { suited += algorithm_.suits(w); }});
     require<ConfigError>(
@@ -42,6 +62,11 @@ class Server {
     require<ConfigError>(
         algorithm_.mixed_ranks || !client_ranks_.mixed(lowrank::ranks(model_)), algorithm_.name,
         ": expected the same ranks for all clients; ranks of their own take ", mixed_rank_algorithms);
+    require<ConfigError>(
+        codecs_.downlink != Code::top_k ||
+            !(algorithm_.prunes || client_ranks_.mixed(lowrank::ranks(model_))),
+        "codec: downlink: top_k: expected clients that are sent the same, got ranks of their own under ",
+        algorithm_.name);
   }
 
   nn::Model<T, D>& model() { return model_; }
@@ -72,6 +97,7 @@ class Server {
   /// Begins the next round.
   void begin_round() {
     ++round_;
+    running_ = true;
     average_ = {};
     updates_.clear();
     answered_.clear();
@@ -80,7 +106,7 @@ class Server {
   /// The message for a client: the state, and the merges that it slept through. Throws Error for a second one of a round
   /// to the same client, and before the first round.
   Message broadcast(Index client) {
-    require<Error>(round_ > 0, "server: expected begin_round() before broadcast()");
+    require<Error>(running_, "server: expected begin_round() before broadcast()");
     require<Error>(answered_.emplace(client, false).second, "server: client ", client,
                    " was sent its broadcast of round ", round_, " already");
     io::Archive archive("broadcast");
@@ -90,7 +116,13 @@ class Server {
       detail::put_ranks(archive, "ranks", ranks(client));
       detail::put_ranks(archive, "layer_ranks", lowrank::ranks(model_));
     }
+    if (codecs_.uplink != Code::none) {
+      archive.metadata()["uplink"] = to_string(codecs_.uplink);
+      archive.metadata()["keep"] = detail::to_text(codecs_.keep);
+      archive.metadata()["factors"] = std::to_string(factors_since_);
+    }
     algorithm_.broadcast(*this, archive, client);
+    downlink_.encode(archive, coded_tensors(model_), round_, client);
     history_.catch_up(client, model_, archive);
     return io::serialise(archive);
   }
@@ -107,6 +139,7 @@ class Server {
     const auto answered = answered_.find(client);
     require<DataError>(answered != answered_.end() && !answered->second, "server: update of client ", client,
                        ": expected a client of the cohort that has not answered yet");
+    if (codecs_.uplink != Code::none) update.state = decode_update<T>(update.state, received(client));
     check_state(update);
     average_.add(update, averaged());
     if (algorithm_.keeps_updates || measures_) updates_.push_back(std::move(update));
@@ -128,6 +161,9 @@ class Server {
     if (measures_) aggregation_error_ = (*error)(model_);
     for (const auto& [name, moment] : moments.tensors()) memory_.put_raw(name, moment);
     algorithm_.after_round(*this);
+    if (algorithm_.renews_factors) factors_renewed();
+    for (const auto& [client, answered] : answered_)
+      if (answered) downlink_.known(client, round_);
     return average.loss();
   }
 
@@ -139,6 +175,7 @@ class Server {
     lowrank::restart_factors(model_,
                              rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
     forget_factors(memory_);
+    factors_renewed();
   }
 
   /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own factors stay.
@@ -149,6 +186,20 @@ class Server {
 
  private:
   using Shapes = std::vector<nn::Named<Shape>>;
+
+  /// What the client made of the state that it was sent in this round.
+  io::Archive received(Index client) {
+    io::Archive archive("broadcast");
+    algorithm_.broadcast(*this, archive, client);
+    downlink_.receive(archive, coded_tensors(model_), round_);
+    return archive;
+  }
+
+  /// From the next round on the factors have nothing to do with those of before.
+  void factors_renewed() {
+    factors_since_ = round_;
+    downlink_.forget_factors();
+  }
 
   /// The state of a client of these ranks.
   const Shapes& shapes(const std::vector<Index>& ranks) {
@@ -206,10 +257,14 @@ class Server {
   nn::Model<T, D> model_;
   AnyAlgorithm<T, D> algorithm_;
   std::uint64_t seed_;
-  Index clients_, round_ = 0;
+  Index clients_, round_;
+  bool running_ = false;  // whether a round has begun
   io::Archive memory_{"memory"};
   ServerOptimizer optimizer_;
   ClientRanks client_ranks_;
+  Codecs codecs_;
+  Downlink<T> downlink_;
+  Index factors_since_;                            // the round at whose end they last started anew
   std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
   std::map<std::vector<Index>, Shapes> shapes_;    // of clients, by their ranks
   std::optional<std::set<std::string>> shared_;    // of the state: what does not depend on ranks
@@ -231,7 +286,8 @@ Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
                const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
                const ClientOptions& options, io::Archive& state) {
-  const io::Archive archive = io::borrow(broadcast, "broadcast");
+  const io::Archive archive =
+      decode_broadcast<T>(io::borrow(broadcast, "broadcast"), coded_tensors(model), state);
   algorithm.begin_turn(model, archive);
   apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
   return algorithm.take_turn(model, archive, dataset, samples, options, state);

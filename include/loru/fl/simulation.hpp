@@ -22,6 +22,7 @@ struct SimulationOptions {
   ClientOptions client{};
   RankOptions ranks{};
   ServerOptimizer server{};
+  Codecs codecs{};
   std::uint64_t seed = 1;
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
@@ -30,6 +31,9 @@ struct SimulationOptions {
   std::shared_ptr<ClientStore> store{};
   /// Measures what each fold loses (Server::measure_aggregation).
   bool aggregation_error = false;
+  /// Rounds that were run before, as a warm-up, and whether clients know the first frozen weights: see ServerOptions.
+  Index rounds_before = 0;
+  bool weights_known = true;
 };
 
 /// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated.
@@ -62,9 +66,7 @@ class Simulation {
         train_{data.train},
         test_{data.test},
         parts_{std::move(parts)},
-        server_{std::move(model), std::move(algorithm),
-                options.seed,     ClientRanks(options.ranks, sizes(parts_), options.seed),
-                clients(),        options.server},
+        server_{std::move(model), std::move(algorithm), options.seed, server_options(options, parts_)},
         pool_{threads(options)},
         replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
     if (!options_.store) options_.store = std::make_shared<MemoryStore>();
@@ -192,7 +194,8 @@ class Simulation {
     auto loan = replicas_.borrow();
     nn::Model<T, D>& model = *loan;
     share_frozen(model);
-    const io::Archive archive = io::borrow(broadcast, "broadcast");
+    const io::Archive archive =
+        decode_broadcast<T>(io::borrow(broadcast, "broadcast"), coded_tensors(model), state);
     server_.algorithm().begin_turn(model, archive);
     const auto& samples = parts_[static_cast<std::size_t>(client)];
     return server_.algorithm().take_turn(model, archive, train_, samples, options_.client, state);
@@ -206,6 +209,15 @@ class Simulation {
     for (auto& p : model.parameters())
       if (const auto own = frozen.find(p.name); !p.value.requires_grad() && own != frozen.end())
         p.value.set_value(own->second);
+  }
+
+  static ServerOptions server_options(const SimulationOptions& o, const data::Partition& parts) {
+    return {.ranks = ClientRanks(o.ranks, sizes(parts), o.seed),
+            .clients = static_cast<Index>(parts.size()),
+            .optimizer = o.server,
+            .codecs = o.codecs,
+            .rounds_before = o.rounds_before,
+            .weights_known = o.weights_known};
   }
 
   /// Samples of each client.

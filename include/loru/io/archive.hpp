@@ -21,31 +21,36 @@ static_assert(std::endian::native == std::endian::little,
               "files are little-endian and read without conversion");
 
 /// Element types that files hold.
-enum class DType : unsigned char { f32, f64, i32, i64, u8 };
+enum class DType : unsigned char { f32, f64, i32, i64, u8, i8, f16, bf16 };
+
+inline constexpr DType dtypes[] = {DType::f32, DType::f64, DType::i32, DType::i64,
+                                   DType::u8,  DType::i8,  DType::f16, DType::bf16};
 
 /// The name of a type in a safetensors header.
 constexpr const char* to_string(DType dtype) {
-  constexpr const char* names[] = {"F32", "F64", "I32", "I64", "U8"};
+  constexpr const char* names[] = {"F32", "F64", "I32", "I64", "U8", "I8", "F16", "BF16"};
   return names[static_cast<std::size_t>(dtype)];
 }
 
 /// Bytes of one element.
 constexpr std::size_t size_of(DType dtype) {
-  constexpr std::size_t sizes[] = {4, 8, 4, 8, 1};
+  constexpr std::size_t sizes[] = {4, 8, 4, 8, 1, 1, 2, 2};
   return sizes[static_cast<std::size_t>(dtype)];
 }
 
-/// A C++ type that files hold.
+/// A C++ type that files hold. Numbers of two bytes are raw to an archive.
 template <class T>
-concept Storable = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t> ||
-                   std::same_as<T, std::int64_t> || std::same_as<T, std::uint8_t>;
+concept Storable =
+    std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t> ||
+    std::same_as<T, std::int64_t> || std::same_as<T, std::uint8_t> || std::same_as<T, std::int8_t>;
 
 template <Storable T>
 inline constexpr DType dtype_of = std::same_as<T, float>          ? DType::f32
                                   : std::same_as<T, double>       ? DType::f64
                                   : std::same_as<T, std::int32_t> ? DType::i32
                                   : std::same_as<T, std::int64_t> ? DType::i64
-                                                                  : DType::u8;
+                                  : std::same_as<T, std::uint8_t> ? DType::u8
+                                                                  : DType::i8;
 
 /// A stored tensor: row-major bytes, not necessarily aligned to the element, kept alive by `owner`. Without
 /// an owner the bytes are borrowed and whoever put them there keeps them alive.

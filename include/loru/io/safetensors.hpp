@@ -7,7 +7,7 @@
 //   data      little-endian, row-major, without holes or overlaps
 //
 // Specification: https://github.com/huggingface/safetensors#format. Equal archives give equal bytes: keys and
-// data stand in name order. Reading is strict; of the types of the format, those of Storable are known.
+// data stand in name order. Reading is strict; of the types of the format, those of DType are known.
 
 #include <cstddef>
 #include <filesystem>

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <loru/fl/algorithm/algorithm.hpp>
+#include <loru/fl/codec/uplink.hpp>
 #include <loru/fl/own_tensors.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/resize.hpp>
@@ -38,7 +39,7 @@ template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
   bool low_rank = false, keeps_updates = false, mixed_ranks = false, prunes = false, controls = false,
-       evaluates_mean = false;
+       evaluates_mean = false, renews_factors = false, keeps_weights = true;
   bool personalises_new = false;  ///< whether personalise does something for clients without state
   std::function<std::vector<std::string>(nn::Model<T, D>&, const lowrank::FactorizeOptions&)> parametrise;
   std::function<bool(nn::Weight<T, D>&)> suits;
@@ -62,6 +63,8 @@ struct AnyAlgorithm {
     if constexpr (requires { A::mixed_ranks; }) mixed_ranks = A::mixed_ranks;
     if constexpr (requires { A::controls; }) controls = A::controls;
     if constexpr (requires { A::evaluates_mean; }) evaluates_mean = A::evaluates_mean;
+    if constexpr (requires { A::renews_factors; }) renews_factors = A::renews_factors;
+    if constexpr (requires { A::keeps_weights; }) keeps_weights = A::keeps_weights;
     if constexpr (requires { A::prunes; }) prunes = A::prunes;
     if constexpr (requires { &Beside::parametrise; })
       parametrise = [low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
@@ -155,7 +158,10 @@ struct AnyAlgorithm {
       loss = train(turn);
     }
     own.keep();
-    return update_message(model, head, static_cast<Index>(samples.size()), loss, sent(head.round), more);
+    io::Archive update =
+        update_archive(model, head, static_cast<Index>(samples.size()), loss, sent(head.round), more);
+    encode_update<T>(update, message, head, coded_tensors(model), state);
+    return io::serialise(update);
   }
 };
 

@@ -16,6 +16,7 @@ struct FedHm {
   static constexpr std::string_view name = "fedhm";
   static constexpr bool low_rank = true;
   static constexpr bool keeps_updates = true;
+  static constexpr bool renews_factors = true;
   static constexpr bool mixed_ranks = true;
   static constexpr auto fields() { return std::tuple{}; }
 

@@ -17,6 +17,7 @@ struct FedPara {
 
   static constexpr std::string_view name = "fedpara";
   static constexpr bool low_rank = true;
+  static constexpr bool keeps_weights = false;
   static constexpr auto fields() {
     return std::tuple{Choice{"form", &FedPara::own_second,
                              std::array{std::pair{"shared", false}, std::pair{"personal", true}},

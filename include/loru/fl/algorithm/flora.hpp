@@ -15,6 +15,7 @@ struct FLoRA {
   static constexpr std::string_view name = "flora";
   static constexpr bool low_rank = true;
   static constexpr bool keeps_updates = true;
+  static constexpr bool renews_factors = true;
   static constexpr bool mixed_ranks = true;
   static constexpr auto fields() { return std::tuple{}; }
 

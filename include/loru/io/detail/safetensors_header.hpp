@@ -220,13 +220,13 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   void set_dtype(const std::string& text) {
-    for (DType candidate : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8})
+    for (DType candidate : dtypes)
       if (text == to_string(candidate)) {
         place_.dtype = candidate;
         return;
       }
-    fail<DataError>(origin_, ": byte ", field_at_, ": expected dtype F32, F64, I32, I64 or U8 of tensor ",
-                    name_, ", got '", text, "'");
+    fail<DataError>(origin_, ": byte ", field_at_,
+                    ": expected dtype F32, F64, I32, I64, U8, I8, F16 or BF16 of tensor ", name_, ", got '", text, "'");
   }
 
   void set_shape() {
