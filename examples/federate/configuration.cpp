@@ -86,7 +86,7 @@ Keys training_keys(Configuration& c) {
   using namespace loru::optim;
   using loru::fl::Code, loru::fl::ServerRule;
   loru::fl::ServerOptimizer& server = c.server;
-  const std::vector<std::pair<const char*, Code>> code_words(std::begin(loru::fl::code_words),
+  const std::vector<std::pair<std::string, Code>> code_words(std::begin(loru::fl::code_words),
                                                              std::end(loru::fl::code_words));
   Options& optimizer = c.client.optimizer;
   Schedule& schedule = c.client.schedule;

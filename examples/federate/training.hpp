@@ -39,13 +39,11 @@ class Training {
         threads_{std::same_as<D, loru::Cpu> ? options.threads : 1},
         parts_{std::move(parts)},
         options_{options},
-        start_{loru::lowrank::effective_weights(setup.model)},
-        output_{options.out, setup},
-        progress_{options.quiet, setup.configuration.rounds} {
-    if (setup.configuration.warmup_rounds > 0)
-      begin(dense_model<D>(setup.configuration, setup.data.train), loru::fl::FedAvg{}, {});
-    else
-      begin(model_on<D>(setup), make_algorithm<D>(setup.configuration), setup.configuration.server);
+        start_{loru::lowrank::effective_weights(setup.model)} {
+    const Configuration& c = setup.configuration;
+    begin(model_on<D>(setup), make_algorithm<D>(c), c.server);  // also where a warm-up comes first: it checks
+    if (c.warmup_rounds > 0) begin(dense_model<D>(c, setup.data.train), loru::fl::FedAvg{}, {});
+    output_.emplace(options.out, setup);
   }
 
   ExitCode operator()() {
@@ -117,7 +115,7 @@ class Training {
       const bool wanted = simulation_->wants_evaluation(totals_.rounds + 1 == rounds);
       const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
-      output_.add(round);
+      output_->add(round);
       progress_.round(round, totals_);
       test_.reset();
       if (round.evaluated()) test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size()};
@@ -135,9 +133,9 @@ class Training {
       outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
     if (code != interrupted) look_at_clients(model, outcome);
     outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
-    output_.finish(setup_, model, totals_, outcome);
+    output_->finish(setup_, model, totals_, outcome);
     progress_.end();
-    const std::string folder = output_.folder().string();
+    const std::string folder = output_->folder().string();
     if (code == failed_run) {
       const bool any = totals_.rounds > 0;
       report_error(loru::concat(failure_, "; the model ", any ? "of round " : "before the first round",
@@ -200,8 +198,8 @@ class Training {
   std::map<std::string, loru::Tensor<float>>
       start_;  // effective weights of the factored layers before their first round
   std::optional<loru::fl::Simulation<float, D>> simulation_;
-  Output output_;
-  Progress progress_;
+  std::optional<Output> output_;  // once everything has been checked
+  Progress progress_{options_.quiet, setup_.configuration.rounds};
   Totals totals_;
   std::optional<loru::fl::Evaluation> test_;  // of the model as it is, if it was evaluated
   std::string failure_;

@@ -209,6 +209,19 @@ TEST_CASE("a key of another algorithm is accepted and ignored") {
   }
 }
 
+TEST_CASE("warm-ups and codecs that make no sense are refused") {
+  check_set("federation.warmup_rounds=6", "federation.warmup_rounds: expected at most 5, the rounds, got 6");
+  check_set("federation.warmup_rounds=-1", "federation.warmup_rounds: expected a whole number");
+  check_refused({"--set", "federation.warmup_rounds=1", "--set", "algorithm.name=fedpara"},
+                "federation.warmup_rounds: expected 0 for fedpara");
+  check_set("codec.keep=0", "codec.keep: expected a number");
+  check_set("codec.uplink=int4", "codec.uplink: expected none, fp16, bf16, int8 or top_k, got 'int4'");
+  for (const char* rounds : {"0", "1"})
+    check_refused({"--set", "codec.downlink=top_k", "--set", "algorithm.name=hetlora", "--set",
+                   std::string("federation.warmup_rounds=") + rounds},
+                  "codec: downlink: top_k: expected clients that are sent the same");
+}
+
 TEST_CASE("a device that is not there is named in one line") {
   const Scratch scratch;
   for (const Arguments& more : {Arguments{"--device", "cuda"}, Arguments{"--set", "device=cuda"}}) {

@@ -284,3 +284,56 @@ TEST_CASE("option --set takes TOML values, and what is none as a string") {
   CHECK(written["rounds"] == 2);
   CHECK(written["update_rank"].empty());
 }
+
+TEST_CASE("codecs shrink the messages, and a run over them can be had again") {
+  const Scratch scratch;
+  const auto bytes_of = [&](const std::string& out, const Arguments& more) {
+    REQUIRE(run_tiny(scratch.path, out, more).code == 0);
+    const auto written = summary(scratch.path / out);
+    return std::pair{written["uplink_bytes"].get<double>(), written["downlink_bytes"].get<double>()};
+  };
+  const auto plain = bytes_of("plain", {});
+  for (const std::string code : {"fp16", "bf16", "int8", "top_k"}) {
+    CAPTURE(code);
+    const Arguments more{"--set", "codec.uplink=" + code, "--set", "codec.downlink=" + code,
+                         "--set", "codec.keep=0.05"};
+    const auto coded = bytes_of(code, more);
+    CHECK(coded.first < 0.65 * plain.first);  // headers stay
+    CHECK(coded.second < 0.95 * plain.second);
+    const std::string again = (scratch.path / "again").string();
+    REQUIRE(federate(scratch.path,
+                     {(scratch.path / code / "config.toml").string(), "--threads", "3", "--out", again})
+                .code == 0);
+    CHECK(hash(again) == hash(scratch.path / code));
+    CHECK(hash(again) != hash(scratch.path / "plain"));
+  }
+  REQUIRE(run_tiny(scratch.path, "disk",
+                   {"--set", "codec.uplink=top_k", "--set", "codec.downlink=top_k", "--set",
+                    "codec.keep=0.05", "--set", "federation.client_state=disk"})
+              .code == 0);
+  CHECK(hash(scratch.path / "disk") == hash(scratch.path / "top_k"));
+}
+
+TEST_CASE("warm-up rounds are fedavg's, and the rounds after them the algorithm's") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "warm", {"--set", "federation.warmup_rounds=2"}).code == 0);
+  REQUIRE(run_tiny(scratch.path, "dense", {"--set", "algorithm.name=fedavg"}).code == 0);
+  const auto rounds = [&](const char* out) { return loru::io::read_csv(scratch.path / out / "rounds.csv"); };
+  const auto warm = rounds("warm"), dense = rounds("dense");
+  REQUIRE(warm.rows.size() == 5);
+  for (std::size_t r = 0; r < 2; ++r)
+    for (const char* column : {"round", "train_loss", "test_accuracy", "uplink_bytes", "downlink_bytes"})
+      CHECK(warm.text(r, column) == dense.text(r, column));
+  CHECK(warm.number(2, "uplink_bytes").value() < 0.8 * warm.number(1, "uplink_bytes").value());
+  CHECK(warm.number(2, "downlink_bytes").value() >
+        warm.number(1, "downlink_bytes").value());  // W and factors
+  const auto written = summary(scratch.path / "warm");
+  CHECK(written["merges"] == 1);  // after round 4
+  CHECK(written["rounds"] == 5);
+  REQUIRE(federate(scratch.path, {(scratch.path / "warm" / "config.toml").string(), "--threads", "2", "--out",
+                                  (scratch.path / "again").string()})
+              .code == 0);
+  CHECK(hash(scratch.path / "again") == hash(scratch.path / "warm"));
+  const Result looked = federate(scratch.path, {"eval", (scratch.path / "warm").string()});
+  CHECK(std::stod(eval_value(looked.out, "accuracy")) == written["final_test_accuracy"].get<double>());
+}

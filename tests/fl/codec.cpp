@@ -12,14 +12,6 @@ namespace {
 constexpr std::uint64_t seed = 9;
 constexpr Index clients = 6, cohort = 3;
 
-/// Bytes of the tensors of a message.
-std::size_t payload(const fl::Message& message) {
-  std::size_t sum = 0;
-  const io::Archive archive = io::borrow(message);
-  for (const auto& [name, raw] : archive.tensors()) sum += raw.bytes.size();
-  return sum;
-}
-
 template <class T>
 Tensor<T> tensor_of(std::initializer_list<T> values) {
   Tensor<T> x({static_cast<Index>(values.size())});

@@ -15,7 +15,7 @@ std::uint64_t header_bytes(const fl::Message& message) {
   return 8 + length;
 }
 
-std::uint64_t tensor_bytes(nn::Model<float>& model) {
+std::uint64_t payload(nn::Model<float>& model) {
   std::uint64_t bytes = 0;
   for (const auto& [name, tensor] : model.state())
     bytes += static_cast<std::uint64_t>(tensor.size()) * sizeof(float);
@@ -69,7 +69,7 @@ TEST_CASE("Server and clients through bytes alone are the simulation bit for bit
       const auto at = static_cast<std::size_t>(client);
       const fl::Message down = server.broadcast(client);
       fl::Message up = fl::answer(devices[at], down, algorithm, small_data().train, parts[at], options);
-      REQUIRE(up.size() == header_bytes(up) + tensor_bytes(devices[at]));
+      REQUIRE(up.size() == header_bytes(up) + payload(devices[at]));
       uplink += up.size();
       downlink += down.size();
       server.receive(std::move(up));
@@ -151,13 +151,13 @@ TEST_CASE("A client that slept through merges gets factors or weights, whichever
   }
   const auto caught_up = std::min<std::uint64_t>(256 * 64 * 4, static_cast<std::uint64_t>(away) * factors1) +
                          std::min<std::uint64_t>(256 * 256 * 4, static_cast<std::uint64_t>(away) * factors2);
-  CHECK(message.size() == header_bytes(message) + tensor_bytes(model) + caught_up);
+  CHECK(message.size() == header_bytes(message) + payload(model) + caught_up);
   fl::apply_missed_merges(archive, sleepy);
   require_same_weights(sleepy, server.model());
 
   server.begin_round();  // nothing is sent twice
   const fl::Message next = server.broadcast(1);
-  CHECK(next.size() == header_bytes(next) + tensor_bytes(model));
+  CHECK(next.size() == header_bytes(next) + payload(model));
 }
 
 TEST_CASE("Weights catch up bit for bit in convolutions too") {

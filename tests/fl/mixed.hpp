@@ -16,8 +16,10 @@ struct Mixed {
   std::vector<nn::Model<T>> devices;
   std::vector<double> shares;  // n_k / Σ n
 
-  Mixed(nn::Model<T> start, fl::AnyAlgorithm<T> a, Ranks budgets = {1, 2, 4})
-      : algorithm{a}, server{start, a, seed, {.ranks = fl::ClientRanks(std::move(budgets))}}, devices(3, start) {
+  Mixed(nn::Model<T> start, fl::AnyAlgorithm<T> a, Ranks budgets = {1, 2, 4}, fl::ServerOptimizer o = {})
+      : algorithm{a},
+        server{start, a, seed, {.ranks = fl::ClientRanks(std::move(budgets)), .optimizer = o}},
+        devices(3, start) {
     for (const auto& part : small_parts(3))
       shares.push_back(static_cast<double>(part.size()) / static_cast<double>(small_data().train.size()));
   }

@@ -37,7 +37,7 @@ struct Federation {
   std::vector<std::size_t> up, down;
 
   Federation(nn::Model<T> start, fl::AnyAlgorithm<T> a, fl::ClientOptions o = momentum_client())
-      : algorithm{a}, options{o}, server{start, a, seed, {}, clients}, devices(clients, start) {}
+      : algorithm{a}, options{o}, server{start, a, seed, {.clients = clients}}, devices(clients, start) {}
 
   void round() {
     up.clear();

@@ -1,5 +1,7 @@
 // The server's optimizers and the rounds that end with a merge.
-#include "federation.hpp"
+#include <loru/lowrank/rank.hpp>
+
+#include "mixed.hpp"
 
 using namespace loru;
 using namespace loru_test;
@@ -245,6 +247,73 @@ TEST_CASE("A measured merge comes in the first round in which the measure stops 
   }
   CHECK(stopped);
   CHECK(q.size() > 3);  // it did grow at first
+}
+
+TEST_CASE("A server optimizer moves what folds make of factors") {
+  const std::string model = GENERATE("mlp", "resnet10");
+  const auto check = [&](auto algorithm, const ServerOptimizer& o, double share) {
+    INFO(algorithm.name << " of " << model);
+    auto start = small_model<double>(model);
+    fl::AnyAlgorithm<double>(algorithm).parametrise(start, {.rank = 4, .alpha = 3.0});
+    Mixed<double> plain(start, algorithm, {1, 1, 2}), other(start, algorithm, {1, 1, 2}, o);
+    const auto before = lowrank::effective_weights(start);
+    const auto first = state_of(start);
+    plain.round();
+    other.round();
+    const auto whole = lowrank::effective_weights(plain.server.model());
+    for (const auto& [layer, w] : lowrank::effective_weights(other.server.model())) {
+      if (algorithm.name == "hetlora" || algorithm.name == "mfedloru") break;  // means of factors, below
+      Tensor<double> expected = clone(before.at(layer));
+      add_scaled(expected, share, whole.at(layer));
+      add_scaled(expected, -share, before.at(layer));
+      INFO(layer);
+      CHECK(difference(w, expected) < 1e-10);
+    }
+    const auto mean = state_of(plain.server.model());
+    for (const auto& [name, values] : state_of(other.server.model())) {
+      if (is_statistic(name) ||
+          (fl::is_factor(name) && algorithm.name != "hetlora" && algorithm.name != "mfedloru"))
+        continue;
+      INFO(name);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        REQUIRE(values[i] ==
+                Approx(first.at(name)[i] + share * (mean.at(name)[i] - first.at(name)[i])).margin(1e-12));
+    }
+    auto weights = frozen_weights(other.server.model());  // which clients learn of in the next round
+    other.round();
+    for (auto& device : other.devices)
+      for (const auto& [layer, w] : frozen_weights(device)) CHECK(difference(w, weights.at(layer)) < 1e-12);
+  };
+  const ServerOptimizer half{ServerRule::fedavg, 0.5}, all{ServerRule::fedavgm, 1.0, 0.0};
+  for (const auto& [o, share] : {std::pair{half, 0.5}, std::pair{all, 1.0}}) {
+    check(fl::FLoRA{}, o, share);
+    check(fl::FlexLora{}, o, share);
+    check(fl::FedHm{}, o, share);
+    check(fl::HetLora{}, o, share);
+    check(fl::MFedLoRU{}, o, share);
+  }
+}
+
+TEST_CASE("flora under a server optimizer sends W, and its momentum lasts") {
+  auto start = small_model<double>();
+  fl::AnyAlgorithm<double>(fl::FLoRA{}).parametrise(start, {.rank = 4});
+  Mixed<double> run(start, fl::FLoRA{}, {4, 4, 4}, {ServerRule::fedavgm, 1.0, 0.9});
+  std::vector<Tensor<double>> steps;
+  for (int i = 0; i < 2; ++i) {
+    const Tensor<double> before = clone(frozen_weights(run.server.model()).at("fc2"));
+    run.round();
+    Tensor<double> step = clone(frozen_weights(run.server.model()).at("fc2"));
+    add_scaled(step, -1.0, before);
+    steps.push_back(step);
+  }
+  // To the square root of the rounding: the second step is 0.9 times the first and what the cohort has added, of rank at most 3·4.
+  add_scaled(steps[1], -0.9, steps[0]);
+  const auto values = linalg::singular_values(steps[1]);
+  CHECK(values[11] > 1e-3);
+  CHECK(values[12] < 1e-6);
+  run.server.begin_round();
+  const fl::Message down = run.server.broadcast(0);
+  CHECK(io::borrow(down).contains("fc2.weight"));
 }
 
 TEST_CASE("Options of server optimizers and merges say what is wrong") {

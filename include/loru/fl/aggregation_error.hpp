@@ -52,10 +52,8 @@ class AggregationError {
     lowrank::for_each_product(model, [&](const std::string& layer, nn::LowRankProduct<T, D>& weight) {
       const auto found = exact_.find(layer);
       if (found == exact_.end()) return;
-      const Layout rows = weight.shape().rank() == 4 ? Layout::channels_last : Layout::row_major;
-      const Tensor<double> whole = wide(to_layout(to_host(weight.whole().value()), rows));
       Tensor<double> lost = clone(found->second);
-      add_scaled(lost, -1.0, whole.reinterpret(lost.shape(), Layout::row_major));
+      add_scaled(lost, -1.0, wide(lowrank::whole_matrix(weight)));
       errors[layer] = linalg::norm(lost);
     });
     return errors;

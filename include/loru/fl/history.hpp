@@ -35,6 +35,12 @@ class MergeHistory {
     ++merges_;
   }
 
+  /// Counts a merge that only the weight itself can tell of.
+  void record_whole() {
+    factors_.clear();
+    ++merges_;
+  }
+
   Index merges() const { return merges_; }
 
   /// Adds what the client lacks, per layer the cheaper of the weight and the missed merges' factors, and marks

@@ -125,6 +125,8 @@ inline bool not_factor(std::string_view tensor) {
          !tensor.ends_with("product_V.weight");
 }
 
+inline bool is_factor(std::string_view tensor) { return !not_factor(tensor); }
+
 /// Adds the model's state: trained parameters and buffers.
 template <class T, class D>
 void put_state(io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {

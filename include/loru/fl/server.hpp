@@ -152,19 +152,33 @@ class Server {
     Average<T> average = std::exchange(average_, {});
     const io::Archive mean = average.result();
     const std::vector<Update> updates = std::exchange(updates_, {});
-    io::Archive next = mean, moments;
-    if (!optimizer_.plain()) moments = optimize(optimizer_, model_, memory_, next);
+    moments_ = io::Archive("memory");
+    const io::Archive next = optimized(mean);
     const Cohort cohort{next, updates, average.samples(), mean};
     std::optional<AggregationError<T, D>> error;
     if (measures_) error.emplace(model_, cohort, trained());
     algorithm_.fold(*this, cohort);
     if (measures_) aggregation_error_ = (*error)(model_);
-    for (const auto& [name, moment] : moments.tensors()) memory_.put_raw(name, moment);
+    for (const auto& [name, moment] : moments_.tensors()) memory_.put_raw(name, moment);
     algorithm_.after_round(*this);
     if (algorithm_.renews_factors) factors_renewed();
     for (const auto& [client, answered] : answered_)
       if (answered) downlink_.known(client, round_);
     return average.loss();
+  }
+
+  /// Means of trained parameters, moved to where the server's optimizer goes from the model's. For folds that average themselves.
+  io::Archive optimized(io::Archive mean) {
+    if (!optimizer_.plain()) optimize(optimizer_, model_, mean, memory_, moments_);
+    return mean;
+  }
+
+  /// Whether the optimizer takes every mean as it is.
+  bool takes_means() const { return optimizer_.plain(); }
+
+  /// The same for anything else that has a mean, both on the host and of one layout; `name` is that of its moments.
+  Tensor<T> optimized(const std::string& name, const Tensor<T>& x, const Tensor<T>& mean) {
+    return takes_means() ? mean : optimize(optimizer_, name, x, clone(mean), memory_, moments_);
   }
 
   /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it. The server optimizer's
@@ -182,6 +196,16 @@ class Server {
   void merge(const lowrank::Products<T, D>& products) {
     history_.record(model_, products);
     lowrank::merge_products(model_, products);
+  }
+
+  /// W ← W + the layer's update, of W's shape and layout and on the host: clients that lack it are sent W.
+  void merge(const std::map<std::string, Tensor<T>>& updates) {
+    history_.record_whole();
+    lowrank::for_each_factored(model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      Tensor<T, D> w = clone(weight.base().value());
+      add_scaled(w, T(1), to_device<D>(updates.at(layer)));
+      weight.base().set_value(w);
+    });
   }
 
  private:
@@ -259,7 +283,8 @@ class Server {
   std::uint64_t seed_;
   Index clients_, round_;
   bool running_ = false;  // whether a round has begun
-  io::Archive memory_{"memory"};
+  io::Archive memory_{"memory"},
+      moments_{"memory"};  // of the optimizer: those of a round that has not been finished
   ServerOptimizer optimizer_;
   ClientRanks client_ranks_;
   Codecs codecs_;

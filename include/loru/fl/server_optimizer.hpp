@@ -65,31 +65,35 @@ inline Tensor<double> moment(const io::Archive& memory, const std::string& key, 
 
 }  // namespace detail
 
+/// x moved to where the optimizer goes from it, given its mean; both on the host and of one layout. The new moments join `moments`, by the names
+/// that they have in a server's memory, `memory` has those of before. Throws DivergedError if a value is not finite.
+template <class T>
+Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tensor<T>& x, Tensor<T> mean,
+                   const io::Archive& memory, io::Archive& moments) {
+  const std::string first = detail::first_moment + name, second = detail::second_moment + name;
+  Tensor<double> m = detail::moment(memory, first, x.shape(), 0.0);
+  Tensor<double> v = detail::moment(memory, second, x.shape(), o.epsilon * o.epsilon);
+  for (Index i = 0; i < x.size(); ++i) {
+    const double from = static_cast<double>(x.data()[i]);
+    const double change = static_cast<double>(mean.data()[i]) - from;
+    mean.data()[i] = static_cast<T>(from + o.step(change, m.data()[i], v.data()[i]));
+  }
+  require<DivergedError>(all_finite(mean), "server: ", name, " is not finite after the optimizer's step");
+  if (o.rule != ServerRule::fedavg) moments.share(first, m);
+  if (o.adaptive()) moments.share(second, v);
+  return mean;
+}
+
 /// Moves the means of trained parameters, in place, to where the optimizer goes from the model's state; running
-/// statistics and all else keep their means. Returns the new moments, by the names that they have in a server's memory.
-/// Throws DivergedError if a value is not finite; the mean may then be half changed.
+/// statistics and all else keep their means. Throws DivergedError if a value is not finite; the mean may then be half changed.
 template <class T, class D>
-io::Archive optimize(const ServerOptimizer& o, nn::Model<T, D>& model, const io::Archive& memory,
-                     io::Archive& mean) {
-  io::Archive moments("memory");
+void optimize(const ServerOptimizer& o, nn::Model<T, D>& model, io::Archive& mean, const io::Archive& memory,
+              io::Archive& moments) {
   for (const auto& p : model.trained_parameters()) {
     if (!mean.contains(p.name)) continue;
     const Tensor<T> x = to_layout(to_host(p.value.value()), Layout::row_major);
-    Tensor<T> next = mean.get<T>(p.name, x.shape());
-    const std::string first = detail::first_moment + p.name, second = detail::second_moment + p.name;
-    Tensor<double> m = detail::moment(memory, first, x.shape(), 0.0);
-    Tensor<double> v = detail::moment(memory, second, x.shape(), o.epsilon * o.epsilon);
-    for (Index i = 0; i < x.size(); ++i) {
-      const double from = static_cast<double>(x.data()[i]);
-      const double change = static_cast<double>(next.data()[i]) - from;
-      next.data()[i] = static_cast<T>(from + o.step(change, m.data()[i], v.data()[i]));
-    }
-    require<DivergedError>(all_finite(next), "server: ", p.name, " is not finite after the optimizer's step");
-    mean.share(p.name, next);
-    if (o.rule != ServerRule::fedavg) moments.share(first, m);
-    if (o.adaptive()) moments.share(second, v);
+    mean.share(p.name, optimize(o, p.name, x, mean.get<T>(p.name, x.shape()), memory, moments));
   }
-  return moments;
 }
 
 /// Lets the moments of a model's factors start anew, as the factors have.

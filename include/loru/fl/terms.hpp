@@ -26,6 +26,13 @@ void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F fac
   });
 }
 
+/// s·B·A as a matrix of the layer's shape and layout, on the host.
+template <class T, class D>
+Tensor<T> formed(nn::Factored<T, D>& weight, const lowrank::Factors<T>& f, double s) {
+  const auto zero = to_layout(nn::constant<T>(weight.shape(), 0.0), weight.base().value().layout());
+  return lowrank_compose(zero, f.a, f.b, s);
+}
+
 /// A_k = A + A_d·A_u (of_a) or B_k = B + B_u·B_d of an update with inner factors nested in the server's `outer`, A or B; without
 /// them `outer` itself. Throws DataError for inner factors that do not fit.
 template <class T>

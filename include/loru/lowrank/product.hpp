@@ -24,6 +24,14 @@ Factors<T> product_factors(const Tensor<T>& weight, Index rank) {
   return svd_factors(rows.as_matrix(matrix[0]), std::min({rank, matrix[0], matrix[1]}), 1.0);
 }
 
+/// W of the server's form of the layer as a matrix (m·kh, kw·Cin), on the host.
+template <class T, class D>
+Tensor<T> whole_matrix(nn::LowRankProduct<T, D>& layer) {
+  const Shape matrix = nn::LowRankProduct<T>::matrix_shape(layer.shape());
+  const Layout layout = layer.shape().rank() == 4 ? Layout::channels_last : Layout::row_major;
+  return to_layout(to_host(layer.whole().value()), layout).as_matrix(matrix[0]);
+}
+
 /// A new W for the server's form of the layer, of shape (m·kh, kw·Cin), and its best factors.
 template <class T, class D>
 void set_whole(nn::LowRankProduct<T, D>& layer, const Tensor<T>& matrix) {

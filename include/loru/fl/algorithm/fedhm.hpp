@@ -54,7 +54,8 @@ struct FedHm {
     get_state(cohort.mean, server.model(), not_factor);
     lowrank::for_each_product(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
       const auto sum = lowrank::stack(product_terms<T>(cohort, layer));
-      lowrank::set_whole(w, matmul(sum.b, sum.a, {}));
+      const Tensor<T> mean = matmul(sum.b, sum.a, {});
+      lowrank::set_whole(w, server.optimized(layer + ".weight", lowrank::whole_matrix(w), mean));
     });
   }
 };

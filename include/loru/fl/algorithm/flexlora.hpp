@@ -33,7 +33,7 @@ struct FlexLora {
     const rng::Stream stream(server.seed(), rng::Purpose::merge, static_cast<std::uint32_t>(server.round()));
     std::uint32_t position = 0;
     lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      auto best = lowrank::truncate(lowrank::stack(terms(cohort, layer, weight)), weight.rank(), 1.0);
+      auto best = truncated(server, layer, weight, lowrank::stack(terms(cohort, layer, weight)));
       restart_missing(best, weight.shape(), stream.fork(++position));
       weight.a().set_value(to_device<D>(best.a));
       weight.b().set_value(to_device<D>(best.b));
@@ -41,6 +41,18 @@ struct FlexLora {
   }
 
  private:
+  /// Best factors of B·A for the sum of a cohort, or for where the server's optimizer goes towards it.
+  template <class T, class D>
+  static lowrank::Factors<T> truncated(Server<T, D>& server, const std::string& layer,
+                                       nn::Factored<T, D>& weight, const lowrank::Factors<T>& sum) {
+    const double s = weight.scale();
+    if (server.takes_means()) return lowrank::truncate(sum, weight.rank(), 1.0);
+    const lowrank::Factors<T> own{to_host(weight.a().value()), to_host(weight.b().value())};
+    return lowrank::svd_factors(
+        server.optimized(layer + ".update", formed(weight, own, s), formed(weight, sum, s)), weight.rank(),
+        s);
+  }
+
   template <class T>
   static void restart_missing(lowrank::Factors<T>& f, const Shape& shape, const rng::Stream& stream) {
     const Index rank = f.a.dim(0), n = f.a.size() / rank;

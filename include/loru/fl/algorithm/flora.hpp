@@ -9,7 +9,8 @@ namespace loru::fl {
 
 /// W ← W + Σ p_k·s_k·B_k·A_k each round, as one product of the stacked factors A = [p_1·s_1·A_1; …] and B = [B_1 B_2 …], on the
 /// server and on every client, each of its own rank; then the factors start anew. The stack is what goes down: (m + n)·Σ r_k numbers a
-/// layer and round, or W where that is cheaper. The new factors follow from the seed and are not sent.
+/// layer and round, or W where that is cheaper. The new factors follow from the seed and are not sent. A server's optimizer makes a step of
+/// full rank of the sum, and W goes down.
 /// Source: Wang et al. (FLoRA), arXiv 2409.05976, Algorithm 1.
 struct FLoRA {
   static constexpr std::string_view name = "flora";
@@ -33,12 +34,17 @@ struct FLoRA {
   void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model(), not_factor);
     lowrank::Products<T, D> stacks;
+    std::map<std::string, Tensor<T>> updates;
     lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       require<ConfigError>(squared_norm(weight.b().value()) == 0.0, "flora: layer ", layer,
                            ": expected factors that start with a zero product");
-      stacks[layer] = lowrank::to_device<D>(lowrank::stack(terms(cohort, layer, weight)));
+      const lowrank::Factors<T> sum = lowrank::stack(terms(cohort, layer, weight));
+      if (server.takes_means()) return void(stacks[layer] = lowrank::to_device<D>(sum));
+      const Tensor<T> mean = formed(weight, sum, weight.scale());
+      const auto zero = to_layout(nn::constant<T>(mean.shape(), 0.0), mean.layout());
+      updates[layer] = server.optimized(layer + ".update", zero, mean);
     });
-    server.merge(stacks);
+    server.takes_means() ? server.merge(stacks) : server.merge(updates);
   }
 };
 

@@ -59,17 +59,19 @@ struct HetLora {
   void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model(), not_factor);
     std::vector<std::vector<Index>> ranks(cohort.updates.size());
+    io::Archive factors("aggregate");
     lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto all = terms(cohort, layer, weight);
       double sum = 0.0;
       for (auto& term : all) sum += term.weight = lowrank::product_norm(term.a, term.b);
       for (auto& term : all)
         term.weight = sum > 0.0 ? term.weight / sum : 1.0 / static_cast<double>(all.size());
-      const auto mean = lowrank::to_device<D>(lowrank::padded_mean(all, weight.rank()));
-      weight.a().set_value(mean.a);
-      weight.b().set_value(mean.b);
+      const lowrank::Factors<T> mean = lowrank::padded_mean(all, weight.rank());
+      factors.share(layer + ".lora_A.weight", mean.a);
+      factors.share(layer + ".lora_B.weight", mean.b);
       for (std::size_t k = 0; k < all.size(); ++k) ranks[k].push_back(all[k].a.dim(0));
     });
+    get_state(server.optimized(factors), server.model(), is_factor);
     for (std::size_t k = 0; k < ranks.size(); ++k) server.set_ranks(cohort.updates[k].head.client, ranks[k]);
   }
 };

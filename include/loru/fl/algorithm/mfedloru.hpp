@@ -55,7 +55,7 @@ struct MFedLoRU {
     for (const Update& update : cohort.updates)
       average.add({update.head, update.samples, update.loss, full_factors(server.model(), update.state)});
     get_state(cohort.mean, server.model(), not_factor);
-    get_state(average.result(), server.model(), [](const std::string& t) { return !not_factor(t); });
+    get_state(server.optimized(average.result()), server.model(), is_factor);
   }
 
   template <class T, class D>
