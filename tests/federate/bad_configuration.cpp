@@ -215,7 +215,9 @@ TEST_CASE("warm-ups and codecs that make no sense are refused") {
   check_refused({"--set", "federation.warmup_rounds=1", "--set", "algorithm.name=fedpara"},
                 "federation.warmup_rounds: expected 0 for fedpara");
   check_set("codec.keep=0", "codec.keep: expected a number");
-  check_set("codec.uplink=int4", "codec.uplink: expected none, fp16, bf16, int8 or top_k, got 'int4'");
+  check_set(
+      "codec.uplink=int4",
+      R"(codec.uplink: expected "none", "fp16", "bf16", "int8" or "top_k", got string 'int4', nearest is "int8")");
   for (const char* rounds : {"0", "1"})
     check_refused({"--set", "codec.downlink=top_k", "--set", "algorithm.name=hetlora", "--set",
                    std::string("federation.warmup_rounds=") + rounds},

@@ -32,6 +32,7 @@
 #include <loru/fl/codec/downlink.hpp>
 #include <loru/fl/codec/sparse.hpp>
 #include <loru/fl/codec/uplink.hpp>
+#include <loru/fl/controls.hpp>
 #include <loru/fl/device_data.hpp>
 #include <loru/fl/evaluate.hpp>
 #include <loru/fl/executor.hpp>

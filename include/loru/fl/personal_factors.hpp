@@ -32,6 +32,27 @@ lowrank::Products<T, D> personal_factors(const Turn<T, D>& turn, Index rank) {
   return own;
 }
 
+/// The client's own factors trained over the frozen W + s·B·A, all else fixed, on streams of their own, in a copy of the model: what
+/// else a training pass moves is lost with it. Throws as personal_factors and train do.
+template <class T, class D>
+lowrank::Products<T, D> fit_personal_factors(const Turn<T, D>& turn, Index rank, double alpha) {
+  const auto start = personal_factors(turn, rank);
+  nn::Model<T, D> model(turn.model);
+  model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
+    const auto* f = weight.template as<nn::Factored<T, D>>();
+    if (!f) return;
+    const auto& own = start.at(layer);
+    weight = nn::Weight<T, D>(
+        nn::Factored<T, D>(weight.effective(), own.a, own.b, {alpha, f->dropout(), f->plan_rule()}));
+  }});
+  const TrainOnly<T, D> guard(model, [](const std::string& t) { return is_lora_a(t) || is_lora_b(t); });
+  Head head = turn.head;
+  head.seed = rng::Stream(head.seed, rng::Purpose::personal).fork(0).key();
+  fl::train(Turn<T, D>{model, turn.dataset, turn.samples, turn.options, head, turn.state, turn.broadcast,
+                       turn.more});
+  return lowrank::products(model);
+}
+
 template <class T, class D>
 void put_personal_factors(io::Archive& state, const lowrank::Products<T, D>& own) {
   for (const auto& [layer, f] : own) {

@@ -52,7 +52,7 @@ struct PFedLoRU {
   template <class T, class D>
   double train(const Turn<T, D>& turn) const {
     if (personal_alpha == 0.0) return fl::train(turn);
-    const auto own = fit(turn);
+    const auto own = fit_personal_factors(turn, personal_rank, personal_alpha);
     put_personal_factors(turn.state, own);
     const KeepBase<T, D> guard(turn.model);
     add_personal(turn.model, own, personal_scale());
@@ -67,29 +67,9 @@ struct PFedLoRU {
   template <class T, class D>
   void personalise(const Turn<T, D>& turn) const {
     if (personal_alpha == 0.0) return;
-    const auto own = turn.state.size() > 0 ? personal_factors(turn, personal_rank) : fit(turn);
+    const auto own = turn.state.size() > 0 ? personal_factors(turn, personal_rank)
+                                           : fit_personal_factors(turn, personal_rank, personal_alpha);
     add_personal(turn.model, own, personal_scale());
-  }
-
- private:
-  /// (L, U) trained over W + s·B·A in a copy of the model: what else a training pass moves is lost with it.
-  template <class T, class D>
-  lowrank::Products<T, D> fit(const Turn<T, D>& turn) const {
-    const auto start = personal_factors(turn, personal_rank);
-    nn::Model<T, D> model(turn.model);
-    model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
-      const auto* f = weight.template as<nn::Factored<T, D>>();
-      if (!f) return;
-      const auto& own = start.at(layer);
-      weight = nn::Weight<T, D>(nn::Factored<T, D>(weight.effective(), own.a, own.b,
-                                                   {personal_alpha, f->dropout(), f->plan_rule()}));
-    }});
-    const TrainOnly<T, D> guard(model, [](const std::string& t) { return is_lora_a(t) || is_lora_b(t); });
-    Head head = turn.head;
-    head.seed = rng::Stream(head.seed, rng::Purpose::personal).fork(0).key();
-    fl::train(Turn<T, D>{model, turn.dataset, turn.samples, turn.options, head, turn.state, turn.broadcast,
-                         turn.more});
-    return lowrank::products(model);
   }
 };
 
