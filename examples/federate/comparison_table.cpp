@@ -116,6 +116,15 @@ void append_sum_names(std::vector<std::string>& columns) {
 
 std::string budget_column(double budget) { return concat("accuracy_at_", short_number(budget), "_MB"); }
 
+/// Numbers by layer; null, which stands for what is not finite, is left out.
+LayerValues layer_values(const nlohmann::json& summary, const char* key) {
+  LayerValues values;
+  if (!summary.contains(key)) return values;
+  for (const auto& [layer, value] : summary.at(key).items())
+    if (!value.is_null()) values[layer] = value.get<double>();
+  return values;
+}
+
 }  // namespace
 
 RunResult read_run(const std::filesystem::path& folder, const std::vector<double>& budgets) {
@@ -131,8 +140,8 @@ RunResult read_run(const std::filesystem::path& folder, const std::vector<double
                   .downlink = summary.at("downlink_bytes"),
                   .personal = {},
                   .at_budgets = {},
-                  .aggregation_error = summary.value("aggregation_error", LayerValues{}),
-                  .update_rank = summary.at("update_rank").get<LayerValues>()};
+                  .aggregation_error = layer_values(summary, "aggregation_error"),
+                  .update_rank = layer_values(summary, "update_rank")};
     if (summary.contains("personal_accuracy"))
       run.personal = summary.at("personal_accuracy").at("mean").get<double>();
     for (double budget : budgets) run.at_budgets.push_back(accuracy_at(rounds, 1e6 * budget));

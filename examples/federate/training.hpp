@@ -130,7 +130,8 @@ class Training {
                     .threads = threads_,
                     .model_sha256 = sha256(loru::io::to_archive(model))};
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
-      outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
+      if (all_finite(weight))
+        outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
     if (code != interrupted) look_at_clients(model, outcome);
     outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
     output_->finish(setup_, model, totals_, outcome);

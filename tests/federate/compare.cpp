@@ -140,3 +140,18 @@ TEST_CASE("compare: refuses what is not comparable") {
   CHECK_THAT(refused({(scratch.path / "a.toml").string(), "--seeds", "1"}), ContainsSubstring("--compare"));
   CHECK(!fs::exists(scratch.path / "out"));
 }
+
+TEST_CASE("compare: a run that diverges is a row, and the others go on") {
+  const Scratch scratch;
+  write(scratch.path / "hot.toml",
+        tiny_with("\"fedloru\"", "\"fedhm\"") + "\n[optimizer]\nlearning_rate = 1000\n");
+  write(scratch.path / "lora.toml", tiny_with("\"fedloru\"", "\"fedlora\""));
+  const Result result =
+      federate(scratch.path, compare(scratch, {"hot.toml", "lora.toml"}, {"--seeds", "1,2"}));
+  CAPTURE(result.err);
+  CHECK(result.code == 1);
+  const loru::io::CsvTable runs = loru::io::read_csv(scratch.path / "out" / "runs.csv");
+  REQUIRE(runs.rows.size() == 4);
+  CHECK(runs.number(0, "rounds").value() < 5.0);
+  CHECK(runs.number(3, "rounds").value() == 5.0);
+}

@@ -261,6 +261,18 @@ TEST_CASE("what an earlier run left in the folder goes when a new one begins") {
   CHECK(summary(scratch.path / "out")["rounds"] == 3);
 }
 
+TEST_CASE("a fold that leaves the numbers' range is a failed run, whose files have the last good model") {
+  const Scratch scratch;
+  const std::string algorithm = GENERATE("fedhm", "flora", "flexlora", "fedex_lora", "fedpara");
+  CAPTURE(algorithm);
+  const Result result = run_tiny(
+      scratch.path, "out", {"--set", "algorithm.name=" + algorithm, "--set", "optimizer.learning_rate=1000"});
+  CHECK(result.code == 1);
+  check_one_line(result);
+  CHECK(names_in(scratch.path / "out") ==
+        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+}
+
 TEST_CASE("the default folder is runs/ and the configuration's name") {
   const Scratch scratch;
   write(scratch.path / "my.first.toml", tiny);

@@ -157,10 +157,12 @@ class Server {
     const Cohort cohort{next, updates, average.samples(), mean};
     std::optional<AggregationError<T, D>> error;
     if (measures_) error.emplace(model_, cohort, trained());
-    algorithm_.fold(*this, cohort);
-    if (measures_) aggregation_error_ = (*error)(model_);
-    for (const auto& [name, moment] : moments_.tensors()) memory_.put_raw(name, moment);
-    algorithm_.after_round(*this);
+    or_restore([&] {
+      algorithm_.fold(*this, cohort);
+      if (measures_) aggregation_error_ = (*error)(model_);
+      for (const auto& [name, moment] : moments_.tensors()) memory_.put_raw(name, moment);
+      algorithm_.after_round(*this);
+    });
     if (algorithm_.renews_factors) factors_renewed();
     for (const auto& [client, answered] : answered_)
       if (answered) downlink_.known(client, round_);
@@ -217,6 +219,25 @@ class Server {
     algorithm_.broadcast(*this, archive, client);
     downlink_.receive(archive, coded_tensors(model_), round_);
     return archive;
+  }
+
+  /// Does what ends a round, or undoes it if it fails or leaves a parameter that is not finite.
+  template <class F>
+  void or_restore(F end_round) {
+    nn::Model<T, D> model = model_;
+    MergeHistory<T, D> history = history_;
+    io::Archive memory = memory_;
+    try {
+      end_round();
+      for (const auto& p : model_.parameters())
+        require<DivergedError>(all_finite(p.value.value()), "round ", round_, ": ", p.name,
+                               " is not finite after the cohort was folded");
+    } catch (...) {
+      model_ = std::move(model);
+      history_ = std::move(history);
+      memory_ = std::move(memory);
+      throw;
+    }
   }
 
   /// From the next round on the factors have nothing to do with those of before.

@@ -23,7 +23,7 @@ struct SymmetricEigen {
 };
 
 /// Eigendecomposition of a symmetric (n, n) matrix; only its lower triangle is read.
-/// Throws ShapeError if the matrix is not square, Error if the iteration does not converge.
+/// Throws ShapeError if the matrix is not square, DivergedError if the iteration does not converge, as for numbers that are not finite.
 template <std::floating_point T>
 SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   require<ShapeError>(matrix.rank() == 2 && matrix.dim(0) == matrix.dim(1),
@@ -31,7 +31,8 @@ SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   const Index n = matrix.dim(0);
   if (n == 0) return {{}, Tensor<T>(Shape{0, 0})};
   Eigen::SelfAdjointEigenSolver<Eigen::Matrix<T, -1, -1>> solver(map(matrix.data(), n, n, n));
-  require<Error>(solver.info() == Eigen::Success, "symmetric_eigen: no convergence for ", matrix.shape());
+  require<DivergedError>(solver.info() == Eigen::Success, "symmetric_eigen: no convergence for ",
+                         matrix.shape());
   SymmetricEigen<T> result{std::vector<T>(static_cast<std::size_t>(n)), Tensor<T>(Shape{n, n})};
   for (Index j = 0; j < n; ++j) result.values[static_cast<std::size_t>(j)] = solver.eigenvalues()(n - 1 - j);
   map(result.vectors.data(), n, n, n) = solver.eigenvectors().rowwise().reverse();
