@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs the study, or the cells whose names match PATTERN, and copies each cell's table to results/.
+# usage: run.sh FEDERATE OUT [PATTERN] [option of federate]...
+# What is finished in OUT is not run again. One core needs about three hours for all of it; cells may run beside each other.
+set -euo pipefail
+
+federate=$(realpath "$1")
+out=$(realpath -m "$2")
+pattern=${3:-.}
+options=("${@:4}")
+cd "$(dirname "$0")"
+mkdir -p results
+
+# cell NAME FILE... -- OPTION...: one comparison, three seeds
+cell() {
+  local name=$1 files=()
+  shift
+  while [[ $1 != -- ]]; do files+=("$1"); shift; done
+  shift
+  [[ $name =~ $pattern ]] || return 0
+  echo "$name"
+  # 1: a run diverged, which the table shows
+  "$federate" --compare "${files[@]}" --seeds 1,2,3 --out "$out/$name" --quiet "$@" "${options[@]}" || (($? == 1))
+  cp "$out/$name/runs.csv" "results/$name.csv"
+  cp "$out/$name/compare.md" "results/$name.md"
+  for seed in 1 2 3; do  # norms and overlap of its two updates
+    if [[ -f $out/$name/pfedloru/seed-$seed/summary.json ]]; then
+      cp "$out/$name/pfedloru/seed-$seed/summary.json" "results/${name}_pfedloru_$seed.json"
+    fi
+  done
+}
+
+cnn=(algorithms/{fedavg,fedlora,fedloru,fedhm,flexlora}.toml)
+small=(--set model.name=cnn --set 'lowrank.layers=["conv2", "fc1"]' --set federation.rounds=20)
+half=(--set federation.fraction=0.5 --set federation.rounds=20)
+
+for kind in iid dirichlet shards; do
+  on=(--set "partition.kind=$kind")
+  cell "mlp_${kind}_10" algorithms/*.toml -- "${on[@]}"
+  cell "mlp_${kind}_50" algorithms/*.toml -- "${on[@]}" "${half[@]}"
+  cell "cnn_${kind}_10" "${cnn[@]}" -- "${on[@]}" "${small[@]}"
+  cell "merges_${kind}_rank_16" merges/*.toml -- "${on[@]}"
+  cell "merges_${kind}_rank_4" merges/*.toml -- "${on[@]}" --set lowrank.rank=4 --set lowrank.alpha=4
+done
