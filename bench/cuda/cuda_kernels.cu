@@ -188,35 +188,50 @@ void merges(Bench& bench) {
     }
 }
 
-/// Convolutions of ResNet-18 on 32 images of 3x32x32: channels in, out, extent, stride.
-void convolutions(Bench& bench) {
+/// Convolutions of ResNet-18 on 32 images of 3x32x32, dense and with factors of rank 16, beside cuBLAS multiplying the same
+/// matrices with the windows already in memory.
+void convolutions(Bench& bench, loru::cuda::Precision precision, const char* math) {
   struct Case {
     Index in, out, extent, stride;
   };
+  constexpr Index r = 16;
+  constexpr auto last = Layout::channels_last;
+  loru::cuda::blas().set_precision(precision);
   for (const auto& [in, out, extent, stride] :
        {Case{3, 64, 32, 1}, Case{64, 64, 32, 1}, Case{64, 128, 32, 2}, Case{128, 128, 16, 1},
         Case{128, 256, 16, 2}, Case{256, 256, 8, 1}, Case{256, 512, 8, 2}, Case{512, 512, 4, 1}}) {
     const ConvOptions o{.stride = stride, .padding = 1};
-    Array<float> x({32, in, extent, extent}, Layout::channels_last),
-        w({out, in, 3, 3}, Layout::channels_last);
-    fill(x, 0.0f);
-    fill(w, 0.0f);
-    const auto y = conv2d(x, w, o);
-    const double flops = 2.0 * static_cast<double>(y.size() * in * 9);
-    const auto line = [&](const char* pass, double us) {
-      const nlohmann::json j{{"work", pass},
-                             {"in", in},
-                             {"out", out},
-                             {"extent", extent},
-                             {"stride", stride},
-                             {"us", us},
-                             {"tflops", flops / us * 1e-6}};
+    Array<float> x({32, in, extent, extent}, last), w({out, in, 3, 3}, last), a({r, in, 3, 3}, last),
+        b({out, r, 1, 1});
+    for (auto* t : {&x, &w, &a, &b}) fill(*t, 0.0f);
+    const auto [y, low] = lowrank_conv2d_forward(x, w, a, b, 1.0, o);
+    const Index pixels = low.dim(0), window = in * 9;
+    Array<float> windows({pixels, window}), product({pixels, out}), gradient({pixels, window}),
+        weight({out, window});
+    fill(windows, 0.0f);
+    const double dense = 2.0 * static_cast<double>(pixels * window * out),
+                 thin = 2.0 * static_cast<double>(pixels * r * (window + out));
+    const auto line = [&](const char* pass, const char* how, double flops, auto f) {
+      const double us = bench.timer.microseconds(f);
+      const nlohmann::json j{{"work", pass}, {"math", math},     {"in", in},
+                             {"out", out},   {"extent", extent}, {"stride", stride},
+                             {"how", how},   {"us", us},         {"tflops", flops / us * 1e-6}};
       std::puts(j.dump().c_str());
     };
-    line("conv forward", bench.timer.microseconds([&] { conv2d(x, w, o); }));
-    line("conv dx", bench.timer.microseconds([&] { conv2d_backward_input(y, w, x.shape(), o); }));
-    line("conv dw", bench.timer.microseconds([&] { conv2d_backward_weight(y, x, w.shape(), o); }));
+    const auto rows = y.as_matrix(pixels), matrix = w.as_matrix(out);
+    line("conv forward", "loru", dense, [&] { conv2d(x, w, o); });
+    line("conv forward", "cublas on windows", dense,
+         [&] { matmul_into(product, 1.0f, windows, matrix, {.b = Op::transpose}, 0.0f); });
+    line("conv dx", "loru", dense, [&] { conv2d_backward_input(y, w, x.shape(), o); });
+    line("conv dx", "cublas on windows", dense, [&] { matmul_into(gradient, 1.0f, rows, matrix, {}, 0.0f); });
+    line("conv dw", "loru", dense, [&] { conv2d_backward_weight(y, x, w.shape(), o); });
+    line("conv dw", "cublas on windows", dense,
+         [&] { matmul_into(weight, 1.0f, rows, windows, {.a = Op::transpose}, 0.0f); });
+    line("low-rank conv forward", "loru", dense + thin, [&] { lowrank_conv2d_forward(x, w, a, b, 1.0, o); });
+    line("low-rank conv backward", "loru", dense + 2 * thin,
+         [&] { lowrank_conv2d_backward(y, x, w, a, b, low, 1.0, o, {}); });
   }
+  loru::cuda::blas().set_precision(loru::cuda::Precision::full);
 }
 
 void run(int rows, int repetitions) {
@@ -240,7 +255,8 @@ void run(int rows, int repetitions) {
   passes<loru::cuda::InTf32>(bench, "tf32");
   passes<loru::cuda::InFloat>(bench, "float");
   merges(bench);
-  convolutions(bench);
+  convolutions(bench, loru::cuda::Precision::tf32, "tf32");
+  convolutions(bench, loru::cuda::Precision::full, "float");
 }
 
 }  // namespace

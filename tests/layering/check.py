@@ -22,7 +22,7 @@ NEIGHBOURS = {("data", "io")}
 # The rooms of target loru::core, which needs Eigen alone: they keep clear of the other rooms.
 CORE_TARGET = {"core", "linalg", "ops", "autograd", "nn", "optim", "lowrank"}
 # What the side room cuda may include: whole rooms, or single headers.
-CUDA_MAY = ("core/", "ops/backend.hpp", "ops/types.hpp", "ops/shapes.hpp")
+CUDA_MAY = ("core/", "ops/backend.hpp", "ops/types.hpp", "ops/shapes.hpp", "ops/unfused.hpp")
 # Other people's headers, and where each may appear.
 THIRD_PARTY = {
     r"(unsupported/)?Eigen/": {"linalg/eigen.hpp"},

@@ -168,6 +168,16 @@ template <class T>
 loru::LowrankGradients<T, Device> lowrank_backward(const Array<T>& dy, const Array<T>& x, const Array<T>& w,
                                                    const Array<T>& a, const Array<T>& b, const Array<T>& low,
                                                    double s, loru::LowrankWanted wanted);
+template <class T>
+loru::LowrankFeatures<T, Device> lowrank_conv2d_forward(const Array<T>& x, const Array<T>& w,
+                                                        const Array<T>& a, const Array<T>& b, double s,
+                                                        const loru::ConvOptions& o);
+template <class T>
+loru::LowrankGradients<T, Device> lowrank_conv2d_backward(const Array<T>& dy, const Array<T>& x,
+                                                          const Array<T>& w, const Array<T>& a,
+                                                          const Array<T>& b, const Array<T>& low, double s,
+                                                          const loru::ConvOptions& o,
+                                                          loru::LowrankWanted wanted);
 
 template <class T>
 void copy_from_host(Array<T>& y, const loru::Tensor<T>& host);

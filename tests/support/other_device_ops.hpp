@@ -390,6 +390,22 @@ loru::LowrankGradients<T, Device> lowrank_backward(const Array<T>& dy, const Arr
   return there(OTHER_HOST(lowrank_backward), dy, x, w, a, b, low, s, wanted);
 }
 
+template <class T>
+loru::LowrankFeatures<T, Device> lowrank_conv2d_forward(const Array<T>& x, const Array<T>& w,
+                                                        const Array<T>& a, const Array<T>& b, double s,
+                                                        const loru::ConvOptions& o) {
+  return there(OTHER_HOST(lowrank_conv2d_forward), x, w, a, b, s, o);
+}
+
+template <class T>
+loru::LowrankGradients<T, Device> lowrank_conv2d_backward(const Array<T>& dy, const Array<T>& x,
+                                                          const Array<T>& w, const Array<T>& a,
+                                                          const Array<T>& b, const Array<T>& low, double s,
+                                                          const loru::ConvOptions& o,
+                                                          loru::LowrankWanted wanted) {
+  return there(OTHER_HOST(lowrank_conv2d_backward), dy, x, w, a, b, low, s, o, wanted);
+}
+
 template <class T, class Raw>
 void gather_images(Array<T>& y, const Array<Raw>& images, const Labels& samples, const Labels& places,
                    const Array<double>& normalisation) {

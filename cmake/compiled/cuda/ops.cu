@@ -102,5 +102,12 @@ template LowrankGradients<float, Cuda> lowrank_backward(const Array<float>&, con
                                                         const Array<float>&, const Array<float>&,
                                                         const Array<float>&, const Array<float>&, double,
                                                         LowrankWanted);
+template LowrankFeatures<float, Cuda> lowrank_conv2d_forward(const Array<float>&, const Array<float>&,
+                                                             const Array<float>&, const Array<float>&, double,
+                                                             const ConvOptions&);
+template LowrankGradients<float, Cuda> lowrank_conv2d_backward(const Array<float>&, const Array<float>&,
+                                                               const Array<float>&, const Array<float>&,
+                                                               const Array<float>&, const Array<float>&,
+                                                               double, const ConvOptions&, LowrankWanted);
 
 }  // namespace loru::cuda

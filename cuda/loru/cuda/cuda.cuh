@@ -7,6 +7,7 @@
 #include <loru/cuda/ops/elementwise.cuh>
 #include <loru/cuda/ops/gather.cuh>
 #include <loru/cuda/ops/lowrank.cuh>
+#include <loru/cuda/ops/lowrank_conv.cuh>
 #include <loru/cuda/ops/matmul.cuh>
 #include <loru/cuda/ops/moments.cuh>
 #include <loru/cuda/ops/norm.cuh>

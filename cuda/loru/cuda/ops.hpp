@@ -167,5 +167,12 @@ template <class T>
 LowrankGradients<T, Cuda> lowrank_backward(const Array<T>& dy, const Array<T>& x, const Array<T>& w,
                                            const Array<T>& a, const Array<T>& b, const Array<T>& low,
                                            double s, LowrankWanted wanted);
+template <class T>
+LowrankFeatures<T, Cuda> lowrank_conv2d_forward(const Array<T>& x, const Array<T>& w, const Array<T>& a,
+                                                const Array<T>& b, double s, const ConvOptions& o);
+template <class T>
+LowrankGradients<T, Cuda> lowrank_conv2d_backward(const Array<T>& dy, const Array<T>& x, const Array<T>& w,
+                                                  const Array<T>& a, const Array<T>& b, const Array<T>& low,
+                                                  double s, const ConvOptions& o, LowrankWanted wanted);
 
 }  // namespace loru::cuda

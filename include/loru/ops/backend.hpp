@@ -87,6 +87,10 @@ concept Backend =
       { lowrank_compose(x, x, x, number) } -> std::same_as<Tensor<T, D>>;
       { lowrank_forward(x, x, x, x, number) } -> std::same_as<LowrankFeatures<T, D>>;
       { lowrank_backward(x, x, x, x, x, x, number, wanted) } -> std::same_as<LowrankGradients<T, D>>;
+      { lowrank_conv2d_forward(x, x, x, x, number, conv) } -> std::same_as<LowrankFeatures<T, D>>;
+      {
+        lowrank_conv2d_backward(x, x, x, x, x, x, number, conv, wanted)
+      } -> std::same_as<LowrankGradients<T, D>>;
       // transfer
       { copy_from_host(y, std::as_const(host)) } -> std::same_as<void>;
       { copy_from_host(chosen, host_labels) } -> std::same_as<void>;

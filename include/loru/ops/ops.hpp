@@ -11,6 +11,7 @@
 #include <loru/ops/elementwise.hpp>
 #include <loru/ops/gather.hpp>
 #include <loru/ops/lowrank.hpp>
+#include <loru/ops/lowrank_conv.hpp>
 #include <loru/ops/matmul.hpp>
 #include <loru/ops/moments.hpp>
 #include <loru/ops/norm.hpp>
@@ -21,6 +22,7 @@
 #include <loru/ops/softmax.hpp>
 #include <loru/ops/transfer.hpp>
 #include <loru/ops/types.hpp>
+#include <loru/ops/unfused.hpp>
 #include <loru/ops/update.hpp>
 #include <loru/ops/winograd_kernel.hpp>
 #include <loru/ops/winograd_scheme.hpp>

@@ -9,6 +9,14 @@ namespace loru::detail {
 
 // ---- matmul, bias ----
 
+/// Rows of features: (M, n) as it is, channels-last (N, C, H, W) as (N·H·W, C).
+template <class T, class D>
+Tensor<T, D> feature_rows(const Tensor<T, D>& x) {
+  if (x.rank() != 4) return x;
+  return to_layout(x, Layout::channels_last)
+      .reinterpret({x.dim(0) * x.dim(2) * x.dim(3), x.dim(1)}, Layout::row_major);
+}
+
 struct ProductShape {
   Index m, n, k;
 };
@@ -153,6 +161,17 @@ void check_lowrank(const char* where, const Tensor<T, D>& x, const Tensor<T, D>&
                           b.dim(1) == a.dim(0),
                       where, ": input ", x.shape(), " and factors A ", a.shape(), " and B ", b.shape(),
                       " do not fit weight ", w.shape());
+}
+
+/// Factors of a convolution's weight W (m, c, kh, kw): A (r, c, kh, kw), B (m, r) or (m, r, 1, 1); one group.
+template <class T, class D>
+void check_lowrank_conv(const char* where, const Tensor<T, D>& w, const Tensor<T, D>& a,
+                        const Tensor<T, D>& b, const ConvOptions& o) {
+  require<ShapeError>(o.groups == 1, where, ": expected one group, got ", o.groups);
+  require<ShapeError>(w.rank() == 4 && a.shape() == Shape({a.dim(0), w.dim(1), w.dim(2), w.dim(3)}) &&
+                          b.dim(0) == w.dim(0) && b.size() == w.dim(0) * a.dim(0),
+                      where, ": factors A ", a.shape(), " and B ", b.shape(), " do not fit weight ",
+                      w.shape());
 }
 
 /// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel extents.

@@ -77,6 +77,18 @@ struct BackwardProblem {
 
   /// Every gradient from the operands that its kernel had: dx and dA from the dS that was stored.
   void compare(Comparison& seen) const {
+    compare_factors(seen);
+    const int m = dy.cols(), r = A.rows();
+    const auto of = [](const auto& t, int i, int j) { return operand<Math>(t.value(i, j)); };
+    for (int i = 0; i < dy.rows(); ++i)
+      for (int j = 0; j < x.cols(); ++j)
+        see(
+            seen, dx.value(i, j), m + r, 1, stored_unit<Math>,
+            [&](int k) { return k < m ? of(dy, i, k) * of(W, k, j) : of(dS, i, k - m) * of(A, k - m, j); },
+            "dx", i, j);
+  }
+
+  void compare_factors(Comparison& seen) const {
     const int M = dy.rows(), m = dy.cols(), n = x.cols(), r = A.rows();
     const auto of = [](const auto& t, int i, int j) { return operand<Math>(t.value(i, j)); };
     for (int i = 0; i < M; ++i)
@@ -84,12 +96,6 @@ struct BackwardProblem {
         see(
             seen, dS.value(i, q), m, s, stored_unit<Math>, [&](int k) { return of(dy, i, k) * of(B, k, q); },
             "dS", i, q);
-    for (int i = 0; i < M; ++i)
-      for (int j = 0; j < n; ++j)
-        see(
-            seen, dx.value(i, j), m + r, 1, stored_unit<Math>,
-            [&](int k) { return k < m ? of(dy, i, k) * of(W, k, j) : of(dS, i, k - m) * of(A, k - m, j); },
-            "dx", i, j);
     for (int q = 0; q < r; ++q) {
       for (int k = 0; k < m; ++k)
         see(

@@ -70,6 +70,10 @@ TEST_CASE("forward: the rule between the forms") {
   CHECK(forward_form(4096, 4096, 8, 2, {100e12, 3e12}) == ForwardForm::split);
   CHECK(forward_form(4096, 4096, 8, 2, {900e12, 3e12}) == ForwardForm::one_pass);
   CHECK(forward_form(128, 128, 65, 2, rates) == ForwardForm::split);
+  // Up to 64 columns one pass computes as many again: 128 n operations a row, against 4 n bytes (of float) of split.
+  CHECK(forward_form(64, 4096, 16, 4, {400e12, 3e12}) == ForwardForm::one_pass);
+  CHECK(forward_form(64, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::split);
+  CHECK(forward_form(65, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::one_pass);
   CHECK(loru::cuda::forward_stages(std::size_t{228} << 10) == 4);
   CHECK(loru::cuda::forward_stages(std::size_t{164} << 10) == 3);
 }

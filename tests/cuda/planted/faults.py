@@ -1,7 +1,7 @@
 """Which kernels have faults planted in copies of their source, and which faults."""
 import dataclasses
 
-DEVICE = ("device/tile.cuh", "device/operands.cuh", "device/block_product.cuh", "device/block_product_float.cuh",
+DEVICE = ("device/tile.cuh", "device/windows.cuh", "device/operands.cuh", "device/block_product.cuh", "device/block_product_float.cuh",
           "kernels/clients.cuh")
 
 
@@ -33,6 +33,8 @@ KERNELS = {
     "forward_tf32": Kernel(FORWARD, "forward_one_pass", ("cuda/kernels/forward.hpp",),
                            ("LORU_PLANTED_MATH Tf32", "LORU_PLANTED_FILL Fill::random"), deletions=False),
     "products_across": Kernel(DEVICE + ("kernels/products_across.cuh",), "products_across"),
+    # Barriers, waits and commits are those of the kernels above and below.
+    "windows": Kernel(DEVICE + ("kernels/products_across.cuh", "kernels/products_down.cuh"), "windows", deletions=False),
     "products_down": Kernel(DEVICE + ("kernels/products_down.cuh",), "products_down"),
     "backward_dx": Kernel(DEVICE + ("kernels/backward_dx.cuh",), "backward_dx"),
     "backward_dx_tf32": Kernel(DEVICE + ("kernels/backward_dx.cuh",), "backward_dx", (), ("LORU_PLANTED_MATH Tf32",),
@@ -79,6 +81,17 @@ FAULTS = {
     "tf32_not_rounded": Fault("forward_tf32", TILE, "f[i] = to_tf32(f[i]);", "f[i] = f[i];"),
     "second_product_left_out": Fault(
         "products_across", "kernels/products_across.cuh", "tiles = first + divide_up(of.p.cols, depth)", "tiles = first"),
+    "windows_without_padding": Fault(
+        "windows", "device/windows.cuh", "y = y * stride - padding + down", "y = y * stride + down"),
+    "windows_without_dilation": Fault("windows", "device/windows.cuh", "down = row * dilation", "down = row"),
+    "windows_one_row_beyond_the_image": Fault("windows", "device/windows.cuh", "if (y >= height ||", "if (y > height ||"),
+    "windows_of_the_next_channel": Fault(
+        "windows", "device/windows.cuh", "of_channels.remainder(k, place)", "(k + 1) % channels"),
+    "reach_between_strides": Fault(
+        "windows", "device/windows.cuh", "if (strides.remainder(y, oh) != 0 || ", "if ("),
+    "places_not_regrouped": Fault(
+        "windows", "device/windows.cuh", "outs.remainder(k, place) * places + place", "k"),
+    "division_without_its_one": Fault("windows", "device/windows.cuh", "<< 32) / by + 1)", "<< 32) / by)"),
     "transposition_forgotten": Fault(
         "reduce_rows", OPERANDS, "ldmatrix_x4_trans(a,", "ldmatrix_x4(a,"),
     "one_buffer_for_two": Fault(

@@ -20,9 +20,16 @@ inline constexpr int mma_depth = 32 / static_cast<int>(sizeof(T));
 
 namespace detail {
 
-/// load_tile by cp.async, 16 bytes at a time.
-template <int Threads, int Rows, int Cols, int Stride, class T>
-__device__ __forceinline__ void copy_tile(T* tile, const Matrix<const T>& source, int row, int column) {
+/// What cp_async16 takes.
+template <class T>
+struct Copy16 {
+  const T* from;
+  int bytes;
+};
+
+/// tile[i][j] = what copy(i, j) says, for each 16 bytes of columns.
+template <int Threads, int Rows, int Cols, int Stride, class T, class Copy>
+__device__ __forceinline__ void copy_tile(T* tile, const Copy& copy) {
   constexpr int vector = 16 / sizeof(T), per_row = Cols / vector, vectors = Rows * per_row;
   static_assert(Cols % vector == 0 && Stride % vector == 0);
 #pragma unroll
@@ -30,16 +37,15 @@ __device__ __forceinline__ void copy_tile(T* tile, const Matrix<const T>& source
     const int v = first + static_cast<int>(threadIdx.x);
     if (vectors % Threads != 0 && v >= vectors) break;
     const int i = v / per_row, j = v % per_row * vector;
-    const int inside = row + i < source.rows ? min(vector, max(0, source.cols - column - j)) : 0;
-    const T* const from = inside > 0 ? source.at(row + i, column + j) : source.data;
-    cp_async16(tile + i * Stride + j, from, inside * static_cast<int>(sizeof(T)));
+    const Copy16<T> c = copy(i, j);
+    cp_async16(tile + i * Stride + j, c.from, c.bytes);
   }
 }
 
-/// load_tile element by element. A warp takes a patch as wide as the step from row to row allows in different banks: 16
-/// bytes for strides that are an odd number of 16-byte units, otherwise 32.
-template <int Threads, int Rows, int Cols, int Stride, class T>
-__device__ __forceinline__ void store_tile(T* tile, const Matrix<const T>& source, int row, int column) {
+/// tile[i][j] = element(i, j). A warp takes a patch as wide as the step from row to row allows in different
+/// banks: 16 bytes for strides that are an odd number of 16-byte units, otherwise 32.
+template <int Threads, int Rows, int Cols, int Stride, class T, class Get>
+__device__ __forceinline__ void store_tile(T* tile, const Get& element) {
   constexpr int wide = (Stride * sizeof(T) / 16 % 2 == 1 ? 16 : 32) / sizeof(T), tall = 32 / wide;
   static_assert(Cols % wide == 0 && Rows % tall == 0);
 #pragma unroll 2
@@ -47,8 +53,7 @@ __device__ __forceinline__ void store_tile(T* tile, const Matrix<const T>& sourc
     const int v = first + static_cast<int>(threadIdx.x), patch = v / 32;
     if (Rows * Cols % Threads != 0 && v >= Rows * Cols) break;
     const int i = patch / (Cols / wide) * tall + v % 32 / wide, j = patch % (Cols / wide) * wide + v % wide;
-    const bool inside = row + i < source.rows && column + j < source.cols;
-    shared_store(tile + i * Stride + j, inside ? *source.at(row + i, column + j) : from_float<T>(0.0f));
+    shared_store(tile + i * Stride + j, element(i, j));
   }
 }
 
@@ -60,11 +65,18 @@ __device__ __forceinline__ void store_tile(T* tile, const Matrix<const T>& sourc
 /// Otherwise element by element, there after a barrier.
 template <int Threads, int Rows, int Cols, bool Aligned, int Stride = 0, class T>
 __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source, int row, int column) {
-  constexpr int stride = Stride != 0 ? Stride : row_stride<T, Cols>;
+  constexpr int stride = Stride != 0 ? Stride : row_stride<T, Cols>, vector = 16 / sizeof(T);
   if constexpr (Aligned)
-    detail::copy_tile<Threads, Rows, Cols, stride>(tile, source, row, column);
+    detail::copy_tile<Threads, Rows, Cols, stride>(tile, [&](int i, int j) {
+      const int inside = row + i < source.rows ? min(vector, max(0, source.cols - column - j)) : 0;
+      return detail::Copy16<T>{inside > 0 ? source.at(row + i, column + j) : source.data,
+                               inside * static_cast<int>(sizeof(T))};
+    });
   else
-    detail::store_tile<Threads, Rows, Cols, stride>(tile, source, row, column);
+    detail::store_tile<Threads, Rows, Cols, stride>(tile, [&](int i, int j) {
+      const bool inside = row + i < source.rows && column + j < source.cols;
+      return inside ? *source.at(row + i, column + j) : from_float<T>(0.0f);
+    });
 }
 
 /// start(std::bool_constant<aligned>, std::integral_constant<int, stages>) with 3 or 4 stages; 3 where tiles are loaded

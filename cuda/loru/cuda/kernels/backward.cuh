@@ -28,6 +28,11 @@ inline BackwardForm backward_form(int m, int n, int r, bool bf16, bool with_dx, 
   return one_pass < split ? BackwardForm::one_pass : BackwardForm::split;
 }
 
+/// Rows of a part of wideᵀ thin, wide of `columns` and thin of `ranks` columns.
+inline int rows_of_reduction(int rows, int columns, int ranks) {
+  return rows_of_part(rows, divide_up(columns, 128) * 128 * divide_up(ranks, 64));
+}
+
 /// dy (M, m), x (M, n), W (m, n), A (r, n), B (m, r), S = s x Aᵀ (M, r). dS (M, r) is scratch; of dx (M, n),
 /// dA (r, n) and dB (m, r) those without data are not wanted.
 template <class T>
@@ -39,30 +44,33 @@ struct Backward {
   Matrix<float> dA, dB;
 };
 
+/// Floats of workspace for wideᵀ thin over M rows.
+inline std::int64_t reduction_workspace(int M, int columns, int ranks) {
+  const int parts = divide_up(M, rows_of_reduction(M, columns, ranks));
+  return parts == 1 ? 0 : std::int64_t{parts} * columns * ranks;
+}
+
 /// Floats of workspace that lora_backward needs for (M, m, n, r), in either form.
 inline std::int64_t backward_workspace(int M, int m, int n, int r, bool bf16) {
   const BackwardCut cut(M, m, r, bf16);
-  const auto reduction = [&](int columns) {
-    const int parts = divide_up(M, rows_of_part(M, columns));
-    return parts == 1 ? std::int64_t{0} : std::int64_t{parts} * columns * r;
-  };
-  return std::max(cut.dS_floats(M, r) + cut.dB_floats(m, r), std::max(reduction(m), reduction(n)));
+  return std::max({cut.dS_floats(M, r) + cut.dB_floats(m, r), reduction_workspace(M, m, r),
+                   reduction_workspace(M, n, r)});
 }
 
 /// sum = wideᵀ thin, or its transpose, over the cut that the shape asks for.
-template <class Math, class T = typename Math::Element>
-void reduce_rows(Matrix<const T> wide, Matrix<const T> thin, bool transposed, Matrix<float> sum,
-                 float* workspace, cudaStream_t stream) {
-  const int M = wide.rows, height = rows_of_part(M, wide.cols), parts = divide_up(M, height);
+template <class Math, class Wide, class T = typename Math::Element>
+void reduce_rows(const Wide& wide, Matrix<const T> thin, bool transposed, Matrix<float> sum, float* workspace,
+                 cudaStream_t stream) {
+  const int M = wide.rows, height = rows_of_reduction(M, wide.cols, thin.cols), parts = divide_up(M, height);
   const Gradient gradient{sum, 0, parts};
-  reduce_rows<Math>(ReduceRows<T, OneClient<T>, OneGradient>{wide,
-                                                             thin,
-                                                             transposed,
-                                                             {{}, M, height},
-                                                             {gradient},
-                                                             workspace,
-                                                             std::int64_t{wide.cols} * thin.cols},
-                    thin.cols, parts == 1, rows_aligned(wide, thin), stream);
+  reduce_rows<Math>(ReduceRows<T, OneClient<T>, OneGradient, Wide>{wide,
+                                                                   thin,
+                                                                   transposed,
+                                                                   {{}, M, height},
+                                                                   {gradient},
+                                                                   workspace,
+                                                                   std::int64_t{wide.cols} * thin.cols},
+                    thin.cols, parts == 1, rows_aligned(wide) && rows_aligned(thin), stream);
 }
 
 template <class Math, class T = typename Math::Element>
@@ -80,9 +88,9 @@ void lora_backward(const Backward<T>& p, BackwardForm form, float* workspace, cu
   } else {
     lora_backward_dSdB<Math>({p.dy, B, p.S, s, p.dS, {p.dB, 0, 1}, 0, nullptr, nullptr}, workspace, stream);
     if (p.dx.data)
-      products_down<Math>("lora_backward_dx_split",
-                          SplitDx<T, OneClient<T>>{p.dy, p.W, p.dS.read(), client, p.dx},
-                          rows_aligned(p.dy, p.W, p.dS, A), stream);
+      products_down<Math, 128, 128>("lora_backward_dx_split",
+                                    SplitDx<T, OneClient<T>>{p.dy, p.W, p.dS.read(), client, p.dx},
+                                    rows_aligned(p.dy, p.W, p.dS, A), stream);
   }
   if (p.dA.data) reduce_rows<Math>(p.x, p.dS.read(), true, p.dA, workspace, stream);
 }

@@ -52,7 +52,7 @@ void reduce_rows(Matrix<const T> wide, Matrix<const T> thin, bool transposed, co
                  const CohortReduction& cut, float* workspace, cudaStream_t stream) {
   const Cohort<T> parts{p.cohort.table, p.cohort.size, cut.blocks, cut.count};
   reduce_rows<Math>(
-      ReduceRows<T, Cohort<T>, ManyGradients>{
+      ReduceRows<T, Cohort<T>, ManyGradients, Matrix<const T>>{
           wide, thin, transposed, parts, {cut.gradients}, workspace, std::int64_t{wide.cols} * p.rank},
       p.rank, cut.direct, p.aligned, stream);
 }
@@ -64,9 +64,11 @@ void lora_backward_cohort(const CohortBackward<T>& p, float* workspace, cudaStre
     lora_backward_dx<Math>(BackwardDx<T, Cohort<T>>{p.dy, p.W, p.cohort, p.dx, p.dS}, p.rank, p.aligned,
                            stream);
   } else {
-    products_down<Math>("lora_backward_dS", SplitDs<T, Cohort<T>>{p.dy, p.cohort, p.dS}, p.aligned, stream);
-    products_down<Math>("lora_backward_dx_split",
-                        SplitDx<T, Cohort<T>>{p.dy, p.W, p.dS.read(), p.cohort, p.dx}, p.aligned, stream);
+    products_down<Math, 128, 128>("lora_backward_dS", SplitDs<T, Cohort<T>>{p.dy, p.cohort, p.dS}, p.aligned,
+                                  stream);
+    products_down<Math, 128, 128>("lora_backward_dx_split",
+                                  SplitDx<T, Cohort<T>>{p.dy, p.W, p.dS.read(), p.cohort, p.dx}, p.aligned,
+                                  stream);
   }
   reduce_rows<Math>(p.dy, p.S, false, p, p.dB, workspace, stream);
   reduce_rows<Math>(p.x, p.dS.read(), true, p, p.dA, workspace, stream);

@@ -11,13 +11,16 @@ namespace loru::cuda {
 enum class ForwardForm { one_pass, split };
 
 /// The form with less to do beyond what both do, for x (M, n), y (M, m) and elements of `size` bytes:
-///   one pass: S for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32 or 64;
+///   one pass: S for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32 or 64, and for
+///     m <= 64 the columns of y that its tile has beyond the other's;
 ///   split: x once more for S, and S written and read, (n + 2 r) `size` bytes a row.
-/// M and, but for S itself, n cancel: with r << n the one pass is the form for m < 128 (1 + size flops / (2 R bandwidth)).
+/// M and, but for S itself, n cancel: with r << n the one pass is the form for 64 < m < 128 (1 + size flops / (2 R
+/// bandwidth)).
 inline ForwardForm forward_form(int m, int n, int r, int size, const DeviceRates& rates) {
   if (r > 64) return ForwardForm::split;
   const int ranks = r <= 8 ? 8 : r <= 16 ? 16 : r <= 32 ? 32 : 64;
-  const double again = 2.0 * n * ranks * (divide_up(m, 128) - 1) / rates.flops;
+  const double beyond = ranks * (divide_up(m, 128) - 1) + (m <= 64 ? 64 : 0);
+  const double again = 2.0 * n * beyond / rates.flops;
   const double split = static_cast<double>(size) * (n + 2.0 * r) / rates.bandwidth;
   return again <= split ? ForwardForm::one_pass : ForwardForm::split;
 }
@@ -29,13 +32,13 @@ inline int forward_stages(std::size_t shared_bytes_per_multiprocessor) {
 }
 
 /// S = s x Aᵀ, a client's own A and s.
-template <class T, class Clients>
+template <class T, class Clients, class X = Matrix<const T>>
 struct SplitS {
-  Matrix<const T> x;
+  X x;
   Clients clients;
   Matrix<T> S;
 
-  __device__ AcrossOfBlock<T> of(const RowBlock& block) const {
+  __device__ AcrossOfBlock<T, X> of(const RowBlock& block) const {
     const Client<T>& client = clients.client(block.client);
     Matrix<T> own = rows_before(S, block.last);
     own.cols = client.A.rows;
@@ -45,12 +48,12 @@ struct SplitS {
 };
 
 /// y = x Wᵀ + S Bᵀ + bias, a client's own B.
-template <class T, class Clients>
+template <class T, class Clients, class X = Matrix<const T>>
 struct SplitY {
-  Forward<T, Clients> p;
+  Forward<T, Clients, X> p;
   Clients clients;
 
-  __device__ AcrossOfBlock<T> of(const RowBlock& block) const {
+  __device__ AcrossOfBlock<T, X> of(const RowBlock& block) const {
     const Client<T>& client = clients.client(block.client);
     Matrix<const T> S = rows_before(p.S, block.last).read();
     S.cols = client.B.cols;
@@ -70,23 +73,23 @@ void with_forward_bucket(int rank, const Start& start) {
 }
 
 /// One pass; p.clients cuts rows into blocks of at most 128, rank is the largest of theirs, at most 64.
-template <class Math, class Clients>
-void lora_forward_one_pass(const Forward<typename Math::Element, Clients>& p, int rank, bool aligned,
+template <class Math, class Clients, class X>
+void lora_forward_one_pass(const Forward<typename Math::Element, Clients, X>& p, int rank, bool aligned,
                            int stages, cudaStream_t stream) {
   const dim3 grid(p.clients.blocks(), divide_up(p.W.rows, 128));
   with_forward_bucket<Math>(rank, [&]<int R>(std::integral_constant<int, R>) {
     with_stages(
         aligned, stages,
         [&]<bool Aligned, int Stages>(std::bool_constant<Aligned>, std::integral_constant<int, Stages>) {
-          launch("lora_forward", lora_forward_kernel<Math, R, Aligned, Stages, Clients>, grid, 256,
+          launch("lora_forward", lora_forward_kernel<Math, R, Aligned, Stages, Clients, X>, grid, 256,
                  ForwardTile<Math, R, Stages>::shared_bytes, stream, p);
         });
   });
 }
 
 /// S of the split form; thin.clients cuts rows into blocks of at most 64, wide of at most 128, for S of more columns than 64.
-template <class Math, class Clients>
-void lora_forward_S(const SplitS<typename Math::Element, Clients>& thin, const Clients& wide, bool aligned,
+template <class Math, class Clients, class X>
+void lora_forward_S(const SplitS<typename Math::Element, Clients, X>& thin, const Clients& wide, bool aligned,
                     int stages, cudaStream_t stream) {
   if (thin.S.cols <= 64) {
     with_rank_bucket(thin.S.cols, [&]<int R>(std::integral_constant<int, R>) {
@@ -94,25 +97,36 @@ void lora_forward_S(const SplitS<typename Math::Element, Clients>& thin, const C
     });
   } else {
     products_across<Math, 128, 128>("lora_forward_S",
-                                    SplitS<typename Math::Element, Clients>{thin.x, wide, thin.S}, aligned,
+                                    SplitS<typename Math::Element, Clients, X>{thin.x, wide, thin.S}, aligned,
                                     stages, stream);
   }
 }
 
+/// y = x Wᵀ + S Bᵀ + bias, S given; no factors: y = x Wᵀ + bias.
+template <class Math, class T, class X>
+void lora_forward_y(const Forward<T, OneClient<T>, X>& p, bool aligned, int stages, cudaStream_t stream) {
+  using Y = SplitY<T, OneClient<T>, X>;
+  const auto rows = [&](int height) { return OneClient<T>{p.clients.one, p.x.rows, height}; };
+  if (p.W.rows <= 64)
+    products_across<Math, 64, 64>("lora_forward_y", Y{p, rows(64)}, aligned, stages, stream);
+  else
+    products_across<Math, 128, 128>("lora_forward_y", Y{p, rows(128)}, aligned, stages, stream);
+}
+
 /// The forward pass of one client in the form asked for.  x (M, n), W (m, n), client.A (r, n), client.B (m, r), bias (m) or
-/// null, y (M, m), S (M, r); any M, m, n, r >= 1, any alignment.
-template <class Math, class T = typename Math::Element>
-void lora_forward(ForwardForm form, Matrix<const T> x, Matrix<const T> W, const Client<T>& client,
-                  const T* bias, bool relu, Matrix<T> y, Matrix<T> S, int stages, cudaStream_t stream) {
-  const bool aligned = rows_aligned(x, W, client.A, client.B, S);
+/// null, y (M, m), S (M, r); any M, m, n, r >= 1, any alignment. x is a matrix or a convolution's windows.
+template <class Math, class X, class T = typename Math::Element>
+void lora_forward(ForwardForm form, const X& x, Matrix<const T> W, const Client<T>& client, const T* bias,
+                  bool relu, Matrix<T> y, Matrix<T> S, int stages, cudaStream_t stream) {
+  const bool aligned = rows_aligned(x) && rows_aligned(W, client.A, client.B, S);
   const OneClient<T> rows{client, x.rows, 128};
-  const Forward<T, OneClient<T>> p{x, W, rows, bias, relu, y, S};
+  const Forward<T, OneClient<T>, X> p{x, W, rows, bias, relu, y, S};
   if (form == ForwardForm::one_pass) {
     lora_forward_one_pass<Math>(p, client.A.rows, aligned, stages, stream);
   } else {
-    lora_forward_S<Math>(SplitS<T, OneClient<T>>{x, {client, x.rows, 64}, S}, rows, aligned, stages, stream);
-    products_across<Math, 128, 128>("lora_forward_y", SplitY<T, OneClient<T>>{p, rows}, aligned, stages,
-                                    stream);
+    lora_forward_S<Math>(SplitS<T, OneClient<T>, X>{x, {client, x.rows, 64}, S}, rows, aligned, stages,
+                         stream);
+    lora_forward_y<Math>(p, aligned, stages, stream);
   }
 }
 

@@ -4,17 +4,20 @@
 //
 // A block computes a 128 x 128 tile of y and the 128 x R tile of S that it needs: one K loop over n stages tiles of x, W
 // and A and feeds both sums. S, scaled in float and rounded once, then meets B in extra steps of k. Each column of blocks
-// computes S again; the first writes it. On tensor cores at most 128 registers up to R = 32, unaligned tf32 up to 16: two
-// blocks a multiprocessor.
+// computes S again; the first writes it. On tensor cores at most 128 registers, two blocks a multiprocessor, up to R = 32;
+// unaligned tf32 and the windows of a convolution up to 16, in tf32 up to 8.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
+#include <loru/cuda/device/windows.cuh>
 #include <loru/cuda/kernels/clients.cuh>
 
 namespace loru::cuda {
 
-template <class T, class Clients>
+/// X is a matrix, or the windows of a convolution.
+template <class T, class Clients, class X = Matrix<const T>>
 struct Forward {
-  Matrix<const T> x, W;
+  X x;
+  Matrix<const T> W;
   Clients clients;
   const T* bias;   // or null
   bool relu;       // y = max(0, y) at the end
@@ -33,22 +36,25 @@ struct ForwardTile {
   static constexpr int shared_bytes = sizeof(T) * (stages * stage > epilogue ? stages * stage : epilogue);
 };
 
-/// Blocks a multiprocessor that registers must allow.
-template <class Math, int R, bool Aligned>
-inline constexpr int forward_blocks =
-    Math::tensor_cores && R <= (Aligned || sizeof(typename Math::Element) == 2 ? 32 : 16) ? 2 : 1;
+/// The largest R for which registers must allow two blocks a multiprocessor; addresses of windows take some of them.
+template <class Math, bool Aligned, class X>
+inline constexpr int two_blocks_up_to = !Math::tensor_cores ? 0
+                                        : Gathered<X> ? 32 / static_cast<int>(sizeof(typename Math::Element))
+                                        : Aligned || sizeof(typename Math::Element) == 2 ? 32
+                                                                                         : 16;
 
 /// Aligned: rows of x, W, A and B start on 16-byte boundaries.
-template <class Math, int R, bool Aligned, int Stages, class Clients>
-__global__ void __launch_bounds__(256, forward_blocks<Math, R, Aligned>)
-    lora_forward_kernel(const Forward<typename Math::Element, Clients> p) {
+template <class Math, int R, bool Aligned, int Stages, class Clients,
+          class X = Matrix<const typename Math::Element>>
+__global__ void __launch_bounds__(256, R <= two_blocks_up_to<Math, Aligned, X> ? 2 : 1)
+    lora_forward_kernel(const Forward<typename Math::Element, Clients, X> p) {
   using T = typename Math::Element;
   using Tile = ForwardTile<Math, R, Stages>;
   constexpr int depth = Tile::depth, stride = Tile::stride;
   T* const shared = shared_memory<T>();
   const RowBlock block = p.clients.block(blockIdx.x);
   const Client<T> client = p.clients.client(block.client);
-  const Matrix<const T> x = rows_before(p.x, block.last);
+  const X x = rows_before(p.x, block.last);
   const int column0 = blockIdx.y * Tile::cols;
 
   const auto load = [&](int tile) {

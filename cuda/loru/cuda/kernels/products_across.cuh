@@ -10,10 +10,11 @@
 namespace loru::cuda {
 
 /// What one block of rows computes: u (M, k), V (n, k), p (M, l), Q (n, l), bias (n) or null, out (M, n). Either product may
-/// be empty. relu: out = max(0, out) at the end.
-template <class T>
+/// be empty. relu: out = max(0, out) at the end. u is a matrix, or windows of a convolution.
+template <class T, class U = Matrix<const T>>
 struct AcrossOfBlock {
-  Matrix<const T> u, V, p, Q;
+  U u;
+  Matrix<const T> V, p, Q;
   float scale;
   const T* bias;
   bool relu;
@@ -37,11 +38,11 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
   constexpr int depth = Tile::depth, stride = Tile::stride;
   T* const shared = shared_memory<T>();
   const RowBlock block = problem.clients.block(blockIdx.x);
-  const AcrossOfBlock<T> of = problem.of(block);
+  const auto of = problem.of(block);
   const int column0 = blockIdx.y * Cols;
   const int first = divide_up(of.u.cols, depth), tiles = first + divide_up(of.p.cols, depth);
 
-  const auto load_from = [&](T* stage, const Matrix<const T>& left, const Matrix<const T>& right, int k) {
+  const auto load_from = [&](T* stage, const auto& left, const Matrix<const T>& right, int k) {
     load_tile<256, Rows, depth, Aligned>(stage, left, block.first, k);
     load_tile<256, Cols, depth, Aligned>(stage + Rows * stride, right, column0, k);
   };

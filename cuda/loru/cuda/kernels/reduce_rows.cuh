@@ -37,9 +37,11 @@ struct ManyGradients {
 
 /// wide (M, c), thin (M, r). Transposed: gradients are (r, c), else (c, r). clients.block(i) is the i-th part
 /// of the cut, of one client; the workspace holds part_size floats a part.
-template <class T, class Clients, class Gradients>
+/// Wide is a matrix, or the windows of a convolution.
+template <class T, class Clients, class Gradients, class Wide = Matrix<const T>>
 struct ReduceRows {
-  Matrix<const T> wide, thin;
+  Wide wide;
+  Matrix<const T> thin;
   bool transposed;
   Clients clients;
   Gradients gradients;
@@ -63,16 +65,18 @@ struct ReduceTile {
 };
 
 /// Aligned: rows of both matrices start on 16-byte boundaries.
-template <class Math, int R, bool Aligned, class Clients, class Gradients>
+template <class Math, int R, bool Aligned, class Clients, class Gradients,
+          class Wide = Matrix<const typename Math::Element>>
 __global__ void __launch_bounds__(256, 2)
-    reduce_rows_kernel(const ReduceRows<typename Math::Element, Clients, Gradients> p) {
+    reduce_rows_kernel(const ReduceRows<typename Math::Element, Clients, Gradients, Wide> p) {
   using T = typename Math::Element;
   using Tile = ReduceTile<Math, R>;
   constexpr int depth = Tile::depth, stages = Tile::stages;
   T* const shared = shared_memory<T>();
   const RowBlock block = p.clients.block(blockIdx.x);
   const Gradient& gradient = p.gradients.gradient(block.client);
-  const Matrix<const T> wide = rows_before(p.wide, block.last), thin = rows_before(p.thin, block.last);
+  const Wide wide = rows_before(p.wide, block.last);
+  const Matrix<const T> thin = rows_before(p.thin, block.last);
   const int column0 = blockIdx.y * Tile::cols, q0 = blockIdx.z * R;
 
   const auto load = [&](int tile) {
@@ -120,13 +124,13 @@ __global__ void __launch_bounds__(256)
 }
 
 /// rank: the largest of the clients', any. direct: each client has one part, so that there is nothing to add.
-template <class Math, class Clients, class Gradients>
-void reduce_rows(const ReduceRows<typename Math::Element, Clients, Gradients>& p, int rank, bool direct,
+template <class Math, class Clients, class Gradients, class Wide>
+void reduce_rows(const ReduceRows<typename Math::Element, Clients, Gradients, Wide>& p, int rank, bool direct,
                  bool aligned, cudaStream_t stream) {
   const auto start = [&]<int R>(std::integral_constant<int, R>) {
     const dim3 grid(p.clients.blocks(), divide_up(p.wide.cols, 128), divide_up(rank, R));
-    const auto kernel = aligned ? reduce_rows_kernel<Math, R, true, Clients, Gradients>
-                                : reduce_rows_kernel<Math, R, false, Clients, Gradients>;
+    const auto kernel = aligned ? reduce_rows_kernel<Math, R, true, Clients, Gradients, Wide>
+                                : reduce_rows_kernel<Math, R, false, Clients, Gradients, Wide>;
     launch("reduce_rows", kernel, grid, 256, ReduceTile<Math, R>::shared_bytes, stream, p);
   };
   with_rank_bucket(rank, start);

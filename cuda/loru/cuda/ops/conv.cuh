@@ -1,11 +1,17 @@
 #pragma once
 // 2-d convolution as products of matrices that are never formed (implicit GEMM): no window matrix lies in memory.
 //   forward   y = windows(x) · wᵀ
-//   dx        = reach(dy) · w'ᵀ, w' the weight with its channels exchanged (a copy of the weight's size)
+//   dx        = reach(dy) · w
 //   dw        = dyᵀ · windows(x), in pieces of the pixels that are added in their order
+// In float without groups by the kernels of kernels/convolution.cuh, in the precision that this thread's products have;
+// in double and with groups by those of conv_kernels.cuh, where dx takes a copy of the weight with its channels exchanged.
 // Convolutions with a 1 x 1 kernel and stride 1 are plain products, by cuBLAS.
 
+#include <concepts>
+
+#include <loru/cuda/kernels/convolution.cuh>
 #include <loru/cuda/ops/conv_kernels.cuh>
+#include <loru/cuda/ops/kernels.cuh>
 #include <loru/cuda/ops/matmul.cuh>
 #include <loru/cuda/ops/reduce.cuh>
 
@@ -14,6 +20,53 @@ namespace loru::cuda {
 namespace detail {
 
 using loru::detail::ConvExtents;
+
+/// Whether the kernels of kernels/convolution.cuh serve: one group, and no extent is zero.
+inline bool tiled(const ConvExtents& e) {
+  return e.o.groups == 1 && e.n * e.ho * e.wo * e.cout > 0 && e.n * e.h * e.w * e.window() > 0;
+}
+
+/// Extents as those kernels use them. Throws ShapeError.
+inline ConvShape conv_shape(const ConvExtents& e) {
+  const ConvGeometry g(e);
+  ConvGeometry::narrow(std::max(e.n * e.ho * e.wo, e.n * e.h * e.w));
+  ConvGeometry::narrow(e.kh * e.kw * std::max(e.cin, e.cout));
+  return {g.n, g.h, g.w, g.cin, g.cout, g.kh, g.kw, g.ho, g.wo, g.stride, g.padding, g.dilation};
+}
+
+/// x and w are channels-last.
+template <std::same_as<float> T>
+Array<T> tiled_conv2d(const Array<T>& x, const Array<T>& w, const ConvExtents& e) {
+  Array<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last), rows = y.as_matrix(e.n * e.ho * e.wo);
+  with_math([&]<class Math>(Math) {
+    conv_forward<Math>(conv_shape(e), x.data(), view(w.as_matrix(e.cout)), view(rows), stages(),
+                       current_stream());
+  });
+  return y;
+}
+
+template <std::same_as<float> T>
+Array<T> tiled_conv2d_dx(const Array<T>& dy, const Array<T>& w, const ConvExtents& e) {
+  Array<T> dx(Shape{e.n, e.cin, e.h, e.w}, Layout::channels_last), rows = dx.as_matrix(e.n * e.h * e.w);
+  with_math([&]<class Math>(Math) {
+    conv_backward_dx<Math>(conv_shape(e), view(dy.as_matrix(e.n * e.ho * e.wo)), view(w.as_matrix(e.cout)),
+                           {}, {}, view(rows), current_stream());
+  });
+  return dx;
+}
+
+template <std::same_as<float> T>
+Array<T> tiled_conv2d_dw(const Array<T>& dy, const Array<T>& x, const Shape& w_shape, const ConvExtents& e) {
+  const ConvShape shape = conv_shape(e);
+  Array<T> dw(w_shape, Layout::channels_last),
+      rows = dw.as_matrix(e.cout),
+      workspace(Shape{reduction_workspace(shape.pixels(), shape.window(), shape.m)});
+  with_math([&]<class Math>(Math) {
+    conv_backward_dW<Math>(shape, view(dy.as_matrix(shape.pixels())), x.data(), view(rows), workspace.data(),
+                           current_stream());
+  });
+  return dw;
+}
 
 inline unsigned conv_tiles(Index n) { return static_cast<unsigned>((n + conv_tile - 1) / conv_tile); }
 
@@ -82,6 +135,8 @@ Array<T> conv2d(const Array<T>& x_any, const Array<T>& w_any, const ConvOptions&
                 w.reinterpret({e.cout, e.cin}, Layout::row_major), {Op::none, Op::transpose}, T(0));
     return y;
   }
+  if constexpr (std::same_as<T, float>)
+    if (detail::tiled(e)) return detail::tiled_conv2d(x, w, e);
   const detail::WindowSource<T> windows{x.data(), detail::ConvGeometry(e)};
   const detail::PlainSource<T> weight{w.data(), e.mg, e.window(), e.mg * e.window(),
                                       static_cast<int>(e.window())};
@@ -104,6 +159,8 @@ Array<T> conv2d_backward_input(const Array<T>& dy_any, const Array<T>& w_any, co
                 w.reinterpret({e.cout, e.cin}, Layout::row_major), {}, T(0));
     return dx;
   }
+  if constexpr (std::same_as<T, float>)
+    if (detail::tiled(e)) return detail::tiled_conv2d_dx(dy, w, e);
   const detail::ConvGeometry g(e);
   Array<T> exchanged(Shape{e.cin, reach});
   detail::for_each("conv2d_backward_input", exchanged.size(),
@@ -133,6 +190,8 @@ Array<T> conv2d_backward_weight(const Array<T>& dy_any, const Array<T>& x_any, c
     fill(dw, T(0));
     return dw;
   }
+  if constexpr (std::same_as<T, float>)
+    if (detail::tiled(e)) return detail::tiled_conv2d_dw(dy, x, w_shape, e);
   const detail::PlainSource<T> gradients{dy.data(), pixels, e.cout, e.mg, static_cast<int>(e.mg)};
   const detail::WindowSource<T> windows{x.data(), detail::ConvGeometry(e)};
   const bool aligned = e.mg % detail::unit<T> == 0 && e.cg % detail::unit<T> == 0;
@@ -140,5 +199,13 @@ Array<T> conv2d_backward_weight(const Array<T>& dy_any, const Array<T>& x_any, c
                   : detail::conv_pixels<T, false>(gradients, windows, e))
       .reinterpret(w_shape, Layout::channels_last);
 }
+
+#ifdef LORU_CUDA_COMPILED
+extern template Array<float> conv2d(const Array<float>&, const Array<float>&, const ConvOptions&);
+extern template Array<float> conv2d_backward_input(const Array<float>&, const Array<float>&, const Shape&,
+                                                   const ConvOptions&);
+extern template Array<float> conv2d_backward_weight(const Array<float>&, const Array<float>&, const Shape&,
+                                                    const ConvOptions&);
+#endif
 
 }  // namespace loru::cuda

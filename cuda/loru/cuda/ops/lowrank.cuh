@@ -7,36 +7,12 @@
 #include <loru/cuda/kernels/backward.cuh>
 #include <loru/cuda/kernels/forward.cuh>
 #include <loru/cuda/kernels/merge.cuh>
+#include <loru/cuda/ops/kernels.cuh>
 #include <loru/cuda/ops/matmul.cuh>
 
 namespace loru::cuda {
 
 namespace detail {
-
-/// A matrix as the kernels see it.
-template <class T>
-Matrix<const T> view(const Array<T>& x) {
-  return {x.data(), blas_extent(x.dim(0)), blas_extent(x.dim(1)), blas_extent(x.dim(1))};
-}
-template <class T>
-Matrix<T> view(Array<T>& x) {
-  return {x.data(), blas_extent(x.dim(0)), blas_extent(x.dim(1)), blas_extent(x.dim(1))};
-}
-
-/// The device does not change while the process runs.
-inline const DeviceProperties& this_device() {
-  static const DeviceProperties p = device_properties();
-  return p;
-}
-
-/// start(Math) with the arithmetic of this thread's precision.
-template <class Start>
-void with_math(const Start& start) {
-  if (blas().precision() == Precision::tf32)
-    start(InTf32{});
-  else
-    start(InFloat{});
-}
 
 /// Whether the fused kernels serve: float, and no extent is zero.
 template <class T>
@@ -50,11 +26,11 @@ void fused_forward(LowrankFeatures<T, Cuda>& f, const Array<T>& x, const Array<T
   const Client<T> client{view(a), view(b), s};
   const auto X = view(x), W = view(w);
   const T* no_bias = nullptr;
-  const auto stages = forward_stages(this_device().shared_per_multiprocessor);
   with_math([&]<class Math>(Math) {
     const auto form =
         forward_form(W.rows, W.cols, client.A.rows, sizeof(T), this_device().rates(Math::tensor_cores));
-    lora_forward<Math>(form, X, W, client, no_bias, false, view(f.y), view(f.low), stages, current_stream());
+    lora_forward<Math>(form, X, W, client, no_bias, false, view(f.y), view(f.low), stages(),
+                       current_stream());
   });
 }
 

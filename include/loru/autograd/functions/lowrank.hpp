@@ -13,21 +13,6 @@ namespace loru {
 
 namespace detail {
 
-/// Rows of features (M, r) in the form of dy: (M, m) or (N, m, Ho, Wo) channels-last.
-template <class T, class D>
-Tensor<T, D> features_like(const Tensor<T, D>& rows, const Shape& dy) {
-  if (dy.rank() != 4) return rows;
-  return rows.reinterpret({dy[0], rows.dim(1), dy[2], dy[3]}, Layout::channels_last);
-}
-
-/// y += alpha · rows · op(b) in place, on the features of y: rows (M, k), y (M, m) or (N, m, Ho, Wo).
-template <class T, class D>
-void add_product(Tensor<T, D>& y, Real<T> alpha, const Tensor<T, D>& rows, const Tensor<T, D>& b, Op op_b) {
-  Tensor<T, D> matrix = feature_rows(y);
-  matmul_into(matrix, alpha, rows, b, {.b = op_b}, Real<T>(1));
-  y = features_like(matrix, y.shape());
-}
-
 /// The products of a dense layer.
 struct LinearProducts {
   static constexpr const char* name = "lowrank_linear";
@@ -43,6 +28,18 @@ struct LinearProducts {
   template <class T, class D>
   Tensor<T, D> weight_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& x, const Shape&) const {
     return matmul(dy, x, {.a = Op::transpose});
+  }
+  template <class T, class D>
+  LowrankFeatures<T, D> factored(const Tensor<T, D>& x, const Tensor<T, D>& w, const Tensor<T, D>& a,
+                                 const Tensor<T, D>& b, double s) const {
+    return lowrank_forward(x, w, a, b, s);
+  }
+  template <class T, class D>
+  LowrankGradients<T, D> factored_gradients(const Tensor<T, D>& dy, const Tensor<T, D>& x,
+                                            const Tensor<T, D>& w, const Tensor<T, D>& a,
+                                            const Tensor<T, D>& b, const Tensor<T, D>& low, double s,
+                                            LowrankWanted wanted) const {
+    return lowrank_backward(dy, x, w, a, b, low, s, wanted);
   }
 };
 
@@ -60,14 +57,20 @@ struct ConvProducts {
     return conv2d_backward_input(dy, w, x, o);
   }
   template <class T, class D>
-  void add_input_gradient(Tensor<T, D>& dx, const Tensor<T, D>& dy, const Tensor<T, D>& w) const {
-    if (w.dim(2) * w.dim(3) == 1 && o.stride == 1 && o.padding == 0)
-      return add_product(dx, Real<T>(1), feature_rows(dy), w.as_matrix(w.dim(0)), Op::none);
-    add_scaled(dx, T(1), to_layout(input_gradient(dy, w, dx.shape()), dx.layout()));
-  }
-  template <class T, class D>
   Tensor<T, D> weight_gradient(const Tensor<T, D>& dy, const Tensor<T, D>& x, const Shape& w) const {
     return conv2d_backward_weight(dy, x, w, o);
+  }
+  template <class T, class D>
+  LowrankFeatures<T, D> factored(const Tensor<T, D>& x, const Tensor<T, D>& w, const Tensor<T, D>& a,
+                                 const Tensor<T, D>& b, double s) const {
+    return lowrank_conv2d_forward(x, w, a, b, s, o);
+  }
+  template <class T, class D>
+  LowrankGradients<T, D> factored_gradients(const Tensor<T, D>& dy, const Tensor<T, D>& x,
+                                            const Tensor<T, D>& w, const Tensor<T, D>& a,
+                                            const Tensor<T, D>& b, const Tensor<T, D>& low, double s,
+                                            LowrankWanted wanted) const {
+    return lowrank_conv2d_backward(dy, x, w, a, b, low, s, o, wanted);
   }
 };
 
@@ -110,40 +113,20 @@ Tensor<T, D> channels_last(const Tensor<T, D>& dy) {
   return dy.rank() == 4 ? to_layout(dy, Layout::channels_last) : dy;
 }
 
-/// The factored graph of a dense layer, which a device computes as a whole: S = s·x·Aᵀ is kept.
-template <class T, class D>
+/// The factored graph, which a device computes as a whole: low = s·x·Aᵀ is kept.
+template <class T, class D, class P>
 Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
-                              const Variable<T, D>& b, double s, const LinearProducts&) {
-  const LowrankFeatures<T, D> f = lowrank_forward(x.value(), w.value(), a.value(), b.value(), s);
-  return {LinearProducts::name, f.y, {x, w, a, b}, [x, w, a, b, s, low = f.low](const Tensor<T, D>& dy) {
-            if (w.requires_grad()) w.accumulate(matmul(dy, x.value(), {.a = Op::transpose}));
+                              const Variable<T, D>& b, double s, const P& product) {
+  const LowrankFeatures<T, D> f = product.factored(x.value(), w.value(), a.value(), b.value(), s);
+  return {P::name, f.y, {x, w, a, b}, [x, w, a, b, s, low = f.low, product](const Tensor<T, D>& dy_any) {
+            const Tensor<T, D> dy = channels_last(dy_any);
+            if (w.requires_grad()) w.accumulate(product.weight_gradient(dy, x.value(), w.shape()));
             const LowrankWanted wanted{x.requires_grad(), a.requires_grad(), b.requires_grad()};
-            auto g = lowrank_backward(dy, x.value(), w.value(), a.value(), b.value(), low, s, wanted);
+            auto g =
+                product.factored_gradients(dy, x.value(), w.value(), a.value(), b.value(), low, s, wanted);
             if (wanted.db) b.accumulate(std::move(g.db));
             if (wanted.da) a.accumulate(std::move(g.da));
             if (wanted.dx) x.accumulate(std::move(g.dx));
-          }};
-}
-
-/// The factored graph of a convolution: y = W ⋆ x + s·B·S with S = A ⋆ x kept.
-template <class T, class D>
-Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
-                              const Variable<T, D>& b, double scale, const ConvProducts& product) {
-  const auto s = static_cast<Real<T>>(scale);
-  const Tensor<T, D> low = feature_rows(product.forward(x.value(), a.value()));
-  Tensor<T, D> y = channels_last(product.forward(x.value(), w.value()));
-  add_product(y, s, low, b.value().as_matrix(w.shape()[0]), Op::transpose);
-  return {ConvProducts::name, y, {x, w, a, b}, [x, w, a, b, low, s, product](const Tensor<T, D>& dy_any) {
-            const Tensor<T, D> dy = channels_last(dy_any);
-            if (w.requires_grad()) w.accumulate(product.weight_gradient(dy, x.value(), w.shape()));
-            if (b.requires_grad()) up_gradient(dy, low, b, s);
-            if (!a.requires_grad() && !x.requires_grad()) return;
-            const Tensor<T, D> dlow = low_gradient(dy, b.value(), s);
-            if (a.requires_grad()) a.accumulate(product.weight_gradient(dlow, x.value(), a.shape()));
-            if (!x.requires_grad()) return;
-            Tensor<T, D> dx = product.input_gradient(dy, w.value(), x.shape());
-            product.add_input_gradient(dx, dlow, a.value());
-            x.accumulate(dx);
           }};
 }
 

@@ -24,14 +24,4 @@ Variable<T, D> linear(const Variable<T, D>& x, const Variable<T, D>& w) {
       }};
 }
 
-namespace detail {
-
-/// Rows of features: (M, n) as it is, channels-last (N, C, H, W) as (N·H·W, C).
-template <class T, class D>
-Tensor<T, D> feature_rows(const Tensor<T, D>& x) {
-  if (x.rank() != 4) return x;
-  return to_layout(x, Layout::channels_last).as_matrix(x.dim(0) * x.dim(2) * x.dim(3));
-}
-
-}  // namespace detail
 }  // namespace loru

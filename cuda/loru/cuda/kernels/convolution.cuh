@@ -1,0 +1,87 @@
+#pragma once
+// Convolutions as products whose left operand is gathered from the image tile by tile (implicit GEMM), dense or with
+// low-rank factors, on the kernels of dense layers.
+//   forward   y = windows(x) Wᵀ + S Bᵀ, S = s windows(x) Aᵀ: lora_forward on windows, in either of its forms
+//   backward  dS = s dy B and dB = dyᵀ S, pixel by pixel as they are; dx = reach(dy) W + reach(dS) A in one K loop over
+//             the kernel's places and the channels of y, then of S; dA = dSᵀ windows(x)
+// Images are channels last, so that a pixel's channels are a row; W (m, window) and A (r, window) hold the kernel's places
+// and then channels in a row. Strides leave zeros in reach(dy), which are multiplied all the same.
+#include <loru/cuda/device/windows.cuh>
+#include <loru/cuda/kernels/backward.cuh>
+#include <loru/cuda/kernels/forward.cuh>
+
+namespace loru::cuda {
+
+/// dx (input_pixels, c) = reach(dy) W + reach(dS) A; without factors the second product is empty.
+template <class T>
+struct ConvDx {
+  Windows<T, true> dy, dS;
+  PlaceRows<T> W, A;
+  OneClient<T> clients;
+  Matrix<T> dx;
+
+  __device__ ProductsOfBlock<T, Windows<T, true>, PlaceRows<T>> of(const RowBlock& block) const {
+    return {rows_before(dy, block.last), W, rows_before(dS, block.last), A, 1.0f,
+            rows_before(dx, block.last)};
+  }
+  int columns() const { return dx.cols; }
+};
+
+/// The forward pass of a convolution without factors: x (n, h, w, c), W (m, window), y (pixels, m).
+template <class Math, class T = typename Math::Element>
+void conv_forward(const ConvShape& shape, const T* x, Matrix<const T> W, Matrix<T> y, int stages,
+                  cudaStream_t stream) {
+  const auto windows = windows_of(x, shape);
+  lora_forward_y<Math>(
+      Forward<T, OneClient<T>, Windows<T, false>>{windows, W, {{}, windows.rows, 128}, nullptr, false, y, {}},
+      rows_aligned(windows) && rows_aligned(W), stages, stream);
+}
+
+/// dx of a convolution: dy (n, ho, wo, m), W (m, window), dx (input_pixels, c); with factors dS (pixels, r) and A (r,
+/// window), without them empty.
+template <class Math, class T = typename Math::Element>
+void conv_backward_dx(const ConvShape& shape, Matrix<const T> dy, Matrix<const T> W, Matrix<const T> dS,
+                      Matrix<const T> A, Matrix<T> dx, cudaStream_t stream) {
+  ConvDx<T> p{reach_of(dy.data, shape, shape.m),
+              {},
+              place_rows(W.data, shape.m, shape.places(), shape.c),
+              {},
+              {{}, dx.rows, 128},
+              dx};
+  if (A.rows > 0) {
+    p.dS = reach_of(dS.data, shape, A.rows);
+    p.A = place_rows(A.data, A.rows, shape.places(), shape.c);
+  }
+  const bool aligned = rows_aligned(dy, W, dS, A) && rows_aligned(p.dy) && rows_aligned(p.W) &&
+                       (A.rows == 0 || rows_aligned(p.dS));
+  if (shape.c <= 64) {
+    p.clients.height = 64;
+    products_down<Math, 64, 64>("conv_backward_dx", p, aligned, stream);
+  } else {
+    products_down<Math, 128, 128>("conv_backward_dx", p, aligned, stream);
+  }
+}
+
+/// dW (m, window) = dyᵀ windows(x): x (n, h, w, c), dy (pixels, m); reduction_workspace(pixels, window, m) floats.
+template <class Math, class T = typename Math::Element>
+void conv_backward_dW(const ConvShape& shape, Matrix<const T> dy, const T* x, Matrix<float> dW,
+                      float* workspace, cudaStream_t stream) {
+  reduce_rows<Math>(windows_of(x, shape), dy, true, dW, workspace, stream);
+}
+
+/// The backward pass of a convolution with factors: dy (pixels, m), x (input_pixels, c), W (m, window), A (r, window),
+/// B (m, r), S = s windows(x) Aᵀ (pixels, r). dS (pixels, r) is scratch; of dx (input_pixels, c), dA (r, window) and
+/// dB (m, r) those without data are not wanted. The workspace is lora_backward's for (pixels, m, window, r).
+template <class Math, class T = typename Math::Element>
+void lora_conv_backward(const ConvShape& shape, const Backward<T>& p, float* workspace, cudaStream_t stream) {
+  const auto& [A, B, s] = p.client;
+  if (!p.dx.data && !p.dA.data) {
+    if (p.dB.data) reduce_rows<Math>(p.dy, p.S, false, p.dB, workspace, stream);
+    return;
+  }
+  lora_backward_dSdB<Math>({p.dy, B, p.S, s, p.dS, {p.dB, 0, 1}, 0, nullptr, nullptr}, workspace, stream);
+  if (p.dx.data) conv_backward_dx<Math>(shape, p.dy, p.W, p.dS.read(), A, p.dx, stream);
+  if (p.dA.data) reduce_rows<Math>(windows_of(p.x.data, shape), p.dS.read(), true, p.dA, workspace, stream);
+}
+
+}  // namespace loru::cuda
