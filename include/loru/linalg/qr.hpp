@@ -24,4 +24,8 @@ Qr thin_qr(const Tensor<T>& a) {
   return result;
 }
 
+#ifdef LORU_COMPILED
+extern template Qr thin_qr(const Tensor<double>&);
+#endif
+
 }  // namespace loru::linalg

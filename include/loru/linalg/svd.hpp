@@ -125,6 +125,12 @@ Svd product_svd(const Tensor<T>& b, const Tensor<T>& a, Index k) {
   return {product(left.q, core.u, Op::none), std::move(core.values), product(right.q, core.v, Op::none)};
 }
 
+#ifdef LORU_COMPILED
+extern template std::vector<double> singular_values(const Tensor<double>&);
+extern template Svd truncated_svd(const Tensor<double>&, Index);
+extern template Svd product_svd(const Tensor<double>&, const Tensor<double>&, Index);
+#endif
+
 /// Number of singular values above max(m, n) · epsilon · largest: the rule of numpy.linalg.matrix_rank, with the
 /// epsilon of the type the matrix was computed in.
 template <std::same_as<double> T>

@@ -139,39 +139,41 @@ Tilings tilings(Index n, Index in_h, Index in_w, Index in_channels, Index margin
           {n, out_h, out_w, out_channels, 0, F.out_step, rows, cols}};
 }
 
-inline Tensor<float> forward(const ConvExtents& e, const Tensor<float>& x, const Tensor<float>& w) {
-  Tensor<float> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
+template <std::same_as<float> T>
+Tensor<T> forward(const ConvExtents& e, const Tensor<T>& x, const Tensor<T>& w) {
+  Tensor<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
   with_scheme(e, [&]<class S>() {
     constexpr auto f = S::forward;
     constexpr auto g = S::taps;
     const auto [in, out] = tilings<f>(e.n, e.h, e.w, e.cin, e.o.padding, e.ho, e.wo, e.cout);
-    filter_images<f, g, float>(in, x.data(), {w.data(), e.cin, e.cout, 1, e.cin, e.window()}, out, y.data());
+    filter_images<f, g, T>(in, x.data(), {w.data(), e.cin, e.cout, 1, e.cin, e.window()}, out, y.data());
   });
   return y;
 }
 
-inline Tensor<float> input_gradient(const ConvExtents& e, const Tensor<float>& dy, const Tensor<float>& w) {
-  Tensor<float> dx(Shape{e.n, e.cin, e.h, e.w}, Layout::channels_last);
+template <std::same_as<float> T>
+Tensor<T> input_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tensor<T>& w) {
+  Tensor<T> dx(Shape{e.n, e.cin, e.h, e.w}, Layout::channels_last);
   with_scheme(e, [&]<class S>() {
     constexpr auto f = S::input_gradient;
     constexpr auto g = S::taps;
     const Index margin = e.o.stride == 1 ? e.kh - 1 - e.o.padding : 0;
     const auto [in, out] = tilings<f>(e.n, e.ho, e.wo, e.cout, margin, e.h, e.w, e.cin);
-    const float* last_tap = w.data() + (e.kh * e.kw - 1) * e.cin;
-    filter_images<f, g, float>(in, dy.data(), {last_tap, e.cout, e.cin, e.window(), -e.cin, 1}, out,
-                               dx.data());
+    const T* last_tap = w.data() + (e.kh * e.kw - 1) * e.cin;
+    filter_images<f, g, T>(in, dy.data(), {last_tap, e.cout, e.cin, e.window(), -e.cin, 1}, out, dx.data());
   });
   return dx;
 }
 
-inline Tensor<float> weight_gradient(const ConvExtents& e, const Tensor<float>& dy, const Tensor<float>& x) {
-  Tensor<float> dw(Shape{e.cout, e.cin, e.kh, e.kw}, Layout::channels_last);
+template <std::same_as<float> T>
+Tensor<T> weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tensor<T>& x) {
+  Tensor<T> dw(Shape{e.cout, e.cin, e.kh, e.kw}, Layout::channels_last);
   with_scheme(e, [&]<class S>() {
     constexpr auto f = S::forward;
     constexpr auto g = S::taps;
     const auto [in, out] = tilings<f>(e.n, e.h, e.w, e.cin, e.o.padding, e.ho, e.wo, e.cout);
-    kernel_gradient<f, g, float>(in, x.data(), out, dy.data(), dw.data(),
-                                 std::max(gradient_block, std::min(e.cin, e.cout) / 2));
+    kernel_gradient<f, g, T>(in, x.data(), out, dy.data(), dw.data(),
+                             std::max(gradient_block, std::min(e.cin, e.cout) / 2));
   });
   return dw;
 }
