@@ -1,7 +1,5 @@
 // Convolutions with factors as one op: the device's against the host's.
 
-#include <span>
-
 #include <loru/cuda/cuda.cuh>
 
 #include "ops/support.hpp"
@@ -40,9 +38,9 @@ std::vector<X> passes(const Geometry& g, const X& x, const X& w, const X& a, con
                       const X& low) {
   const auto f = lowrank_conv2d_forward(x, w, a, b, 0.5, g.o);
   std::vector<X> results{f.low, f.y};
-  for (const LowrankWanted wanted : std::span(wishes).first(g.r < 4 ? wishes.size() : 1)) {
-    const auto d = lowrank_conv2d_backward(dy, x, w, a, b, low, 0.5, g.o, wanted);
-    for (const auto& y : {d.dx, d.da, d.db}) results.push_back(y);
+  for (std::size_t i = 0; i < (g.r < 4 ? wishes.size() : 1); ++i) {
+    const auto d = lowrank_conv2d_backward(dy, x, w, a, b, low, 0.5, g.o, wishes[i]);
+    results.insert(results.end(), {d.dx, d.da, d.db});
   }
   return results;
 }
