@@ -172,6 +172,21 @@ TEST_CASE("every bundled federation can be described") {
   }
 }
 
+TEST_CASE("every configuration of a study can be described") {
+  const Scratch scratch;
+  int described = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(bundled.parent_path() / "studies")) {
+    if (entry.path().extension() != ".toml") continue;
+    const Result result =
+        federate(scratch.path, {entry.path().string(), "--describe", "--set", "data.name=synthetic", "--set",
+                                "data.shape=[1, 28, 28]", "--set", "data.train_samples=200"});
+    CAPTURE(entry.path(), result.err);
+    CHECK(result.code == 0);
+    ++described;
+  }
+  CHECK(described > 0);
+}
+
 TEST_CASE("the digits reach 93 % in seconds") {
   const Scratch scratch;
   const Result result = federate(scratch.path, {(bundled / "digits.toml").string(), "--out",

@@ -32,6 +32,8 @@ cell() {
 
 cnn=(algorithms/{fedavg,fedlora,fedloru,fedhm,flexlora}.toml)
 small=(--set model.name=cnn --set 'lowrank.layers=["conv2", "fc1"]' --set federation.rounds=20)
+thin=(--set lowrank.rank=4 --set lowrank.alpha=4)
+long=(--set client.epochs=2 --set optimizer.learning_rate=0.05)
 half=(--set federation.fraction=0.5 --set federation.rounds=20)
 
 for kind in iid dirichlet shards; do
@@ -40,5 +42,7 @@ for kind in iid dirichlet shards; do
   cell "mlp_${kind}_50" algorithms/*.toml -- "${on[@]}" "${half[@]}"
   cell "cnn_${kind}_10" "${cnn[@]}" -- "${on[@]}" "${small[@]}"
   cell "merges_${kind}_rank_16" merges/*.toml -- "${on[@]}"
-  cell "merges_${kind}_rank_4" merges/*.toml -- "${on[@]}" --set lowrank.rank=4 --set lowrank.alpha=4
+  cell "merges_${kind}_rank_4" merges/*.toml -- "${on[@]}" "${thin[@]}"
+  cell "merges_${kind}_rank_4_long" merges/{never,{reinit,keep}_{10,20}}.toml -- "${on[@]}" "${thin[@]}" "${long[@]}"
+  cell "codecs_${kind}" codecs/*.toml -- "${on[@]}"
 done

@@ -49,9 +49,9 @@ def names(cells):
     return list(dict.fromkeys(name for cell in cells for name in read(cell)))
 
 
-def turn_bytes(name):
+def turn_bytes(name, cell="mlp_iid_10"):
     """Uplink bytes a client and round."""
-    rows = [row for row in read("mlp_iid_10")[name] if not stopped("mlp_iid_10", row)]
+    rows = [row for row in read(cell)[name] if not stopped(cell, row)]
     return f"{statistics.mean(float(r['uplink_bytes']) / int(r['rounds']) / 10 for r in rows) / 1000:.0f}"
 
 
@@ -78,6 +78,18 @@ cells = [f"merges_{kind}_{rank}" for rank in ("rank_16", "rank_4") for kind in K
 table("Merges, mlp, 10 %: accuracy at the end (%)",
       ["merge and tau"] + [f"{k}, r = {r}" for r in (16, 4) for k in KINDS],
       [[n.replace("_", ", ")] + [value(c, n, "accuracy") for c in cells] for n in names(cells)])
+
+cells = [f"merges_{kind}_rank_4_long" for kind in KINDS]
+table("Merges, mlp, 10 %, r = 4, two epochs a turn, learning rate 0.05: accuracy at the end (%)",
+      ["merge and tau", *KINDS],
+      [[n.replace("_", ", ")] + [value(c, n, "accuracy") for c in cells] for n in names(cells)])
+
+cells = [f"codecs_{kind}" for kind in KINDS]
+table("Codecs on the uplink, mlp, 10 %: accuracy (%) at 5, 20, 60 MB and at the end",
+      ["run", "kB up"] + [f"{k}, {at}" for k in KINDS for at in ("5", "20", "60", "end")],
+      [[f"`{n}`", turn_bytes(n, cells[0])] + [value(c, n, column) for c in cells for column in
+                                              ("accuracy_at_5_MB", "accuracy_at_20_MB", "accuracy_at_60_MB", "accuracy")]
+       for n in names(cells)])
 
 cells = [f"mlp_{kind}_{part}" for part in (10, 50) for kind in KINDS]
 table("Personal accuracy (%), mlp",
