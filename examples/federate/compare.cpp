@@ -1,5 +1,6 @@
 #include "compare.hpp"
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <set>
@@ -23,7 +24,7 @@ namespace {
 
 using Values = std::map<std::string, std::string>;
 
-/// What has to agree between configurations, by key.
+/// What has to agree between configurations of one seed, by key.
 Values common_values(const Configuration& c) {
   const toml::table document = toml::parse(to_toml(c));
   Values values;
@@ -37,6 +38,7 @@ Values common_values(const Configuration& c) {
     }
   }
   for (const char* own : {"federation.rounds", "federation.warmup_rounds"}) values.erase(own);
+  values["seed"] = std::to_string(c.seed);  // draws clients and cohorts
   return values;
 }
 
@@ -72,6 +74,9 @@ ExitCode compare(const Comparison& comparison, const Overrides& overrides, const
     return read_configuration(file, own);
   };
   std::vector<std::optional<Index>> seeds(comparison.seeds.begin(), comparison.seeds.end());
+  for (auto seed = seeds.begin(); seed != seeds.end(); ++seed)
+    require<ConfigError>(std::count(seeds.begin(), seed, *seed) == 0,
+                         "compare: seeds: expected different ones, got ", **seed, " twice");
   if (seeds.empty()) seeds.push_back(std::nullopt);
 
   std::vector<ComparisonRow> rows;
@@ -101,6 +106,7 @@ ExitCode compare(const Comparison& comparison, const Overrides& overrides, const
         if (ended == interrupted) break;
       }
       rows[i].runs.push_back(read_run(folder, comparison.budgets));
+      rows[i].runs.back().diverged = !finished(folder, setup);
     }
   const ComparisonTable table(std::move(rows), comparison.budgets);
   const fs::path out = options.out;

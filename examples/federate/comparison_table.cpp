@@ -42,17 +42,21 @@ Statistic statistic(const std::vector<double>& values) {
   return {mean, values.size() > 1 ? std::optional(std::sqrt(squares / (n - 1.0))) : std::nullopt};
 }
 
-/// Of value(run) over the runs that have one.
+/// Of value(run) over the runs that have one and did not diverge.
 template <class F>
 Statistic over(const ComparisonRow& row, F value) {
   std::vector<double> values;
   for (const RunResult& run : row.runs)
-    if (const std::optional<double> v = value(run)) values.push_back(*v);
+    if (const std::optional<double> v = run.diverged ? std::nullopt : value(run)) values.push_back(*v);
   return statistic(values);
 }
 
 Statistic over(const ComparisonRow& row, double RunResult::* value) {
   return over(row, [&](const RunResult& run) { return std::optional(run.*value); });
+}
+
+auto diverged_runs(const ComparisonRow& row) {
+  return std::count_if(row.runs.begin(), row.runs.end(), [](const RunResult& run) { return run.diverged; });
 }
 
 Statistic at_budget(const ComparisonRow& row, std::size_t budget) {
@@ -174,8 +178,11 @@ std::string ComparisonTable::markdown() const {
           text += concat(text.empty() ? "" : ", ", layer, ' ', short_number(*mean));
       return text;
     };
-    std::vector<std::string> line{row.name, row.algorithm, std::to_string(row.runs.size()),
-                                  percent(over(row, &RunResult::accuracy)), percent(personal(row))};
+    const auto diverged = diverged_runs(row);
+    std::vector<std::string> line{
+        row.name, row.algorithm,
+        concat(row.runs.size(), diverged > 0 ? concat(" (", diverged, " diverged)") : std::string()),
+        percent(over(row, &RunResult::accuracy)), percent(personal(row))};
     for (std::size_t i = 0; i < budgets_.size(); ++i) line.push_back(percent(at_budget(row, i)));
     line.push_back(fixed(over(row, &RunResult::uplink).mean, 1e-6, 1));
     line.push_back(fixed(over(row, &RunResult::downlink).mean, 1e-6, 1));
@@ -188,8 +195,8 @@ std::string ComparisonTable::markdown() const {
 }
 
 void ComparisonTable::write_csv(const std::filesystem::path& path) const {
-  std::vector<std::string> columns{"name",     "algorithm",          "seeds",
-                                   "accuracy", "accuracy_deviation", "personal_accuracy"};
+  std::vector<std::string> columns{
+      "name", "algorithm", "seeds", "diverged", "accuracy", "accuracy_deviation", "personal_accuracy"};
   for (double budget : budgets_) columns.push_back(budget_column(budget));
   append_sum_names(columns);
   for (const char* prefix : {"aggregation_error.", "update_rank."})
@@ -197,7 +204,7 @@ void ComparisonTable::write_csv(const std::filesystem::path& path) const {
   loru::io::CsvWriter out(path, columns);
   for (const ComparisonRow& row : rows_) {
     const Statistic accuracy = over(row, &RunResult::accuracy);
-    std::vector<CsvField> fields{row.name,      row.algorithm,      row.runs.size(),
+    std::vector<CsvField> fields{row.name,      row.algorithm,      row.runs.size(),   diverged_runs(row),
                                  accuracy.mean, accuracy.deviation, personal(row).mean};
     for (std::size_t i = 0; i < budgets_.size(); ++i) fields.emplace_back(at_budget(row, i).mean);
     for (double RunResult::* sum : sums) fields.emplace_back(over(row, sum).mean);
@@ -208,13 +215,15 @@ void ComparisonTable::write_csv(const std::filesystem::path& path) const {
 }
 
 void ComparisonTable::write_runs(const std::filesystem::path& path) const {
-  std::vector<std::string> columns{"name", "algorithm", "seed", "rounds", "accuracy", "personal_accuracy"};
+  std::vector<std::string> columns{"name",     "algorithm",        "seed", "rounds", "diverged",
+                                   "accuracy", "personal_accuracy"};
   for (double budget : budgets_) columns.push_back(budget_column(budget));
   append_sum_names(columns);
   loru::io::CsvWriter out(path, columns);
   for (const ComparisonRow& row : rows_)
     for (const RunResult& run : row.runs) {
-      std::vector<CsvField> fields{row.name, row.algorithm, run.seed, run.rounds, run.accuracy, run.personal};
+      std::vector<CsvField> fields{row.name,          row.algorithm, run.seed,    run.rounds,
+                                   int(run.diverged), run.accuracy,  run.personal};
       for (const auto& accuracy : run.at_budgets) fields.emplace_back(accuracy);
       for (double RunResult::* sum : sums) fields.emplace_back(run.*sum);
       out.row(fields);

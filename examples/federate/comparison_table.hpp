@@ -17,6 +17,7 @@ using LayerValues = std::map<std::string, double>;
 /// One run, as its files tell.
 struct RunResult {
   Index seed = 0, rounds = 0;
+  bool diverged = false;  // it ended before its last round: its numbers are of another point, and in no mean
   double accuracy = 0.0, seconds = 0.0, uplink = 0.0, downlink = 0.0;
   std::optional<double> personal;                 // mean accuracy of the clients' own models
   std::vector<std::optional<double>> at_budgets;  // nothing where the first round evaluated is beyond
@@ -32,7 +33,7 @@ struct ComparisonRow {
   std::vector<RunResult> runs = {};
 };
 
-/// A line a configuration: means over its runs and the sample's standard deviations.
+/// A line a configuration: means over its runs that did not diverge, and the sample's standard deviations.
 class ComparisonTable {
  public:
   ComparisonTable(std::vector<ComparisonRow> rows, std::vector<double> budgets);

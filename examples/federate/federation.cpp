@@ -49,7 +49,7 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
                        ", the rounds, got ", c.warmup_rounds);
   require<ConfigError>(c.warmup_rounds == 0 || algorithm.keeps_weights,
                        "federation.warmup_rounds: expected 0 for ", algorithm.name,
-                       ", whose layers do not go on from trained weights, got ", c.warmup_rounds);
+                       ", which does not go on from trained weights, got ", c.warmup_rounds);
   const auto layers = algorithm.parametrise(setup.model, c.lowrank);
   if (c.lowrank.layers.empty() && c.lowrank.ranks.empty()) c.lowrank.layers = layers;
   // This also shows that the samples fit the model at all.
@@ -59,6 +59,8 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
 }
 
 }  // namespace
+
+template loru::fl::AnyAlgorithm<float> make_algorithm<loru::Cpu>(const Configuration&);
 
 loru::nn::ModelOptions model_options(const Configuration& c, const loru::data::Dataset& data) {
   loru::nn::ModelOptions options = c.model_options;

@@ -48,6 +48,9 @@ loru::fl::AnyAlgorithm<float, D> make_algorithm(const Configuration& c) {
   return *chosen;
 }
 
+// All algorithms at once: compiled in federation.cpp.
+extern template loru::fl::AnyAlgorithm<float> make_algorithm<loru::Cpu>(const Configuration&);
+
 /// Clients in a round.
 Index cohort_size(const Configuration& configuration);
 

@@ -212,8 +212,11 @@ TEST_CASE("a key of another algorithm is accepted and ignored") {
 TEST_CASE("warm-ups and codecs that make no sense are refused") {
   check_set("federation.warmup_rounds=6", "federation.warmup_rounds: expected at most 5, the rounds, got 6");
   check_set("federation.warmup_rounds=-1", "federation.warmup_rounds: expected a whole number");
-  check_refused({"--set", "federation.warmup_rounds=1", "--set", "algorithm.name=fedpara"},
-                "federation.warmup_rounds: expected 0 for fedpara");
+  for (const std::string name : {"fedpara", "local"})
+    check_refused({"--set", "federation.warmup_rounds=1", "--set", "algorithm.name=" + name},
+                  "federation.warmup_rounds: expected 0 for " + name);
+  check_refused({"--set", "lowrank.rank=300", "--set", "algorithm.name=fedpara"},
+                "rank 300 exceeds min(in=256, out=256) = 256");
   check_set("codec.keep=0", "codec.keep: expected a number");
   check_set(
       "codec.uplink=int4",

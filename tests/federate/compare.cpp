@@ -135,6 +135,11 @@ TEST_CASE("compare: refuses what is not comparable") {
              ContainsSubstring("b.toml: federation.cohort: expected 4 as in ") && ContainsSubstring("got 5"));
   CHECK_THAT(refused(compare(scratch, {"a.toml", "sub/a.toml"})),
              ContainsSubstring("compare: expected configurations of different names, got a twice"));
+  write(scratch.path / "c.toml", "seed = 8\n" + tiny_with("seed = 7", ""));
+  CHECK_THAT(refused(compare(scratch, {"a.toml", "c.toml"})),
+             ContainsSubstring("c.toml: seed: expected 7 as in ") && ContainsSubstring("got 8"));
+  CHECK_THAT(refused(compare(scratch, {"a.toml"}, {"--seeds", "3,1,3"})),
+             ContainsSubstring("compare: seeds: expected different ones, got 3 twice"));
   CHECK_THAT(refused({(scratch.path / "a.toml").string(), "--compare", (scratch.path / "a.toml").string()}),
              ContainsSubstring("excludes"));
   CHECK_THAT(refused({(scratch.path / "a.toml").string(), "--seeds", "1"}), ContainsSubstring("--compare"));
@@ -154,4 +159,15 @@ TEST_CASE("compare: a run that diverges is a row, and the others go on") {
   REQUIRE(runs.rows.size() == 4);
   CHECK(runs.number(0, "rounds").value() < 5.0);
   CHECK(runs.number(3, "rounds").value() == 5.0);
+  CHECK(runs.number(0, "diverged") == 1.0);
+  CHECK(runs.number(3, "diverged") == 0.0);
+
+  // Where it stopped is in no mean.
+  const loru::io::CsvTable table = loru::io::read_csv(scratch.path / "out" / "compare.csv");
+  CHECK(table.number(0, "diverged") == 2.0);
+  CHECK(table.text(0, "accuracy").empty());
+  CHECK(table.text(0, "uplink_bytes").empty());
+  CHECK(table.number(1, "diverged") == 0.0);
+  CHECK(table.number(1, "accuracy").has_value());
+  CHECK_THAT(result.out, ContainsSubstring("2 (2 diverged)"));
 }

@@ -188,7 +188,7 @@ TEST_CASE("fedhm: clients get the best part of W at their ranks, and the server 
     CHECK_FALSE(broadcast.contains(layer + ".weight"));
     CHECK(difference(matmul(broadcast.get<double>(layer + ".product_U.weight"),
                             broadcast.get<double>(layer + ".product_V.weight"), {}),
-                     matmul(best.b, best.a, {})) < 1e-7);
+                     matmul(best.b, best.a, {})) < 1e-12);
   }
 }
 

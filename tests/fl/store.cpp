@@ -69,6 +69,37 @@ TEST_CASE("A client finds in its next turn what it kept, in memory and on disk")
   for (Index client = 0; client < 12; ++client) CHECK(turns(again, client) == expected[client]);
 }
 
+TEST_CASE("A federation goes on after a restart with what its clients had kept on disk") {
+  const auto whole = [&](const auto& algorithm) {
+    const Folder folder, other;
+    auto start = small_factored<float>();
+    const auto simulation = [&](nn::Model<float> model, const Folder& at, Index before) {
+      auto o = options(std::make_shared<fl::DiskStore>(at.path));
+      o.rounds_before = before;
+      o.weights_known = before == 0;
+      return fl::Simulation<float>{std::move(model), algorithm, small_data(), small_parts(5), o};
+    };
+    auto uninterrupted = simulation(start, folder, 0);
+    for (int i = 0; i < 5; ++i) uninterrupted.run_round(false);
+    nn::Model<float> saved;
+    {
+      auto first = simulation(start, other, 0);
+      for (int i = 0; i < 2; ++i) first.run_round(false);
+      saved = first.model();
+    }
+    auto second = simulation(saved, other, 2);
+    for (int i = 0; i < 3; ++i) second.run_round(false);
+    CHECK(bits(second.model()) == bits(uninterrupted.model()));
+    for (Index k = 0; k < 5; ++k) {
+      const auto expected = uninterrupted.store().load(k), got = second.store().load(k);
+      REQUIRE(got.has_value() == expected.has_value());
+      if (got) CHECK(io::serialise(*got) == io::serialise(*expected));
+    }
+  };
+  whole(fl::FedSaLora{});
+  whole(fl::PFedLoRU{.tau = 2});
+}
+
 TEST_CASE("What clients kept in a round that diverged is not kept") {
   const auto store = std::make_shared<fl::MemoryStore>();
   fl::Simulation simulation{small_model<float>(), Counting{.diverges = 2}, small_data(), small_parts(3),

@@ -56,9 +56,9 @@ TEST_CASE("truncate: the best factors of a product, and the product itself at fu
   const Tensor<double> whole = sum(w, layout, terms);
   const double s = 0.5;
   // Rank 5 is above the product's rank of at most 4: the rest is zero.
-  CHECK(difference(product(w, lowrank::truncate(stacked, 5, s), s), whole) < 1e-7);
+  CHECK(difference(product(w, lowrank::truncate(stacked, 5, s), s), whole) < 1e-12);
   const auto best = lowrank::svd_factors(whole, 1, s), thin = lowrank::truncate(stacked, 1, s);
-  CHECK(difference(product(w, thin, s), product(w, best, s)) < 1e-7);
+  CHECK(difference(product(w, thin, s), product(w, best, s)) < 1e-12);
   CHECK_THROWS_AS(lowrank::truncate(stacked, 0, s), ConfigError);
   CHECK_THROWS_AS(lowrank::truncate(stacked, 1, 0.0), ConfigError);
 }

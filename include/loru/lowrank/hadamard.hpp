@@ -48,27 +48,27 @@ typename nn::Hadamard<T, D>::Part hadamard_part(const Shape& w, Index rank, doub
 /// Replaces the weight of every layer that `o.layers` chooses by W_1 ⊙ (W_2 + c) of inner rank `o.rank` or `o.ranks`, c = 1 if personal and
 /// else 0, and returns their names. The weights are drawn anew: those of W have He's variance by outputs,
 /// 2 / (m·kh·kw) (He et al. 2015), as a product of two equal ones, or, if personal, W_1 and W_2 each have it.
-/// Layers in which 2·R·(m + n) would be more numbers than W has are the user's choice. Throws ConfigError, and changes
-/// nothing, for rank < 1, a pattern without a layer, and a layer that is not dense.
+/// Layers in which 2·R·(m + n) would be more numbers than W has are the user's choice. A layer of min(m, n) < R: see
+/// FactorizeOptions::small_layers. Throws ConfigError, and changes nothing, for rank < 1, a rank above a layer, a pattern
+/// without a layer, and a layer that is not dense.
 /// Source: Hyeon-Woo et al. (FedPara), arXiv 2108.06098.
 template <class T, class D>
 std::vector<std::string> factorize_hadamard(nn::Model<T, D>& model, const FactorizeOptions& o,
                                             bool personal) {
   require<ConfigError>(o.rank >= 1, "factorize_hadamard: expected rank >= 1, got ", o.rank);
-  const std::vector<std::string> names = detail::chosen_layers(model, o);
-  const std::map<std::string, Index> ranks = detail::chosen_ranks(names, o);
-  const auto is_chosen = [&](const std::string& name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
+  const std::map<std::string, Index> ranks = detail::chosen_ranks(detail::chosen_layers(model, o), o);
+  std::vector<std::string> names;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    require<ConfigError>(!is_chosen(name) || weight.template as<nn::Dense<T, D>>() != nullptr,
-                         "factorize_hadamard: layer ", name, ": expected a dense weight");
+    if (!ranks.contains(name) || !detail::wide_enough(name, weight.shape(), ranks.at(name), o)) return;
+    require<ConfigError>(weight.template as<nn::Dense<T, D>>() != nullptr, "factorize_hadamard: layer ", name,
+                         ": expected a dense weight");
+    names.push_back(name);
   }});
   const rng::Stream stream(o.seed, rng::Purpose::merge);
   std::uint32_t position = 0;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
     const rng::Stream own = stream.fork(++position);
-    if (!is_chosen(name)) return;
+    if (std::find(names.begin(), names.end(), name) == names.end()) return;
     const Shape w = weight.shape();
     const double he = 2.0 / nn::Fan(w).out, variance = personal ? he : std::sqrt(he);
     weight = nn::Weight<T, D>(

@@ -32,7 +32,7 @@ struct Cohort {
 /// them, the factors; with `prunes = true` too, a client may answer with less than its ranks; with `controls = true` a client
 /// also sends `control.<parameter>` for each parameter that it trains (Turn::more); with `evaluates_mean = true` the global
 /// model is evaluated with the mean of the tensors that clients keep; with `renews_factors = true` the factors of a round have
-/// nothing to do with those of the round before; with `keeps_weights = false` parametrise begins anew, whatever the dense
+/// nothing to do with those of the round before; with `keeps_weights = false` clients begin anew, whatever the dense
 /// weights were. `low_rank` may be a member that an option sets. Optional hooks of a model, before the first round:
 ///   vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const   how a dense model gets such layers, and
 ///                                                                   their names; default: lowrank::factorize if low_rank
