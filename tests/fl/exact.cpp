@@ -1,4 +1,6 @@
 // Algorithms whose server computes what the clients' products add up to, and those that send less.
+#include <set>
+
 #include <loru/lowrank/rank.hpp>
 
 #include "federation.hpp"
@@ -200,6 +202,7 @@ TEST_CASE("What each algorithm sends, to the byte") {
   const auto a_only = [](const std::string& t) { return !fl::is_lora_b(t); };
   const auto b_only = [](const std::string& t) { return !fl::is_lora_a(t); };
   const auto neither = [](const std::string& t) { return !factor(t); };
+  const auto no_statistic = [](const std::string& t) { return t.find(".running_") == std::string::npos; };
   const std::size_t all = chosen_bytes(start, {});
   // Stacks of K clients and residuals of K − 1, or W where it is cheaper.
   const auto merged = [&](Index ranks) {
@@ -227,10 +230,14 @@ TEST_CASE("What each algorithm sends, to the byte") {
   CHECK(up(fl::FLoRA{}, all));
   CHECK(up(fl::FedExLora{}, all));
   CHECK(up(fl::FlexLora{}, all));
+  CHECK(up(fl::FedProx{.low_rank = true}, all));
+  CHECK(up(fl::Scaffold{.low_rank = true}, all + chosen_bytes(start, no_statistic)));
   CHECK(down(fl::FedLoRA{}, all));
   CHECK(down(fl::FfaLora{}, chosen_bytes(start, b_only)));
   CHECK(down(fl::RoLora{}, all));
   CHECK(down(fl::FlexLora{}, all));
+  CHECK(down(fl::FedProx{.low_rank = true}, all));
+  CHECK(down(fl::Scaffold{.low_rank = true}, all + chosen_bytes(start, no_statistic)));
   CHECK(down(fl::FLoRA{}, chosen_bytes(start, neither) + merged(clients)));
   CHECK(down(fl::FedExLora{}, all + merged(clients - 1)));
 }
@@ -286,20 +293,26 @@ TEST_CASE("Every algorithm: simulated on any number of threads, and through byte
   });
 }
 
-TEST_CASE("fedpara sends 2·R·(m + n) numbers a layer") {
-  auto dense = small_model<float>(), start = dense;
+TEST_CASE("fedpara sends 2·R·(m + n) numbers a layer, and 2·R²·kh·kw more of a convolution") {
+  auto dense = small_model<float>(GENERATE("mlp", "resnet10")), start = dense;
   const Index rank = 3;
   const fl::FedPara algorithm;
-  CHECK(fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = rank}) ==
-        std::vector<std::string>{"fc2"});
+  const auto layers = fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = rank});
+  const std::set<std::string> chosen(layers.begin(), layers.end());
+  std::size_t expected = 0;
+  for (const auto& [name, tensor] : dense.state())
+    if (!name.ends_with(".weight") || !chosen.contains(name.substr(0, name.size() - 7)))
+      expected += sizeof(float) * static_cast<std::size_t>(tensor.size());
+  dense.visit({.weight = [&](const std::string& name, nn::Weight<float>& weight) {
+    if (!chosen.contains(name)) return;
+    const Shape w = weight.shape();
+    const Index core = w.rank() == 4 ? 2 * rank * rank * w[2] * w[3] : 0;
+    expected += sizeof(float) * static_cast<std::size_t>(2 * rank * (w[0] + w[1]) + core);
+  }});
   OneRound<float> run(start, algorithm, 2);
-  const Shape w = small_factored<float>().parameters()[2].value.shape();
-  const std::size_t others = chosen_bytes(dense, [](const std::string& t) { return t != "fc2.weight"; });
-  const std::size_t expected = others + sizeof(float) * static_cast<std::size_t>(2 * rank * (w[0] + w[1]));
   CHECK(run.up == std::vector<std::size_t>(clients, expected));
   run.server.begin_round();
-  const fl::Message down = run.server.broadcast(0);
-  CHECK(payload(down) == expected);
+  CHECK(payload(run.server.broadcast(0)) == expected);
 }
 
 TEST_CASE("flora refuses factors whose product is not zero") {

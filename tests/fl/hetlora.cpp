@@ -131,24 +131,3 @@ TEST_CASE("hetlora: clients prune themselves for good, where their last directio
              }),
              StartsWith("server: update of client 2: fc2.lora_A.weight: expected F64 (1, "));
 }
-
-TEST_CASE("hetlora: what travels, to the byte") {
-  Mixed<float> run(rank_four<float>(), fl::HetLora{});
-  run.server.begin_round();
-  auto model = rank_four<float>();
-  std::size_t others = 0, per_rank = 0;
-  for (const auto& [name, t] : model.state())
-    if (fl::not_factor(name)) others += sizeof(float) * static_cast<std::size_t>(t.size());
-  lowrank::for_each_factored(model, [&](auto&, nn::Factored<float>& f) {
-    per_rank +=
-        sizeof(float) * static_cast<std::size_t>(f.shape()[0] + f.base().value().size() / f.shape()[0]);
-  });
-  for (const auto& [client, rank] : {std::pair<Index, std::size_t>{0, 1}, {1, 2}, {2, 4}}) {
-    const fl::Message down = run.server.broadcast(client);
-    const auto at = static_cast<std::size_t>(client);
-    const fl::Message up = fl::answer(run.devices[at], down, run.algorithm, small_data().train,
-                                      small_parts(3)[at], momentum_client());
-    CHECK(payload(down) == others + rank * per_rank);
-    CHECK(payload(up) == others + rank * per_rank);
-  }
-}

@@ -157,6 +157,40 @@ TEST_CASE("flora and flexlora average products of mixed ranks, round after round
   }
 }
 
+TEST_CASE("What travels to and from clients of ranks of their own, to the byte") {
+  auto start = rank_four<float>(GENERATE("mlp", "resnet10"));
+  std::size_t others = 0, per_rank = 0, stacked = 0;  // stacked: of a cohort of ranks 1, 2 and 4, or W
+  for (const auto& [name, t] : start.state())
+    if (fl::not_factor(name)) others += sizeof(float) * static_cast<std::size_t>(t.size());
+  lowrank::for_each_factored(start, [&](auto&, nn::Factored<float>& f) {
+    const auto w = static_cast<std::size_t>(f.base().value().size()),
+               m = static_cast<std::size_t>(f.shape()[0]);
+    per_rank += sizeof(float) * (m + w / m);
+    stacked += sizeof(float) * std::min(w, 7 * (m + w / m));
+  });
+  const auto check = [&](const fl::AnyAlgorithm<float>& algorithm, auto down_bytes) {
+    INFO(algorithm.name);
+    Mixed<float> run(start, algorithm);
+    for (const int round : {1, 2}) {
+      run.server.begin_round();
+      for (std::size_t k = 0; k < 3; ++k) {
+        const std::size_t rank = std::size_t{1} << k;
+        const fl::Message down = run.server.broadcast(static_cast<Index>(k));
+        fl::Message up = fl::answer(run.devices[k], down, algorithm, small_data().train, small_parts(3)[k],
+                                    momentum_client());
+        CHECK(payload(down) == down_bytes(round, rank));
+        CHECK(payload(up) == others + rank * per_rank);
+        run.server.receive(std::move(up));
+      }
+      run.server.finish_round();
+    }
+  };
+  const auto own_factors = [&](int, std::size_t rank) { return others + rank * per_rank; };
+  check(fl::HetLora{}, own_factors);
+  check(fl::FlexLora{}, own_factors);
+  check(fl::FLoRA{}, [&](int round, std::size_t) { return others + (round == 2 ? stacked : 0); });
+}
+
 TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be learnt later") {
   Mixed<double> run(rank_four<double>(), fl::FlexLora{}, {1, 1, 1});
   run.server.begin_round();
