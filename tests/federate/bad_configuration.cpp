@@ -77,8 +77,8 @@ TEST_CASE("ranks that fit neither layers nor algorithm are refused") {
   check_set("ranks.rule=fixd", "expected \"same\", \"fixed\", \"tiers\" or \"data\"");
   check_set("ranks.rule=tiers", "ranks: values: expected at least one rank");
   check_set("ranks.shares=[-0.5]", "ranks.shares: expected a number >= 0, got floating-point -0.5");
-  check_refused({"--set", "ranks.rule=fixed", "--set", "ranks.values=[1]"},
-                "fedloru: expected the same ranks for all clients; ranks of their own take flora, flexlora");
+  check_refused({"--set", "ranks.rule=fixed", "--set", "ranks.values=[1]", "--set", "algorithm.name=fedpara"},
+                "fedpara: expected the same ranks for all clients: its weights have no leading directions");
 }
 
 TEST_CASE("a list of rounds is in increasing order") {

@@ -3,6 +3,7 @@
 
 #include <loru/fl/aggregate.hpp>
 #include <loru/fl/client.hpp>
+#include <loru/fl/client_factors.hpp>
 #include <loru/fl/client_store.hpp>
 
 namespace loru::fl {
@@ -80,8 +81,8 @@ class OwnTensors {
   std::vector<Tensor<T, D>> before_;
 };
 
-/// A copy of the model whose tensors of the selection are the means, by samples, of those that clients have kept; those of the
-/// model where none has. For evaluating a global model of which clients keep a part: a server could not compute it.
+/// A copy of the model whose tensors of the selection are the means, by samples, of those that clients have kept, at the model's
+/// ranks; those of the model where none has. For evaluating a global model of which clients keep a part: a server could not compute it.
 template <class T, class D>
 nn::Model<T, D> with_mean_of_own(nn::Model<T, D>& model, const Selection& own, ClientStore& store,
                                  std::span<const std::vector<Index>> parts) {
@@ -96,6 +97,7 @@ nn::Model<T, D> with_mean_of_own(nn::Model<T, D>& model, const Selection& own, C
     for (const auto& [name, raw] : state->tensors())
       if (name.starts_with(detail::own_prefix))
         update.state.put_raw(name.substr(detail::own_prefix.size()), raw);
+    resize_factors(update.state, result, lowrank::ranks(result));
     average.add(update);
   }
   if (average.updates() > 0) get_state(average.result(), result, own);

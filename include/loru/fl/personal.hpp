@@ -92,7 +92,7 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
     auto kept = store.load(k);
     if (!kept && !server.algorithm().personalises_new) return;
     io::Archive state = kept ? *std::move(kept) : io::Archive("state"), nothing;
-    nn::Model<T, D> model(server.model());
+    nn::Model<T, D> model = server.client_model(k);
     const Head head{server.seed(), std::max<Index>(server.round(), 1), k};
     try {
       server.algorithm().personalise({model, train, samples, client, head, state, nothing, nothing});

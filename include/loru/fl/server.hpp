@@ -7,15 +7,13 @@
 
 #include <loru/fl/aggregate.hpp>
 #include <loru/fl/aggregation_error.hpp>
+#include <loru/fl/client_factors.hpp>
 #include <loru/fl/client_ranks.hpp>
 #include <loru/fl/codec/downlink.hpp>
 #include <loru/fl/codec/uplink.hpp>
 #include <loru/fl/server_optimizer.hpp>
 
 namespace loru::fl {
-
-/// Names of the algorithms with mixed_ranks, for messages.
-inline constexpr const char* mixed_rank_algorithms = "flora, flexlora, hetlora, mfedloru, fedhm";
 
 /// What a server is told besides the model and the algorithm.
 struct ServerOptions {
@@ -37,7 +35,7 @@ template <class T, class D>
 class Server {
  public:
   /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, if clients have ranks of
-  /// their own and the algorithm knows one for all or the downlink is coded by top_k, and for options out of range.
+  /// their own and the layers are not W + s·B·A or the downlink is coded by top_k, and for options out of range.
   Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ServerOptions options = {})
       : model_{std::move(model)},
         algorithm_{std::move(algorithm)},
@@ -59,12 +57,15 @@ class Server {
     require<ConfigError>(
         !algorithm_.low_rank || suited > 0, algorithm_.name,
         ": expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
+    const std::vector<Index> layers = lowrank::ranks(model_);
+    const bool mixed = client_ranks_.mixed(layers);
+    resizes_ = mixed && !algorithm_.mixed_ranks;
+    Index additive = 0;
+    lowrank::for_each_factored(model_, [&](auto&, auto&) { ++additive; });
+    require<ConfigError>(!resizes_ || additive == std::ssize(layers), algorithm_.name,
+                         ": expected the same ranks for all clients: its weights have no leading directions");
     require<ConfigError>(
-        algorithm_.mixed_ranks || !client_ranks_.mixed(lowrank::ranks(model_)), algorithm_.name,
-        ": expected the same ranks for all clients; ranks of their own take ", mixed_rank_algorithms);
-    require<ConfigError>(
-        codecs_.downlink != Code::top_k ||
-            !(algorithm_.prunes || client_ranks_.mixed(lowrank::ranks(model_))),
+        codecs_.downlink != Code::top_k || !(algorithm_.prunes || mixed),
         "codec: downlink: top_k: expected clients that are sent the same, got ranks of their own under ",
         algorithm_.name);
   }
@@ -79,6 +80,14 @@ class Server {
   std::vector<Index> ranks(Index client) {
     const auto own = own_ranks_.find(client);
     return own != own_ranks_.end() ? own->second : client_ranks_.of(client, lowrank::ranks(model_));
+  }
+  /// Whether clients have ranks of their own that the algorithm knows nothing of: its factors are brought to them and back.
+  bool resizes() const { return resizes_; }
+  /// The model as the client has it, of its ranks.
+  nn::Model<T, D> client_model(Index client) {
+    nn::Model<T, D> model = model_;
+    if (resizes_) lowrank::set_ranks(model, ranks(client));
+    return model;
   }
   /// Other ranks for the client from now on.
   void set_ranks(Index client, std::vector<Index> ranks) { own_ranks_[client] = std::move(ranks); }
@@ -112,7 +121,7 @@ class Server {
     io::Archive archive("broadcast");
     detail::put_head(archive, "broadcast", {seed_, round_, client});
     archive.metadata()["merges"] = std::to_string(merges());
-    if (algorithm_.mixed_ranks) {
+    if (algorithm_.mixed_ranks || resizes_) {
       detail::put_ranks(archive, "ranks", ranks(client));
       detail::put_ranks(archive, "layer_ranks", lowrank::ranks(model_));
     }
@@ -121,7 +130,7 @@ class Server {
       archive.metadata()["keep"] = detail::to_text(codecs_.keep);
       archive.metadata()["factors"] = std::to_string(factors_since_);
     }
-    algorithm_.broadcast(*this, archive, client);
+    put_broadcast(archive, client);
     downlink_.encode(archive, coded_tensors(model_), round_, client);
     history_.catch_up(client, model_, archive);
     return io::serialise(archive);
@@ -141,6 +150,7 @@ class Server {
                        ": expected a client of the cohort that has not answered yet");
     if (codecs_.uplink != Code::none) update.state = decode_update<T>(update.state, received(client));
     check_state(update);
+    if (resizes_) resize_factors(update.state, model_, lowrank::ranks(model_));
     average_.add(update, averaged());
     if (algorithm_.keeps_updates || measures_) updates_.push_back(std::move(update));
     answered->second = true;
@@ -213,10 +223,16 @@ class Server {
  private:
   using Shapes = std::vector<nn::Named<Shape>>;
 
+  /// The state for a client, before it is coded.
+  void put_broadcast(io::Archive& archive, Index client) {
+    algorithm_.broadcast(*this, archive, client);
+    if (resizes_) resize_factors(archive, model_, ranks(client));
+  }
+
   /// What the client made of the state that it was sent in this round.
   io::Archive received(Index client) {
     io::Archive archive("broadcast");
-    algorithm_.broadcast(*this, archive, client);
+    put_broadcast(archive, client);
     downlink_.receive(archive, coded_tensors(model_), round_);
     return archive;
   }
@@ -246,12 +262,12 @@ class Server {
     downlink_.forget_factors();
   }
 
-  /// The state of a client of these ranks.
+  /// The state of a client of these ranks; none: the model's.
   const Shapes& shapes(const std::vector<Index>& ranks) {
     const auto [entry, missing] = shapes_.try_emplace(ranks);
     if (!missing) return entry->second;
     nn::Model<T, D> replica = model_;
-    if (algorithm_.mixed_ranks) algorithm_.shape(replica, ranks);
+    if (!ranks.empty()) algorithm_.shape(replica, ranks);
     for (const auto& [name, tensor] : replica.state()) entry->second.push_back({name, tensor.shape()});
     return entry->second;
   }
@@ -281,14 +297,18 @@ class Server {
   /// Throws DataError unless the update has the tensors of the client's state.
   void check_state(const Update& update) {
     std::vector<Index> own;
-    if (algorithm_.mixed_ranks) own = ranks(update.head.client);
+    if (algorithm_.mixed_ranks || resizes_) own = ranks(update.head.client);
     if (algorithm_.prunes) own = pruned(update, std::move(own));
-    Shapes state = shapes(own);
+    const Shapes& whole = shapes(own);
+    Shapes state = whole;
     const Selection selection = sent();
     std::erase_if(state, [&](const auto& entry) { return !chosen(selection, entry.name); });
     if (algorithm_.controls)
       for (const auto& p : model_.trained_parameters())
-        if (chosen(trained(), p.name)) state.push_back({"control." + p.name, p.value.shape()});
+        if (chosen(trained(), p.name)) {
+          const auto entry = std::ranges::find(whole, p.name, &nn::Named<Shape>::name);
+          state.push_back({"control." + p.name, entry->value});
+        }
     require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
                        ": expected ", state.size(), " tensors, got ", update.state.size());
     for (const auto& [name, shape] : state) {
@@ -308,6 +328,7 @@ class Server {
       moments_{"memory"};  // of the optimizer: those of a round that has not been finished
   ServerOptimizer optimizer_;
   ClientRanks client_ranks_;
+  bool resizes_ = false;
   Codecs codecs_;
   Downlink<T> downlink_;
   Index factors_since_;                            // the round at whose end they last started anew

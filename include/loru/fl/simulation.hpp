@@ -193,6 +193,8 @@ class Simulation {
     if (auto kept = store().load(client)) state = *std::move(kept);
     auto loan = replicas_.borrow();
     nn::Model<T, D>& model = *loan;
+    if (server_.resizes())
+      model = server_.client_model(client);  // factors that are not sent are of its rank too
     share_frozen(model);
     const io::Archive archive =
         decode_broadcast<T>(io::borrow(broadcast, "broadcast"), coded_tensors(model), state);

@@ -7,16 +7,33 @@
 
 namespace loru::lowrank {
 
-/// The first `rank` rows of A and columns of B; where there are fewer, zeros follow. Throws ConfigError for rank < 1.
+/// The first `rank` rows of A; where there are fewer, zeros follow. Throws ConfigError for rank < 1.
+template <std::floating_point T>
+Tensor<T> resized_a(const Tensor<T>& a, Index rank) {
+  require<ConfigError>(rank >= 1, "resized: expected rank >= 1, got ", rank);
+  Tensor<T> resized(factor_shape(a.shape(), rank), a.layout());
+  const Index kept = std::min(a.size(), resized.size());
+  std::fill_n(std::copy_n(a.data(), kept, resized.data()), resized.size() - kept, T(0));
+  return resized;
+}
+
+/// The first `rank` columns of c·B likewise.
+template <std::floating_point T>
+Tensor<T> resized_b(const Tensor<T>& b, Index rank, double c = 1.0) {
+  require<ConfigError>(rank >= 1, "resized: expected rank >= 1, got ", rank);
+  const Index m = b.dim(0), had = b.dim(1), kept = std::min(had, rank);
+  Tensor<T> resized(Shape{m, rank});
+  for (Index i = 0; i < m; ++i)
+    std::fill_n(std::transform(b.data() + i * had, b.data() + i * had + kept, resized.data() + i * rank,
+                               [c](T x) { return static_cast<T>(c) * x; }),
+                rank - kept, T(0));
+  return resized;
+}
+
+/// Both.
 template <std::floating_point T>
 Factors<T> resized(const Factors<T>& f, Index rank) {
-  require<ConfigError>(rank >= 1, "resized: expected rank >= 1, got ", rank);
-  const Index m = f.b.dim(0), had = f.b.dim(1), kept = std::min(had, rank), n = f.a.size() / had;
-  Factors<T> g{Tensor<T>(factor_shape(f.a.shape(), rank), f.a.layout()), Tensor<T>(Shape{m, rank})};
-  std::fill_n(std::copy_n(f.a.data(), kept * n, g.a.data()), (rank - kept) * n, T(0));
-  for (Index i = 0; i < m; ++i)
-    std::fill_n(std::copy_n(f.b.data() + i * had, kept, g.b.data() + i * rank), rank - kept, T(0));
-  return g;
+  return {resized_a(f.a, rank), resized_b(f.b, rank)};
 }
 
 /// Ranks of the layers that have factors, in the model's order.
@@ -29,8 +46,8 @@ std::vector<Index> ranks(nn::Model<T, D>& model) {
   return all;
 }
 
-/// Gives the factored layers these ranks, in the model's order; alpha stays, so that s = alpha / r. A layer that
-/// changes its rank gets zero factors. Throws ConfigError, and changes nothing, for another number of ranks or a
+/// Gives the factored layers these ranks, in the model's order; alpha stays, so that s = alpha / r. A layer that goes from rank r to
+/// r' has A[:r'] and (r' / r)·B[:, :r'], so that s'·B'·A' are the leading directions of s·B·A; where r' > r zeros follow. Throws ConfigError, and changes nothing, for another number of ranks or a
 /// rank < 1.
 template <class T, class D>
 void set_ranks(nn::Model<T, D>& model, std::span<const Index> wanted) {
@@ -44,11 +61,9 @@ void set_ranks(nn::Model<T, D>& model, std::span<const Index> wanted) {
   for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& weight) {
     const Index r = *rank++;
     if (r == weight.rank()) return;
-    Tensor<T, D> a(factor_shape(weight.shape(), r), weight.a().value().layout()),
-        b(Shape{weight.shape()[0], r});
-    fill(a, T(0));
-    fill(b, T(0));
-    weight.set_factors(a, b);
+    const double c = static_cast<double>(r) / static_cast<double>(weight.rank());
+    weight.set_factors(loru::to_device<D>(resized_a(to_host(weight.a().value()), r)),
+                       loru::to_device<D>(resized_b(to_host(weight.b().value()), r, c)));
   });
 }
 

@@ -132,7 +132,7 @@ struct AnyAlgorithm {
   /// Brings a client's model to the ranks and the state of a broadcast. Throws DataError.
   void begin_turn(nn::Model<T, D>& model, const io::Archive& broadcast) const {
     detail::get_head(broadcast, "broadcast");
-    if (mixed_ranks) shape(model, detail::get_ranks(broadcast, "ranks"));
+    if (broadcast.metadata().contains("ranks")) shape(model, detail::get_ranks(broadcast, "ranks"));
     load(model, broadcast);
   }
 
