@@ -287,6 +287,8 @@ TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be l
 TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes alone") {
   const auto parts = small_parts(6);
   const fl::RankOptions rule{.rule = RankRule::fixed, .values = {1, 4, 2}};
+  const auto codecs = GENERATE(fl::Codecs{}, fl::Codecs{.uplink = fl::Code::int8, .downlink = fl::Code::bf16},
+                               fl::Codecs{.uplink = fl::Code::top_k, .keep = 0.2});
   fl::for_each_algorithm([&]<class A>(A algorithm) {
     if constexpr (requires { A::low_rank = true; }) algorithm.low_rank = true;
     if (!algorithm.low_rank || A::name == "fedpara") return;
@@ -302,13 +304,14 @@ TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes al
                                    {.cohort = 3,
                                     .client = momentum_client(),
                                     .ranks = rule,
+                                    .codecs = codecs,
                                     .seed = 9,
                                     .threads = threads,
                                     .eval_every = 0}};
     };
     auto one = simulate(1), three = simulate(3);
     fl::Server<float> server(start, algorithm, 9,
-                             {.ranks = fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2}), .clients = 6});
+                             {.ranks = fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2}), .clients = 6, .codecs = codecs});
     std::vector<io::Archive> states(6);
     std::vector<nn::Model<float>> devices(6, start);
     for (Index i = 1; i <= 5; ++i) {
