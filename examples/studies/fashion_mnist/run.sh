@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the study, or the cells whose names match PATTERN, and copies each cell's table to results/.
+# Runs the study, or the cells whose names match PATTERN, and copies what each run came to into results/.
 # usage: run.sh FEDERATE OUT [PATTERN] [option of federate]...
-# What is finished in OUT is not run again. One core needs about three hours for all of it; cells may run beside each other.
+# What is finished in OUT is not run again. One core needs about four hours for all of it; cells may run beside each other.
 set -euo pipefail
 
 federate=$(realpath "$1")
@@ -22,7 +22,6 @@ cell() {
   # 1: a run diverged, which the table shows
   "$federate" --compare "${files[@]}" --seeds 1,2,3 --out "$out/$name" --quiet "$@" "${options[@]}" || (($? == 1))
   cp "$out/$name/runs.csv" "results/$name.csv"
-  cp "$out/$name/compare.md" "results/$name.md"
   for seed in 1 2 3; do  # norms and overlap of its two updates
     if [[ -f $out/$name/pfedloru/seed-$seed/summary.json ]]; then
       cp "$out/$name/pfedloru/seed-$seed/summary.json" "results/${name}_pfedloru_$seed.json"
@@ -43,6 +42,7 @@ for kind in iid dirichlet shards; do
   cell "cnn_${kind}_10" "${cnn[@]}" -- "${on[@]}" "${small[@]}"
   cell "merges_${kind}_rank_16" merges/*.toml -- "${on[@]}"
   cell "merges_${kind}_rank_4" merges/*.toml -- "${on[@]}" "${thin[@]}"
+  cell "merges_${kind}_rank_16_long" merges/{never,{reinit,keep}_{10,20}}.toml -- "${on[@]}" "${long[@]}"
   cell "merges_${kind}_rank_4_long" merges/{never,{reinit,keep}_{10,20}}.toml -- "${on[@]}" "${thin[@]}" "${long[@]}"
   cell "codecs_${kind}" codecs/*.toml -- "${on[@]}"
 done
