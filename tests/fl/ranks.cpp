@@ -310,8 +310,9 @@ TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes al
                                     .eval_every = 0}};
     };
     auto one = simulate(1), three = simulate(3);
-    fl::Server<float> server(start, algorithm, 9,
-                             {.ranks = fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2}), .clients = 6, .codecs = codecs});
+    fl::Server<float> server(
+        start, algorithm, 9,
+        {.ranks = fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2}), .clients = 6, .codecs = codecs});
     std::vector<io::Archive> states(6);
     std::vector<nn::Model<float>> devices(6, start);
     for (Index i = 1; i <= 5; ++i) {

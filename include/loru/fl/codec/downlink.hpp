@@ -129,12 +129,14 @@ class Downlink {
 template <class T>
 io::Archive decode_broadcast(io::Archive archive, const std::vector<std::string>& parameters,
                              io::Archive& state) {
-  for (const std::string& name : parameters)
-    if (archive.contains(name) && dense_coded(archive.raw(name))) {
-      const Tensor<T> x = get_dense<T>(archive, name);
-      archive.erase(detail::scale_name(name));
-      archive.share(name, x);
-    }
+  std::vector<std::string> coded;  // also of names that a model of other ranks does not have
+  for (const auto& [name, raw] : archive.tensors())
+    if (dense_coded(raw)) coded.push_back(name);
+  for (const std::string& name : coded) {
+    const Tensor<T> x = get_dense<T>(archive, name);
+    archive.erase(detail::scale_name(name));
+    archive.share(name, x);
+  }
   if (!archive.metadata().contains("since")) return archive;
   const auto since = detail::number<Index>(archive, "since");
   const Index own =
