@@ -38,12 +38,12 @@ nn::Model<float, D> model_on(const std::string& name, const data::Dataset& set,
 /// Three rounds with a merge after the second one.
 template <class D, class A>
 Outcome federation(const std::string& name, const A& algorithm, const data::Split& set,
-                   fl::ClientOptions client) {
+                   fl::ClientOptions client, const fl::RankOptions& ranks) {
   fl::Simulation simulation{model_on<D>(name, set.train, algorithm),
                             algorithm,
                             set,
                             data::iid(set.train, {.clients = 6}),
-                            {.cohort = 3, .client = client, .seed = 5}};
+                            {.cohort = 3, .client = client, .ranks = ranks, .seed = 5}};
   Outcome outcome;
   for (const fl::Round& round : simulation.rounds(3)) outcome.rounds.push_back(round);
   outcome.model = bits(simulation.model());
@@ -53,11 +53,11 @@ Outcome federation(const std::string& name, const A& algorithm, const data::Spli
 
 template <class A>
 void check_federation(const std::string& name, const A& algorithm, const data::Split& set,
-                      const fl::ClientOptions& client) {
+                      const fl::ClientOptions& client, const fl::RankOptions& ranks = {}) {
   INFO(name << ", " << A::name);
-  const Outcome expected = federation<Cpu>(name, algorithm, set, client);
+  const Outcome expected = federation<Cpu>(name, algorithm, set, client, ranks);
   const std::size_t before = other::operations;
-  const Outcome got = federation<other::Device>(name, algorithm, set, client);
+  const Outcome got = federation<other::Device>(name, algorithm, set, client, ranks);
   CHECK(other::operations > before + 100);
   CHECK((got.model == expected.model));
   CHECK(got.personal.mean == expected.personal.mean);
@@ -93,7 +93,12 @@ TEST_CASE("Every algorithm gives the same bits on a second device") {
   fl::ClientOptions client = momentum_client();
   client.augment = {.pad = 1, .flip = true};
   client.optimizer.clip_norm = 1.0;
-  fl::for_each_algorithm([&](auto algorithm) { check_federation("mlp", algorithm, small_data(), client); });
+  const auto ranks =
+      GENERATE(fl::RankOptions{}, fl::RankOptions{.rule = fl::RankRule::fixed, .values = {1, 4}});
+  fl::for_each_algorithm([&]<class A>(A algorithm) {
+    if (A::name == "fedpara" && ranks.rule != fl::RankRule::same) return;
+    check_federation("mlp", algorithm, small_data(), client, ranks);
+  });
 }
 
 TEST_CASE("A residual network with Adam gives the same bits on a second device") {

@@ -121,6 +121,40 @@ TEST_CASE("A model of less ranks has the leading directions of its update") {
   });
 }
 
+TEST_CASE("Factors and their controls at another rank, there and back") {
+  auto model = rank_four<double>(GENERATE("mlp", "resnet10"));
+  const auto layers = lowrank::ranks(model);
+  io::Archive server("state");
+  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<double>& f) {
+    for (const std::string prefix : {"", "control."}) {
+      server.put(prefix + layer + ".lora_A.weight", gaussian(f.a().shape(), prefix.size() + 1));
+      server.put(prefix + layer + ".lora_B.weight", gaussian(f.b().shape(), prefix.size() + 2));
+    }
+  });
+  io::Archive client = server;
+  fl::resize_factors<double>(client, model, Ranks(layers.size(), 2));
+  io::Archive back = client;
+  fl::resize_factors<double>(back, model, layers);
+  for (const auto& [name, raw] : back.tensors()) {
+    INFO(name);
+    const auto at_two = client.get<double>(name), at_four = back.get<double>(name);
+    CHECK(at_two.size() == at_four.size() / 2);
+    // A step along a control changes the loss as much at either rank.
+    if (!name.starts_with("control.")) {
+      const std::string control = "control." + name;
+      CHECK(linalg::dot(at_two, client.get<double>(control)) ==
+            Approx(linalg::dot(at_four, back.get<double>(control))));
+      CHECK(linalg::norm(at_four) ==
+            Approx(linalg::norm(at_two) * (name.ends_with("lora_B.weight") ? 2 : 1)));
+    }
+    const auto whole = server.get<double>(name);
+    for (Index i = 0; i < whole.size(); ++i) {
+      const double x = at_four.data()[i];
+      REQUIRE((x == 0.0 || x == whole.data()[i]));
+    }
+  }
+}
+
 TEST_CASE("Averages of factors of mixed ranks: what clients have, and what the server comes to") {
   auto start = rank_four<double>(GENERATE("mlp", "resnet10"));
   const auto check = [&](const fl::AnyAlgorithm<double>& algorithm, bool exact) {
