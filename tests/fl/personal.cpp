@@ -90,6 +90,18 @@ TEST_CASE("pfedloru without a personal part is FedLoRU bit for bit") {
   CHECK(personal.states[0].size() == 0);
 }
 
+TEST_CASE("pfedloru with a personal part too small to show is FedLoRU bit for bit, phases and all") {
+  auto start = small_factored<double>(GENERATE("mlp", "resnet10"));
+  Federation<double> plain(start, fl::FedLoRU{.tau = 2}),
+      personal(start, fl::PFedLoRU{.tau = 2, .personal_alpha = 1e-300});
+  for (int i = 0; i < 3; ++i) {
+    plain.round();
+    personal.round();
+  }
+  CHECK(bits(personal.server.model()) == bits(plain.server.model()));
+  CHECK(personal.states[0].size() == 2 * frozen_weights(start).size());
+}
+
 TEST_CASE("pfedloru's second phase is FedLoRU's turn over W + s_p·U·L") {
   const std::string name = GENERATE("mlp", "resnet10");
   auto start = small_factored<double>(name, GENERATE(0.0, 0.3));

@@ -34,6 +34,8 @@ small=(--set model.name=cnn --set 'lowrank.layers=["conv2", "fc1"]' --set federa
 thin=(--set lowrank.rank=4 --set lowrank.alpha=4)
 long=(--set client.epochs=2 --set optimizer.learning_rate=0.05)
 half=(--set federation.fraction=0.5 --set federation.rounds=20)
+cut=(algorithms/{fedlora,fedloru,fedloru_keep,fedex_lora,ffa_lora,rolora,fedsa_lora,pfedloru}.toml)
+tiers=(--set ranks.rule=tiers --set 'ranks.values=[4, 8, 16]')
 
 for kind in iid dirichlet shards; do
   on=(--set "partition.kind=$kind")
@@ -45,4 +47,5 @@ for kind in iid dirichlet shards; do
   cell "merges_${kind}_rank_16_long" merges/{never,{reinit,keep}_{10,20}}.toml -- "${on[@]}" "${long[@]}"
   cell "merges_${kind}_rank_4_long" merges/{never,{reinit,keep}_{10,20}}.toml -- "${on[@]}" "${thin[@]}" "${long[@]}"
   cell "codecs_${kind}" codecs/*.toml -- "${on[@]}"
+  cell "cut_${kind}" "${cut[@]}" -- "${on[@]}" "${tiers[@]}"
 done
