@@ -1,7 +1,7 @@
 // Codecs: what they lose, what they cost, and that a federation over them is the same everywhere.
 #include <numeric>
 
-#include "federation.hpp"
+#include "alike.hpp"
 
 using namespace loru;
 using namespace loru_test;
@@ -9,8 +9,8 @@ using fl::Code;
 
 namespace {
 
-constexpr std::uint64_t seed = 9;
-constexpr Index clients = 6, cohort = 3;
+constexpr std::uint64_t seed = SixClients::seed;
+constexpr Index clients = SixClients::clients, cohort = SixClients::cohort;
 
 template <class T>
 Tensor<T> tensor_of(std::initializer_list<T> values) {
@@ -31,43 +31,6 @@ std::vector<T> through(const Tensor<T>& x, Code code, rng::Stream stream = rng::
   fl::put_dense(archive, "x", x, code, stream);
   const io::Archive read = io::parse(io::serialise(archive));
   return values_of(fl::get_dense<T>(read, "x"));
-}
-
-/// A federation through bytes alone, with what it sent in its last round.
-struct Federation {
-  fl::AnyAlgorithm<float> algorithm;
-  fl::Server<float> server;
-  std::vector<nn::Model<float>> devices;
-  std::vector<io::Archive> states{clients};
-  std::uint64_t uplink = 0, downlink = 0;
-
-  Federation(nn::Model<float> start, fl::AnyAlgorithm<float> a, fl::Codecs codecs)
-      : algorithm{a},
-        server{start, a, seed, {.clients = clients, .codecs = codecs}},
-        devices(clients, start) {}
-
-  void round() {
-    const auto parts = small_parts(clients);
-    uplink = downlink = 0;
-    server.begin_round();
-    for (const Index client : fl::sample_cohort(seed, server.round(), clients, cohort)) {
-      const auto at = static_cast<std::size_t>(client);
-      const fl::Message down = server.broadcast(client);
-      fl::Message up = fl::answer(devices[at], down, algorithm, small_data().train, parts[at],
-                                  momentum_client(), states[at]);
-      uplink += up.size();
-      downlink += down.size();
-      server.receive(std::move(up));
-    }
-    server.finish_round();
-  }
-};
-
-template <class A>
-nn::Model<float> start_of(const A& algorithm) {
-  auto model = small_model<float>();
-  fl::AnyAlgorithm<float>(algorithm).parametrise(model, {.rank = 2, .alpha = 3.0});
-  return model;
 }
 
 }  // namespace
@@ -173,41 +136,16 @@ TEST_CASE("Over any codec: every algorithm is the same on threads and through by
       GENERATE(fl::Codecs{Code::fp16, Code::bf16}, fl::Codecs{Code::int8, Code::int8},
                fl::Codecs{Code::top_k, Code::top_k, 0.1}, fl::Codecs{Code::top_k, Code::none, 0.02});
   CAPTURE(to_string(codecs.uplink), to_string(codecs.downlink));
-  const auto parts = small_parts(clients);
   fl::for_each_algorithm([&]<class A>(A algorithm) {
     INFO(A::name);
     if constexpr (requires { A::prunes; })
       if (codecs.downlink == Code::top_k) return;
     const auto start = start_of(algorithm);
-    const auto simulate = [&](Index threads, fl::Codecs c) {
-      return fl::Simulation<float>{start,
-                                   algorithm,
-                                   small_data(),
-                                   parts,
-                                   {.cohort = cohort,
-                                    .client = momentum_client(),
-                                    .codecs = c,
-                                    .seed = seed,
-                                    .threads = threads,
-                                    .eval_every = 0}};
-    };
-    auto one = simulate(1, codecs), three = simulate(3, codecs), plain = simulate(1, {});
-    Federation bytes(start, algorithm, codecs);
-    std::uint64_t plain_uplink = 0, uplink = 0;
-    for (int i = 0; i < 3; ++i) {
-      const fl::Round a = one.run_round(false), b = three.run_round(false), p = plain.run_round(false);
-      bytes.round();
-      REQUIRE(a.uplink_bytes == bytes.uplink);
-      REQUIRE(a.downlink_bytes == bytes.downlink);
-      REQUIRE(a.train_loss == b.train_loss);
-      REQUIRE(bits(one.model()) == bits(three.model()));
-      REQUIRE(bits(one.model()) == bits(bytes.server.model()));
-      plain_uplink += p.uplink_bytes;
-      uplink += a.uplink_bytes;
-    }
-    const bool sends = !bytes.server.sent() || !std::is_same_v<A, fl::Local>;
-    const bool differs = bits(one.model()) != bits(plain.model());
-    CHECK(differs == sends);  // it does code something
+    const auto coded = require_alike(algorithm, start, {.codecs = codecs}, 3);
+    auto plain = SixClients{}.simulated(start, algorithm, 1);
+    for (int i = 0; i < 3; ++i) plain.run_round(false);
+    const bool sends = !std::is_same_v<A, fl::Local>;
+    CHECK((coded != bits(plain.model())) == sends);  // it does code something
   });
 }
 
@@ -229,7 +167,7 @@ TEST_CASE("Bytes of coded messages are the formula's") {
   };
   for (const Code code : {Code::fp16, Code::bf16, Code::int8, Code::top_k}) {
     CAPTURE(to_string(code));
-    Federation run(start, fl::FedLoRA{}, {code, code, keep});
+    ThroughBytes run(start, fl::FedLoRA{}, {.codecs = {code, code, keep}});
     const auto parts = small_parts(clients);
     for (Index round = 1; round <= 3; ++round) {
       run.server.begin_round();
@@ -293,7 +231,7 @@ TEST_CASE(
 
 TEST_CASE("top_k on the downlink: factors that a merge made anew are sent whole") {
   auto start = small_factored<float>();
-  Federation run(start, fl::FedLoRU{.tau = 2}, {Code::none, Code::top_k, 0.05});
+  ThroughBytes run(start, fl::FedLoRU{.tau = 2}, {.codecs = {Code::none, Code::top_k, 0.05}});
   for (int i = 0; i < 2; ++i) run.round();
   run.server.begin_round();
   const Index client = fl::sample_cohort(seed, 2, clients, cohort)[0];
@@ -337,7 +275,7 @@ TEST_CASE(
           a.put("x.scale", tensor_of<float>({-1.0f}));
         }) == "update: tensor x.scale: expected a finite number >= 0, got -1");
 
-  Federation run(start, fl::FedLoRA{}, {Code::top_k, Code::top_k, 0.05});
+  ThroughBytes run(start, fl::FedLoRA{}, {.codecs = {Code::top_k, Code::top_k, 0.05}});
   run.round();
   run.server.begin_round();
   const Index client = fl::sample_cohort(seed, 1, clients, cohort)[0];

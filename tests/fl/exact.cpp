@@ -3,7 +3,7 @@
 
 #include <loru/lowrank/rank.hpp>
 
-#include "federation.hpp"
+#include "alike.hpp"
 
 using namespace loru;
 using namespace loru_test;
@@ -243,53 +243,9 @@ TEST_CASE("What each algorithm sends, to the byte") {
 }
 
 TEST_CASE("Every algorithm: simulated on any number of threads, and through bytes alone") {
-  const auto parts = small_parts(6);
-  const auto options = momentum_client();
   fl::for_each_algorithm([&]<class A>(A algorithm) {
     INFO(A::name);
-    auto start = small_model<float>("mlp");
-    fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = 2, .alpha = 3.0});
-    const auto simulate = [&](Index threads) {
-      return fl::Simulation<float>{
-          start,
-          algorithm,
-          small_data(),
-          parts,
-          {.cohort = 3, .client = options, .seed = 9, .threads = threads, .eval_every = 0}};
-    };
-    auto one = simulate(1), two = simulate(3);
-    fl::Server<float> server(start, algorithm, 9, {.clients = 6});
-    std::vector<io::Archive> states(6);
-    std::vector<nn::Model<float>> devices(6, start);
-    for (Index i = 1; i <= 5; ++i) {
-      const fl::Round a = one.run_round(false), b = two.run_round(false);
-      server.begin_round();
-      std::uint64_t uplink = 0, downlink = 0;
-      for (Index client : fl::sample_cohort(9, i, 6, 3)) {
-        const auto at = static_cast<std::size_t>(client);
-        const fl::Message down = server.broadcast(client);
-        fl::Message up = fl::answer(devices[at], down, fl::AnyAlgorithm<float>(algorithm), small_data().train,
-                                    parts[at], options, states[at]);
-        uplink += up.size();
-        downlink += down.size();
-        server.receive(std::move(up));
-      }
-      REQUIRE(server.finish_round() == a.train_loss);
-      REQUIRE(a.train_loss == b.train_loss);
-      REQUIRE(uplink == a.uplink_bytes);
-      REQUIRE(downlink == a.downlink_bytes);
-      REQUIRE(bits(one.model()) == bits(two.model()));
-      REQUIRE(bits(one.model()) == bits(server.model()));
-      for (Index k = 0; k < 6; ++k) {
-        const auto kept = one.store().load(k), again = two.store().load(k);
-        const io::Archive& own = states[static_cast<std::size_t>(k)];
-        REQUIRE(kept.has_value() == (own.size() > 0));
-        REQUIRE(again.has_value() == kept.has_value());
-        if (!kept) continue;
-        REQUIRE(io::serialise(*kept) == io::serialise(own));
-        REQUIRE(io::serialise(*kept) == io::serialise(*again));
-      }
-    }
+    require_alike(algorithm, start_of(algorithm));
   });
 }
 

@@ -1,6 +1,7 @@
 // Clients with ranks of their own.
 #include <loru/lowrank/rank.hpp>
 
+#include "alike.hpp"
 #include "mixed.hpp"
 
 using namespace loru;
@@ -319,60 +320,15 @@ TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be l
 }
 
 TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes alone") {
-  const auto parts = small_parts(6);
-  const fl::RankOptions rule{.rule = RankRule::fixed, .values = {1, 4, 2}};
   const auto codecs = GENERATE(fl::Codecs{}, fl::Codecs{.uplink = fl::Code::int8, .downlink = fl::Code::bf16},
                                fl::Codecs{.uplink = fl::Code::top_k, .keep = 0.2});
   fl::for_each_algorithm([&]<class A>(A algorithm) {
     if constexpr (requires { A::low_rank = true; }) algorithm.low_rank = true;
     if (!algorithm.low_rank || A::name == "fedpara") return;
-    INFO(A::name);
-    auto start = small_model<float>();
-    fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = 4, .alpha = 3.0});
     if constexpr (requires { algorithm.tau; }) algorithm.tau = 2;
-    const auto simulate = [&](Index threads) {
-      return fl::Simulation<float>{start,
-                                   algorithm,
-                                   small_data(),
-                                   parts,
-                                   {.cohort = 3,
-                                    .client = momentum_client(),
-                                    .ranks = rule,
-                                    .codecs = codecs,
-                                    .seed = 9,
-                                    .threads = threads,
-                                    .eval_every = 0}};
-    };
-    auto one = simulate(1), three = simulate(3);
-    fl::Server<float> server(
-        start, algorithm, 9,
-        {.ranks = fl::ClientRanks(Ranks{1, 4, 2, 1, 4, 2}), .clients = 6, .codecs = codecs});
-    std::vector<io::Archive> states(6);
-    std::vector<nn::Model<float>> devices(6, start);
-    for (Index i = 1; i <= 5; ++i) {
-      const fl::Round a = one.run_round(false), b = three.run_round(false);
-      server.begin_round();
-      std::uint64_t uplink = 0, downlink = 0;
-      for (Index client : fl::sample_cohort(9, i, 6, 3)) {
-        const auto at = static_cast<std::size_t>(client);
-        const fl::Message down = server.broadcast(client);
-        fl::Message up = fl::answer(devices[at], down, fl::AnyAlgorithm<float>(algorithm), small_data().train,
-                                    parts[at], momentum_client(), states[at]);
-        uplink += up.size();
-        downlink += down.size();
-        server.receive(std::move(up));
-      }
-      REQUIRE(server.finish_round() == a.train_loss);
-      REQUIRE(a.train_loss == b.train_loss);
-      REQUIRE(uplink == a.uplink_bytes);
-      REQUIRE(downlink == a.downlink_bytes);
-      REQUIRE(bits(one.model()) == bits(three.model()));
-      REQUIRE(bits(one.model()) == bits(server.model()));
-    }
-    const auto accuracy = one.personal_accuracy({.images = 10});
-    CHECK(accuracy.clients == 6);
-    CHECK(accuracy.mean == three.personal_accuracy({.images = 10}).mean);
-    CHECK(one.evaluate().loss == three.evaluate().loss);
+    INFO(A::name);
+    const SixClients mixed{.ranks = {.rule = RankRule::fixed, .values = {1, 4, 2}}, .codecs = codecs};
+    require_alike(algorithm, start_of(algorithm, 4), mixed);
   });
 }
 
