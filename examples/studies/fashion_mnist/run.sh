@@ -23,7 +23,7 @@ cell() {
   "$federate" --compare "${files[@]}" --seeds 1,2,3 --out "$out/$name" --quiet "$@" "${options[@]}" || (($? == 1))
   cp "$out/$name/runs.csv" "results/$name.csv"
   for seed in 1 2 3; do  # norms and overlap of its two updates
-    if [[ -f $out/$name/pfedloru/seed-$seed/summary.json ]]; then
+    if [[ $name == mlp_* && -f $out/$name/pfedloru/seed-$seed/summary.json ]]; then
       cp "$out/$name/pfedloru/seed-$seed/summary.json" "results/${name}_pfedloru_$seed.json"
     fi
   done

@@ -51,7 +51,7 @@ def names(cells):
 
 def turn_bytes(name, cell="mlp_iid_10"):
     """Uplink bytes a client and round."""
-    rows = [row for row in read(cell)[name] if not stopped(cell, row)]
+    rows = [row for row in read(cell)[name] if not stopped(cell, row)] or read(cell)[name]
     return f"{statistics.mean(float(r['uplink_bytes']) / int(r['rounds']) / 10 for r in rows) / 1000:.0f}"
 
 
@@ -90,6 +90,11 @@ table("Codecs on the uplink, mlp, 10 %: accuracy (%) at 5, 20, 60 MB and at the 
       [[f"`{n}`", turn_bytes(n, cells[0])] + [value(c, n, column) for c in cells for column in
                                               ("accuracy_at_5_MB", "accuracy_at_20_MB", "accuracy_at_60_MB", "accuracy")]
        for n in names(cells)])
+
+cells = [f"cut_{kind}" for kind in KINDS]
+table("Clients of ranks 4, 8 and 16 that get the leading directions, mlp, 10 %: accuracy at the end (%)",
+      ["run", "kB up", *KINDS],
+      [[f"`{n}`", turn_bytes(n, cells[0])] + [value(c, n, "accuracy") for c in cells] for n in names(cells)])
 
 cells = [f"mlp_{kind}_{part}" for part in (10, 50) for kind in KINDS]
 table("Personal accuracy (%), mlp",

@@ -25,6 +25,7 @@
 #include <loru/fl/algorithm/rolora.hpp>
 #include <loru/fl/algorithm/scaffold.hpp>
 #include <loru/fl/client.hpp>
+#include <loru/fl/client_factors.hpp>
 #include <loru/fl/client_ranks.hpp>
 #include <loru/fl/client_store.hpp>
 #include <loru/fl/codec/codec.hpp>
