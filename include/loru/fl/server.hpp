@@ -81,9 +81,10 @@ class Server {
     const auto own = own_ranks_.find(client);
     return own != own_ranks_.end() ? own->second : client_ranks_.of(client, lowrank::ranks(model_));
   }
-  /// Whether clients have ranks of their own that the algorithm knows nothing of: its factors are brought to them and back.
+  /// Whether clients have ranks of their own and the algorithm no rule for them: factors are brought to them and back
+  /// (resize_factors).
   bool resizes() const { return resizes_; }
-  /// The model as the client has it, of its ranks.
+  /// The model; of the client's ranks if the server resizes.
   nn::Model<T, D> client_model(Index client) {
     nn::Model<T, D> model = model_;
     if (resizes_) lowrank::set_ranks(model, ranks(client));

@@ -27,13 +27,14 @@ struct Cohort {
 };
 
 /// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field,
-/// Choice and Rounds from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round are
-/// kept for fold; with `mixed_ranks = true` it has a rule of its own for clients of less than the server's ranks, and the mean leaves
-/// out what depends on them, the factors (else such clients have the leading directions: resize_factors); with `prunes = true`
-/// too, a client may answer with less than its ranks; with `controls = true` a client also sends `control.<parameter>` for each parameter that it trains (Turn::more); with `evaluates_mean = true` the global
-/// model is evaluated with the mean of the tensors that clients keep; with `renews_factors = true` the factors of a round have
-/// nothing to do with those of the round before; with `keeps_weights = false` clients begin anew, whatever the dense
-/// weights were. `low_rank` may be a member that an option sets. Optional hooks of a model, before the first round:
+/// Choice and Rounds from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round
+/// are kept for fold; with `mixed_ranks = true` it has a rule of its own for clients of less than the server's ranks, and the
+/// mean leaves out what depends on them, the factors (else such clients have the leading directions: resize_factors); with
+/// `prunes = true` too, a client may answer with less than its ranks; with `controls = true` a client also sends
+/// `control.<parameter>` for each parameter that it trains (Turn::more); with `evaluates_mean = true` the global model is
+/// evaluated with the mean of the tensors that clients keep; with `renews_factors = true` the factors of a round have nothing to
+/// do with those of the round before; with `keeps_weights = false` clients begin anew, whatever the dense weights were.
+/// `low_rank` may be a member that an option sets. Optional hooks of a model, before the first round:
 ///   vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const   how a dense model gets such layers, and
 ///                                                                   their names; default: lowrank::factorize if low_rank
 ///   bool suits(nn::Weight<T, D>&) const                            whether a layer is one of them; default: W + s·B·A
