@@ -88,7 +88,8 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
     const auto samples = static_cast<Index>(parts.front().size());
     loru::io::Archive more;
     if (server.algorithm().controls && &model == &client)
-      for (const auto& p : model.trained_parameters()) more.share("control." + p.name, p.value.value());
+      for (const auto& p : model.trained_parameters())
+        more.share(loru::fl::control_name(p.name), p.value.value());
     auto update = loru::fl::update_archive(model, {seed, 1, 0}, samples, 1.0, selection, more);
     if (&model == &client)
       loru::fl::encode_update<float>(update, received, {seed, 1, 0}, loru::fl::coded_tensors(model), state);

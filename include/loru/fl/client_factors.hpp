@@ -15,7 +15,7 @@ void resize_factors(io::Archive& archive, nn::Model<T, D>& model, std::span<cons
   auto rank = ranks.begin();
   lowrank::for_each_factored(model, [&](const std::string& layer, auto&) {
     const Index wanted = *rank++;
-    for (const std::string prefix : {"", "control."}) {
+    for (const std::string& prefix : {std::string(), control_name("")}) {
       const std::string a = prefix + layer + ".lora_A.weight", b = prefix + layer + ".lora_B.weight";
       if (archive.contains(a)) archive.share(a, lowrank::resized_a(archive.get<T>(a), wanted));
       if (!archive.contains(b)) continue;

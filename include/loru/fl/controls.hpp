@@ -5,9 +5,6 @@
 
 namespace loru::fl {
 
-/// The name of a parameter's control in messages and memories.
-inline std::string control_name(const std::string& parameter) { return "control." + parameter; }
-
 /// A parameter's control in a memory, zero where there is none yet.
 template <class T>
 Tensor<T> control_or_zero(const io::Archive& memory, const std::string& parameter, const Shape& shape) {

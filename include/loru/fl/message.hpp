@@ -115,6 +115,9 @@ inline bool chosen(const Selection& selection, const std::string& name) {
   return !selection || selection(name);
 }
 
+/// The name of a parameter's control variate in messages and memories.
+inline std::string control_name(const std::string& parameter) { return "control." + parameter; }
+
 /// Whether a tensor of the state is a down-projection A or an up-projection B of a factored layer.
 inline bool is_lora_a(std::string_view tensor) { return tensor.ends_with("lora_A.weight"); }
 inline bool is_lora_b(std::string_view tensor) { return tensor.ends_with("lora_B.weight"); }

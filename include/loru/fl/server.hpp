@@ -308,7 +308,7 @@ class Server {
       for (const auto& p : model_.trained_parameters())
         if (chosen(trained(), p.name)) {
           const auto entry = std::ranges::find(whole, p.name, &nn::Named<Shape>::name);
-          state.push_back({"control." + p.name, entry->value});
+          state.push_back({control_name(p.name), entry->value});
         }
     require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
                        ": expected ", state.size(), " tensors, got ", update.state.size());

@@ -226,7 +226,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
         return;
       }
     fail<DataError>(origin_, ": byte ", field_at_,
-                    ": expected dtype F32, F64, I32, I64, U8, I8, F16 or BF16 of tensor ", name_, ", got '", text, "'");
+                    ": expected dtype F32, F64, I32, I64, U8, I8, F16 or BF16 of tensor ", name_, ", got '",
+                    text, "'");
   }
 
   void set_shape() {
