@@ -34,8 +34,8 @@ Tensor<float> normal(const Shape& shape, std::uint32_t number, Layout layout = L
 
 /// Fused multiply-adds on as many independent packets as the register file holds, in GFLOP/s: the best of ten runs.
 double measure_peak() {
-  using P = linalg::detail::Packet<float>;
-  constexpr int chains = linalg::detail::many_registers ? 24 : 12;
+  using P = cpu::Packet<float>;
+  constexpr int chains = cpu::many_registers ? 24 : 12;
   constexpr Index steps = 400'000;
   float number = 1e-9F;
   benchmark::DoNotOptimize(number);
@@ -43,19 +43,19 @@ double measure_peak() {
   double best = 0.0;
   for (int run = 0; run < 10; ++run) {
     P acc[chains];
-    linalg::detail::unroll<chains>(
+    cpu::unroll<chains>(
         [&]<int I>() { acc[I] = Eigen::internal::pset1<P>(static_cast<float>(I)); });
     const auto begin = std::chrono::steady_clock::now();
     for (Index i = 0; i < steps; ++i)
-      linalg::detail::unroll<chains>([&]<int I>() { acc[I] = Eigen::internal::pmadd(x, acc[I], acc[I]); });
-    linalg::detail::unroll<chains>([&]<int I>() {
-      alignas(64) float out[linalg::detail::lanes<float>];
+      cpu::unroll<chains>([&]<int I>() { acc[I] = Eigen::internal::pmadd(x, acc[I], acc[I]); });
+    cpu::unroll<chains>([&]<int I>() {
+      alignas(64) float out[cpu::lanes<float>];
       Eigen::internal::pstore(out, acc[I]);
       benchmark::DoNotOptimize(out[0]);
     });
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     best = std::max(
-        best, 2e-9 * chains * static_cast<double>(linalg::detail::lanes<float> * steps) / seconds.count());
+        best, 2e-9 * chains * static_cast<double>(cpu::lanes<float> * steps) / seconds.count());
   }
   return best;
 }
@@ -106,7 +106,7 @@ void time_product(benchmark::State& state, const Product& p, F multiply) {
 void gemm_loru(benchmark::State& state) {
   Product p(state);
   time_product(state, p, [&] {
-    linalg::gemm<float>(Op::none, Op::transpose, p.m, p.n, p.k, 1.0F, {p.a.data(), p.k}, {p.b.data(), p.k},
+    cpu::gemm<float>(Op::none, Op::transpose, p.m, p.n, p.k, 1.0F, {p.a.data(), p.k}, {p.b.data(), p.k},
                         0.0F, {p.c.data(), p.n});
   });
 }

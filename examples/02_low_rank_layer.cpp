@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <loru/data/digits.hpp>
-#include <loru/fl/evaluate.hpp>
+#include <loru/train/evaluate.hpp>
 #include <loru/lowrank/lowrank.hpp>
 #include <loru/nn/models/mlp.hpp>
 #include <loru/optim/sgd.hpp>

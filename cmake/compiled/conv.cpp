@@ -1,4 +1,4 @@
-#include <loru/ops/conv.hpp>
+#include <loru/cpu/conv/conv.hpp>
 
 namespace loru {
 

@@ -1,4 +1,4 @@
-#include <loru/fl/simulation.hpp>
+#include <loru/fl/simulation/simulation.hpp>
 
 namespace loru::fl {
 

@@ -1,4 +1,4 @@
-#include <loru/linalg/gemm.hpp>
+#include <loru/cpu/gemm/gemm.hpp>
 
 namespace loru::linalg {
 

@@ -145,7 +145,7 @@ Keys common_keys(Configuration& c) {
 }
 
 template <class A>
-Key field_key(A& algorithm, const loru::fl::Field<A, Index>& field) {
+Key field_key(A& algorithm, const loru::Field<A, Index>& field) {
   const Index least = field.least, most = field.most;
   return integer(
       concat("algorithm.", field.name), algorithm.*field.member,
@@ -155,7 +155,7 @@ Key field_key(A& algorithm, const loru::fl::Field<A, Index>& field) {
 }
 
 template <class A>
-Key field_key(A& algorithm, const loru::fl::Field<A, double>& field) {
+Key field_key(A& algorithm, const loru::Field<A, double>& field) {
   const double least = field.least, most = field.most;
   return number(
       concat("algorithm.", field.name), algorithm.*field.member,
@@ -163,18 +163,18 @@ Key field_key(A& algorithm, const loru::fl::Field<A, double>& field) {
 }
 
 template <class A, class V, std::size_t N>
-Key field_key(A& algorithm, const loru::fl::Choice<A, V, N>& field) {
+Key field_key(A& algorithm, const loru::Choice<A, V, N>& field) {
   return choice<V>(concat("algorithm.", field.name), algorithm.*field.member,
                    {field.words.begin(), field.words.end()});
 }
 
 template <class A>
-Key field_key(A& algorithm, const loru::fl::Rounds<A>& field) {
+Key field_key(A& algorithm, const loru::Rounds<A>& field) {
   std::vector<Index>& rounds = algorithm.*field.member;
   Key key = integers(concat("algorithm.", field.name), rounds, at_least(1));
   key.read = [&rounds, list = key.read](const toml::node& node) {
     list(node);
-    loru::fl::detail::check_rounds("", rounds);
+    loru::detail::check_rounds("", rounds);
   };
   return key;
 }

@@ -7,8 +7,8 @@
 
 #include <loru/data/load.hpp>
 #include <loru/data/partition/partition.hpp>
-#include <loru/fl/algorithm/algorithms.hpp>
-#include <loru/fl/client_ranks.hpp>
+#include <loru/fl/algorithms/algorithms.hpp>
+#include <loru/fl/server/client_ranks.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/models/models.hpp>
 

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include <loru/fl/simulation.hpp>
+#include <loru/fl/simulation/simulation.hpp>
 #include <loru/lowrank/explain.hpp>
 
 #include "configuration.hpp"

@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <map>
 
-#include <loru/fl/model_file.hpp>
-#include <loru/fl/personal.hpp>
-#include <loru/fl/personal_factors.hpp>
+#include <loru/train/model_file.hpp>
+#include <loru/fl/simulation/personal.hpp>
+#include <loru/fl/client/personal_factors.hpp>
 #include <loru/io/csv.hpp>
 
 #include "federation.hpp"

@@ -3,6 +3,7 @@
 
 #include <loru/autograd/autograd.hpp>
 #include <loru/core/core.hpp>
+#include <loru/cpu/cpu.hpp>
 #include <loru/data/data.hpp>
 #include <loru/fl/fl.hpp>
 #include <loru/io/io.hpp>
@@ -11,4 +12,5 @@
 #include <loru/nn/nn.hpp>
 #include <loru/ops/ops.hpp>
 #include <loru/optim/optim.hpp>
+#include <loru/train/train.hpp>
 #include <loru/version.hpp>

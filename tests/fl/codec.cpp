@@ -307,14 +307,14 @@ TEST_CASE("Codecs that make no sense are refused") {
     return message_of<ConfigError>([&] { fl::Server<float>(model, algorithm, 1, options); });
   };
   CHECK(made(fl::FedAvg{}, {.codecs = {.keep = 0.0}}) == "codec: keep: expected a number in (0, 1], got 0");
-  CHECK(made(fl::HetLora{}, {.codecs = {.downlink = Code::top_k}}) ==
+  CHECK(made(fl::HetLoRA{}, {.codecs = {.downlink = Code::top_k}}) ==
         "codec: downlink: top_k: expected clients that are sent the same, got ranks of their own under "
         "hetlora");
-  CHECK(made(fl::FlexLora{},
+  CHECK(made(fl::FlexLoRA{},
              {.ranks = fl::ClientRanks(std::vector<Index>{1, 2}), .codecs = {.downlink = Code::top_k}}) ==
         "codec: downlink: top_k: expected clients that are sent the same, got ranks of their own under "
         "flexlora");
-  CHECK(made(fl::FlexLora{}, {.codecs = {.downlink = Code::top_k}}) == "nothing was thrown");
+  CHECK(made(fl::FlexLoRA{}, {.codecs = {.downlink = Code::top_k}}) == "nothing was thrown");
 }
 
 TEST_CASE("A client whose numbers are not finite says so instead of coding them") {

@@ -92,7 +92,7 @@ TEST_CASE("flora and fedex_lora average the products exactly") {
       });
   }
   SECTION("fedex_lora") {
-    OneRound<double> run(start, fl::FedExLora{});
+    OneRound<double> run(start, fl::FedExLoRA{});
     require_close(lowrank::effective_weights(run.server.model()), exact_weights(run, w), 1e-13);
     CHECK(run.server.merges() == 1);
   }
@@ -106,7 +106,7 @@ TEST_CASE("flexlora averages the products exactly where the rank is at least tha
     std::fill(a.data() + 2 * a.dim(1), a.data() + a.size(), 0.0);
     f.a().set_value(a);  // rows of A beyond two are zero, and so are B's columns: neither gets a gradient
   });
-  OneRound<double> run(start, fl::FlexLora{});
+  OneRound<double> run(start, fl::FlexLoRA{});
   require_close(lowrank::effective_weights(run.server.model()), exact_weights(run, frozen_weights(start)),
                 1e-12);
 }
@@ -114,7 +114,7 @@ TEST_CASE("flexlora averages the products exactly where the rank is at least tha
 TEST_CASE("flexlora keeps the best part of the mean product") {
   auto start = small_factored<double>();
   const auto w = frozen_weights(start);
-  OneRound<double> run(start, fl::FlexLora{});
+  OneRound<double> run(start, fl::FlexLoRA{});
   const auto exact = exact_weights(run, w);
   lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
     Tensor<double> update = clone(exact.at(layer));
@@ -142,8 +142,8 @@ TEST_CASE("ffa_lora and rolora lose nothing by averaging, fedlora does") {
     }
     return worst;
   };
-  CHECK(error(fl::FfaLora{}) < 1e-12);
-  CHECK(error(fl::RoLora{}) < 1e-12);
+  CHECK(error(fl::FFALoRA{}) < 1e-12);
+  CHECK(error(fl::RoLoRA{}) < 1e-12);
   CHECK(error(fl::FedLoRA{}) > 1e-6);
 }
 
@@ -167,14 +167,14 @@ TEST_CASE("The aggregation error is what averaging factors apart loses") {
     CHECK(std::abs(errors.at(layer) / linalg::norm(lost) - 1.0) < 1e-9);
   });
   for (const fl::AnyAlgorithm<double>& algorithm :
-       {fl::AnyAlgorithm<double>(fl::FfaLora{}), fl::AnyAlgorithm<double>(fl::RoLora{}),
-        fl::AnyAlgorithm<double>(fl::FLoRA{}), fl::AnyAlgorithm<double>(fl::FedExLora{})}) {
+       {fl::AnyAlgorithm<double>(fl::FFALoRA{}), fl::AnyAlgorithm<double>(fl::RoLoRA{}),
+        fl::AnyAlgorithm<double>(fl::FLoRA{}), fl::AnyAlgorithm<double>(fl::FedExLoRA{})}) {
     INFO(algorithm.name);
     const auto none = measured(algorithm).first;
     CHECK(none.size() == exact.size());
     for (const auto& [layer, error] : none) CHECK(error < 1e-12 * linalg::norm(w.at(layer)));
   }
-  CHECK(measured(fl::FedSaLora{}).first.empty());  // B is trained and not sent
+  CHECK(measured(fl::FedSALoRA{}).first.empty());  // B is trained and not sent
 }
 
 TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {
@@ -191,10 +191,10 @@ TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {
     });
     return names;
   };
-  CHECK(changed(fl::RoLora{}, 1) == "B");
-  CHECK(changed(fl::RoLora{}, 2) == "A");
-  CHECK(changed(fl::RoLora{}, 3) == "B");
-  CHECK(changed(fl::FfaLora{}, 2) == "B");
+  CHECK(changed(fl::RoLoRA{}, 1) == "B");
+  CHECK(changed(fl::RoLoRA{}, 2) == "A");
+  CHECK(changed(fl::RoLoRA{}, 3) == "B");
+  CHECK(changed(fl::FFALoRA{}, 2) == "B");
 }
 
 TEST_CASE("What each algorithm sends, to the byte") {
@@ -225,21 +225,21 @@ TEST_CASE("What each algorithm sends, to the byte") {
     return payload(message) == tensors;
   };
   CHECK(up(fl::FedLoRA{}, all));
-  CHECK(up(fl::FfaLora{}, chosen_bytes(start, b_only)));
-  CHECK(up(fl::RoLora{}, chosen_bytes(start, a_only)));
+  CHECK(up(fl::FFALoRA{}, chosen_bytes(start, b_only)));
+  CHECK(up(fl::RoLoRA{}, chosen_bytes(start, a_only)));
   CHECK(up(fl::FLoRA{}, all));
-  CHECK(up(fl::FedExLora{}, all));
-  CHECK(up(fl::FlexLora{}, all));
+  CHECK(up(fl::FedExLoRA{}, all));
+  CHECK(up(fl::FlexLoRA{}, all));
   CHECK(up(fl::FedProx{.low_rank = true}, all));
-  CHECK(up(fl::Scaffold{.low_rank = true}, all + chosen_bytes(start, no_statistic)));
+  CHECK(up(fl::SCAFFOLD{.low_rank = true}, all + chosen_bytes(start, no_statistic)));
   CHECK(down(fl::FedLoRA{}, all));
-  CHECK(down(fl::FfaLora{}, chosen_bytes(start, b_only)));
-  CHECK(down(fl::RoLora{}, all));
-  CHECK(down(fl::FlexLora{}, all));
+  CHECK(down(fl::FFALoRA{}, chosen_bytes(start, b_only)));
+  CHECK(down(fl::RoLoRA{}, all));
+  CHECK(down(fl::FlexLoRA{}, all));
   CHECK(down(fl::FedProx{.low_rank = true}, all));
-  CHECK(down(fl::Scaffold{.low_rank = true}, all + chosen_bytes(start, no_statistic)));
+  CHECK(down(fl::SCAFFOLD{.low_rank = true}, all + chosen_bytes(start, no_statistic)));
   CHECK(down(fl::FLoRA{}, chosen_bytes(start, neither) + merged(clients)));
-  CHECK(down(fl::FedExLora{}, all + merged(clients - 1)));
+  CHECK(down(fl::FedExLoRA{}, all + merged(clients - 1)));
 }
 
 TEST_CASE("Every algorithm: simulated on any number of threads, and through bytes alone") {

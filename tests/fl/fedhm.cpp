@@ -24,7 +24,7 @@ nn::Model<double> full_rank(bool convolution) {
     const Shape matrix = Product::matrix_shape(weight.shape());
     if (name == layer) full = std::min(matrix[0], matrix[1]);
   }});
-  fl::AnyAlgorithm<double>(fl::FedHm{}).parametrise(model, {.rank = full, .layers = {layer}});
+  fl::AnyAlgorithm<double>(fl::FedHM{}).parametrise(model, {.rank = full, .layers = {layer}});
   return model;
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("fedhm: full rank returns W after no local steps") {
   auto start = full_rank(GENERATE(false, true));
   const auto before = wholes(start);
   REQUIRE(before.size() == 1);
-  const fl::AnyAlgorithm<double> algorithm(fl::FedHm{});
+  const fl::AnyAlgorithm<double> algorithm(fl::FedHM{});
   fl::Server<double> server(start, algorithm, 5);
   server.begin_round();
   for (Index client = 0; client < 2; ++client) {
@@ -107,7 +107,7 @@ TEST_CASE("fedhm: one step of gradient descent moves W by −η·(G·VᵀV + U·
     if (p.name == layer + ".weight") g = p.value.gradient();
   const auto error = [&](double eta) {
     auto model = start, device = start;
-    const fl::AnyAlgorithm<double> algorithm(fl::FedHm{});
+    const fl::AnyAlgorithm<double> algorithm(fl::FedHM{});
     fl::Server<double> server(model, algorithm, 5);
     Tensor<double> u, v;
     lowrank::for_each_product(server.model(), [&](auto&, Product& w) {
@@ -159,7 +159,7 @@ TEST_CASE("fedhm: the aggregation error is the distance of W from the mean of th
 
 TEST_CASE("fedhm: clients get the best part of W at their ranks, and the server averages products") {
   auto start = small_model<double>(GENERATE("mlp", "resnet10"));
-  const fl::AnyAlgorithm<double> algorithm(fl::FedHm{});
+  const fl::AnyAlgorithm<double> algorithm(fl::FedHM{});
   algorithm.parametrise(start, {.rank = 4, .small_layers = lowrank::SmallLayers::dense});
   Mixed<double> run(start, algorithm);
   run.server.measure_aggregation(true);
@@ -194,7 +194,7 @@ TEST_CASE("fedhm: clients get the best part of W at their ranks, and the server 
 
 TEST_CASE("fedhm: what travels, to the byte") {
   auto model = small_model<float>(GENERATE("mlp", "resnet10"));
-  const fl::AnyAlgorithm<float> algorithm(fl::FedHm{});
+  const fl::AnyAlgorithm<float> algorithm(fl::FedHM{});
   algorithm.parametrise(model, {.rank = 4, .small_layers = lowrank::SmallLayers::dense});
   std::size_t others = 0, per_rank = 0;
   for (const auto& [name, t] : model.state())
@@ -218,7 +218,7 @@ TEST_CASE("fedhm: what travels, to the byte") {
 TEST_CASE("fedhm: layers whose matrix is too narrow for the rank") {
   auto model = small_model<float>();
   CHECK_THAT(message_of<ConfigError>([&] {
-               fl::AnyAlgorithm<float>(fl::FedHm{}).parametrise(model, {.rank = 1000, .layers = {"fc2"}});
+               fl::AnyAlgorithm<float>(fl::FedHM{}).parametrise(model, {.rank = 1000, .layers = {"fc2"}});
              }),
              StartsWith("factorize: layer fc2: rank 1000 exceeds min(in="));
 }

@@ -21,7 +21,7 @@ double tail_product(const Tensor<double>& a, const Tensor<double>& b, Index q) {
 
 TEST_CASE("hetlora: the mean of padded factors, by the norms of their products") {
   auto start = rank_four<double>(GENERATE("mlp", "resnet10"));
-  Mixed<double> run(start, fl::HetLora{});
+  Mixed<double> run(start, fl::HetLoRA{});
   run.round();
   lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& got) {
     INFO(layer);
@@ -77,7 +77,7 @@ TEST_CASE("hetlora: equal ranks, norms and samples give fedlora's mean") {
     server.finish_round();
     return server.model();
   };
-  auto het = folded(fl::HetLora{}), mean = folded(fl::FedLoRA{});
+  auto het = folded(fl::HetLoRA{}), mean = folded(fl::FedLoRA{});
   const auto got = het.parameters(), expected = mean.parameters();
   for (std::size_t i = 0; i < got.size(); ++i) {
     INFO(got[i].name);
@@ -114,7 +114,7 @@ TEST_CASE("hetlora: the regulariser's gradient") {
 }
 
 TEST_CASE("hetlora: clients prune themselves for good, where their last directions shrank") {
-  Mixed<double> run(rank_four<double>(), fl::HetLora{.gamma = 0.5, .lambda = 5.0}, {4, 4, 2});
+  Mixed<double> run(rank_four<double>(), fl::HetLoRA{.gamma = 0.5, .lambda = 5.0}, {4, 4, 2});
   run.round();  // B begins at zero: nothing can shrink
   CHECK(run.server.ranks(0) == Ranks{4});
   CHECK(run.server.ranks(2) == Ranks{2});

@@ -218,7 +218,7 @@ TEST_CASE("The angle between the shared and the personal update") {
 TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for evaluation only") {
   const std::string name = GENERATE("mlp", "resnet10");
   auto start = small_factored<float>(name);
-  Federation<float> run(start, fl::FedSaLora{});
+  Federation<float> run(start, fl::FedSALoRA{});
   run.round();
   run.round();
   const std::size_t without_b = state_bytes(start, [](auto& t) { return !fl::is_lora_b(t); });
@@ -276,7 +276,7 @@ TEST_CASE("fedpara in its personal form shares W_1 and keeps each client's W_2")
 TEST_CASE("scaffold with its controls held at zero is FedAvg bit for bit") {
   const bool low = GENERATE(false, true);
   auto start = low ? small_factored<double>() : small_model<double>();
-  Federation<double> scaffold(start, fl::Scaffold{.low_rank = low}), held = scaffold;
+  Federation<double> scaffold(start, fl::SCAFFOLD{.low_rank = low}), held = scaffold;
   Federation<double> average(start, low ? fl::AnyAlgorithm<double>(fl::FedLoRA{}) : fl::FedAvg{});
   for (int i = 0; i < 3; ++i) {
     scaffold.round();
@@ -292,7 +292,7 @@ TEST_CASE("scaffold with its controls held at zero is FedAvg bit for bit") {
 TEST_CASE("scaffold's controls are option II under plain descent, and c is their mean over all clients") {
   auto start = small_model<double>();
   const double eta = 0.05;
-  Federation<double> run(start, fl::Scaffold{},
+  Federation<double> run(start, fl::SCAFFOLD{},
                          {.epochs = 2, .batch = 7, .optimizer = {.learning_rate = eta}});
   for (int i = 0; i < 3; ++i) {
     const io::Archive common = run.server.memory();
@@ -326,13 +326,13 @@ TEST_CASE("scaffold's controls are option II under plain descent, and c is their
 
 TEST_CASE("scaffold sends every control both ways, and asks how many clients there are") {
   auto start = small_model<float>(GENERATE("mlp", "resnet10"));
-  Federation<float> run(start, fl::Scaffold{});
+  Federation<float> run(start, fl::SCAFFOLD{});
   run.round();
   const std::size_t both = state_bytes(start) + state_bytes(start, {}, false);
   CHECK(run.up == std::vector(clients, both));
   CHECK(run.down == std::vector(clients, both));
-  Federation<float> unknown(start, fl::Scaffold{});
-  unknown.server = fl::Server<float>(start, fl::Scaffold{}, seed);
+  Federation<float> unknown(start, fl::SCAFFOLD{});
+  unknown.server = fl::Server<float>(start, fl::SCAFFOLD{}, seed);
   CHECK(message_of<ConfigError>([&] { unknown.round(); }) ==
         "scaffold: expected a server that knows the number of clients");
 }

@@ -192,9 +192,9 @@ TEST_CASE("Averages of factors of mixed ranks: what clients have, and what the s
         CHECK(lost > 1e-7);
     }
   };
-  check(fl::FfaLora{}, true);
-  check(fl::RoLora{}, true);
-  check(fl::FedExLora{}, true);
+  check(fl::FFALoRA{}, true);
+  check(fl::RoLoRA{}, true);
+  check(fl::FedExLoRA{}, true);
   check(fl::FedLoRA{}, false);
 }
 
@@ -241,7 +241,7 @@ TEST_CASE("flora and flexlora average products of mixed ranks, round after round
     }
   }
   SECTION("flexlora keeps the best part, and sends each client its own") {
-    Mixed<double> run(start, fl::FlexLora{});
+    Mixed<double> run(start, fl::FlexLoRA{});
     for (int i = 0; i < 2; ++i) {
       run.round();
       const auto zero = frozen_weights(run.server.model());
@@ -295,13 +295,13 @@ TEST_CASE("What travels to and from clients of ranks of their own, to the byte")
   };
   const auto own_factors = [&](int, std::size_t rank) { return others + rank * per_rank; };
   check(fl::FedLoRA{}, own_factors);
-  check(fl::HetLora{}, own_factors);
-  check(fl::FlexLora{}, own_factors);
+  check(fl::HetLoRA{}, own_factors);
+  check(fl::FlexLoRA{}, own_factors);
   check(fl::FLoRA{}, [&](int round, std::size_t) { return others + (round == 2 ? stacked : 0); });
 }
 
 TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be learnt later") {
-  Mixed<double> run(rank_four<double>(), fl::FlexLora{}, {1, 1, 1});
+  Mixed<double> run(rank_four<double>(), fl::FlexLoRA{}, {1, 1, 1});
   run.server.begin_round();
   run.server.receive(fl::answer(run.devices[0], run.server.broadcast(0), run.algorithm, small_data().train,
                                 small_parts(3)[0], momentum_client()));
@@ -332,7 +332,7 @@ TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes al
 }
 
 TEST_CASE("The server expects the client's own shapes") {
-  Mixed<float> run(rank_four<float>(), fl::FlexLora{});
+  Mixed<float> run(rank_four<float>(), fl::FlexLoRA{});
   run.server.begin_round();
   const fl::Message mine = run.server.broadcast(0);
   run.server.broadcast(1);

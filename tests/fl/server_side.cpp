@@ -182,7 +182,7 @@ TEST_CASE("Moments of factors start anew with the factors, others go on") {
 }
 
 TEST_CASE("FedEx-LoRA merges the residual of what was averaged, whatever the server's step") {
-  auto plain = simulation_of(fl::FedExLora{}), half = simulation_of(fl::FedExLora{}, {.learning_rate = 0.5});
+  auto plain = simulation_of(fl::FedExLoRA{}), half = simulation_of(fl::FedExLoRA{}, {.learning_rate = 0.5});
   const auto start = frozen_weights(plain.model());
   plain.run_round(false);
   half.run_round(false);
@@ -287,9 +287,9 @@ TEST_CASE("A server optimizer moves what folds make of factors") {
   const ServerOptimizer half{ServerRule::fedavg, 0.5}, all{ServerRule::fedavgm, 1.0, 0.0};
   for (const auto& [o, share] : {std::pair{half, 0.5}, std::pair{all, 1.0}}) {
     check(fl::FLoRA{}, o, share);
-    check(fl::FlexLora{}, o, share);
-    check(fl::FedHm{}, o, share);
-    check(fl::HetLora{}, o, share);
+    check(fl::FlexLoRA{}, o, share);
+    check(fl::FedHM{}, o, share);
+    check(fl::HetLoRA{}, o, share);
     check(fl::MFedLoRU{}, o, share);
   }
 }

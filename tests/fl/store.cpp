@@ -96,7 +96,7 @@ TEST_CASE("A federation goes on after a restart with what its clients had kept o
       if (got) CHECK(io::serialise(*got) == io::serialise(*expected));
     }
   };
-  whole(fl::FedSaLora{});
+  whole(fl::FedSALoRA{});
   whole(fl::PFedLoRU{.tau = 2});
 }
 

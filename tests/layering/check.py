@@ -10,22 +10,24 @@ from pathlib import Path
 # The floor of each room. A room includes itself and rooms on lower floors, nothing else.
 FLOORS = {
     "core": 0,
-    "linalg": 1, "data": 1, "io": 1,
+    "data": 1, "io": 1,
     "ops": 2,
-    "autograd": 3,
-    "nn": 4, "optim": 4,
-    "lowrank": 5,
-    "fl": 6,
+    "cpu": 3,
+    "linalg": 4, "autograd": 4,
+    "nn": 5, "optim": 5,
+    "lowrank": 6,
+    "train": 7,
+    "fl": 8,
 }
-# Floor 1 is three rooms side by side; data may read files through io.
+# Floor 1 is two rooms side by side; data may read files through io.
 NEIGHBOURS = {("data", "io")}
 # The rooms of target loru::core, which needs Eigen alone: they keep clear of the other rooms.
-CORE_TARGET = {"core", "linalg", "ops", "autograd", "nn", "optim", "lowrank"}
+CORE_TARGET = {"core", "ops", "cpu", "linalg", "autograd", "nn", "optim", "lowrank"}
 # What the side room cuda may include: whole rooms, or single headers.
-CUDA_MAY = ("core/", "ops/backend.hpp", "ops/types.hpp", "ops/shapes.hpp", "ops/unfused.hpp")
+CUDA_MAY = ("core/", "ops/")
 # Other people's headers, and where each may appear.
 THIRD_PARTY = {
-    r"(unsupported/)?Eigen/": {"linalg/eigen.hpp"},
+    r"(unsupported/)?Eigen/": {"cpu/simd.hpp", "linalg/eigen.hpp"},
     r"nlohmann/": {"io/", "data/", "fl/"},
     r"zlib\.h$": {"io/", "data/"},
     r"(cuda|cublas|mma|cooperative_groups|curand)": {"cuda/"},

@@ -26,7 +26,7 @@ BREACHES = [
     ("include/loru/nn/bad.hpp", "#include <loru/optim/optim.hpp>\n", "room nn (floor 4) includes room optim"),
     ("include/loru/optim/bad.hpp", "#include <loru/nn/nn.hpp>\n", "room optim (floor 4) includes room nn"),
     ("include/loru/lowrank/bad.hpp", "#include <loru/io/io.hpp>\n", "built without room io"),
-    ("include/loru/nn/bad.hpp", "#include <Eigen/Dense>\n", "<Eigen/Dense> belongs in linalg/eigen.hpp only"),
+    ("include/loru/nn/bad.hpp", "#include <Eigen/Dense>\n", "<Eigen/Dense> belongs in cpu/simd.hpp or linalg/eigen.hpp only"),
     ("include/loru/nn/bad.hpp", "#include <nlohmann/json.hpp>\n", "<nlohmann/json.hpp> belongs in"),
     ("include/loru/nn/bad.hpp", "#include <boost/any.hpp>\n", "is not a header this library knows"),
     ("include/loru/fl/bad.hpp", "#include <loru/cuda/ops.hpp>\n", "include/ never names a cuda header"),

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include <loru/cpu/cpu.hpp>
 #include <loru/ops/ops.hpp>
 
 #include "support/other_device.hpp"

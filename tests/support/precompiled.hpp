@@ -20,8 +20,8 @@
 #include <tuple>
 #include <vector>
 
-#if __has_include(<loru/linalg/eigen.hpp>)
-#include <loru/linalg/eigen.hpp>
+#if __has_include(<loru/cpu/simd.hpp>)
+#include <loru/cpu/simd.hpp>
 #endif
 
 #include "support/catch.hpp"

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <limits>
 
-#include <loru/ops/elementwise.hpp>
+#include <loru/cpu/elementwise.hpp>
 
 namespace loru_test {
 

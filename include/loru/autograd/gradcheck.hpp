@@ -8,7 +8,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// Largest |numeric − analytic| / max(1, |numeric|, |analytic|) over all elements of all inputs of a scalar function,
 /// with numeric = (f(x + h) − f(x − h)) / 2h. `f` takes a vector of variables and returns a scalar variable.

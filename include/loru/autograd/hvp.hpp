@@ -6,7 +6,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// Gradient and Hessian-vector product of a loss, one tensor per parameter.
 template <std::floating_point T>

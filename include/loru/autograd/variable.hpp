@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include <loru/cpu/cpu.hpp>
 #include <loru/ops/ops.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// While one is alive on this thread, functions of variables record no graph.
 class NoGrad {

@@ -4,6 +4,8 @@
 #include <loru/core/device.hpp>
 #include <loru/core/dual.hpp>
 #include <loru/core/error.hpp>
+#include <loru/core/fields.hpp>
+#include <loru/core/isa.hpp>
 #include <loru/core/memory.hpp>
 #include <loru/core/parallel.hpp>
 #include <loru/core/rng.hpp>

@@ -6,7 +6,7 @@
 
 #include <loru/core/memory.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// Memory that a Tensor can live in: `D::allocate(bytes)` gives an uninitialised, 64-byte aligned Buffer.
 template <class D>

@@ -6,7 +6,9 @@
 #include <ostream>
 #include <type_traits>
 
-namespace loru {
+#include <loru/core/isa.hpp>
+
+namespace loru::inline LORU_ISA {
 
 /// value + tangent·ε. Compared by value, so that branches are those of the plain computation.
 template <std::floating_point T>

@@ -5,7 +5,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace loru {
+#include <loru/core/isa.hpp>
+
+namespace loru::inline LORU_ISA {
 
 /// Base of everything the library throws on purpose.
 class Error : public std::runtime_error {

@@ -14,7 +14,9 @@
 #include <new>
 #include <utility>
 
-namespace loru {
+#include <loru/core/isa.hpp>
+
+namespace loru::inline LORU_ISA {
 
 /// Header of a buffer. `data` points at `capacity` bytes; `release` is called when the count reaches zero.
 struct alignas(64) Block {

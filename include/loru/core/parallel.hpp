@@ -13,7 +13,7 @@
 
 #include <loru/core/shape.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// `threads - 1` workers plus the calling thread. One loop at a time; a loop begun inside a loop runs serially.
 class WorkerPool {

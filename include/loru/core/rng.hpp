@@ -16,7 +16,7 @@
 
 #include <loru/core/shape.hpp>
 
-namespace loru::rng {
+namespace loru::inline LORU_ISA::rng {
 
 using Words = std::array<std::uint32_t, 4>;
 

@@ -8,7 +8,7 @@
 
 #include <loru/core/error.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// Signed type of extents, offsets and counts.
 using Index = std::ptrdiff_t;

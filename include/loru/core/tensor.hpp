@@ -11,7 +11,7 @@
 #include <loru/core/dual.hpp>
 #include <loru/core/shape.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// How the elements of a tensor of shape (N, C, H, W) follow each other in memory: NCHW or NHWC.
 enum class Layout : unsigned char { row_major, channels_last };

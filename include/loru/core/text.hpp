@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
-namespace loru {
+#include <loru/core/isa.hpp>
+
+namespace loru::inline LORU_ISA {
 
 /// Number of insertions, deletions and replacements of a character and exchanges of two neighbours that turn one word into
 /// the other, no place being changed twice (Damerau 1964).

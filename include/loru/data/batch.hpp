@@ -15,7 +15,7 @@
 #include <loru/data/dataset.hpp>
 #include <loru/data/transform.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// inputs (N, C, H, W), labels (N).
 template <class T, class D = Cpu>

@@ -13,7 +13,7 @@
 #include <loru/core/error.hpp>
 #include <loru/core/shape.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// value = (raw * unit - mean[c]) / deviation[c]: what a model sees of a raw feature of channel c.
 struct Normalisation {

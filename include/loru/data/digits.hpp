@@ -17,7 +17,7 @@
 #include <loru/data/file.hpp>
 #include <loru/data/locate.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 namespace detail {
 

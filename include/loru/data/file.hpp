@@ -17,7 +17,7 @@
 #include <loru/core/error.hpp>
 #include <loru/core/shape.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// The content of a file and where it came from. `unzipped` tells that offsets count decompressed bytes.
 struct Content {

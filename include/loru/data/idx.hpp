@@ -19,7 +19,7 @@
 #include <loru/core/shape.hpp>
 #include <loru/data/file.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// An array of an IDX file. Signed bytes are widened to 16 bits.
 struct IdxArray {

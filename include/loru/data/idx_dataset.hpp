@@ -14,7 +14,7 @@
 #include <loru/data/file.hpp>
 #include <loru/data/idx.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// The four files of a data set; the defaults are the names that MNIST gave them.
 struct IdxFiles {

@@ -17,7 +17,7 @@
 #include <loru/data/omniglot.hpp>
 #include <loru/data/synthetic.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// What to load and from where. Fields that a data set does not know are ignored.
 struct Source {

@@ -11,7 +11,7 @@
 
 #include <loru/core/error.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 using Path = std::filesystem::path;
 

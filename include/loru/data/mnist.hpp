@@ -11,7 +11,7 @@
 #include <loru/data/idx_dataset.hpp>
 #include <loru/data/locate.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 namespace detail {
 

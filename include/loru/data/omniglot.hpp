@@ -11,7 +11,7 @@
 #include <loru/data/idx_dataset.hpp>
 #include <loru/data/locate.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// A small set of Omniglot (Lake, Salakhutdinov and Tenenbaum, Science 2015): 28x28 grey; labels are
 /// characters, groups are writers. A character's drawings come in the order of its writers, so "every fifth

@@ -11,7 +11,7 @@
 #include <loru/core/shape.hpp>
 #include <loru/data/dataset.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 struct SyntheticOptions {
   Index classes = 10;

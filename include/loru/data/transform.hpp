@@ -8,7 +8,7 @@
 #include <loru/core/rng.hpp>
 #include <loru/core/shape.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// Which changes are drawn for each image. The padding is zero after normalisation, hence the mean colour.
 struct Augment {

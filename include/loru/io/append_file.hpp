@@ -7,7 +7,7 @@
 
 #include <loru/io/detail/descriptor.hpp>
 
-namespace loru::io {
+namespace loru::inline LORU_ISA::io {
 
 /// What to do with a file that exists already.
 enum class Existing { replace, append };

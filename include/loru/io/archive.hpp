@@ -15,7 +15,7 @@
 
 #include <loru/core/tensor.hpp>
 
-namespace loru::io {
+namespace loru::inline LORU_ISA::io {
 
 static_assert(std::endian::native == std::endian::little,
               "files are little-endian and read without conversion");

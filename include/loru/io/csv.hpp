@@ -18,7 +18,7 @@
 #include <loru/io/append_file.hpp>
 #include <loru/io/file.hpp>
 
-namespace loru::io {
+namespace loru::inline LORU_ISA::io {
 
 /// The text of one field: text as it is, numbers in the shortest form that reads back to the same value, an
 /// empty optional as nothing.

@@ -15,7 +15,7 @@
 
 #include <loru/io/detail/descriptor.hpp>
 
-namespace loru::io {
+namespace loru::inline LORU_ISA::io {
 
 namespace detail {
 

@@ -6,7 +6,7 @@
 #include <loru/io/append_file.hpp>
 #include <loru/io/detail/json.hpp>
 
-namespace loru::io {
+namespace loru::inline LORU_ISA::io {
 
 /// Appends one JSON value per line, written through to the system at once. Throws IoError with path and
 /// reason, and DataError if a string in a value is not UTF-8.

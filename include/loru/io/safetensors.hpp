@@ -22,7 +22,7 @@
 #include <loru/io/detail/safetensors_header.hpp>
 #include <loru/io/file.hpp>
 
-namespace loru::io {
+namespace loru::inline LORU_ISA::io {
 
 namespace detail {
 

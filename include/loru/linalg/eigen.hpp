@@ -1,5 +1,5 @@
 #pragma once
-// The only header that includes Eigen.
+// Eigen's decompositions and views of our memory as its matrices.
 
 #if defined(__CUDACC__) && !defined(EIGEN_NO_CUDA)
 #define EIGEN_NO_CUDA  // Eigen stays host code under nvcc
@@ -21,7 +21,7 @@
 
 #include <loru/core/tensor.hpp>
 
-namespace loru::linalg {
+namespace loru::inline LORU_ISA::linalg {
 
 template <class T>
 using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;

@@ -5,7 +5,7 @@
 
 #include <loru/core/tensor.hpp>
 
-namespace loru::linalg {
+namespace loru::inline LORU_ISA::linalg {
 
 /// Σ aᵢ·bᵢ in memory order. Throws ShapeError if the shapes differ.
 template <std::floating_point T>

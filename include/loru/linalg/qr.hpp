@@ -3,7 +3,7 @@
 
 #include <loru/linalg/eigen.hpp>
 
-namespace loru::linalg {
+namespace loru::inline LORU_ISA::linalg {
 
 /// A = Q·R with orthonormal columns Q (m, n) and upper triangular R (n, n).
 struct Qr {

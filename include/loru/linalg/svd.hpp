@@ -10,10 +10,10 @@
 #include <vector>
 
 #include <loru/linalg/eigen.hpp>
-#include <loru/linalg/gemm.hpp>
+#include <loru/cpu/gemm/gemm.hpp>
 #include <loru/linalg/qr.hpp>
 
-namespace loru::linalg {
+namespace loru::inline LORU_ISA::linalg {
 
 /// Eigenvalues in descending order and eigenvectors as the columns of a row-major (n, n) matrix.
 template <std::floating_point T>

@@ -9,7 +9,7 @@
 #include <loru/lowrank/rates.hpp>
 #include <loru/nn/factored.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// FLOPs of one step (forward, dx if needed, factor gradients) as the table of docs/architecture.md counts them:
 /// factored       4Mnm + 6Mr(n+m)
@@ -108,7 +108,7 @@ inline Work layer_product(Product which, const nn::LowRankProblem& p, Index out)
     const loru::detail::ConvExtents e({p.rows / (one[2] * one[3]), c, p.height, p.width},
                                       {out, c, p.kernel, p.kernel}, o);
     if (e.pointwise()) return plain_product(which, p.rows, p.in, out);
-    if (p.single && loru::detail::winograd::serves(e)) return filtering(p, e);
+    if (p.single && loru::cpu::winograd::serves(e)) return filtering(p, e);
   }
   Work work = plain_product(which, p.rows, p.in, out);
   work[kind::memory] = 0.0;

@@ -4,7 +4,7 @@
 #include <loru/lowrank/merge.hpp>
 #include <loru/lowrank/planner.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// A factored layer's product in a training step and the graph that computes it.
 struct LayerPlan {

@@ -9,7 +9,7 @@
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/planner.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// What happens to a chosen layer whose min(m, n) is below the rank.
 enum class SmallLayers : unsigned char { error, dense, factor };

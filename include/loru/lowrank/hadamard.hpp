@@ -4,7 +4,7 @@
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/hadamard.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// f(layer name, weight) for every layer of the model with a Hadamard weight, in its order.
 template <class T, class D, class F>

@@ -4,7 +4,7 @@
 #include <loru/linalg/svd.hpp>
 #include <loru/nn/init.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// The factors of one weight.
 template <class T, class D = Cpu>

@@ -7,7 +7,7 @@
 #include <loru/lowrank/init.hpp>
 #include <loru/nn/factored.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// What becomes of the factors after W ← W + s·B·A.
 enum class MergeKind : unsigned char {

@@ -6,7 +6,7 @@
 #include <loru/lowrank/merge.hpp>
 #include <loru/nn/nested.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// f(layer name, weight) for every layer W + s·B·A whose W stands still, factored or nested, in the model's order.
 template <class T, class D, class F>

@@ -4,7 +4,7 @@
 
 #include <loru/lowrank/cost.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// How a plan is found: by the planner, or forced.
 enum class PlanChoice : unsigned char { automatic, factored, composed, composed_full };

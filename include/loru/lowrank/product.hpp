@@ -4,7 +4,7 @@
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/low_rank_product.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// f(layer name, weight) for every layer of the model with a product of thin matrices, in its order.
 template <class T, class D, class F>

@@ -8,7 +8,7 @@
 #include <loru/linalg/svd.hpp>
 #include <loru/lowrank/merge.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// now − start, both of one weight's shape, as a matrix (m, n).
 template <std::floating_point T>

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include <loru/core/text.hpp>
-#include <loru/linalg/eigen.hpp>
+#include <loru/cpu/simd.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// Thinnest extents of a product's result for which there is a rate; between them the time of a FLOP is interpolated
 /// over log2 of the extent, beyond them it is that of the nearest.

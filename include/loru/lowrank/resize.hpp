@@ -5,7 +5,7 @@
 
 #include <loru/lowrank/merge.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// The first `rank` rows of A; where there are fewer, zeros follow. Throws ConfigError for rank < 1.
 template <std::floating_point T>

@@ -5,7 +5,7 @@
 
 #include <loru/lowrank/init.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// One summand c·B·A with A (r, n) and B (m, r); ranks may differ between summands.
 template <class T>

@@ -5,7 +5,7 @@
 #include <loru/lowrank/resize.hpp>
 #include <loru/lowrank/stack.hpp>
 
-namespace loru::lowrank {
+namespace loru::inline LORU_ISA::lowrank {
 
 /// ‖B·A‖_F with A (r, n) and B (m, r), without the product: ‖B·A‖² = Σ_ij (BᵀB)_ij·(AAᵀ)_ij.
 template <std::floating_point T>

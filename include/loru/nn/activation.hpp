@@ -3,7 +3,7 @@
 
 #include <loru/nn/module.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// y = max(x, 0).
 template <class T, class D = Cpu>

@@ -3,7 +3,7 @@
 
 #include <loru/nn/init.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 struct BatchNormOptions {
   Index channels = 1;

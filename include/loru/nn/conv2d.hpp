@@ -4,7 +4,7 @@
 #include <loru/nn/init.hpp>
 #include <loru/nn/weight.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 struct Conv2dOptions {
   Index in = 1, out = 1, kernel = 3;

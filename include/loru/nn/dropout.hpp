@@ -3,7 +3,7 @@
 
 #include <loru/nn/module.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// In training, zeroes each element with probability p and divides the others by 1 − p; otherwise the identity.
 /// Source: Srivastava et al., JMLR 15, 2014. Throws ConfigError unless 0 <= p < 1.

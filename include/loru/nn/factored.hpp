@@ -3,7 +3,7 @@
 
 #include <loru/nn/weight.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// One product with a factored weight: M rows, n in, m out, rank r, and whether dx is needed. For a convolution
 /// M = N·Ho·Wo, n = Cin·kh·kw, and what decides how it is computed.

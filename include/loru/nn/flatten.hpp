@@ -3,7 +3,7 @@
 
 #include <loru/nn/module.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// (N, C, H, W) to (N, C·H·W), in row-major order whatever the layout.
 template <class T, class D = Cpu>

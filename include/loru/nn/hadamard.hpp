@@ -5,7 +5,7 @@
 
 #include <loru/nn/weight.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// W = W_1 ⊙ (W_2 + c) with W_i = B_i·A_i of rank R: A_i (R, n) and B_i (m, R) are trained. The rank of W reaches R² with
 /// 2·R·(m + n) numbers. For a convolution W_i = T_i ×_1 B_i ×_2 A_i with a core T_i (R, R, kh, kw), A_i (Cin, R, 1, 1) and

@@ -5,7 +5,7 @@
 
 #include <loru/nn/module.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// The variance rule of initial weights.
 enum class Init : unsigned char {

@@ -4,7 +4,7 @@
 #include <loru/nn/init.hpp>
 #include <loru/nn/weight.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 struct LinearOptions {
   Index in = 1, out = 1;

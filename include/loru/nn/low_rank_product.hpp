@@ -3,7 +3,7 @@
 
 #include <loru/nn/weight.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// W = U·V with U (m, r) and V (r, n) trained. For a convolution U is (m·kh, r) and V (r, kw·Cin): kernel element
 /// W[o, c, y, x] stands in row (o, y) and column (x, c) of the product. It is what two convolutions in a row

@@ -9,7 +9,7 @@
 
 #include <loru/autograd/autograd.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 template <class T, class D>
 class Weight;

@@ -3,7 +3,7 @@
 
 #include <loru/nn/factored.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// W + s·B_eff·A_eff with A_eff = A + A_d·A_u and B_eff = B + B_u·B_d: W (m, n), A (r, n) and B (m, r) stand
 /// still, A_d (r, r_k), A_u (r_k, n), B_u (m, r_k), B_d (r_k, r) are trained, r_k·(m + n + 2·r) numbers. s =

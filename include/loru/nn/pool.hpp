@@ -3,7 +3,7 @@
 
 #include <loru/nn/module.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// Maximum over windows of x (N, C, H, W); padding never wins.
 template <class T, class D = Cpu>

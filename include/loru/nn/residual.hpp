@@ -3,7 +3,7 @@
 
 #include <loru/nn/sequential.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// y = relu(body(x) + shortcut(x)), sum and ReLU fused with the body's last layer where it can; an empty shortcut is
 /// the identity. Source: He et al., arXiv 1512.03385.

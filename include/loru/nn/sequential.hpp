@@ -3,7 +3,7 @@
 
 #include <loru/nn/activation.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// Named modules, each fed with the result of the one before. A module that a ReLU follows is asked for both at once
 /// (Module::forward_relu). A value: copying copies the modules.

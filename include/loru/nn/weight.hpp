@@ -4,7 +4,7 @@
 
 #include <loru/nn/module.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// A way to parametrise a weight of shape (m, n) or (Cout, Cin / groups, kh, kw).
 template <class T, class D = Cpu>

@@ -11,7 +11,7 @@
 #include <loru/core/rng.hpp>
 #include <loru/ops/types.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// Device D computes every op on scalars T. Shapes and formulas are documented at the host's ops of the same names.
 template <class D, class T>

@@ -5,7 +5,7 @@
 
 #include <loru/ops/types.hpp>
 
-namespace loru::detail {
+namespace loru::inline LORU_ISA::detail {
 
 // ---- matmul, bias ----
 

@@ -1,25 +1,9 @@
 #pragma once
 // Tensors from the host to a device and back.
 
-#include <algorithm>
-
 #include <loru/ops/types.hpp>
 
-namespace loru {
-
-/// Copies a host tensor into y, which keeps its buffer. Throws ShapeError if shapes or layouts differ.
-template <class T>
-void copy_from_host(Tensor<T>& y, const Tensor<T>& host) {
-  require_same_shape("copy_from_host", y, host);
-  std::copy(host.data(), host.data() + host.size(), y.data());
-}
-
-/// Copies x into a host tensor, which keeps its buffer. Throws ShapeError if shapes or layouts differ.
-template <class T>
-void copy_to_host(Tensor<T>& host, const Tensor<T>& x) {
-  require_same_shape("copy_to_host", host, x);
-  std::copy(x.data(), x.data() + x.size(), host.data());
-}
+namespace loru::inline LORU_ISA {
 
 /// A host tensor on device D, in its layout. On the host it is the tensor itself, shared.
 template <class D, class T>

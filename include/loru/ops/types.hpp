@@ -3,7 +3,7 @@
 
 #include <loru/core/tensor.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// How the factors of a matrix product are read.
 struct MatmulOptions {

@@ -3,7 +3,7 @@
 
 #include <loru/ops/shapes.hpp>
 
-namespace loru::detail {
+namespace loru::inline LORU_ISA::detail {
 
 /// Features (M, r) in the form of dy: (M, m) or (N, m, Ho, Wo) channels-last.
 template <class T, class D>

@@ -3,7 +3,7 @@
 
 #include <loru/optim/optimizer.hpp>
 
-namespace loru::optim {
+namespace loru::inline LORU_ISA::optim {
 
 struct AdamOptions {
   double beta1 = 0.9;

@@ -7,7 +7,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru::optim {
+namespace loru::inline LORU_ISA::optim {
 
 /// ‖g‖ over the gradients of all parameters together.
 template <class T, class D>

@@ -6,7 +6,7 @@
 
 #include <loru/optim/clip.hpp>
 
-namespace loru::optim {
+namespace loru::inline LORU_ISA::optim {
 
 /// Updates parameters in place from their gradients. Parameters without a gradient are left alone.
 template <class T, class D = Cpu>

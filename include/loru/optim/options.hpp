@@ -4,7 +4,7 @@
 #include <loru/optim/adam.hpp>
 #include <loru/optim/sgd.hpp>
 
-namespace loru::optim {
+namespace loru::inline LORU_ISA::optim {
 
 enum class Kind : unsigned char { sgd, adam, adamw };
 

@@ -8,7 +8,7 @@
 #include <loru/core/error.hpp>
 #include <loru/core/shape.hpp>
 
-namespace loru::optim {
+namespace loru::inline LORU_ISA::optim {
 
 enum class ScheduleKind : unsigned char { constant, step, cosine };
 

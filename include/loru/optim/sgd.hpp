@@ -3,7 +3,7 @@
 
 #include <loru/optim/optimizer.hpp>
 
-namespace loru::optim {
+namespace loru::inline LORU_ISA::optim {
 
 struct SgdOptions {
   double momentum = 0.0;

@@ -3,7 +3,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// y = max(x, 0).
 template <class T, class D>

@@ -3,7 +3,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// y = a + b, in the layout of a.
 template <class T, class D>

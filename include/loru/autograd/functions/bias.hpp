@@ -3,7 +3,7 @@
 
 #include <loru/autograd/functions/matmul.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 namespace detail {
 

@@ -3,7 +3,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// y = w ⋆ x: x (N, Cin, H, W), w (Cout, Cin / groups, kh, kw), y (N, Cout, Ho, Wo).
 template <class T, class D>

@@ -3,7 +3,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// Mean over rows of −log softmax(z)[label]: z (M, classes), labels (M).
 template <class T, class D>

@@ -9,7 +9,7 @@
 #include <loru/autograd/functions/conv.hpp>
 #include <loru/autograd/functions/matmul.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 namespace detail {
 

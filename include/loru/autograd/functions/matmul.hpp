@@ -3,7 +3,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// y = a · b with a (M, k), b (k, n).
 template <class T, class D>

@@ -3,7 +3,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// y = γ·(x − μ) / √(σ² + ε) + β per channel of x (N, C, H, W). With `fixed` moments they are constants
 /// (evaluation); otherwise they must be batch_moments(x) and are differentiated through (training).

@@ -3,7 +3,7 @@
 
 #include <loru/autograd/variable.hpp>
 
-namespace loru {
+namespace loru::inline LORU_ISA {
 
 /// The same elements in row-major order under another shape.
 template <class T, class D>

@@ -15,7 +15,7 @@
 #include <loru/core/shape.hpp>
 #include <loru/data/dataset.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// The samples of each client, ascending. Every sample of the data set belongs to exactly one client, and
 /// every client has at least one.

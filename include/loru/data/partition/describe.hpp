@@ -11,7 +11,7 @@
 #include <loru/data/dataset.hpp>
 #include <loru/data/partition/common.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// One client's share. distance = 1/2 sum_c |q_c - p_c|: total variation between its label distribution q and
 /// that of the whole data set p; 0 for the same mix, towards 1 for labels that are rare elsewhere.

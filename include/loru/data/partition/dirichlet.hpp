@@ -10,7 +10,7 @@
 
 #include <loru/data/partition/common.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 struct DirichletOptions {
   Index clients = 100;

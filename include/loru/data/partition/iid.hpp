@@ -7,7 +7,7 @@
 
 #include <loru/data/partition/common.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 struct IidOptions {
   Index clients = 100;

@@ -15,7 +15,7 @@
 #include <loru/data/partition/quantity.hpp>
 #include <loru/data/partition/shards.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 /// A partition by name. Fields that a kind does not know are ignored.
 struct PartitionOptions {

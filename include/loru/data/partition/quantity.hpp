@@ -11,7 +11,7 @@
 
 #include <loru/data/partition/common.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 struct QuantityOptions {
   Index clients = 100;

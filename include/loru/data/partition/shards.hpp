@@ -12,7 +12,7 @@
 
 #include <loru/data/partition/common.hpp>
 
-namespace loru::data {
+namespace loru::inline LORU_ISA::data {
 
 struct ShardsOptions {
   Index clients = 100;

@@ -13,7 +13,7 @@
 
 #include <loru/core/error.hpp>
 
-namespace loru::io::detail {
+namespace loru::inline LORU_ISA::io::detail {
 
 /// Throws IoError "PATH: cannot ACTION: REASON" with the system's text for `code`.
 [[noreturn]] inline void fail_system(const std::filesystem::path& path, const char* action, int code) {

@@ -8,7 +8,7 @@
 
 #include <loru/core/error.hpp>
 
-namespace loru::io::detail {
+namespace loru::inline LORU_ISA::io::detail {
 
 /// The value as JSON on one line. Throws DataError naming `where` if a string in it is not UTF-8.
 inline std::string dump_json(const nlohmann::json& value, std::string_view where) {

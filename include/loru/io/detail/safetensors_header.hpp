@@ -17,7 +17,7 @@
 #include <loru/io/archive.hpp>
 #include <loru/io/detail/json.hpp>
 
-namespace loru::io::detail {
+namespace loru::inline LORU_ISA::io::detail {
 
 /// Where a tensor stands: its bytes are [begin, end) of the data that follows the header.
 struct Place {

@@ -3,7 +3,7 @@
 
 #include <loru/nn/models/options.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// conv1 5×5 (6, padding 2), relu, max-pool 2, conv2 5×5 (16), relu, max-pool 2, fc1 (120), relu, fc2 (84), relu,
 /// fc3 (classes). Layers of LeCun et al. 1998, with the activations and pooling in use since.

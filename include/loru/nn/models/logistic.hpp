@@ -3,7 +3,7 @@
 
 #include <loru/nn/models/options.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// flatten, fc: one linear map from pixels to classes.
 template <class T, class D = Cpu>

@@ -3,7 +3,7 @@
 
 #include <loru/nn/models/options.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 /// flatten, fc1 (256), relu, fc2 (256), relu, fc3 (classes).
 template <class T, class D = Cpu>

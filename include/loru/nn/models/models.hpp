@@ -11,7 +11,7 @@
 #include <loru/nn/models/mlp.hpp>
 #include <loru/nn/models/resnet.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 inline const std::vector<std::string>& model_names() {
   static const std::vector<std::string> names{"logistic", "mlp", "cnn", "lenet", "resnet10", "resnet18"};

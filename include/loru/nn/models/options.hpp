@@ -12,7 +12,7 @@
 #include <loru/nn/residual.hpp>
 #include <loru/nn/sequential.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 enum class Norm : unsigned char { batch, group };
 

@@ -5,7 +5,7 @@
 
 #include <loru/nn/models/options.hpp>
 
-namespace loru::nn {
+namespace loru::inline LORU_ISA::nn {
 
 namespace detail {
 

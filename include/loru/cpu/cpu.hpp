@@ -1,0 +1,30 @@
+#pragma once
+// Room cpu: the host as a device like another. Every op of Backend, and the products and convolutions under them.
+
+#include <loru/cpu/bias.hpp>
+#include <loru/cpu/conv/conv.hpp>
+#include <loru/cpu/conv/lines.hpp>
+#include <loru/cpu/conv/windows.hpp>
+#include <loru/cpu/conv/winograd/kernel.hpp>
+#include <loru/cpu/conv/winograd/scheme.hpp>
+#include <loru/cpu/conv/winograd/tiles.hpp>
+#include <loru/cpu/conv/winograd/transform.hpp>
+#include <loru/cpu/conv/winograd/winograd.hpp>
+#include <loru/cpu/dual.hpp>
+#include <loru/cpu/elementwise.hpp>
+#include <loru/cpu/gather.hpp>
+#include <loru/cpu/gemm/gemm.hpp>
+#include <loru/cpu/gemm/microkernel.hpp>
+#include <loru/cpu/gemm/transpose.hpp>
+#include <loru/cpu/lowrank.hpp>
+#include <loru/cpu/lowrank_conv.hpp>
+#include <loru/cpu/matmul.hpp>
+#include <loru/cpu/moments.hpp>
+#include <loru/cpu/norm.hpp>
+#include <loru/cpu/pool.hpp>
+#include <loru/cpu/reduce.hpp>
+#include <loru/cpu/rows.hpp>
+#include <loru/cpu/simd.hpp>
+#include <loru/cpu/softmax.hpp>
+#include <loru/cpu/transfer.hpp>
+#include <loru/cpu/update.hpp>

@@ -1,0 +1,74 @@
+#pragma once
+// Sums over host tensors.
+
+#include <loru/cpu/rows.hpp>
+
+namespace loru::inline LORU_ISA {
+
+/// Sum of the rows of x (M, n): shape (n).
+template <Scalar T>
+Tensor<T> column_sum(const Tensor<T>& x) {
+  require<ShapeError>(x.rank() == 2, "column_sum: expected a matrix, got ", x.shape());
+  const Index m = x.dim(0), n = x.dim(1);
+  Tensor<T> y(Shape{n});
+  const T* data = x.data();
+  cpu::column_sums<1>(m, n, y.data(), [=](Index i, Index j) { return std::array<T, 1>{data[i * n + j]}; });
+  return y;
+}
+
+/// Sum of all elements: shape ().
+template <Scalar T>
+Tensor<T> sum(const Tensor<T>& x) {
+  Tensor<T> y{Shape{}};
+  const T* data = x.data();
+  cpu::column_sums<1>(x.size(), Index{1}, y.data(),
+                         [=](Index i, Index) { return std::array<T, 1>{data[i]}; });
+  return y;
+}
+
+namespace cpu {
+
+/// Σ xᵢ² of the value parts of n elements, in 32 interleaved sums so that neither latency nor rounding piles up.
+template <Scalar T>
+double squares(const T* x, Index n) {
+  constexpr Index lanes = 32;
+  double sums[lanes] = {};
+  const auto add = [&sums](Index lane, const T& element) {
+    const auto v = static_cast<double>(value_of(element));
+    sums[lane] += v * v;
+  };
+  for (; n >= lanes; n -= lanes, x += lanes)
+    for (Index lane = 0; lane < lanes; ++lane) add(lane, x[lane]);
+  for (Index lane = 0; lane < n; ++lane) add(lane, x[lane]);
+  double total = 0.0;
+  for (double s : sums) total += s;
+  return total;
+}
+
+}  // namespace cpu
+
+/// Σ xᵢ² of the value parts, in double.
+template <Scalar T>
+double squared_norm(const Tensor<T>& x) {
+  constexpr Index block = Index{1} << 15;
+  const T* data = x.data();
+  Tensor<double> parts(Shape{(x.size() + block - 1) / block});
+  double* part = parts.data();
+  parallel_blocks(x.size(), block, [=](Index first, Index last) {
+    part[first / block] = cpu::squares(data + first, last - first);
+  });
+  double total = 0.0;
+  for (double p : parts.span()) total += p;
+  return total;
+}
+
+/// True if every value part is finite.
+template <Scalar T>
+bool all_finite(const Tensor<T>& x) {
+  using std::isfinite;
+  for (Index i = 0, n = x.size(); i < n; ++i)
+    if (!isfinite(x.data()[i])) return false;
+  return true;
+}
+
+}  // namespace loru

@@ -1,0 +1,42 @@
+#pragma once
+// The one list of algorithms.
+
+#include <tuple>
+
+#include <loru/fl/algorithms/fedavg.hpp>
+#include <loru/fl/algorithms/fedex_lora.hpp>
+#include <loru/fl/algorithms/fedhm.hpp>
+#include <loru/fl/algorithms/fedlora.hpp>
+#include <loru/fl/algorithms/fedloru.hpp>
+#include <loru/fl/algorithms/fedpara.hpp>
+#include <loru/fl/algorithms/fedprox.hpp>
+#include <loru/fl/algorithms/fedsa_lora.hpp>
+#include <loru/fl/algorithms/ffa_lora.hpp>
+#include <loru/fl/algorithms/flexlora.hpp>
+#include <loru/fl/algorithms/flora.hpp>
+#include <loru/fl/algorithms/hetlora.hpp>
+#include <loru/fl/algorithms/local.hpp>
+#include <loru/fl/algorithms/mfedloru.hpp>
+#include <loru/fl/algorithms/pfedloru.hpp>
+#include <loru/fl/algorithms/rolora.hpp>
+#include <loru/fl/algorithms/scaffold.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+using Algorithms = std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FedPara, FFALoRA, RoLoRA, FLoRA, FedExLoRA,
+                              FlexLoRA, HetLoRA, MFedLoRU, FedHM, FedSALoRA, PFedLoRU, SCAFFOLD, Local>;
+
+/// f(A{}) for every algorithm.
+template <class F>
+void for_each_algorithm(F f) {
+  std::apply([&](auto... algorithm) { (f(algorithm), ...); }, Algorithms{});
+}
+
+/// Names of all algorithms, in the order of the list.
+inline std::vector<std::string> algorithm_names() {
+  std::vector<std::string> names;
+  for_each_algorithm([&](auto algorithm) { names.emplace_back(algorithm.name); });
+  return names;
+}
+
+}  // namespace loru::fl

@@ -1,0 +1,49 @@
+#pragma once
+// Federated averaging of Hadamard products of low-rank matrices.
+
+#include <tuple>
+
+#include <loru/fl/server/server.hpp>
+#include <loru/lowrank/hadamard.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// W = (B_1·A_1) ⊙ (B_2·A_2): clients train the factors, the server averages each. 2·R·(m + n) numbers a layer, R = rank, for
+/// weights of rank up to R². With form = personal, W = W_1 ⊙ (W_2 + 1): W_2 stays on its client from turn to turn, half as many
+/// numbers travel, and the global model has the W_2 that all begin with.
+/// Source: Hyeon-Woo et al. (FedPara), arXiv 2108.06098, sections 2.2 and 2.3.
+struct FedPara {
+  bool own_second = false;
+
+  static constexpr std::string_view name = "fedpara";
+  static constexpr bool low_rank = true;
+  static constexpr bool keeps_weights = false;
+  static constexpr auto fields() {
+    return std::tuple{Choice{"form", &FedPara::own_second,
+                             std::array{std::pair{"shared", false}, std::pair{"personal", true}},
+                             "whether W_2 is shared or each client's own"}};
+  }
+
+  template <class T, class D>
+  std::vector<std::string> parametrise(nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) const {
+    return lowrank::factorize_hadamard(model, o, own_second);
+  }
+
+  /// A layer in this form.
+  template <class T, class D>
+  bool suits(nn::Weight<T, D>& weight) const {
+    const auto* hadamard = weight.template as<nn::Hadamard<T, D>>();
+    return hadamard && hadamard->personal() == own_second;
+  }
+
+  bool sends(const std::string& tensor) const { return !personal(tensor); }
+  bool personal(const std::string& tensor) const { return own_second && of_second(tensor); }
+
+ private:
+  static bool of_second(const std::string& tensor) {
+    return tensor.ends_with(".w2_A.weight") || tensor.ends_with(".w2_B.weight") ||
+           tensor.ends_with(".w2_core.weight");
+  }
+};
+
+}  // namespace loru::fl

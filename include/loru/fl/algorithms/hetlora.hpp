@@ -1,0 +1,79 @@
+#pragma once
+// Factors of clients of different ranks, zero-padded and weighted by what they changed.
+
+#include <tuple>
+
+#include <loru/fl/server/terms.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// Client k gets the leading r_k directions of A and B. The server pads with zeros and averages, layer by layer:
+/// A ← Σ w_k·A_k, B ← Σ w_k·B_k with w_k = ‖B_k·A_k‖_F / Σ ‖B_j·A_j‖_F, equal where all are zero; all else by
+/// samples. With gamma < 1 clients prune themselves: with q = ⌊gamma·r_k⌋, at least 1, they minimise their loss +
+/// lambda·‖B_k[:, q:]‖_F·‖A_k[q:, :]‖_F, and a layer in which that product of norms is smaller after training
+/// than before is cut to rank q for good. Source: Cho et al. (HetLoRA), arXiv 2401.06432.
+struct HetLoRA {
+  double gamma = 1.0;
+  double lambda = 0.0;
+
+  static constexpr std::string_view name = "hetlora";
+  static constexpr bool low_rank = true;
+  static constexpr bool keeps_updates = true;
+  static constexpr bool mixed_ranks = true;
+  static constexpr bool prunes = true;
+  static constexpr auto fields() {
+    return std::tuple{
+        Field{"gamma", &HetLoRA::gamma, 0.0, 1.0, "share of its rank that a client may prune itself to"},
+        Field{"lambda", &HetLoRA::lambda, 0.0, std::numeric_limits<double>::max(),
+              "weight of the norms of the directions that may go"}};
+  }
+
+  template <class T, class D>
+  void broadcast(Server<T, D>& server, io::Archive& archive, Index client) const {
+    put_state(archive, server.model(), not_factor);
+    put_leading(archive, server, client, [](double, double) { return 1.0; });
+  }
+
+  template <class T, class D>
+  double train(const Turn<T, D>& turn) const {
+    if (gamma == 1.0) return fl::train(turn);
+    std::vector<lowrank::Tail<T, D>> tails;
+    lowrank::for_each_factored(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
+      const auto kept = static_cast<Index>(gamma * static_cast<double>(weight.rank()));
+      tails.push_back({weight.a(), weight.b(), std::max<Index>(1, kept)});
+    });
+    std::vector<double> before;
+    for (const auto& tail : tails) before.push_back(tail.norm());
+    const double loss = fl::train(turn, [&](std::vector<Variable<T, D>>&) {
+      for (const auto& tail : tails) tail.add_gradient(lambda);
+    });
+    std::size_t i = 0;
+    lowrank::for_each_factored(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
+      if (tails[i].norm() < before[i]) weight.set_factors(tails[i].head().a, tails[i].head().b);
+      ++i;
+    });
+    return loss;
+  }
+
+  template <class T, class D>
+  void fold(Server<T, D>& server, const Cohort& cohort) const {
+    get_state(cohort.mean, server.model(), not_factor);
+    std::vector<std::vector<Index>> ranks(cohort.updates.size());
+    io::Archive factors("aggregate");
+    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      auto all = terms(cohort, layer, weight);
+      double sum = 0.0;
+      for (auto& term : all) sum += term.weight = lowrank::product_norm(term.a, term.b);
+      for (auto& term : all)
+        term.weight = sum > 0.0 ? term.weight / sum : 1.0 / static_cast<double>(all.size());
+      const lowrank::Factors<T> mean = lowrank::padded_mean(all, weight.rank());
+      factors.share(layer + ".lora_A.weight", mean.a);
+      factors.share(layer + ".lora_B.weight", mean.b);
+      for (std::size_t k = 0; k < all.size(); ++k) ranks[k].push_back(all[k].a.dim(0));
+    });
+    get_state(server.optimized(factors), server.model(), is_factor);
+    for (std::size_t k = 0; k < ranks.size(); ++k) server.set_ranks(cohort.updates[k].head.client, ranks[k]);
+  }
+};
+
+}  // namespace loru::fl

@@ -1,0 +1,24 @@
+#pragma once
+// Every client alone: the floor of what a federation is worth.
+
+#include <tuple>
+
+#include <loru/fl/server/server.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// x_k ← what client k trains from its own x_k in each of its turns; nothing is sent but the heads of the messages. The global
+/// model stays the one that all begin with: what was learned shows in the personal accuracy only. Rounds of others that came
+/// before would not reach a client either.
+struct Local {
+  bool low_rank = false;
+
+  static constexpr std::string_view name = "local";
+  static constexpr bool keeps_weights = false;
+  static constexpr auto fields() { return std::tuple{layers_choice<Local>()}; }
+
+  bool sends(const std::string&) const { return false; }
+  bool personal(const std::string&) const { return true; }
+};
+
+}  // namespace loru::fl

@@ -1,0 +1,87 @@
+#pragma once
+// Federated low-rank updates by clients of which some can train only part of the rank.
+
+#include <loru/fl/server/merge_schedule.hpp>
+#include <loru/fl/server/terms.hpp>
+#include <loru/lowrank/nested.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// FedLoRU for clients of rank budgets r_k: where r_k = r a client trains (A, B); elsewhere A + A_d·A_u and B +
+/// B_u·B_d with A, B fixed, of inner rank r_k, and sends these alone: r_k·(m + n + 2·r) numbers a layer. The
+/// server rebuilds A_k and B_k and averages them at rank r. A_d and B_u start at zero, A_u and B_d are drawn:
+/// stream (seed, nested, round, client).
+/// Source: Park and Klabjan (mFedLoRU), arXiv 2409.12371.
+struct MFedLoRU {
+  Index tau = 10;
+  lowrank::MergeKind merge = lowrank::MergeKind::reinit;
+  MergeWhen merge_when = MergeWhen::tau;
+  std::vector<Index> merge_rounds{};
+  double growth = 0.05;
+  Index window = 3;
+
+  static constexpr std::string_view name = "mfedloru";
+  static constexpr bool low_rank = true;
+  static constexpr bool keeps_updates = true;
+  static constexpr bool mixed_ranks = true;
+  static constexpr auto fields() { return merge_fields<MFedLoRU>(); }
+
+  template <class T, class D>
+  void shape(nn::Model<T, D>& model, std::span<const Index> ranks) const {
+    lowrank::set_inner_ranks(model, ranks);
+  }
+
+  template <class T, class D>
+  void load(nn::Model<T, D>& model, const io::Archive& broadcast) const {
+    const Head head = detail::get_head(broadcast, "broadcast");
+    get_state(broadcast, model, [&](const std::string& tensor) { return !inner_factor(tensor); });
+    const rng::Stream stream(head.seed, rng::Purpose::nested, static_cast<std::uint32_t>(head.round),
+                             static_cast<std::uint32_t>(head.client));
+    std::uint32_t position = 0;
+    lowrank::for_each_nested(model, [&](const std::string& layer, nn::Nested<T, D>& weight) {
+      const Shape w = weight.shape(), a = lowrank::factor_shape(w, weight.rank()), b{w[0], weight.rank()};
+      const auto of = [&](const char* factor, const Shape& shape) {
+        return broadcast.get<T>(layer + factor, shape);
+      };
+      weight.set_factors(to_device<D>(to_layout(of(".lora_A.weight", a), weight.base().value().layout())),
+                         to_device<D>(of(".lora_B.weight", b)),
+                         lowrank::initial_inner<T, D>(a, b, weight.inner_rank(), stream.fork(++position)));
+    });
+  }
+
+  template <class T, class D>
+  void fold(Server<T, D>& server, const Cohort& cohort) const {
+    Average<T> average;
+    for (const Update& update : cohort.updates)
+      average.add({update.head, update.samples, update.loss, full_factors(server.model(), update.state)});
+    get_state(cohort.mean, server.model(), not_factor);
+    get_state(server.optimized(average.result()), server.model(), is_factor);
+  }
+
+  template <class T, class D>
+  void after_round(Server<T, D>& server) const {
+    merge_if_due(*this, server);
+  }
+
+ private:
+  static bool inner_factor(const std::string& tensor) {
+    return tensor.ends_with("_down.weight") || tensor.ends_with("_up.weight");
+  }
+
+  /// A_k and B_k of an update.
+  template <class T, class D>
+  static io::Archive full_factors(nn::Model<T, D>& model, const io::Archive& sent) {
+    io::Archive full("update");
+    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      const auto put = [&](const std::string& factor, const Tensor<T>& outer, bool of_a) {
+        const std::string name = factor + ".weight";
+        full.share(name, sent.contains(name) ? sent.get<T>(name) : rebuilt(sent, factor, outer, of_a));
+      };
+      put(layer + ".lora_A", to_host(weight.a().value()), true);
+      put(layer + ".lora_B", to_host(weight.b().value()), false);
+    });
+    return full;
+  }
+};
+
+}  // namespace loru::fl

@@ -1,0 +1,23 @@
+#pragma once
+// Low-rank training of one factor after the other, so that averaging is exact.
+
+#include <tuple>
+
+#include <loru/fl/server/terms.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// Odd rounds train and average B with A fixed, even rounds A with B fixed: in each round the mean of the products is the
+/// product of the means. Both factors go down, since a client may have slept. Source: Chen et al. (RoLoRA),
+/// arXiv 2502.01755, Algorithm 1.
+struct RoLoRA {
+  static constexpr std::string_view name = "rolora";
+  static constexpr bool low_rank = true;
+  static constexpr auto fields() { return std::tuple{}; }
+
+  bool trains(const std::string& tensor, Index round) const {
+    return round % 2 == 1 ? !is_lora_a(tensor) : !is_lora_b(tensor);
+  }
+};
+
+}  // namespace loru::fl

@@ -1,0 +1,58 @@
+#pragma once
+// How the numbers of a message are coded: in fewer bits, or fewer of them.
+
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <loru/fl/message/message.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+enum class Code : unsigned char { none, fp16, bf16, int8, top_k };
+
+inline constexpr std::pair<const char*, Code> code_words[] = {{"none", Code::none},
+                                                              {"fp16", Code::fp16},
+                                                              {"bf16", Code::bf16},
+                                                              {"int8", Code::int8},
+                                                              {"top_k", Code::top_k}};
+
+constexpr const char* to_string(Code code) { return code_words[static_cast<std::size_t>(code)].first; }
+
+/// The codes of both links. They concern trained parameters: running statistics, controls, and the weights and factors
+/// that tell of merges go as they are.
+///   fp16, bf16   rounded to nearest, ties to even: 2 bytes a number
+///   int8         per tensor scale = max|x| / 127 and q = ⌊x / scale + u⌋, u uniform in [0, 1): stochastic rounding, unbiased;
+///                a byte a number and the scale
+///   top_k        of each tensor the k = ⌈keep·size⌉ largest in absolute value, with their positions; what is left out is
+///                not lost but waits (error feedback)
+/// Uplink codes the difference from what the client received. Sources: Alistarh et al., arXiv 1610.02132 (stochastic
+/// rounding); Stich et al., arXiv 1809.07599 (top-k with memory).
+struct Codecs {
+  Code uplink = Code::none, downlink = Code::none;
+  double keep = 0.01;  ///< of top_k: the share of a tensor's numbers that is sent
+};
+
+/// Throws ConfigError for a share outside (0, 1].
+inline void check(const Codecs& o) {
+  require<ConfigError>(o.keep > 0.0 && o.keep <= 1.0, "codec: keep: expected a number in (0, 1], got ",
+                       o.keep);
+}
+
+/// The code of that name. Throws DataError for another word.
+inline Code code_of(std::string_view word) {
+  for (const auto& [name, code] : code_words)
+    if (word == name) return code;
+  fail<DataError>("message: expected a codec of none, fp16, bf16, int8, top_k, got '", word, "'");
+}
+
+/// What codecs concern: the names of the model's trained parameters.
+template <class T, class D>
+std::vector<std::string> coded_tensors(nn::Model<T, D>& model) {
+  std::vector<std::string> names;
+  for (const auto& p : model.trained_parameters()) names.push_back(p.name);
+  return names;
+}
+
+}  // namespace loru::fl

@@ -1,0 +1,105 @@
+#pragma once
+// What a server makes of the averaged update.
+
+#include <cmath>
+#include <string>
+
+#include <loru/fl/message/message.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+enum class ServerRule : unsigned char { fedavg, fedavgm, fedadagrad, fedadam, fedyogi };
+
+/// With Δ = mean − x, for every number of the trained parameters:
+///   fedavg       x ← x + η·Δ
+///   fedavgm      m ← β1·m + Δ, x ← x + η·m
+///   the others   m ← β1·m + (1 − β1)·Δ, x ← x + η·m / (√v + ε), where v begins at ε² and
+///     fedadagrad v ← v + Δ²
+///     fedadam    v ← β2·v + (1 − β2)·Δ²
+///     fedyogi    v ← v − (1 − β2)·Δ²·sign(v − Δ²)
+/// Sources: Hsu et al., arXiv 1909.06335, section 4 (fedavgm); Reddi et al., arXiv 2003.00295, Algorithm 2.
+struct ServerOptimizer {
+  ServerRule rule = ServerRule::fedavg;
+  double learning_rate = 1.0, beta1 = 0.9, beta2 = 0.99, epsilon = 1e-3;
+
+  /// Whether the mean is taken as it is.
+  bool plain() const { return rule == ServerRule::fedavg && learning_rate == 1.0; }
+  bool adaptive() const { return rule != ServerRule::fedavg && rule != ServerRule::fedavgm; }
+
+  /// η times the direction for one Δ; moves m and v.
+  double step(double change, double& m, double& v) const {
+    if (rule == ServerRule::fedavg) return learning_rate * change;
+    if (rule == ServerRule::fedavgm) return learning_rate * (m = beta1 * m + change);
+    const double square = change * change;
+    m = beta1 * m + (1.0 - beta1) * change;
+    if (rule == ServerRule::fedadagrad) v += square;
+    if (rule == ServerRule::fedadam) v = beta2 * v + (1.0 - beta2) * square;
+    if (rule == ServerRule::fedyogi && v != square) v += (1.0 - beta2) * (v < square ? square : -square);
+    return learning_rate * m / (std::sqrt(v) + epsilon);
+  }
+};
+
+/// Throws ConfigError for an option outside its range.
+inline void check(const ServerOptimizer& o) {
+  const auto within = [](const char* key, double x, bool holds, const char* expected) {
+    require<ConfigError>(holds, "server: ", key, ": expected ", expected, ", got ", x);
+  };
+  within("learning_rate", o.learning_rate, o.learning_rate > 0.0 && std::isfinite(o.learning_rate),
+         "a number > 0");
+  within("beta1", o.beta1, o.beta1 >= 0.0 && o.beta1 < 1.0, "a number in [0, 1)");
+  within("beta2", o.beta2, o.beta2 >= 0.0 && o.beta2 < 1.0, "a number in [0, 1)");
+  within("epsilon", o.epsilon, o.epsilon > 0.0 && std::isfinite(o.epsilon), "a number > 0");
+}
+
+namespace detail {
+
+inline constexpr const char *first_moment = "server.m.", *second_moment = "server.v.";
+
+inline Tensor<double> moment(const io::Archive& memory, const std::string& key, const Shape& shape,
+                             double start) {
+  if (memory.contains(key)) return memory.get<double>(key, shape);
+  Tensor<double> fresh(shape);
+  for (double& x : fresh.span()) x = start;
+  return fresh;
+}
+
+}  // namespace detail
+
+/// x moved to where the optimizer goes from it, given its mean; both on the host and of one layout. The new moments join `moments`, by the names
+/// that they have in a server's memory, `memory` has those of before. Throws DivergedError if a value is not finite.
+template <class T>
+Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tensor<T>& x, Tensor<T> mean,
+                   const io::Archive& memory, io::Archive& moments) {
+  const std::string first = detail::first_moment + name, second = detail::second_moment + name;
+  Tensor<double> m = detail::moment(memory, first, x.shape(), 0.0);
+  Tensor<double> v = detail::moment(memory, second, x.shape(), o.epsilon * o.epsilon);
+  for (Index i = 0; i < x.size(); ++i) {
+    const double from = static_cast<double>(x.data()[i]);
+    const double change = static_cast<double>(mean.data()[i]) - from;
+    mean.data()[i] = static_cast<T>(from + o.step(change, m.data()[i], v.data()[i]));
+  }
+  require<DivergedError>(all_finite(mean), "server: ", name, " is not finite after the optimizer's step");
+  if (o.rule != ServerRule::fedavg) moments.share(first, m);
+  if (o.adaptive()) moments.share(second, v);
+  return mean;
+}
+
+/// Moves the means of trained parameters, in place, to where the optimizer goes from the model's state; running
+/// statistics and all else keep their means. Throws DivergedError if a value is not finite; the mean may then be half changed.
+template <class T, class D>
+void optimize(const ServerOptimizer& o, nn::Model<T, D>& model, io::Archive& mean, const io::Archive& memory,
+              io::Archive& moments) {
+  for (const auto& p : model.trained_parameters()) {
+    if (!mean.contains(p.name)) continue;
+    const Tensor<T> x = to_layout(to_host(p.value.value()), Layout::row_major);
+    mean.share(p.name, optimize(o, p.name, x, mean.get<T>(p.name, x.shape()), memory, moments));
+  }
+}
+
+/// Lets the moments of a model's factors start anew, as the factors have.
+inline void forget_factors(io::Archive& memory) {
+  for (const std::string& key : memory.names())
+    if (key.starts_with("server.") && (is_lora_a(key) || is_lora_b(key))) memory.erase(key);
+}
+
+}  // namespace loru::fl

@@ -1,0 +1,111 @@
+#pragma once
+// How well each client is served: its own model on test images like its own.
+
+#include <algorithm>
+#include <numeric>
+
+#include <loru/data/partition/common.hpp>
+#include <loru/fl/client/store.hpp>
+#include <loru/train/evaluate.hpp>
+#include <loru/fl/simulation/sampler.hpp>
+#include <loru/fl/server/server.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+struct PersonalOptions {
+  Index images = 100;   ///< test images a client
+  Index clients = 200;  ///< at most so many clients are looked at, chosen by the seed
+};
+
+/// Mean accuracy over clients, and that of the worst tenth of them (at least one), of the clients' own models and of the global
+/// model on the same images.
+struct PersonalAccuracy {
+  double mean = 0.0, worst_decile = 0.0;
+  double global_mean = 0.0, global_worst_decile = 0.0;
+  Index clients = 0;
+};
+
+/// `count` test samples in the proportions of the labels of a client's training samples, as whole numbers by largest remainders;
+/// within a class without repetition until it is used up. Classes that the test set lacks are left out; nothing if it
+/// has none of the client's.
+inline std::vector<Index> personal_test(const data::Dataset& train, std::span<const Index> samples,
+                                        const data::Dataset& test, Index count, const rng::Stream& stream) {
+  const auto classes = static_cast<std::size_t>(std::max(train.classes, test.classes));
+  std::vector<std::vector<Index>> tests(classes);
+  for (Index i = 0; i < test.size(); ++i) tests[static_cast<std::size_t>(test.label(i))].push_back(i);
+  std::vector<Index> own(classes);
+  Index total = 0;
+  for (const Index i : samples)
+    if (const auto c = static_cast<std::size_t>(train.label(i)); !tests[c].empty()) ++own[c], ++total;
+  if (total == 0) return {};
+  std::vector<Index> quota(classes);
+  std::vector<std::size_t> order(classes);
+  Index given = 0;
+  for (std::size_t c = 0; c < classes; ++c) given += quota[c] = count * own[c] / total;
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const Index x = count * own[a] % total, y = count * own[b] % total;
+    return x != y ? x > y : a < b;
+  });
+  for (std::size_t i = 0; given < count; ++i, ++given) ++quota[order[i]];
+  std::vector<Index> chosen;
+  for (std::size_t c = 0; c < classes; ++c) {
+    rng::Stream within = stream.fork(static_cast<std::uint32_t>(c));
+    within.shuffle(std::span(tests[c]));
+    for (Index i = 0; i < quota[c]; ++i)
+      chosen.push_back(tests[c][static_cast<std::size_t>(i) % tests[c].size()]);
+  }
+  return chosen;
+}
+
+/// Mean of the smallest tenth, at least one.
+inline double worst_decile(std::vector<double> values) {
+  const std::size_t tenth = std::max<std::size_t>(1, values.size() / 10);
+  std::sort(values.begin(), values.end());
+  return std::accumulate(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(tenth), 0.0) /
+         static_cast<double>(tenth);
+}
+
+/// Evaluates clients' own models and the global model on the clients' own kind of test images (stream (seed, personal_test,
+/// client)). A client without state has the global model or what the algorithm's hook makes of it; one whose hook diverges has
+/// the global model. Clients of whose classes there are no test images are left out. The states stay as they are.
+template <class T, class D>
+PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
+                                   const DeviceData<D>& train, const DeviceData<D>& test,
+                                   std::span<const std::vector<Index>> parts, const ClientOptions& client,
+                                   const PersonalOptions& o, WorkerPool& pool) {
+  require<ConfigError>(o.images >= 1 && o.clients >= 1,
+                       "personal evaluation: expected images and clients, got ", o.images, " and ",
+                       o.clients);
+  const auto all = static_cast<Index>(parts.size());
+  const auto clients = sample_cohort(server.seed(), 0, all, std::min(all, o.clients));
+  constexpr double left_out = -1.0;
+  std::vector<double> own(clients.size(), left_out), common(clients.size(), left_out);
+  pool.for_each(static_cast<Index>(clients.size()), [&](Index i) {
+    const auto at = static_cast<std::size_t>(i);
+    const Index k = clients[at];
+    const std::vector<Index>& samples = parts[static_cast<std::size_t>(k)];
+    const rng::Stream stream(server.seed(), rng::Purpose::personal_test, 0, static_cast<std::uint32_t>(k));
+    const auto images = personal_test(train.dataset(), samples, test.dataset(), o.images, stream);
+    if (images.empty()) return;
+    own[at] = common[at] = evaluate(global, test, images, pool).accuracy;
+    auto kept = store.load(k);
+    if (!kept && !server.algorithm().personalises_new) return;
+    io::Archive state = kept ? *std::move(kept) : io::Archive("state"), nothing;
+    nn::Model<T, D> model = server.client_model(k);
+    const Head head{server.seed(), std::max<Index>(server.round(), 1), k};
+    try {
+      server.algorithm().personalise({model, train, samples, client, head, state, nothing, nothing});
+      own[at] = evaluate(model, test, images, pool).accuracy;
+    } catch (const DivergedError&) {}
+  });
+  std::erase(own, left_out);
+  std::erase(common, left_out);
+  if (own.empty()) return {};
+  const auto mean = [](const std::vector<double>& v) {
+    return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+  };
+  return {mean(own), worst_decile(own), mean(common), worst_decile(common), static_cast<Index>(own.size())};
+}
+
+}  // namespace loru::fl

@@ -1,0 +1,80 @@
+#pragma once
+// Models as safetensors files: W as `<layer>.weight`, factors not merged yet as `<layer>.lora_A.weight` (r, n) and
+// `<layer>.lora_B.weight` (m, r), buffers by their names; all row-major. Metadata: `alpha`, and `<layer>.alpha` for layers
+// that have another.
+
+#include <filesystem>
+
+#include <loru/fl/message/message.hpp>
+#include <loru/lowrank/factorize.hpp>
+
+namespace loru::inline LORU_ISA::io {
+
+/// The whole model as an archive, which shares the tensors of a model on the host.
+template <class T, class D>
+Archive to_archive(nn::Model<T, D>& model) {
+  Archive archive("model");
+  for (const auto& [name, v] : model.parameters()) archive.share(name, to_host(v.value()));
+  for (const auto& [name, t] : model.buffers()) archive.share(name, to_host(t));
+  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    const std::string alpha = fl::detail::to_text(weight.alpha());
+    if (archive.metadata().emplace("alpha", alpha).first->second != alpha)
+      archive.metadata()[layer + ".alpha"] = alpha;
+  });
+  return archive;
+}
+
+namespace detail {
+
+/// The factored weight of a layer that has factors in the archive.
+template <class T, class D>
+nn::Factored<T, D> stored_factors(const Archive& archive, const std::string& layer, const Tensor<T, D>& w,
+                                  double alpha) {
+  const std::string a = layer + ".lora_A.weight", b = layer + ".lora_B.weight";
+  const Index rank = archive.raw(a).shape[0];
+  require<DataError>(rank >= 1, archive.origin(), ": tensor ", a, ": expected at least one row, got shape ",
+                     archive.raw(a).shape);
+  return {w,
+          to_device<D>(to_layout(archive.get<T>(a, lowrank::factor_shape(w.shape(), rank)), w.layout())),
+          to_device<D>(archive.get<T>(b, {w.dim(0), rank})),
+          {alpha, 0.0, lowrank::plan_rule(lowrank::PlanChoice::automatic)}};
+}
+
+}  // namespace detail
+
+/// Writes the model, atomically. Throws IoError.
+template <class T, class D>
+void save(nn::Model<T, D>& model, const std::filesystem::path& path) {
+  save(path, to_archive(model));
+}
+
+/// Sets the model's weights, factors and buffers from the archive. Layers that have factors there become factored,
+/// with the archive's rank and alpha; layers that are factored already must have these. Throws DataError for a tensor that
+/// is missing or of another shape, and for another alpha.
+template <class T, class D>
+void from_archive(nn::Model<T, D>& model, const Archive& archive) {
+  model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
+    if (!archive.contains(layer + ".lora_A.weight")) return;
+    const std::string own = layer + ".alpha";
+    const auto alpha = fl::detail::number<double>(archive, archive.metadata().contains(own) ? own : "alpha");
+    if (const auto* factored = weight.template as<nn::Factored<T, D>>())
+      require<DataError>(factored->alpha() == alpha, archive.origin(), ": layer ", layer, ": expected alpha ",
+                         factored->alpha(), ", got ", alpha);
+    else
+      weight = nn::Weight<T, D>(detail::stored_factors<T, D>(archive, layer, weight.effective(), alpha));
+  }});
+  const auto read = [&](const std::string& name, const Tensor<T, D>& like) {
+    return to_device<D>(to_layout(archive.get<T>(name, like.shape()), like.layout()));
+  };
+  model.visit(
+      {.parameter = [&](const std::string& name, Variable<T, D>& v) { v.set_value(read(name, v.value())); },
+       .buffer = [&](const std::string& name, Tensor<T, D>& t) { t = read(name, t); }});
+}
+
+/// Reads a model file into a model of the same layers. Throws IoError, DataError.
+template <class T, class D>
+void load(nn::Model<T, D>& model, const std::filesystem::path& path) {
+  from_archive(model, load(path));
+}
+
+}  // namespace loru::io

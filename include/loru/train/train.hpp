@@ -1,0 +1,6 @@
+#pragma once
+// Room train: training and evaluating a model without a federation.
+
+#include <loru/train/device_data.hpp>
+#include <loru/train/evaluate.hpp>
+#include <loru/train/model_file.hpp>
