@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -108,12 +108,12 @@ TEST_CASE("file: readers see whole files while writers replace them") {
   const auto path = folder.path / "model";
   io::write_file(path, std::string(100'000, 'a'));
   {
-    std::jthread a{[&] {
-      for (int i = 0; i < 30; ++i) io::write_file(path, std::string(100'000, 'a'));
-    }};
-    std::jthread b{[&] {
-      for (int i = 0; i < 30; ++i) io::write_file(path, std::string(50'000, 'b'));
-    }};
+    const auto writer = [&](std::size_t size, char letter) {
+      return std::async(std::launch::async, [&path, size, letter] {
+        for (int i = 0; i < 30; ++i) io::write_file(path, std::string(size, letter));
+      });
+    };
+    const auto a = writer(100'000, 'a'), b = writer(50'000, 'b');  // their destructors wait
     for (int i = 0; i < 100; ++i) {
       const std::string text = io::read_text(path);
       const bool whole = text == std::string(100'000, 'a') || text == std::string(50'000, 'b');

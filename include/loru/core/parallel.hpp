@@ -1,6 +1,6 @@
 #pragma once
-// A small pool of std::jthread workers and a loop over it. What is computed must not depend on which thread
-// runs which index; nothing here introduces an order.
+// A small pool of threads and a loop over it. What is computed must not depend on which thread runs which index;
+// nothing here introduces an order. std::thread, since libc++ 19 has no std::jthread.
 
 #include <algorithm>
 #include <condition_variable>
@@ -20,8 +20,14 @@ class WorkerPool {
  public:
   explicit WorkerPool(Index threads) {
     require<ConfigError>(threads >= 1, "threads: expected at least 1, got ", threads);
-    for (Index i = 1; i < threads; ++i) workers_.emplace_back([this](std::stop_token stop) { work(stop); });
+    try {
+      for (Index i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    } catch (...) {  // the system has no more threads to give
+      stop();
+      throw;
+    }
   }
+  ~WorkerPool() { stop(); }
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
@@ -55,10 +61,22 @@ class WorkerPool {
     return value;
   }
 
-  void work(std::stop_token stop) {
+  /// Ends the workers; no loop is under way.
+  void stop() {
+    {
+      const std::lock_guard lock{mutex_};
+      stopping_ = true;
+    }
+    begin_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+  }
+
+  void work() {
     std::unique_lock lock{mutex_};
-    std::size_t seen = 0;
-    while (begin_.wait(lock, stop, [&] { return loop_ != seen; })) {
+    for (std::size_t seen = 0;;) {
+      begin_.wait(lock, [&] { return stopping_ || loop_ != seen; });
+      if (stopping_) return;
       seen = loop_;
       run(lock);
     }
@@ -92,12 +110,13 @@ class WorkerPool {
   }
 
   std::mutex mutex_;
-  std::condition_variable_any begin_, done_;
+  std::condition_variable begin_, done_;
   const std::function<void(Index)>* body_ = nullptr;
   std::size_t loop_ = 0;
   Index next_ = 0, end_ = 0, failed_ = 0, running_ = 0;
+  bool stopping_ = false;
   std::exception_ptr failure_;
-  std::vector<std::jthread> workers_;  // last: joined before the members they use are gone
+  std::vector<std::thread> workers_;
 };
 
 /// The pool that loops inside ops of this thread use; none (serial) unless a ParallelScope is alive.
