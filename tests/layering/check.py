@@ -42,7 +42,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Standard C++ headers have no suffix and no folder; a few of C and of the system are allowed by name.
 STANDARD = re.compile(r"^[a-z_0-9]+$")
 SYSTEM = {"immintrin.h", "x86intrin.h", "arm_neon.h", "unistd.h", "fcntl.h", "pthread.h", "sched.h", "time.h",
-          "fnmatch.h"}
+          "fnmatch.h", "locale.h", "stdlib.h", "xlocale.h"}
 SYSTEM_FOLDER = "sys/"
 
 

@@ -5,6 +5,7 @@
 #include <loru/core/dual.hpp>
 #include <loru/core/error.hpp>
 #include <loru/core/fields.hpp>
+#include <loru/core/half.hpp>
 #include <loru/core/isa.hpp>
 #include <loru/core/memory.hpp>
 #include <loru/core/parallel.hpp>

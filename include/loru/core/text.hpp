@@ -1,7 +1,19 @@
 #pragma once
-// Small text helpers of messages.
+// Numbers as text, and small text helpers of messages.
+
+#include <locale.h>
+#include <stdlib.h>
+#if __has_include(<xlocale.h>)
+#include <xlocale.h>  // strtod_l of macOS
+#endif
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +22,40 @@
 #include <loru/core/isa.hpp>
 
 namespace loru::inline LORU_ISA {
+
+/// The shortest text that parse_number reads back as the same number: 0.1, 1e+30, -3, inf.
+template <class Number>
+  requires std::integral<Number> || std::floating_point<Number>
+std::string to_text(Number x) {
+  std::array<char, 64> text;
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), x).ptr};
+}
+
+/// The number that the whole text is in decimal, whatever the process's locale; inf and nan are numbers too. Empty for a
+/// text that is none (a space, a +, a letter too many) and for a number that the type cannot hold.
+template <std::integral Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// Through strtod, since libc++ 19 has no from_chars for doubles.
+template <std::same_as<double> Number>
+std::optional<Number> parse_number(std::string_view text) {
+  static const ::locale_t plain = ::newlocale(LC_ALL_MASK, "C", nullptr);
+  constexpr std::string_view first = "-.0123456789inIN";
+  if (text.empty() || first.find(text[0]) == text.npos || text.find_first_of("xX") != text.npos)
+    return std::nullopt;  // strtod takes spaces, a + and hexadecimal digits too
+  const std::string terminated(text);
+  char* end = nullptr;
+  errno = 0;
+  const double value = ::strtod_l(terminated.c_str(), &end, plain);
+  if (end != terminated.c_str() + terminated.size()) return std::nullopt;
+  if (errno == ERANGE && (value == 0.0 || std::isinf(value))) return std::nullopt;
+  return value;
+}
 
 /// Number of insertions, deletions and replacements of a character and exchanges of two neighbours that turn one word into
 /// the other, no place being changed twice (Damerau 1964).

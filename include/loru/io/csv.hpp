@@ -3,8 +3,6 @@
 // line break are quoted, quotes inside are doubled. Lines are written with LF and read with LF or CRLF.
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <concepts>
 #include <filesystem>
 #include <initializer_list>
@@ -15,6 +13,7 @@
 #include <vector>
 
 #include <loru/core/shape.hpp>
+#include <loru/core/text.hpp>
 #include <loru/io/append_file.hpp>
 #include <loru/io/file.hpp>
 
@@ -32,8 +31,7 @@ class CsvField {
     requires std::integral<T> || std::floating_point<T>
   CsvField(T number) {
     static_assert(!std::same_as<T, bool> && !std::same_as<T, char>, "expected a number or text");
-    std::array<char, 64> buffer;
-    text_.assign(buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr);
+    text_ = to_text(number);
   }
   template <class T>
   CsvField(const std::optional<T>& value) {
@@ -104,10 +102,9 @@ struct CsvTable {
   std::optional<T> number(std::size_t row, std::string_view name) const {
     const std::string& field = text(row, name);
     if (field.empty()) return std::nullopt;
-    T value{};
-    const auto [end, code] = std::from_chars(field.data(), field.data() + field.size(), value);
-    require<DataError>(code == std::errc{} && end == field.data() + field.size(), origin, ": row ", row,
-                       ", column '", name, "': expected a number, got '", field, "'");
+    const std::optional<T> value = parse_number<T>(field);
+    require<DataError>(value.has_value(), origin, ": row ", row, ", column '", name,
+                       "': expected a number, got '", field, "'");
     return value;
   }
 };

@@ -17,7 +17,7 @@ Archive to_archive(nn::Model<T, D>& model) {
   for (const auto& [name, v] : model.parameters()) archive.share(name, to_host(v.value()));
   for (const auto& [name, t] : model.buffers()) archive.share(name, to_host(t));
   lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-    const std::string alpha = fl::detail::to_text(weight.alpha());
+    const std::string alpha = to_text(weight.alpha());
     if (archive.metadata().emplace("alpha", alpha).first->second != alpha)
       archive.metadata()[layer + ".alpha"] = alpha;
   });

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <loru/core/half.hpp>
 #include <loru/fl/message/codec.hpp>
-#include <loru/cpu/simd.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -71,9 +71,9 @@ void put_dense(io::Archive& archive, const std::string& name, const Tensor<T>& x
                const rng::Stream& stream) {
   require<DivergedError>(all_finite(x), archive.origin(), ": ", name, " is not finite");
   if (code == Code::fp16)
-    archive.put_raw(name, detail::narrowed<Eigen::half>(x, io::DType::f16));
+    archive.put_raw(name, detail::narrowed<Half>(x, io::DType::f16));
   else if (code == Code::bf16)
-    archive.put_raw(name, detail::narrowed<Eigen::bfloat16>(x, io::DType::bf16));
+    archive.put_raw(name, detail::narrowed<BFloat16>(x, io::DType::bf16));
   else
     detail::put_int8(archive, name, x, stream);
 }
@@ -87,8 +87,8 @@ inline bool dense_coded(const io::RawTensor& raw) {
 template <class T>
 Tensor<T> get_dense(const io::Archive& archive, std::string_view name) {
   const io::RawTensor& raw = archive.raw(name);
-  if (raw.dtype == io::DType::f16) return detail::widened<T, Eigen::half>(raw);
-  if (raw.dtype == io::DType::bf16) return detail::widened<T, Eigen::bfloat16>(raw);
+  if (raw.dtype == io::DType::f16) return detail::widened<T, Half>(raw);
+  if (raw.dtype == io::DType::bf16) return detail::widened<T, BFloat16>(raw);
   return detail::get_int8<T>(archive, name);
 }
 

@@ -6,16 +6,17 @@
 // not seen, either a layer's weight (`<layer>.weight`) or the factors of every missed merge
 // (`merge.<number>.<layer>.lora_A.weight` and `..._B.weight`). An update holds the state after training.
 
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <loru/core/text.hpp>
 #include <loru/io/safetensors.hpp>
 #include <loru/lowrank/nested.hpp>
 
@@ -40,11 +41,6 @@ struct Update {
 
 namespace detail {
 
-inline std::string to_text(double x) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, x).ptr};
-}
-
 inline const std::string& text(const io::Archive& archive, const std::string& key) {
   const auto found = archive.metadata().find(key);
   require<DataError>(found != archive.metadata().end(), "message: expected metadata '", key, "'");
@@ -53,11 +49,9 @@ inline const std::string& text(const io::Archive& archive, const std::string& ke
 
 template <class Number>
 Number number(const std::string& key, std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  require<DataError>(error == std::errc{} && end == text.data() + text.size(), "message: metadata '", key,
-                     "': expected a number, got '", text, "'");
-  return value;
+  const std::optional<Number> value = parse_number<Number>(text);
+  require<DataError>(value.has_value(), "message: metadata '", key, "': expected a number, got '", text, "'");
+  return *value;
 }
 
 template <class Number>
@@ -160,7 +154,7 @@ io::Archive update_archive(nn::Model<T, D>& model, const Head& head, Index sampl
   io::Archive archive("update");
   detail::put_head(archive, "update", head);
   archive.metadata()["samples"] = std::to_string(samples);
-  archive.metadata()["loss"] = detail::to_text(loss);
+  archive.metadata()["loss"] = to_text(loss);
   put_state(archive, model, selection);
   for (const auto& [name, raw] : more.tensors()) archive.put_raw(name, raw);
   return archive;

@@ -128,7 +128,7 @@ class Server {
     }
     if (codecs_.uplink != Code::none) {
       archive.metadata()["uplink"] = to_string(codecs_.uplink);
-      archive.metadata()["keep"] = detail::to_text(codecs_.keep);
+      archive.metadata()["keep"] = to_text(codecs_.keep);
       archive.metadata()["factors"] = std::to_string(factors_since_);
     }
     put_broadcast(archive, client);
