@@ -1,11 +1,4 @@
-# The optional backends. AUTO takes what is there, ON insists, OFF leaves out.
-
-# Backends with a name and an option, but no code yet: ON must not pass in silence.
-foreach(backend ONEDNN BLAS MPI)
-  if(LORU_WITH_${backend} STREQUAL "ON")
-    message(FATAL_ERROR "LORU_WITH_${backend}=ON: loru ${PROJECT_VERSION} has no ${backend} backend yet; use AUTO or OFF")
-  endif()
-endforeach()
+# The optional CUDA device. AUTO takes what is there, ON insists, OFF leaves out.
 
 set(LORU_HAS_CUDA OFF)
 set(cuda_reason "LORU_WITH_CUDA=OFF")
@@ -63,5 +56,4 @@ if(PROJECT_IS_TOP_LEVEL)
   else()
     message(STATUS "loru: without CUDA (${cuda_reason})")
   endif()
-  message(STATUS "loru: without oneDNN, BLAS and MPI (no such backend yet)")
 endif()

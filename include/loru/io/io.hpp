@@ -5,5 +5,4 @@
 #include <loru/io/archive.hpp>
 #include <loru/io/csv.hpp>
 #include <loru/io/file.hpp>
-#include <loru/io/json_lines.hpp>
 #include <loru/io/safetensors.hpp>
