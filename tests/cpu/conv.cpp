@@ -121,8 +121,8 @@ TEMPLATE_TEST_CASE("conv2d: straight from images as by windows", "", float, doub
                     w = gaussian<T>({c.cout, c.cin, c.kernel, c.kernel}, 2, Layout::channels_last);
     const detail::ConvExtents e(x.shape(), w.shape(), o);
     const Tensor<T> dy = gaussian<T>({e.n, e.cout, e.ho, e.wo}, 3, Layout::channels_last);
-    CHECK(close(detail::lines_forward(e, x, w), detail::windows_forward(e, x, w)));
-    CHECK(close(detail::lines_weight_gradient(e, dy, x), detail::windows_weight_gradient(e, dy, x)));
+    CHECK(close(cpu::lines_forward(e, x, w), cpu::windows_forward(e, x, w)));
+    CHECK(close(cpu::lines_weight_gradient(e, dy, x), cpu::windows_weight_gradient(e, dy, x)));
   }
 }
 

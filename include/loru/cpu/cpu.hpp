@@ -4,8 +4,10 @@
 #include <loru/cpu/bias.hpp>
 #include <loru/cpu/conv/conv.hpp>
 #include <loru/cpu/conv/lines.hpp>
+#include <loru/cpu/conv/way.hpp>
 #include <loru/cpu/conv/windows.hpp>
 #include <loru/cpu/conv/winograd/kernel.hpp>
+#include <loru/cpu/conv/winograd/matrix.hpp>
 #include <loru/cpu/conv/winograd/scheme.hpp>
 #include <loru/cpu/conv/winograd/tiles.hpp>
 #include <loru/cpu/conv/winograd/transform.hpp>
@@ -16,6 +18,7 @@
 #include <loru/cpu/gemm/gemm.hpp>
 #include <loru/cpu/gemm/microkernel.hpp>
 #include <loru/cpu/gemm/transpose.hpp>
+#include <loru/cpu/lanes.hpp>
 #include <loru/cpu/lowrank.hpp>
 #include <loru/cpu/lowrank_conv.hpp>
 #include <loru/cpu/matmul.hpp>

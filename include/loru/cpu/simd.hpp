@@ -20,6 +20,7 @@
 #include <utility>
 
 #include <loru/core/tensor.hpp>
+#include <loru/cpu/lanes.hpp>
 
 namespace loru::inline LORU_ISA::cpu {
 
@@ -29,6 +30,8 @@ using Packet = typename Eigen::internal::packet_traits<T>::type;
 /// Elements in one packet.
 template <class T>
 inline constexpr Index lanes = Eigen::internal::unpacket_traits<Packet<T>>::size;
+
+static_assert(float_lanes == lanes<float>);
 
 /// The type of a packet's elements.
 template <class P>

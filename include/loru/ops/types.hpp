@@ -19,6 +19,9 @@ struct ConvOptions {
   Index groups = 1;
 };
 
+/// The products of a layer: y of x and W, dx of dy and W, dW of dy and x.
+enum class Direction : unsigned char { forward, input_gradient, weight_gradient };
+
 /// Geometry of a 2-d pooling window, equal in both directions.
 struct PoolOptions {
   Index kernel = 2;

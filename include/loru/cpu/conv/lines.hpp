@@ -35,11 +35,6 @@ struct PaddedImages {
   const T* line(Index n, Index y) const { return memory.data() + (n * h + y) * w * channels; }
 };
 
-inline bool serves_lines(const ConvExtents& e) { return e.o.groups == 1 && e.o.dilation == 1; }
-
-/// Forward a line is a product of its own, which short ones are too few rows for.
-inline bool serves_lines_forward(const ConvExtents& e) { return serves_lines(e) && e.wo >= 7; }
-
 /// y of x and w, both channels-last.
 template <std::floating_point T>
 Tensor<T> lines_forward(const ConvExtents& e, const Tensor<T>& x, const Tensor<T>& w) {

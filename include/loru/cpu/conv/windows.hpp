@@ -7,12 +7,10 @@
 
 #include <vector>
 
+#include <loru/cpu/conv/way.hpp>
 #include <loru/cpu/gemm/gemm.hpp>
-#include <loru/ops/shapes.hpp>
 
 namespace loru::inline LORU_ISA::cpu {
-
-using detail::ConvExtents;
 
 /// First and one-past-last kernel column that lies inside the image for an output column.
 struct KernelRange {

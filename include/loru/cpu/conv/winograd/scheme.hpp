@@ -1,7 +1,8 @@
 #pragma once
 // The filterings that convolutions use: stride 1 with 3 or 5 taps, and stride 2 with 3 taps.
 
-#include <loru/cpu/conv/winograd/transform.hpp>
+#include <loru/core/shape.hpp>
+#include <loru/cpu/conv/winograd/matrix.hpp>
 
 namespace loru::inline LORU_ISA::cpu::winograd {
 
@@ -82,4 +83,4 @@ struct Scheme<3, 2> {
   }();
 };
 
-}  // namespace loru::winograd
+}  // namespace loru::cpu::winograd

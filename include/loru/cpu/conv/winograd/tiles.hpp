@@ -3,11 +3,11 @@
 
 #include <vector>
 
-#include <loru/cpu/gemm/gemm.hpp>
 #include <loru/cpu/conv/winograd/scheme.hpp>
+#include <loru/cpu/conv/winograd/transform.hpp>
+#include <loru/cpu/gemm/gemm.hpp>
 
 namespace loru::inline LORU_ISA::cpu::winograd {
-
 
 /// Up to lanes<T> channels from `from`, zero beyond `count`.
 template <class T>

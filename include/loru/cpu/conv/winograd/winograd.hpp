@@ -6,6 +6,7 @@
 //   y = Y·[U ⊙ V]·Yᵀ,   U = G·w·Gᵀ,  V = X·x·Xᵀ
 //   dw = Gᵀ·[Σ_tiles (Yᵀ·dy·Y) ⊙ V]·G,   dx = a filtering of dy by the reversed kernel.
 
+#include <loru/cpu/conv/way.hpp>
 #include <loru/cpu/conv/windows.hpp>
 #include <loru/cpu/conv/winograd/kernel.hpp>
 
@@ -102,28 +103,6 @@ void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* d
       }
     });
   }
-}
-
-/// Whether this way serves the convolution: a square kernel that has a Scheme, and enough channels and pixels for the
-/// transforms to pay; at stride 2, where they pay less, full packets of channels too.
-inline bool serves(const ConvExtents& e) {
-  const bool stride1 =
-      e.o.stride == 1 && (e.kh == 3 || e.kh == 5) && e.o.padding < e.kh && e.cin >= 8 && e.cout >= 8;
-  const bool stride2 = e.o.stride == 2 && e.kh == 3 && e.o.padding == 1 && e.cin >= 32 && e.cout >= 32 &&
-                       e.cin % lanes<float> == 0 && e.cout % lanes<float> == 0;
-  return (stride1 || stride2) && e.kw == e.kh && e.o.dilation == 1 && e.o.groups == 1 &&
-         e.n * e.ho * e.wo >= 64;
-}
-
-/// f.operator()<Scheme>() for the convolution.
-template <class F>
-void with_scheme(const ConvExtents& e, F f) {
-  if (e.o.stride == 2)
-    f.template operator()<Scheme<3, 2>>();
-  else if (e.kh == 3)
-    f.template operator()<Scheme<3, 1>>();
-  else
-    f.template operator()<Scheme<5, 1>>();
 }
 
 /// The images that a filtering reads and writes, cut into as many tiles; those read begin `margin` pixels outside.
