@@ -4,10 +4,9 @@
 #include <cmath>
 #include <cstdio>
 #include <loru/data/digits.hpp>
-#include <loru/train/evaluate.hpp>
 #include <loru/lowrank/lowrank.hpp>
 #include <loru/nn/models/mlp.hpp>
-#include <loru/optim/sgd.hpp>
+#include <loru/train/train.hpp>
 
 using namespace loru;
 
@@ -17,19 +16,6 @@ Index trained(nn::Model<float>& model) {
   Index count = 0;
   for (const auto& p : model.trained_parameters()) count += p.value.value().size();
   return count;
-}
-
-void train(nn::Model<float>& model, const data::Dataset& dataset, int steps) {
-  std::vector<Variable<float>> parameters;
-  for (const auto& p : model.trained_parameters()) parameters.push_back(p.value);
-  optim::Sgd<float> sgd(parameters, {.momentum = 0.9});
-  rng::Stream random(1, rng::Purpose::batches);
-  for (int step = 0; step < steps; ++step) {
-    const auto batch = data::gather<float>(dataset, random.sample(dataset.size(), 32));
-    sgd.clear_gradients();
-    cross_entropy(model(Variable<float>(batch.inputs), nn::Pass::train()), batch.labels).backward();
-    sgd.step(0.05);
-  }
 }
 
 }  // namespace
@@ -44,13 +30,13 @@ int main() {
   std::printf("trained parameters: %td dense, %td with fc2 at rank %td\n", dense, trained(model), rank);
   const Tensor<float> start = lowrank::effective_weights(model).at("fc2");
 
-  train(model, digits.train, 300);
+  train::fit(model, digits.train, {.epochs = 7, .optimizer = {.learning_rate = 0.05, .momentum = 0.9}});
   WorkerPool pool(1);
-  const auto before = fl::evaluate(model, digits.test, pool);
+  const auto before = train::evaluate(model, digits.test, pool);
 
   // W <- W + s·B·A; A starts anew and B at zero, ready for the next update.
   lowrank::merge(model, lowrank::MergeKind::reinit, rng::Stream(1, rng::Purpose::merge, 1));
-  const auto after = fl::evaluate(model, digits.test, pool);
+  const auto after = train::evaluate(model, digits.test, pool);
   const Index gained = lowrank::update_rank(lowrank::effective_weights(model).at("fc2"), start);
 
   std::printf("before the merge  accuracy %.4f  loss %.6f\n", before.accuracy, before.loss);

@@ -9,8 +9,6 @@ template class Average<float>;
 template class MergeHistory<float>;
 template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
 template double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
-template Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, std::span<const Index>,
-                                         WorkerPool&, Index);
 template class Server<float>;
 template class Simulation<float>;
 

@@ -10,6 +10,6 @@ void require_cuda();
 
 /// train_on and evaluate_on (training.hpp) the CUDA device.
 ExitCode train_on_cuda(Setup& setup, loru::data::Partition parts, const RunOptions& options);
-loru::fl::Evaluation evaluate_on_cuda(Setup& setup);
+loru::train::Evaluation evaluate_on_cuda(Setup& setup);
 
 }  // namespace federate

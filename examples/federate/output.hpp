@@ -27,7 +27,7 @@ struct Totals {
 
 /// What else summary.json holds.
 struct Outcome {
-  loru::fl::Evaluation test;
+  loru::train::Evaluation test;
   std::optional<loru::fl::PersonalAccuracy> personal = {};
   std::map<std::string, loru::fl::Overlap> overlap = {};  // of personal updates with the shared one, by layer
   Index merges = 0;

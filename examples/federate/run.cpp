@@ -58,7 +58,7 @@ ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index t
   if (on_cuda(configuration)) require_cuda();
   Setup setup = set_up(configuration);
   loru::io::load(setup.model, path / "model.safetensors");
-  const loru::fl::Evaluation test =
+  const loru::train::Evaluation test =
       on_cuda(configuration) ? evaluate_on_cuda(setup) : evaluate_on<loru::Cpu>(setup, threads);
   std::cout << "accuracy " << loru::io::CsvField(test.accuracy).quoted() << "\nloss "
             << loru::io::CsvField(test.loss).quoted() << '\n';

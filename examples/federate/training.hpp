@@ -118,7 +118,7 @@ class Training {
       output_->add(round);
       progress_.round(round, totals_);
       test_.reset();
-      if (round.evaluated()) test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size()};
+      if (round.evaluated()) test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size(), round.test_metrics};
     }
   }
 
@@ -202,7 +202,7 @@ class Training {
   std::optional<Output> output_;  // once everything has been checked
   Progress progress_{options_.quiet, setup_.configuration.rounds};
   Totals totals_;
-  std::optional<loru::fl::Evaluation> test_;  // of the model as it is, if it was evaluated
+  std::optional<loru::train::Evaluation> test_;  // of the model as it is, if it was evaluated
   std::string failure_;
 };
 
@@ -220,10 +220,10 @@ ExitCode train_on(Setup& setup, loru::data::Partition parts, const RunOptions& o
 
 /// The setup's model on the test set.
 template <class D>
-loru::fl::Evaluation evaluate_on(Setup& setup, Index threads) {
+loru::train::Evaluation evaluate_on(Setup& setup, Index threads) {
   auto model = model_on<D>(setup);
   loru::WorkerPool pool(std::same_as<D, loru::Cpu> ? threads : 1);
-  return loru::fl::evaluate(model, setup.data.test, pool);
+  return loru::train::evaluate(model, setup.data.test, pool);
 }
 
 }  // namespace federate

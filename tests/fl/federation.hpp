@@ -7,6 +7,7 @@
 #include <loru/data/synthetic.hpp>
 #include <loru/fl/fl.hpp>
 #include <loru/nn/models/models.hpp>
+#include <loru/train/train.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"

@@ -67,7 +67,7 @@ fl::SimulationOptions simulated(Index threads, std::shared_ptr<fl::ClientStore> 
 
 double loss_of(nn::Model<double>& model, std::span<const Index> samples) {
   WorkerPool pool(1);
-  return fl::evaluate(model, small_data().train, samples, pool).loss;
+  return train::evaluate(model, small_data().train, samples, pool).loss;
 }
 
 }  // namespace

@@ -78,16 +78,16 @@ TEST_CASE("The model does not depend on the threads, but on the seed") {
 TEST_CASE("Evaluation is the same for any threads and batch where sums are exact") {
   auto model = small_model<float>("resnet10");
   WorkerPool one(1), three(3);
-  const auto a = fl::evaluate(model, small_data().test, one, 7),
-             b = fl::evaluate(model, small_data().test, three, 7);
+  const auto a = train::evaluate(model, small_data().test, one, train::Classification{}, 7),
+             b = train::evaluate(model, small_data().test, three, train::Classification{}, 7);
   CHECK(a.accuracy == b.accuracy);
   CHECK(a.loss == b.loss);
   CHECK(a.samples == 40);
-  const auto whole = fl::evaluate(model, small_data().test, one);
+  const auto whole = train::evaluate(model, small_data().test, one);
   CHECK(whole.accuracy == a.accuracy);
   CHECK(whole.loss == Approx(a.loss));
-  CHECK_THROWS_AS(fl::evaluate(model, data::Dataset{}, one), DataError);
-  CHECK_THROWS_AS(fl::evaluate(model, small_data().test, one, 0), ConfigError);
+  CHECK_THROWS_AS(train::evaluate(model, data::Dataset{}, one), DataError);
+  CHECK_THROWS_AS(train::evaluate(model, small_data().test, one, train::Classification{}, 0), ConfigError);
 }
 
 TEST_CASE("A federation learns") {

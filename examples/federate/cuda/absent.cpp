@@ -12,7 +12,7 @@ ExitCode train_on_cuda(Setup&, loru::data::Partition, const RunOptions&) {
   return bad_input;
 }
 
-loru::fl::Evaluation evaluate_on_cuda(Setup&) {
+loru::train::Evaluation evaluate_on_cuda(Setup&) {
   require_cuda();
   return {};
 }

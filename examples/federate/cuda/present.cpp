@@ -14,6 +14,6 @@ ExitCode train_on_cuda(Setup& setup, loru::data::Partition parts, const RunOptio
   return train_on<Cuda>(setup, std::move(parts), options);
 }
 
-loru::fl::Evaluation evaluate_on_cuda(Setup& setup) { return evaluate_on<Cuda>(setup, 1); }
+loru::train::Evaluation evaluate_on_cuda(Setup& setup) { return evaluate_on<Cuda>(setup, 1); }
 
 }  // namespace federate

@@ -147,10 +147,11 @@ struct AnyAlgorithm {
   /// A client's turn once its model has the broadcast's state: trains what the round trains, and makes the update. `state`
   /// is the client's own, of its last turn and then of this one.
   Message take_turn(nn::Model<T, D>& model, const io::Archive& message, const DeviceData<D>& dataset,
-                    std::span<const Index> samples, const ClientOptions& options, io::Archive& state) const {
+                    std::span<const Index> samples, const ClientOptions& options, io::Archive& state,
+                    const train::Task<T, D>& task = train::classification<T, D>()) const {
     const Head head = detail::get_head(message, "broadcast");
     io::Archive more("update");
-    const Turn<T, D> turn{model, dataset, samples, options, head, state, message, more};
+    const Turn<T, D> turn{model, dataset, samples, options, head, state, message, more, task};
     OwnTensors<T, D> own(turn, personal);
     double loss = 0.0;
     {

@@ -58,9 +58,9 @@ Tensor<T> gram(const Tensor<T>& a) {
   const Index m = a.dim(0), n = a.dim(1), k = std::min(m, n);
   Tensor<double> g(Shape{k, k});
   if (m >= n)
-    gemm<double>(Op::transpose, Op::none, n, n, m, 1.0, {a.data(), n}, {a.data(), n}, 0.0, {g.data(), n});
+    cpu::gemm<double>(Op::transpose, Op::none, n, n, m, 1.0, {a.data(), n}, {a.data(), n}, 0.0, {g.data(), n});
   else
-    gemm<double>(Op::none, Op::transpose, m, m, n, 1.0, {a.data(), n}, {a.data(), n}, 0.0, {g.data(), m});
+    cpu::gemm<double>(Op::none, Op::transpose, m, m, n, 1.0, {a.data(), n}, {a.data(), n}, 0.0, {g.data(), m});
   return g;
 }
 
@@ -89,7 +89,7 @@ Svd truncated_svd(const Tensor<T>& a, Index k) {
   Tensor<double>& near = m >= n ? svd.v : svd.u;  // (side, k): eigenvectors
   Tensor<double>& far = m >= n ? svd.u : svd.v;   // (other, k): A times them, divided by the values
   map(near.data(), side, k, k) = map(eigen.vectors.data(), side, side, side).leftCols(k);
-  gemm<double>(m >= n ? Op::none : Op::transpose, Op::none, other, k, side, 1.0, {a.data(), n},
+  cpu::gemm<double>(m >= n ? Op::none : Op::transpose, Op::none, other, k, side, 1.0, {a.data(), n},
                {near.data(), k}, 0.0, {far.data(), k});
   for (Index j = 0; j < k; ++j) {
     const auto s = static_cast<std::size_t>(j);
@@ -113,7 +113,7 @@ Svd product_svd(const Tensor<T>& b, const Tensor<T>& a, Index k) {
   const auto product = [](const Tensor<T>& x, const Tensor<T>& y, Op op_y) {
     const Index rows = x.dim(0), cols = y.dim(op_y == Op::transpose ? 0 : 1);
     Tensor<T> z(Shape{rows, cols});
-    gemm<T>(Op::none, op_y, rows, cols, x.dim(1), 1.0, {x.data(), x.dim(1)}, {y.data(), y.dim(1)}, 0.0,
+    cpu::gemm<T>(Op::none, op_y, rows, cols, x.dim(1), 1.0, {x.data(), x.dim(1)}, {y.data(), y.dim(1)}, 0.0,
             {z.data(), cols});
     return z;
   };

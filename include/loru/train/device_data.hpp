@@ -4,11 +4,11 @@
 #include <optional>
 #include <variant>
 
-#include <loru/data/batch.hpp>
 #include <loru/cpu/cpu.hpp>
+#include <loru/data/batch.hpp>
 #include <loru/ops/ops.hpp>
 
-namespace loru::inline LORU_ISA::fl {
+namespace loru::inline LORU_ISA::train {
 
 /// A data set whose batches device D gathers. The host reads the data set; to another device raw features and labels go
 /// once, and with each batch only the numbers of its samples. A batch is the same to the bit everywhere. Keeps a
@@ -89,4 +89,4 @@ class DeviceData {
   Tensor<double, D> normalisation_;  // (C, 3) = unit, mean, 1 / deviation
 };
 
-}  // namespace loru::fl
+}  // namespace loru::train

@@ -5,8 +5,10 @@
 
 #include <filesystem>
 
-#include <loru/fl/message/message.hpp>
+#include <loru/core/text.hpp>
+#include <loru/io/safetensors.hpp>
 #include <loru/lowrank/factorize.hpp>
+#include <loru/lowrank/merge.hpp>
 
 namespace loru::inline LORU_ISA::io {
 
@@ -25,6 +27,16 @@ Archive to_archive(nn::Model<T, D>& model) {
 }
 
 namespace detail {
+
+/// A number of the metadata.
+inline double stored_alpha(const Archive& archive, const std::string& key) {
+  const auto found = archive.metadata().find(key);
+  require<DataError>(found != archive.metadata().end(), archive.origin(), ": expected metadata '", key, "'");
+  const auto alpha = parse_number<double>(found->second);
+  require<DataError>(alpha.has_value(), archive.origin(), ": metadata '", key, "': expected a number, got '",
+                     found->second, "'");
+  return *alpha;
+}
 
 /// The factored weight of a layer that has factors in the archive.
 template <class T, class D>
@@ -56,7 +68,7 @@ void from_archive(nn::Model<T, D>& model, const Archive& archive) {
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
     if (!archive.contains(layer + ".lora_A.weight")) return;
     const std::string own = layer + ".alpha";
-    const auto alpha = fl::detail::number<double>(archive, archive.metadata().contains(own) ? own : "alpha");
+    const double alpha = detail::stored_alpha(archive, archive.metadata().contains(own) ? own : "alpha");
     if (const auto* factored = weight.template as<nn::Factored<T, D>>())
       require<DataError>(factored->alpha() == alpha, archive.origin(), ": layer ", layer, ": expected alpha ",
                          factored->alpha(), ", got ", alpha);

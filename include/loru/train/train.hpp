@@ -3,4 +3,7 @@
 
 #include <loru/train/device_data.hpp>
 #include <loru/train/evaluate.hpp>
+#include <loru/train/fit.hpp>
 #include <loru/train/model_file.hpp>
+#include <loru/train/task.hpp>
+#include <loru/train/tasks/classification.hpp>

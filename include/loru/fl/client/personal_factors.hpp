@@ -49,7 +49,7 @@ lowrank::Products<T, D> fit_personal_factors(const Turn<T, D>& turn, Index rank,
   Head head = turn.head;
   head.seed = rng::Stream(head.seed, rng::Purpose::personal).fork(0).key();
   fl::train(Turn<T, D>{model, turn.dataset, turn.samples, turn.options, head, turn.state, turn.broadcast,
-                       turn.more});
+                       turn.more, turn.task});
   return lowrank::products(model);
 }
 

@@ -2,14 +2,15 @@
 // A client's turn: from a broadcast and local data to an update.
 
 #include <cmath>
-#include <functional>
 #include <type_traits>
 
-#include <loru/train/device_data.hpp>
 #include <loru/fl/message/merges.hpp>
-#include <loru/optim/optim.hpp>
+#include <loru/train/loop.hpp>
+#include <loru/train/tasks/classification.hpp>
 
 namespace loru::inline LORU_ISA::fl {
+
+using train::AdjustGradients, train::DeviceData;
 
 /// How clients train.
 struct ClientOptions {
@@ -52,6 +53,7 @@ struct Turn {
   io::Archive& state;
   const io::Archive& broadcast;
   io::Archive& more;
+  const train::Task<T, D>& task = train::classification<T, D>();
 };
 
 /// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken for them.
@@ -75,10 +77,6 @@ class TrainOnly {
   std::vector<Variable<T, D>> still_;
 };
 
-/// What may change the gradients of a step before they are used; it is shown the trained parameters.
-template <class T, class D = Cpu>
-using AdjustGradients = std::function<void(std::vector<Variable<T, D>>&)>;
-
 /// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples, each in a
 /// new order, in batches of which the last may be smaller. Returns the mean loss over all samples seen.
 /// Streams: order (seed, batches, round, client), augmentation and dropout alike.
@@ -89,44 +87,19 @@ double train(const Turn<T, D>& turn, const std::type_identity_t<AdjustGradients<
   const ClientOptions& o = turn.options;
   check(o);
   require<ConfigError>(!turn.samples.empty(), "client ", turn.head.client, ": expected at least one sample");
-  const auto round = static_cast<std::uint32_t>(turn.head.round),
-             client = static_cast<std::uint32_t>(turn.head.client);
-  rng::Stream order(turn.head.seed, rng::Purpose::batches, round, client);
-  rng::Stream augment(turn.head.seed, rng::Purpose::augment, round, client);
-  const rng::Stream dropout(turn.head.seed, rng::Purpose::dropout, round, client);
-  std::vector<Variable<T, D>> parameters;
-  for (auto& p : turn.model.trained_parameters()) parameters.push_back(p.value);
-  const auto optimizer = optim::make(o.optimizer, parameters);
-  const bool augmented = o.augment.pad > 0 || o.augment.flip;
-
   std::vector<Index> samples(turn.samples.begin(), turn.samples.end());
   const auto count = static_cast<Index>(samples.size()), steps = o.epochs * ((count + o.batch - 1) / o.batch);
+  const auto rate = [&](Index step) {
+    return o.schedule_per_step ? o.schedule.rate(o.optimizer.learning_rate, step, steps)
+                               : o.schedule.rate(o.optimizer.learning_rate, turn.head.round - 1, o.rounds);
+  };
+  const auto round = static_cast<std::uint32_t>(turn.head.round),
+             client = static_cast<std::uint32_t>(turn.head.client);
+  train::Loop<T, D> loop(turn.model, turn.task, turn.dataset, o.optimizer, o.augment,
+                         train::streams(turn.head.seed, round, client),
+                         concat("round ", turn.head.round, ", client ", turn.head.client));
   double total = 0.0;
-  Index step = 0;
-  for (Index epoch = 0; epoch < o.epochs; ++epoch) {
-    order.shuffle(std::span(samples));
-    for (Index first = 0; first < count; first += o.batch, ++step) {
-      const auto size = std::min(o.batch, count - first);
-      const std::span<const Index> chosen(samples.data() + first, static_cast<std::size_t>(size));
-      const auto batch = turn.dataset.template gather<T>(chosen, augmented ? &o.augment : nullptr,
-                                                         augmented ? &augment : nullptr);
-      optimizer->clear_gradients();
-      const auto output = turn.model(Variable<T, D>(batch.inputs),
-                                     nn::Pass::train(dropout.fork(static_cast<std::uint32_t>(step))));
-      const auto loss = cross_entropy(output, batch.labels);
-      const double value = item(loss);
-      require<DivergedError>(std::isfinite(value), "round ", turn.head.round, ", client ", turn.head.client,
-                             ": the loss is ", std::isnan(value) ? "not a number" : "infinite",
-                             " at local step ", step + 1);
-      loss.backward();
-      if (adjust) adjust(optimizer->parameters());
-      optimizer->step(o.schedule_per_step
-                          ? o.schedule.rate(o.optimizer.learning_rate, step, steps)
-                          : o.schedule.rate(o.optimizer.learning_rate, turn.head.round - 1, o.rounds));
-      total += value * static_cast<double>(size);
-    }
-  }
-  optimizer->clear_gradients();
+  for (Index epoch = 0; epoch < o.epochs; ++epoch) loop.epoch(samples, o.batch, rate, adjust, total);
   return total / static_cast<double>(o.epochs * count);
 }
 

@@ -353,12 +353,13 @@ template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
                const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
-               const ClientOptions& options, io::Archive& state) {
+               const ClientOptions& options, io::Archive& state,
+               const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
   const io::Archive archive =
       decode_broadcast<T>(io::borrow(broadcast, "broadcast"), coded_tensors(model), state);
   algorithm.begin_turn(model, archive);
   apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
-  return algorithm.take_turn(model, archive, dataset, samples, options, state);
+  return algorithm.take_turn(model, archive, dataset, samples, options, state, task);
 }
 
 /// The same for algorithms whose clients keep nothing. Throws ConfigError for one whose clients do.
@@ -366,9 +367,10 @@ template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
                const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
-               const ClientOptions& options) {
+               const ClientOptions& options,
+               const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
   io::Archive state("state");
-  Message message = answer(model, broadcast, algorithm, dataset, samples, options, state);
+  Message message = answer(model, broadcast, algorithm, dataset, samples, options, state, task);
   require<ConfigError>(state.size() == 0, algorithm.name,
                        ": expected the client's state, which it keeps between turns, got none");
   return message;

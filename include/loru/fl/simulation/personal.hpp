@@ -73,7 +73,8 @@ template <class T, class D>
 PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
                                    const DeviceData<D>& train, const DeviceData<D>& test,
                                    std::span<const std::vector<Index>> parts, const ClientOptions& client,
-                                   const PersonalOptions& o, WorkerPool& pool) {
+                                   const PersonalOptions& o, WorkerPool& pool,
+                                   const train::Task<T, D>& task = train::classification<T, D>()) {
   require<ConfigError>(o.images >= 1 && o.clients >= 1,
                        "personal evaluation: expected images and clients, got ", o.images, " and ",
                        o.clients);
@@ -88,15 +89,15 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
     const rng::Stream stream(server.seed(), rng::Purpose::personal_test, 0, static_cast<std::uint32_t>(k));
     const auto images = personal_test(train.dataset(), samples, test.dataset(), o.images, stream);
     if (images.empty()) return;
-    own[at] = common[at] = evaluate(global, test, images, pool).accuracy;
+    own[at] = common[at] = train::evaluate(global, test, images, pool, task).accuracy;
     auto kept = store.load(k);
     if (!kept && !server.algorithm().personalises_new) return;
     io::Archive state = kept ? *std::move(kept) : io::Archive("state"), nothing;
     nn::Model<T, D> model = server.client_model(k);
     const Head head{server.seed(), std::max<Index>(server.round(), 1), k};
     try {
-      server.algorithm().personalise({model, train, samples, client, head, state, nothing, nothing});
-      own[at] = evaluate(model, test, images, pool).accuracy;
+      server.algorithm().personalise({model, train, samples, client, head, state, nothing, nothing, task});
+      own[at] = train::evaluate(model, test, images, pool, task).accuracy;
     } catch (const DivergedError&) {}
   });
   std::erase(own, left_out);

@@ -9,11 +9,11 @@
 
 #include <loru/data/partition/common.hpp>
 #include <loru/fl/client/store.hpp>
-#include <loru/train/evaluate.hpp>
 #include <loru/fl/simulation/executor.hpp>
 #include <loru/fl/simulation/personal.hpp>
 #include <loru/fl/simulation/sampler.hpp>
 #include <loru/fl/server/server.hpp>
+#include <loru/train/evaluate.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -36,20 +36,22 @@ struct SimulationOptions {
   bool weights_known = true;
 };
 
-/// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated.
+/// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also where the task has
+/// none.
 struct Round {
   Index index = 0;
   std::vector<Index> cohort{};
   double train_loss = 0.0;
   double test_accuracy = std::numeric_limits<double>::quiet_NaN();
   double test_loss = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> test_metrics{};  ///< in the task's order; none where it was not evaluated
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
   Index merges = 0;                                   ///< so far
   std::map<std::string, double> aggregation_error{};  ///< by layer, if measured
   double train_seconds = 0.0;                         ///< without evaluation
   double seconds = 0.0;
 
-  bool evaluated() const { return !std::isnan(test_accuracy); }
+  bool evaluated() const { return !test_metrics.empty(); }
 };
 
 /// Simulates a federation: clients of a partition train in parallel, one thread each, over one shared copy of the frozen
@@ -58,11 +60,13 @@ struct Round {
 template <class T, class D = Cpu>
 class Simulation {
  public:
-  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do and for a client
-  /// without samples. Keeps a reference to the data, which must outlive the simulation.
+  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do, for a client
+  /// without samples and for data whose targets are not the task's. Keeps a reference to the data, which must outlive the simulation.
   Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
-             data::Partition parts, const SimulationOptions& options)
+             data::Partition parts, const SimulationOptions& options,
+             train::Task<T, D> task = train::Classification{})
       : options_{options},
+        task_{std::move(task)},
         train_{data.train},
         test_{data.test},
         parts_{std::move(parts)},
@@ -71,6 +75,7 @@ class Simulation {
         replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
     if (!options_.store) options_.store = std::make_shared<MemoryStore>();
     check(options.client);
+    for (const data::Dataset* half : {&data.train, &data.test}) task_.outputs(*half);
     require<ConfigError>(options.eval_every >= 0, "federation: eval_every: expected at least 0, got ",
                          options.eval_every);
     sample_cohort(options.seed, 1, clients(), options.cohort);
@@ -80,7 +85,7 @@ class Simulation {
       require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
   }
   Simulation(nn::Model<T, D>, AnyAlgorithm<T, D>, const data::Split&&, data::Partition,
-             const SimulationOptions&) = delete;
+             const SimulationOptions&, train::Task<T, D> = train::Classification{}) = delete;
 
   nn::Model<T, D>& model() { return server_.model(); }
   Server<T, D>& server() { return server_; }
@@ -118,9 +123,10 @@ class Simulation {
     round.aggregation_error = server_.aggregation_error();
     round.train_seconds = seconds_since(begin);
     if (evaluated) {
-      const Evaluation test = evaluate();
+      const train::Evaluation test = evaluate();
       round.test_accuracy = test.accuracy;
       round.test_loss = test.loss;
+      round.test_metrics = test.metrics;
     }
     round.seconds = seconds_since(begin);
     return round;
@@ -170,16 +176,18 @@ class Simulation {
     return with_mean_of_own(server_.model(), algorithm.personal, store(), parts_);
   }
 
-  Evaluation evaluate() {
-    if (!server_.algorithm().evaluates_mean) return fl::evaluate(server_.model(), test_, pool_);
+  train::Evaluation evaluate() {
+    if (!server_.algorithm().evaluates_mean)
+      return train::evaluate(server_.model(), test_, pool_, task_);
     nn::Model<T, D> model = global_model();
-    return fl::evaluate(model, test_, pool_);
+    return train::evaluate(model, test_, pool_, task_);
   }
 
   /// How well each client is served by its own model.
   PersonalAccuracy personal_accuracy(const PersonalOptions& o = {}) {
     nn::Model<T, D> global = global_model();
-    return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o, pool_);
+    return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o,
+                                 pool_, task_);
   }
 
   /// Whether the next round is to be evaluated.
@@ -200,7 +208,8 @@ class Simulation {
         decode_broadcast<T>(io::borrow(broadcast, "broadcast"), coded_tensors(model), state);
     server_.algorithm().begin_turn(model, archive);
     const auto& samples = parts_[static_cast<std::size_t>(client)];
-    return server_.algorithm().take_turn(model, archive, train_, samples, options_.client, state);
+    return server_.algorithm().take_turn(model, archive, train_, samples, options_.client, state,
+                                         task_);
   }
 
   /// Lets the model's frozen weights be the server's, by name: an algorithm may give the replica other parameters.
@@ -240,6 +249,7 @@ class Simulation {
   }
 
   SimulationOptions options_;
+  train::Task<T, D> task_;
   DeviceData<D> train_, test_;
   data::Partition parts_;
   Server<T, D> server_;
@@ -249,6 +259,8 @@ class Simulation {
 
 template <class T, class D, class A>
 Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOptions) -> Simulation<T, D>;
+template <class T, class D, class A, class K>
+Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOptions, K) -> Simulation<T, D>;
 
 #ifdef LORU_COMPILED
 extern template class Simulation<float>;

@@ -1,0 +1,42 @@
+#pragma once
+// Task: one class of several for each sample.
+
+#include <array>
+#include <numeric>
+
+#include <loru/train/task.hpp>
+
+namespace loru::inline LORU_ISA::train {
+
+/// Outputs are logits (N, classes). The loss is the cross-entropy; accuracy is the share of samples whose largest logit (the
+/// first of equals) is the label's.
+struct Classification {
+  static constexpr std::string_view name = "classification";
+  static constexpr std::array metrics{Metric{"accuracy"}};
+
+  Index outputs(const data::Dataset& dataset) const { return dataset.classes; }
+
+  template <class T, class D>
+  Variable<T, D> loss(const Variable<T, D>& z, const data::Batch<T, D>& batch) const {
+    return cross_entropy(z, batch.labels);
+  }
+
+  /// {correct samples}
+  template <class T, class D>
+  std::vector<double> observe(const Tensor<T, D>& z, const data::Batch<T, D>& batch) const {
+    return {static_cast<double>(count_correct(z, batch.labels))};
+  }
+
+  std::vector<double> measure(std::span<const double> correct, Index samples) const {
+    return {std::accumulate(correct.begin(), correct.end(), 0.0) / static_cast<double>(samples)};
+  }
+};
+
+/// The task of those who name none.
+template <class T, class D>
+const Task<T, D>& classification() {
+  static const Task<T, D> task{Classification{}};
+  return task;
+}
+
+}  // namespace loru::train
