@@ -47,7 +47,7 @@ void run(const Options& o) {
   std::sort(seconds.begin(), seconds.end());
   const std::size_t n = seconds.size();
   std::string plan;
-  lowrank::for_each_factored(model, [&](const std::string&, const nn::Factored<float>& weight) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string&, const nn::Factored<float>& weight) {
     plan = to_string(weight.plan_rule()({o.rows, o.in, o.out, o.rank, true, false}));
   });
   std::cout << nlohmann::ordered_json{{"M", o.rows},

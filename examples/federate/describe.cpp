@@ -30,7 +30,7 @@ std::string layer_of(const std::string& name, const std::vector<std::string>& we
 std::vector<Layer> layers_of(Model& model) {
   std::vector<Layer> layers;
   const std::vector<std::string> weighted = loru::lowrank::detail::layer_names(model);
-  for (const auto& [name, value] : model.parameters()) {
+  for (const auto& [name, value, role] : model.parameters()) {
     const std::string layer = layer_of(name, weighted);
     if (layers.empty() || layers.back().name != layer) layers.push_back({layer, value.shape()});
     layers.back().total += value.value().size();

@@ -100,7 +100,7 @@ Index cohort_size(const Configuration& c) {
 
 ParameterCount count_parameters(Model& model) {
   ParameterCount count;
-  for (const auto& [name, value] : model.parameters()) {
+  for (const auto& [name, value, role] : model.parameters()) {
     count.total += value.value().size();
     if (value.requires_grad()) count.trained += value.value().size();
   }

@@ -28,7 +28,7 @@ std::vector<Tensor<float>> step(const std::string& name, Form form) {
                                .start = lowrank::Start::zero});
     // B starts at zero, where the gradient of A is zero too.
     std::uint64_t seed = 1;
-    lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<float, D>& layer) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<float, D>& layer) {
       auto b = gaussian<float>(layer.b().shape(), ++seed);
       layer.b().set_value(loru::to_device<D>(scale(b, 0.1f)));
     });

@@ -50,7 +50,7 @@ struct OneRound {
 template <class T>
 std::map<std::string, Tensor<T>> exact_weights(OneRound<T>& run, std::map<std::string, Tensor<T>> w) {
   for (std::size_t k = 0; k < run.devices.size(); ++k)
-    lowrank::for_each_factored(run.devices[k], [&](const std::string& layer, nn::Factored<T>& f) {
+    lowrank::for_each_weight<nn::Factored>(run.devices[k], [&](const std::string& layer, nn::Factored<T>& f) {
       w[layer] = lowrank_compose(w.at(layer), f.a().value(), f.b().value(), run.shares[k] * f.scale());
     });
   return w;
@@ -70,7 +70,7 @@ void require_close(const std::map<std::string, Tensor<T>>& got,
 /// Bytes of the tensors of the state that the selection chooses.
 std::size_t chosen_bytes(nn::Model<float>& model, const fl::Selection& selection) {
   std::size_t bytes = 0;
-  for (const auto& [name, tensor] : model.state())
+  for (const auto& [name, tensor, role] : model.state())
     if (fl::chosen(selection, name)) bytes += static_cast<std::size_t>(tensor.size()) * sizeof(float);
   return bytes;
 }
@@ -87,7 +87,7 @@ TEST_CASE("flora and fedex_lora average the products exactly") {
     OneRound<double> run(start, fl::FLoRA{});
     require_close(lowrank::effective_weights(run.server.model()), exact_weights(run, w), 1e-13);
     for (auto& device : run.devices)
-      lowrank::for_each_factored(device, [](auto&, auto& f) {
+      lowrank::for_each_weight<nn::Factored>(device, [](auto&, auto& f) {
         CHECK(lowrank::update_rank(f.b().value(), nn::constant<double>(f.b().shape(), 0.0)) > 0);
       });
   }
@@ -101,7 +101,7 @@ TEST_CASE("flora and fedex_lora average the products exactly") {
 TEST_CASE("flexlora averages the products exactly where the rank is at least that of their sum") {
   auto start = small_model<double>();
   lowrank::factorize(start, {.rank = 12, .alpha = 18.0});
-  lowrank::for_each_factored(start, [&](const std::string&, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(start, [&](const std::string&, nn::Factored<double>& f) {
     auto a = gaussian(f.a().shape());
     std::fill(a.data() + 2 * a.dim(1), a.data() + a.size(), 0.0);
     f.a().set_value(a);  // rows of A beyond two are zero, and so are B's columns: neither gets a gradient
@@ -116,7 +116,7 @@ TEST_CASE("flexlora keeps the best part of the mean product") {
   const auto w = frozen_weights(start);
   OneRound<double> run(start, fl::FlexLoRA{});
   const auto exact = exact_weights(run, w);
-  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
     Tensor<double> update = clone(exact.at(layer));
     add_scaled(update, -1.0, w.at(layer));
     const auto best = lowrank::svd_factors(update, f.rank(), f.scale());
@@ -160,7 +160,7 @@ TEST_CASE("The aggregation error is what averaging factors apart loses") {
   // The same from the means of the devices' factors.
   OneRound<double> run(start, fl::FedLoRA{});
   REQUIRE(errors.size() == exact.size());
-  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
     Tensor<double> lost = lowrank_compose(exact.at(layer), f.a().value(), f.b().value(), -f.scale());
     add_scaled(lost, -1.0, w.at(layer));
     CHECK(errors.at(layer) > 1e-6);
@@ -182,8 +182,8 @@ TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {
   const auto changed = [&](fl::AnyAlgorithm<float> algorithm, Index rounds) {
     OneRound<float> before(start, algorithm, rounds - 1), after(start, algorithm, rounds);
     std::string names;
-    lowrank::for_each_factored(before.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
-      lowrank::for_each_factored(after.server.model(), [&](const std::string& other, nn::Factored<float>& g) {
+    lowrank::for_each_weight<nn::Factored>(before.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
+      lowrank::for_each_weight<nn::Factored>(after.server.model(), [&](const std::string& other, nn::Factored<float>& g) {
         if (other != layer) return;
         if (!same_bits(f.a().value(), g.a().value())) names += 'A';
         if (!same_bits(f.b().value(), g.b().value())) names += 'B';
@@ -207,7 +207,7 @@ TEST_CASE("What each algorithm sends, to the byte") {
   // Stacks of K clients and residuals of K − 1, or W where it is cheaper.
   const auto merged = [&](Index ranks) {
     std::size_t bytes = 0;
-    lowrank::for_each_factored(start, [&](const std::string&, nn::Factored<float>& f) {
+    lowrank::for_each_weight<nn::Factored>(start, [&](const std::string&, nn::Factored<float>& f) {
       const auto w = static_cast<std::size_t>(f.base().value().size());
       const auto r = static_cast<std::size_t>(ranks), m = static_cast<std::size_t>(f.shape()[0]);
       bytes += sizeof(float) * std::min(w, r * static_cast<std::size_t>(f.rank()) * (m + w / m));
@@ -256,7 +256,7 @@ TEST_CASE("fedpara sends 2·R·(m + n) numbers a layer, and 2·R²·kh·kw more 
   const auto layers = fl::AnyAlgorithm<float>(algorithm).parametrise(start, {.rank = rank});
   const std::set<std::string> chosen(layers.begin(), layers.end());
   std::size_t expected = 0;
-  for (const auto& [name, tensor] : dense.state())
+  for (const auto& [name, tensor, role] : dense.state())
     if (!name.ends_with(".weight") || !chosen.contains(name.substr(0, name.size() - 7)))
       expected += sizeof(float) * static_cast<std::size_t>(tensor.size());
   dense.visit({.weight = [&](const std::string& name, nn::Weight<float>& weight) {

@@ -58,7 +58,7 @@ fl::Message bits(nn::Model<T, D>& model) {
 template <class T>
 std::map<std::string, Tensor<T>> frozen_weights(nn::Model<T>& model) {
   std::map<std::string, Tensor<T>> weights;
-  lowrank::for_each_factored(
+  lowrank::for_each_weight<nn::Factored>(
       model, [&](const std::string& name, nn::Factored<T, Cpu>& w) { weights[name] = w.base().value(); });
   return weights;
 }

@@ -31,7 +31,7 @@ nn::Model<double> full_rank(bool convolution) {
 /// W of every decomposed layer as a matrix.
 std::map<std::string, Tensor<double>> wholes(nn::Model<double>& model) {
   std::map<std::string, Tensor<double>> all;
-  lowrank::for_each_product(model, [&](const std::string& layer, Product& w) {
+  lowrank::for_each_weight<nn::LowRankProduct>(model, [&](const std::string& layer, Product& w) {
     all[layer] = clone(w.whole().value()).as_matrix(w.u().shape()[0]);
   });
   return all;
@@ -83,7 +83,7 @@ TEST_CASE("fedhm: full rank returns W after no local steps") {
     auto device = start;
     const fl::Message down = server.broadcast(client);
     algorithm.begin_turn(device, io::borrow(down, "broadcast"));
-    lowrank::for_each_product(device, [](auto&, Product& w) { CHECK_FALSE(w.whole()); });
+    lowrank::for_each_weight<nn::LowRankProduct>(device, [](auto&, Product& w) { CHECK_FALSE(w.whole()); });
     server.receive(fl::update_message(device, {5, 1, client}, 3 + client, 1.0));
   }
   server.finish_round();
@@ -110,7 +110,7 @@ TEST_CASE("fedhm: one step of gradient descent moves W by −η·(G·VᵀV + U·
     const fl::AnyAlgorithm<double> algorithm(fl::FedHM{});
     fl::Server<double> server(model, algorithm, 5);
     Tensor<double> u, v;
-    lowrank::for_each_product(server.model(), [&](auto&, Product& w) {
+    lowrank::for_each_weight<nn::LowRankProduct>(server.model(), [&](auto&, Product& w) {
       u = clone(w.u().value());
       v = clone(w.v().value());
     });
@@ -141,7 +141,7 @@ TEST_CASE("fedhm: the aggregation error is the distance of W from the mean of th
   const auto w = wholes(model);
   fl::Update update{.head = {}, .samples = 4, .loss = 0.0, .state = {}};
   Tensor<double> product;
-  lowrank::for_each_product(model, [&](const std::string& layer, Product& p) {
+  lowrank::for_each_weight<nn::LowRankProduct>(model, [&](const std::string& layer, Product& p) {
     const auto u = gaussian(p.u().shape(), 3), v = gaussian(p.v().shape(), 4);
     update.state.put(layer + ".product_U.weight", u);
     update.state.put(layer + ".product_V.weight", v);
@@ -170,7 +170,7 @@ TEST_CASE("fedhm: clients get the best part of W at their ranks, and the server 
     const auto got = wholes(run.server.model());
     std::map<std::string, Tensor<double>> expected;
     for (std::size_t k = 0; k < 3; ++k)
-      lowrank::for_each_product(run.devices[k], [&](const std::string& layer, Product& w) {
+      lowrank::for_each_weight<nn::LowRankProduct>(run.devices[k], [&](const std::string& layer, Product& w) {
         CHECK(w.rank() == Index{1} << k);
         const auto own = matmul(w.u().value(), w.v().value(), {});
         if (k == 0) fill(expected[layer] = Tensor<double>(own.shape()), 0.0);
@@ -197,9 +197,9 @@ TEST_CASE("fedhm: what travels, to the byte") {
   const fl::AnyAlgorithm<float> algorithm(fl::FedHM{});
   algorithm.parametrise(model, {.rank = 4, .small_layers = lowrank::SmallLayers::dense});
   std::size_t others = 0, per_rank = 0;
-  for (const auto& [name, t] : model.state())
+  for (const auto& [name, t, role] : model.state())
     if (fl::not_factor(name)) others += sizeof(float) * static_cast<std::size_t>(t.size());
-  lowrank::for_each_product(model, [&](auto&, nn::LowRankProduct<float>& w) {
+  lowrank::for_each_weight<nn::LowRankProduct>(model, [&](auto&, nn::LowRankProduct<float>& w) {
     const Shape s = w.shape();
     per_rank +=
         sizeof(float) * static_cast<std::size_t>(s.rank() == 4 ? s[0] * s[2] + s[1] * s[3] : s[0] + s[1]);

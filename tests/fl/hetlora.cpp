@@ -23,12 +23,12 @@ TEST_CASE("hetlora: the mean of padded factors, by the norms of their products")
   auto start = rank_four<double>(GENERATE("mlp", "resnet10"));
   Mixed<double> run(start, fl::HetLoRA{});
   run.round();
-  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& got) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& got) {
     INFO(layer);
     std::vector<lowrank::Factors<double>> own;
     std::vector<double> norms;
     for (auto& device : run.devices)
-      lowrank::for_each_factored(device, [&](const std::string& name, nn::Factored<double>& f) {
+      lowrank::for_each_weight<nn::Factored>(device, [&](const std::string& name, nn::Factored<double>& f) {
         if (name != layer) return;
         own.push_back({f.a().value(), f.b().value()});
         const auto zero = nn::constant<double>(f.shape(), 0.0);
@@ -64,7 +64,7 @@ TEST_CASE("hetlora: equal ranks, norms and samples give fedlora's mean") {
     for (Index client = 0; client < 3; ++client) {
       auto device = start;
       server.broadcast(client);
-      lowrank::for_each_factored(device, [&](const std::string&, nn::Factored<double>& f) {
+      lowrank::for_each_weight<nn::Factored>(device, [&](const std::string&, nn::Factored<double>& f) {
         // The product of the factors with rows and columns turned round has the same norm.
         const auto b = gaussian(f.b().shape(), 3);
         auto turned = clone(b);

@@ -17,7 +17,7 @@ std::uint64_t header_bytes(const fl::Message& message) {
 
 std::uint64_t payload(nn::Model<float>& model) {
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : model.state())
+  for (const auto& [name, tensor, role] : model.state())
     bytes += static_cast<std::uint64_t>(tensor.size()) * sizeof(float);
   return bytes;
 }
@@ -103,7 +103,7 @@ TEST_CASE("Means of parameters and of running statistics are those of the messag
   }
   server.finish_round();
   Index statistics = 0;
-  for (const auto& [name, got] : server.model().state()) {
+  for (const auto& [name, got, role] : server.model().state()) {
     INFO(name);
     statistics += name.ends_with("running_mean");
     Tensor<float> mean(got.shape());

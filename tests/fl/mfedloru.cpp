@@ -74,11 +74,11 @@ TEST_CASE("nested: gradients, linear and convolution") {
 
 TEST_CASE("nested: ranks there and back") {
   auto model = rank_four<double>();
-  lowrank::for_each_factored(model, [](auto&, auto& f) { f.b().set_value(gaussian(f.b().shape())); });
+  lowrank::for_each_weight<nn::Factored>(model, [](auto&, auto& f) { f.b().set_value(gaussian(f.b().shape())); });
   const auto before = lowrank::effective_weights(model);
   lowrank::set_inner_ranks(model, Ranks{2});
   CHECK(lowrank::ranks(model) == Ranks{4});
-  lowrank::for_each_nested(model, [](auto&, auto& f) { CHECK(f.inner_rank() == 2); });
+  lowrank::for_each_weight<nn::Nested>(model, [](auto&, auto& f) { CHECK(f.inner_rank() == 2); });
   CHECK(difference(lowrank::effective_weights(model).at("fc2"), before.at("fc2")) < 1e-14);
   lowrank::set_inner_ranks(model, Ranks{7});
   CHECK(lowrank::ranks(model) == Ranks{4});
@@ -95,12 +95,12 @@ TEST_CASE("mfedloru: the server rebuilds the clients' effective factors and aver
   std::map<std::string, std::vector<lowrank::Factors<double>>> own;
   Index nested = 0;
   for (auto& device : run.devices)
-    lowrank::for_each_merged(device, [&](const std::string& layer, auto& weight) {
+    lowrank::for_each_weight<nn::Factored, nn::Nested>(device, [&](const std::string& layer, auto& weight) {
       own[layer].push_back({weight.a().value(), weight.b().value()});
     });
-  for (auto& device : run.devices) lowrank::for_each_nested(device, [&](auto&, auto&) { ++nested; });
+  for (auto& device : run.devices) lowrank::for_each_weight<nn::Nested>(device, [&](auto&, auto&) { ++nested; });
   CHECK(nested == 2 * std::ssize(own));  // of the clients of rank 1 and 2, not of that of rank 4
-  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
     INFO(layer);
     Tensor<double> a = nn::constant<double>(f.a().shape(), 0.0), b = nn::constant<double>(f.b().shape(), 0.0);
     a = to_layout(a, f.a().value().layout());
@@ -148,9 +148,9 @@ TEST_CASE("mfedloru: what travels, to the byte") {
   Mixed<float> run(rank_four<float>(), fl::MFedLoRU{.tau = 1});
   auto model = rank_four<float>();
   std::size_t others = 0, factors = 0, n = 0, m = 0;
-  for (const auto& [name, t] : model.state())
+  for (const auto& [name, t, role] : model.state())
     (fl::not_factor(name) ? others : factors) += sizeof(float) * static_cast<std::size_t>(t.size());
-  lowrank::for_each_factored(model, [&](auto&, nn::Factored<float>& f) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](auto&, nn::Factored<float>& f) {
     m = static_cast<std::size_t>(f.shape()[0]);
     n = static_cast<std::size_t>(f.shape()[1]);
   });

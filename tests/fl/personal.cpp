@@ -17,10 +17,10 @@ constexpr Index clients = 3;
 template <class T>
 std::size_t state_bytes(nn::Model<T>& model, const fl::Selection& selection = {}, bool buffers = true) {
   std::size_t bytes = 0;
-  for (const auto& [name, tensor] : model.state())
+  for (const auto& [name, tensor, role] : model.state())
     if (fl::chosen(selection, name)) bytes += static_cast<std::size_t>(tensor.size()) * sizeof(T);
   if (!buffers)
-    for (const auto& [name, tensor] : model.buffers())
+    for (const auto& [name, tensor, role] : model.buffers())
       bytes -= static_cast<std::size_t>(tensor.size()) * sizeof(T);
   return bytes;
 }
@@ -119,7 +119,7 @@ TEST_CASE("pfedloru's second phase is FedLoRU's turn over W + s_p·U·L") {
   require_same_weights(model, before.devices[1]);  // W is as it was
   CHECK(state.size() == 2 * frozen_weights(start).size());
   CHECK(io::serialise(state) != io::serialise(before.states[1]));
-  lowrank::for_each_factored(shifted, [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(shifted, [&](const std::string& layer, nn::Factored<double>& f) {
     const auto l =
         to_layout(state.get<double>(layer + ".personal_A.weight", lowrank::factor_shape(f.shape(), 3)),
                   f.a().value().layout());
@@ -191,7 +191,7 @@ TEST_CASE("The angle between the shared and the personal update") {
   auto model = small_factored<double>();
   const auto start = lowrank::effective_weights(model);
   lowrank::Products<double> own;
-  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<double>& f) {
     f.b().set_value(gaussian(f.b().shape()));
     own[layer] = {f.a().value(), f.b().value()};
   });
@@ -228,9 +228,9 @@ TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for eval
   for (Index k = 0; k < clients; ++k) store.save(k, run.states[static_cast<std::size_t>(k)]);
   auto evaluated = fl::with_mean_of_own(run.server.model(), run.algorithm.personal, store, run.parts);
   std::map<std::string, Tensor<float>> means;
-  lowrank::for_each_factored(evaluated,
+  lowrank::for_each_weight<nn::Factored>(evaluated,
                              [&](const std::string& layer, auto& f) { means[layer] = f.b().value(); });
-  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
     INFO(layer);
     CHECK(squared_norm(f.b().value()) == 0.0);  // the server has seen none
     Tensor<float> sum = nn::constant<float>(f.b().shape(), 0.0);
@@ -242,7 +242,7 @@ TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for eval
     CHECK(difference(means.at(layer), sum) < 1e-6);
   });
   for (auto& device : run.devices)  // a device lends its model; what is the client's own is in its state
-    lowrank::for_each_factored(device, [](auto&, auto& f) { CHECK(squared_norm(f.b().value()) == 0.0); });
+    lowrank::for_each_weight<nn::Factored>(device, [](auto&, auto& f) { CHECK(squared_norm(f.b().value()) == 0.0); });
 }
 
 TEST_CASE("fedpara in its personal form shares W_1 and keeps each client's W_2") {

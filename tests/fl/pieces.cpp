@@ -225,7 +225,7 @@ TEST_CASE("Layers of different alpha keep theirs in a file") {
   auto model = small_model<float>();
   lowrank::factorize(model, {.rank = 2, .alpha = 3.0, .layers = {"fc1"}});
   lowrank::factorize(model, {.rank = 4, .alpha = 8.0, .layers = {"fc2"}});
-  lowrank::for_each_factored(model, [](const std::string&, nn::Factored<float>& w) {
+  lowrank::for_each_weight<nn::Factored>(model, [](const std::string&, nn::Factored<float>& w) {
     w.b().set_value(gaussian<float>(w.b().shape()));
   });
   const io::Archive archive = io::to_archive(model);

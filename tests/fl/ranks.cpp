@@ -23,7 +23,7 @@ Ranks budgets(const fl::RankOptions& o, const Ranks& samples, std::uint64_t seed
 template <class T>
 std::map<std::string, Tensor<T>> exact_weights(Mixed<T>& run, std::map<std::string, Tensor<T>> w) {
   for (std::size_t k = 0; k < run.devices.size(); ++k)
-    lowrank::for_each_factored(run.devices[k], [&](const std::string& layer, nn::Factored<T>& f) {
+    lowrank::for_each_weight<nn::Factored>(run.devices[k], [&](const std::string& layer, nn::Factored<T>& f) {
       w[layer] = lowrank_compose(w.at(layer), f.a().value(), f.b().value(), run.shares[k] * f.scale());
     });
   return w;
@@ -109,14 +109,14 @@ TEST_CASE("Resized factors keep the leading directions, and zeros follow") {
 
 TEST_CASE("A model of less ranks has the leading directions of its update") {
   auto model = rank_four<double>(GENERATE("mlp", "resnet10"));
-  lowrank::for_each_factored(model, [](const std::string&, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(model, [](const std::string&, nn::Factored<double>& f) {
     f.b().set_value(gaussian(f.b().shape(), 7));
   });
   auto two = model;
   const auto layers = lowrank::ranks(model);
   lowrank::set_ranks(two, Ranks(layers.size(), 2));
   const auto got = lowrank::effective_weights(two), w = frozen_weights(model);
-  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<double>& f) {
     const auto leading = lowrank::resized<double>({f.a().value(), f.b().value()}, 2);
     CHECK(difference(got.at(layer), lowrank_compose(w.at(layer), leading.a, leading.b, f.scale())) < 1e-13);
   });
@@ -126,7 +126,7 @@ TEST_CASE("Factors and their controls at another rank, there and back") {
   auto model = rank_four<double>(GENERATE("mlp", "resnet10"));
   const auto layers = lowrank::ranks(model);
   io::Archive server("state");
-  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<double>& f) {
     for (const std::string prefix : {"", "control."}) {
       server.put(prefix + layer + ".lora_A.weight", gaussian(f.a().shape(), prefix.size() + 1));
       server.put(prefix + layer + ".lora_B.weight", gaussian(f.b().shape(), prefix.size() + 2));
@@ -166,9 +166,9 @@ TEST_CASE("Averages of factors of mixed ranks: what clients have, and what the s
       const auto w = frozen_weights(run.server.model());
       auto device = run.server.client_model(1);
       run.round();
-      lowrank::for_each_factored(run.devices[0], [](auto&, auto& f) { CHECK(f.rank() == 1); });
-      lowrank::for_each_factored(run.devices[1], [](auto&, auto& f) { CHECK(f.rank() == 2); });
-      lowrank::for_each_factored(run.devices[2], [](auto&, auto& f) { CHECK(f.rank() == 4); });
+      lowrank::for_each_weight<nn::Factored>(run.devices[0], [](auto&, auto& f) { CHECK(f.rank() == 1); });
+      lowrank::for_each_weight<nn::Factored>(run.devices[1], [](auto&, auto& f) { CHECK(f.rank() == 2); });
+      lowrank::for_each_weight<nn::Factored>(run.devices[2], [](auto&, auto& f) { CHECK(f.rank() == 4); });
       // A client gets the leading directions of s·B·A.
       run.server.begin_round();
       const fl::Message message = run.server.broadcast(1);
@@ -202,7 +202,7 @@ TEST_CASE("Factors of mixed ranks are averaged with zeros, by the server's scale
   auto start = rank_four<double>();
   Mixed<double> run(start, fl::FedLoRA{});
   run.round();
-  lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
     Tensor<double> a = nn::constant<double>(f.a().shape(), 0.0), b = nn::constant<double>(f.b().shape(), 0.0);
     const Index n = a.dim(1);
     for (std::size_t k = 0; k < 3; ++k) {
@@ -225,8 +225,8 @@ TEST_CASE("flora and flexlora average products of mixed ranks, round after round
     for (int i = 0; i < 3; ++i) {
       const auto before = frozen_weights(run.server.model());
       run.round();
-      lowrank::for_each_factored(run.devices[0], [](auto&, auto& f) { CHECK(f.rank() == 1); });
-      lowrank::for_each_factored(run.devices[1], [](auto&, auto& f) { CHECK(f.rank() == 2); });
+      lowrank::for_each_weight<nn::Factored>(run.devices[0], [](auto&, auto& f) { CHECK(f.rank() == 1); });
+      lowrank::for_each_weight<nn::Factored>(run.devices[1], [](auto&, auto& f) { CHECK(f.rank() == 2); });
       const auto got = lowrank::effective_weights(run.server.model()), exact = exact_weights(run, before);
       for (const auto& [layer, w] : exact) CHECK(difference(got.at(layer), w) < 1e-13);
     }
@@ -249,7 +249,7 @@ TEST_CASE("flora and flexlora average products of mixed ranks, round after round
       run.server.begin_round();
       const fl::Message message = run.server.broadcast(1);
       const io::Archive broadcast = io::borrow(message, "broadcast");
-      lowrank::for_each_factored(run.server.model(), [&](const std::string& layer, auto& f) {
+      lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, auto& f) {
         const auto& w = zero.at(layer);
         Tensor<double> update = clone(exact.at(layer));
         add_scaled(update, -1.0, w);
@@ -268,9 +268,9 @@ TEST_CASE("flora and flexlora average products of mixed ranks, round after round
 TEST_CASE("What travels to and from clients of ranks of their own, to the byte") {
   auto start = rank_four<float>(GENERATE("mlp", "resnet10"));
   std::size_t others = 0, per_rank = 0, stacked = 0;  // stacked: of a cohort of ranks 1, 2 and 4, or W
-  for (const auto& [name, t] : start.state())
+  for (const auto& [name, t, role] : start.state())
     if (fl::not_factor(name)) others += sizeof(float) * static_cast<std::size_t>(t.size());
-  lowrank::for_each_factored(start, [&](auto&, nn::Factored<float>& f) {
+  lowrank::for_each_weight<nn::Factored>(start, [&](auto&, nn::Factored<float>& f) {
     const auto w = static_cast<std::size_t>(f.base().value().size()),
                m = static_cast<std::size_t>(f.shape()[0]);
     per_rank += sizeof(float) * (m + w / m);
@@ -306,7 +306,7 @@ TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be l
   run.server.receive(fl::answer(run.devices[0], run.server.broadcast(0), run.algorithm, small_data().train,
                                 small_parts(3)[0], momentum_client()));
   run.server.finish_round();
-  lowrank::for_each_factored(run.server.model(), [](const std::string&, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [](const std::string&, nn::Factored<double>& f) {
     const Index n = f.a().value().size() / 4, m = f.shape()[0];
     for (Index k = 0; k < 4; ++k) {
       double row = 0.0, column = 0.0;

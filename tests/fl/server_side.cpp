@@ -13,7 +13,7 @@ using State = std::map<std::string, std::vector<double>>;
 
 State state_of(nn::Model<double>& model) {
   State state;
-  for (const auto& [name, tensor] : model.state()) {
+  for (const auto& [name, tensor, role] : model.state()) {
     const auto x = to_layout(tensor, Layout::row_major);
     state[name] = {x.data(), x.data() + x.size()};
   }
@@ -76,7 +76,7 @@ bool is_statistic(const std::string& name) { return name.find("running_") != std
 /// s·B·A of every factored layer, formed.
 std::vector<Tensor<double>> updates(nn::Model<double>& model) {
   std::vector<Tensor<double>> all;
-  lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<double>& w) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<double>& w) {
     const auto zero = to_layout(nn::constant<double>(w.shape(), 0.0), w.base().value().layout());
     all.push_back(
         to_layout(lowrank_compose(zero, w.a().value(), w.b().value(), w.scale()), Layout::row_major));

@@ -50,7 +50,7 @@ TEMPLATE_TEST_CASE("golden: merge", "[golden]", float, double) {
   nn::Model<TestType> model = factored_layer<TestType>(file, lowrank::PlanChoice::automatic);
   set_parameters(model, file);
   lowrank::merge(model, kind, stream);
-  lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<TestType>& layer) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<TestType>& layer) {
     compare(file, "merged.weight", layer.base().value());
     if (kind == lowrank::MergeKind::keep) {
       compare(file, "lora_A.weight", layer.a().value());

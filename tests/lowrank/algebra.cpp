@@ -58,7 +58,7 @@ TEST_CASE("algebra: merged and begun anew computes what unmerged did") {
   lowrank::merge(merged, MergeKind::reinit, rng::Stream(3));
   const Variable<double> x(gaussian({4, 2, 8, 8}, 7));
   CHECK(close(merged(x).value(), model(x).value()));
-  lowrank::for_each_factored(merged, [](const std::string&, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(merged, [](const std::string&, nn::Factored<double>& f) {
     for (double b : f.b().value().span()) CHECK(b == 0.0);
     CHECK(squared_norm(f.a().value()) > 0.0);
     CHECK(f.a().requires_grad());
@@ -72,7 +72,7 @@ TEST_CASE("algebra: merged and kept adds s·B·A a second time") {
   train(model, 3);
   const auto before = lowrank::effective_weights(model);
   std::map<std::string, Tensor<double>> twice;
-  lowrank::for_each_factored(model, [&](const std::string& name, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<double>& f) {
     twice[name] = lowrank_compose(before.at(name), f.a().value(), f.b().value(), f.scale());
   });
   lowrank::merge(model, MergeKind::keep, rng::Stream(3));
@@ -90,7 +90,7 @@ TEST_CASE("algebra: merging depends on its stream alone, and layers differ") {
     nn::Model<double> copy = model;
     lowrank::merge(copy, MergeKind::reinit, rng::Stream(seed));
     std::vector<Tensor<double>> all;
-    lowrank::for_each_factored(
+    lowrank::for_each_weight<nn::Factored>(
         copy, [&](const std::string&, nn::Factored<double>& f) { all.push_back(f.a().value()); });
     return all;
   };

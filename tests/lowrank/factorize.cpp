@@ -22,7 +22,7 @@ nn::Model<double> small_cnn() {
 /// The factored weight of the layer, or null.
 nn::Factored<double>* factored(nn::Model<double>& model, const std::string& layer) {
   nn::Factored<double>* found = nullptr;
-  lowrank::for_each_factored(model, [&](const std::string& name, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<double>& f) {
     if (name == layer) found = &f;
   });
   return found;
@@ -161,7 +161,7 @@ TEST_CASE("factorize: dropout between the factors, in training alone, whatever t
       model, {.rank = 2, .layers = {"conv2", "fc1"}, .dropout = 0.5, .plan = lowrank::PlanChoice::composed});
   lowrank::factorize(plain, {.rank = 2, .layers = {"conv2", "fc1"}, .plan = lowrank::PlanChoice::factored});
   for (auto* m : {&model, &plain})
-    lowrank::for_each_factored(
+    lowrank::for_each_weight<nn::Factored>(
         *m, [](const std::string&, nn::Factored<double>& f) { f.b().set_value(gaussian(f.b().shape(), 8)); });
   const Variable<double> x(gaussian({4, 2, 8, 8}));
   const auto train = [&](std::uint64_t seed) {

@@ -106,7 +106,7 @@ TEST_CASE("hadamard: initial weights have He's variance by outputs") {
   const auto layers = lowrank::factorize_hadamard(model, {.rank = 12, .layers = {"conv2", "fc1"}}, personal);
   CHECK(layers == std::vector<std::string>{"conv2", "fc1"});
   Index found = 0;
-  lowrank::for_each_hadamard(model, [&](const std::string& layer, Weight& weight) {
+  lowrank::for_each_weight<nn::Hadamard>(model, [&](const std::string& layer, Weight& weight) {
     INFO(layer);
     const Tensor<double> w = weight.compose().value();
     double squares = 0.0;

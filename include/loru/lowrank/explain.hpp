@@ -18,7 +18,7 @@ struct LayerPlan {
 template <class T, class D>
 std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
   std::vector<LayerPlan> plans;
-  for_each_factored(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
+  for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
     const auto rule = layer.plan_rule();
     const bool drops = layer.dropout() > 0.0;
     plans.push_back({name, {}, Plan::factored});

@@ -6,14 +6,6 @@
 
 namespace loru::inline LORU_ISA::lowrank {
 
-/// f(layer name, weight) for every layer of the model with a Hadamard weight, in its order.
-template <class T, class D, class F>
-void for_each_hadamard(nn::Model<T, D>& model, F f) {
-  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (auto* found = weight.template as<nn::Hadamard<T, D>>()) f(name, *found);
-  }});
-}
-
 namespace detail {
 
 /// Normal values of the given variance on the host.

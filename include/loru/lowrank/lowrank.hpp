@@ -15,3 +15,4 @@
 #include <loru/lowrank/resize.hpp>
 #include <loru/lowrank/stack.hpp>
 #include <loru/lowrank/tail.hpp>
+#include <loru/lowrank/visit.hpp>

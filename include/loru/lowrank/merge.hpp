@@ -5,6 +5,7 @@
 #include <string>
 
 #include <loru/lowrank/init.hpp>
+#include <loru/lowrank/visit.hpp>
 #include <loru/nn/factored.hpp>
 
 namespace loru::inline LORU_ISA::lowrank {
@@ -16,14 +17,6 @@ enum class MergeKind : unsigned char {
 };
 
 inline const char* to_string(MergeKind kind) { return kind == MergeKind::reinit ? "reinit" : "keep"; }
-
-/// f(layer name, factored weight) for every factored layer of the model, in its order.
-template <class T, class D, class F>
-void for_each_factored(nn::Model<T, D>& model, F f) {
-  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (auto* factored = weight.template as<nn::Factored<T, D>>()) f(name, *factored);
-  }});
-}
 
 /// W ← W + s·B·A as a new tensor, so that models which share W keep theirs.
 template <class T, class D>
@@ -40,7 +33,7 @@ using Products = std::map<std::string, Factors<T, D>>;
 template <class T, class D>
 Products<T, D> products(nn::Model<T, D>& model) {
   Products<T, D> all;
-  for_each_factored(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
+  for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
     all[name] = {layer.a().value(), layer.b().value()};
   });
   return all;
@@ -49,7 +42,7 @@ Products<T, D> products(nn::Model<T, D>& model) {
 /// W ← W + s·B·A in every factored layer with the given factors, one product a layer; the layers' own stay as they are.
 template <class T, class D>
 void merge_products(nn::Model<T, D>& model, const Products<T, D>& products) {
-  for_each_factored(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
+  for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
     const Factors<T, D>& f = products.at(name);
     layer.base().set_value(lowrank_compose(layer.base().value(), f.a, f.b, layer.scale()));
   });
@@ -59,7 +52,7 @@ void merge_products(nn::Model<T, D>& model, const Products<T, D>& products) {
 template <class T, class D>
 void restart_factors(nn::Model<T, D>& model, const rng::Stream& stream) {
   std::uint32_t position = 0;
-  for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& layer) {
+  for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<T, D>& layer) {
     const auto fresh = to_device<D>(initial_factors<T>(layer.shape(), layer.rank(), stream.fork(++position)));
     layer.a().set_value(fresh.a);
     layer.b().set_value(fresh.b);

@@ -8,23 +8,6 @@
 
 namespace loru::inline LORU_ISA::lowrank {
 
-/// f(layer name, weight) for every layer W + s·B·A whose W stands still, factored or nested, in the model's order.
-template <class T, class D, class F>
-void for_each_merged(nn::Model<T, D>& model, F f) {
-  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (auto* factored = weight.template as<nn::Factored<T, D>>()) f(name, *factored);
-    if (auto* nested = weight.template as<nn::Nested<T, D>>()) f(name, *nested);
-  }});
-}
-
-/// f(layer name, nested weight) for every nested layer of the model, in its order.
-template <class T, class D, class F>
-void for_each_nested(nn::Model<T, D>& model, F f) {
-  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (auto* nested = weight.template as<nn::Nested<T, D>>()) f(name, *nested);
-  }});
-}
-
 /// Inner factors whose products are zero: A_u and B_d Kaiming-uniform from the stream, A_d and B_u zero. `a` and
 /// `b` are the outer factors' shapes.
 template <class T, class D>
@@ -41,7 +24,7 @@ typename nn::Nested<T, D>::Inner initial_inner(const Shape& a, const Shape& b, I
 template <class T, class D>
 void set_inner_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   std::size_t next = 0;
-  for_each_merged(model, [&](const std::string&, auto&) { ++next; });
+  for_each_weight<nn::Factored, nn::Nested>(model, [&](const std::string&, auto&) { ++next; });
   require<DataError>(ranks.size() == next, "set_inner_ranks: expected ", next, " ranks, got ", ranks.size());
   next = 0;
   model.visit({.weight = [&](const std::string&, nn::Weight<T, D>& weight) {

@@ -2,17 +2,10 @@
 // Weights as products of two thin matrices: truncated singular value decompositions.
 
 #include <loru/lowrank/factorize.hpp>
+#include <loru/lowrank/visit.hpp>
 #include <loru/nn/low_rank_product.hpp>
 
 namespace loru::inline LORU_ISA::lowrank {
-
-/// f(layer name, weight) for every layer of the model with a product of thin matrices, in its order.
-template <class T, class D, class F>
-void for_each_product(nn::Model<T, D>& model, F f) {
-  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (auto* found = weight.template as<nn::LowRankProduct<T, D>>()) f(name, *found);
-  }});
-}
 
 /// The best factors of a weight at the rank, or at the most that its matrix has: b = U·√Σ and a = √Σ·Vᵀ, in
 /// descending order.
@@ -71,7 +64,7 @@ std::vector<std::string> factorize_product(nn::Model<T, D>& model, const Factori
 template <class T, class D>
 void set_product_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   std::size_t next = 0;
-  for_each_product(model, [&](const std::string&, auto&) { ++next; });
+  for_each_weight<nn::LowRankProduct>(model, [&](const std::string&, auto&) { ++next; });
   require<DataError>(ranks.size() == next, "set_product_ranks: expected ", next, " ranks, got ",
                      ranks.size());
   next = 0;

@@ -52,13 +52,13 @@ std::vector<Index> ranks(nn::Model<T, D>& model) {
 template <class T, class D>
 void set_ranks(nn::Model<T, D>& model, std::span<const Index> wanted) {
   std::size_t layers = 0;
-  for_each_factored(model, [&](const std::string&, auto&) { ++layers; });
+  for_each_weight<nn::Factored>(model, [&](const std::string&, auto&) { ++layers; });
   require<ConfigError>(wanted.size() == layers, "set_ranks: expected ", layers, " ranks, got ",
                        wanted.size());
   for (const Index rank : wanted)
     require<ConfigError>(rank >= 1, "set_ranks: expected ranks >= 1, got ", rank);
   auto rank = wanted.begin();
-  for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& weight) {
+  for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<T, D>& weight) {
     const Index r = *rank++;
     if (r == weight.rank()) return;
     const double c = static_cast<double>(r) / static_cast<double>(weight.rank());

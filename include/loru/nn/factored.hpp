@@ -102,9 +102,9 @@ class Factored final : public Parametrisation<T, D> {
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
-    visitor(join_name(layer, "weight"), weight_);
-    visitor(join_name(layer, "lora_A.weight"), a_);
-    visitor(join_name(layer, "lora_B.weight"), b_);
+    visitor(weight_name(layer), weight_, Role::frozen);
+    visitor(factor_name(layer, Role::down), a_, Role::down);
+    visitor(factor_name(layer, Role::up), b_, Role::up);
   }
 
  private:

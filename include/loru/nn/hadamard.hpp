@@ -44,9 +44,10 @@ class Hadamard final : public Parametrisation<T, D> {
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       const std::string name = join_name(layer, i == 0 ? "w1" : "w2");
-      visitor(name + "_A.weight", parts_[i].a);
-      visitor(name + "_B.weight", parts_[i].b);
-      visitor(name + "_core.weight", parts_[i].core);
+      const Role role = i == 0 ? Role::first : Role::second;
+      visitor(name + "_A.weight", parts_[i].a, role);
+      visitor(name + "_B.weight", parts_[i].b, role);
+      visitor(name + "_core.weight", parts_[i].core, role);
     }
   }
 

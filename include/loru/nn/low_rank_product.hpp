@@ -51,9 +51,9 @@ class LowRankProduct final : public Parametrisation<T, D> {
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
-    visitor(join_name(layer, "weight"), weight_);
-    visitor(join_name(layer, "product_U.weight"), u_);
-    visitor(join_name(layer, "product_V.weight"), v_);
+    visitor(weight_name(layer), weight_, Role::frozen);
+    visitor(product_name(layer, Role::up), u_, Role::up);
+    visitor(product_name(layer, Role::down), v_, Role::down);
   }
 
  private:

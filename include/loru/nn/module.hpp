@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <loru/autograd/autograd.hpp>
+#include <loru/nn/role.hpp>
 
 namespace loru::inline LORU_ISA::nn {
 
@@ -31,25 +32,21 @@ struct Pass {
   }
 };
 
-/// What Module::visit shows, each with its full name; unset functions are skipped.
+/// What Module::visit shows, each with its full name; unset functions are skipped. A function of a name may also take the
+/// TensorId, which knows the tensor's role.
 template <class T, class D = Cpu>
 struct Visitor {
-  std::function<void(const std::string&, Variable<T, D>&)> parameter{};
-  std::function<void(const std::string&, Tensor<T, D>&)> buffer{};
+  std::function<void(const TensorId&, Variable<T, D>&)> parameter{};
+  std::function<void(const TensorId&, Tensor<T, D>&)> buffer{};
   std::function<void(const std::string&, Weight<T, D>&)> weight{};
 
-  void operator()(const std::string& name, Variable<T, D>& v) const {
-    if (parameter && v) parameter(name, v);
+  void operator()(const std::string& name, Variable<T, D>& v, Role role = Role::dense) const {
+    if (parameter && v) parameter({name, role}, v);
   }
   void operator()(const std::string& name, Tensor<T, D>& t) const {
-    if (buffer) buffer(name, t);
+    if (buffer) buffer({name, Role::statistic}, t);
   }
 };
-
-/// "prefix.name", or "name" at the top.
-inline std::string join_name(const std::string& prefix, const std::string& name) {
-  return prefix.empty() ? name : prefix + "." + name;
-}
 
 /// One piece of a model.
 template <class T, class D = Cpu>
@@ -68,10 +65,14 @@ class Module {
   virtual std::unique_ptr<Module> clone() const = 0;
 };
 
+/// A value with the name and role of the tensor that it is or belongs to.
 template <class V>
 struct Named {
   std::string name;
   V value;
+  Role role = Role::dense;
+
+  TensorId id() const { return {name, role}; }
 };
 
 /// A module tree as a value: copying copies what is trained and shares what is frozen.
@@ -105,7 +106,7 @@ class Model {
   /// Every parameter with its name, frozen ones included. The variables are handles.
   std::vector<Named<Variable<T, D>>> parameters() {
     std::vector<Named<Variable<T, D>>> all;
-    visit({.parameter = [&](const std::string& name, Variable<T, D>& v) { all.push_back({name, v}); }});
+    visit({.parameter = [&](const TensorId& id, Variable<T, D>& v) { all.push_back({id.name, v, id.role}); }});
     return all;
   }
 
@@ -119,14 +120,14 @@ class Model {
   /// Tensors that are not trained but belong to the model's state: running statistics. The tensors are handles.
   std::vector<Named<Tensor<T, D>>> buffers() {
     std::vector<Named<Tensor<T, D>>> all;
-    visit({.buffer = [&](const std::string& name, Tensor<T, D>& t) { all.push_back({name, t}); }});
+    visit({.buffer = [&](const TensorId& id, Tensor<T, D>& t) { all.push_back({id.name, t, id.role}); }});
     return all;
   }
 
   /// Values of the trained parameters, then the buffers: what a client's update consists of. Handles.
   std::vector<Named<Tensor<T, D>>> state() {
     std::vector<Named<Tensor<T, D>>> all;
-    for (auto& p : trained_parameters()) all.push_back({p.name, p.value.value()});
+    for (auto& p : trained_parameters()) all.push_back({p.name, p.value.value(), p.role});
     for (auto& b : buffers()) all.push_back(b);
     return all;
   }

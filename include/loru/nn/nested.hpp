@@ -67,13 +67,16 @@ class Nested final : public Parametrisation<T, D> {
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
-    visitor(join_name(layer, "weight"), weight_);
-    visitor(join_name(layer, "lora_A.weight"), a_);
-    visitor(join_name(layer, "lora_B.weight"), b_);
-    visitor(join_name(layer, "lora_A_down.weight"), a_down_);
-    visitor(join_name(layer, "lora_A_up.weight"), a_up_);
-    visitor(join_name(layer, "lora_B_up.weight"), b_up_);
-    visitor(join_name(layer, "lora_B_down.weight"), b_down_);
+    visitor(weight_name(layer), weight_, Role::frozen);
+    visitor(factor_name(layer, Role::down), a_, Role::down);
+    visitor(factor_name(layer, Role::up), b_, Role::up);
+    const auto inner = [&](Role of, Role part, Variable<T, D>& v) {
+      visitor(inner_name(layer, of, part), v, Role::inner);
+    };
+    inner(Role::down, Role::down, a_down_);
+    inner(Role::down, Role::up, a_up_);
+    inner(Role::up, Role::up, b_up_);
+    inner(Role::up, Role::down, b_down_);
   }
 
  private:

@@ -23,5 +23,6 @@
 #include <loru/nn/nested.hpp>
 #include <loru/nn/pool.hpp>
 #include <loru/nn/residual.hpp>
+#include <loru/nn/role.hpp>
 #include <loru/nn/sequential.hpp>
 #include <loru/nn/weight.hpp>

@@ -59,7 +59,12 @@ class Sequential final : public Module<T, D> {
     return y;
   }
 
-  std::vector<Named<std::unique_ptr<Module<T, D>>>> children_;
+  struct Child {
+    std::string name;
+    std::unique_ptr<Module<T, D>> value;
+  };
+
+  std::vector<Child> children_;
 };
 
 }  // namespace loru::nn

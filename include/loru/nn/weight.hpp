@@ -37,7 +37,7 @@ class Dense final : public Parametrisation<T, D> {
   Shape shape() const override { return weight_.shape(); }
   Variable<T, D> compose() const override { return weight_; }
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
-    visitor(join_name(layer, "weight"), weight_);
+    visitor(weight_name(layer), weight_);
   }
 
  private:

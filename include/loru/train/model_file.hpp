@@ -16,9 +16,9 @@ namespace loru::inline LORU_ISA::io {
 template <class T, class D>
 Archive to_archive(nn::Model<T, D>& model) {
   Archive archive("model");
-  for (const auto& [name, v] : model.parameters()) archive.share(name, to_host(v.value()));
-  for (const auto& [name, t] : model.buffers()) archive.share(name, to_host(t));
-  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  for (const auto& [name, v, role] : model.parameters()) archive.share(name, to_host(v.value()));
+  for (const auto& [name, t, role] : model.buffers()) archive.share(name, to_host(t));
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     const std::string alpha = to_text(weight.alpha());
     if (archive.metadata().emplace("alpha", alpha).first->second != alpha)
       archive.metadata()[layer + ".alpha"] = alpha;
@@ -42,7 +42,7 @@ inline double stored_alpha(const Archive& archive, const std::string& key) {
 template <class T, class D>
 nn::Factored<T, D> stored_factors(const Archive& archive, const std::string& layer, const Tensor<T, D>& w,
                                   double alpha) {
-  const std::string a = layer + ".lora_A.weight", b = layer + ".lora_B.weight";
+  const std::string a = nn::factor_name(layer, nn::Role::down), b = nn::factor_name(layer, nn::Role::up);
   const Index rank = archive.raw(a).shape[0];
   require<DataError>(rank >= 1, archive.origin(), ": tensor ", a, ": expected at least one row, got shape ",
                      archive.raw(a).shape);
@@ -66,7 +66,7 @@ void save(nn::Model<T, D>& model, const std::filesystem::path& path) {
 template <class T, class D>
 void from_archive(nn::Model<T, D>& model, const Archive& archive) {
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
-    if (!archive.contains(layer + ".lora_A.weight")) return;
+    if (!archive.contains(nn::factor_name(layer, nn::Role::down))) return;
     const std::string own = layer + ".alpha";
     const double alpha = detail::stored_alpha(archive, archive.metadata().contains(own) ? own : "alpha");
     if (const auto* factored = weight.template as<nn::Factored<T, D>>())

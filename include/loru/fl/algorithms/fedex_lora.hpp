@@ -21,7 +21,7 @@ struct FedExLoRA {
     get_state(cohort.mean, server.model());
     if (cohort.updates.size() < 2) return;
     lowrank::Products<T, D> residuals;
-    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto all = terms(cohort, layer, weight);
       const Tensor<T> last = all.back().a, mean = cohort.averaged.get<T>(layer + ".lora_B.weight");
       all.pop_back();

@@ -41,7 +41,7 @@ struct FedHM {
     put_state(archive, server.model(), not_factor);
     const std::vector<Index> ranks = server.ranks(client);
     auto rank = ranks.begin();
-    lowrank::for_each_product(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
+    lowrank::for_each_weight<nn::LowRankProduct>(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
       const lowrank::Factors<T> f{to_host(w.v().value()), to_host(w.u().value())};
       const auto own = lowrank::resized(f, *rank++);
       archive.share(layer + ".product_U.weight", own.b);
@@ -52,7 +52,7 @@ struct FedHM {
   template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model(), not_factor);
-    lowrank::for_each_product(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
+    lowrank::for_each_weight<nn::LowRankProduct>(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
       const auto sum = lowrank::stack(product_terms<T>(cohort, layer));
       const Tensor<T> mean = matmul(sum.b, sum.a, {});
       lowrank::set_whole(w, server.optimized(layer + ".weight", lowrank::whole_matrix(w), mean));

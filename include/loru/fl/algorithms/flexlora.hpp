@@ -32,7 +32,7 @@ struct FlexLoRA {
     get_state(cohort.mean, server.model(), not_factor);
     const rng::Stream stream(server.seed(), rng::Purpose::merge, static_cast<std::uint32_t>(server.round()));
     std::uint32_t position = 0;
-    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto best = truncated(server, layer, weight, lowrank::stack(terms(cohort, layer, weight)));
       restart_missing(best, weight.shape(), stream.fork(++position));
       weight.a().set_value(to_device<D>(best.a));

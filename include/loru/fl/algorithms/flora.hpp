@@ -35,7 +35,7 @@ struct FLoRA {
     get_state(cohort.mean, server.model(), not_factor);
     lowrank::Products<T, D> stacks;
     std::map<std::string, Tensor<T>> updates;
-    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       require<ConfigError>(squared_norm(weight.b().value()) == 0.0, "flora: layer ", layer,
                            ": expected factors that start with a zero product");
       const lowrank::Factors<T> sum = lowrank::stack(terms(cohort, layer, weight));

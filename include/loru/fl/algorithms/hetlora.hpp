@@ -38,7 +38,7 @@ struct HetLoRA {
   double train(const Turn<T, D>& turn) const {
     if (gamma == 1.0) return fl::train(turn);
     std::vector<lowrank::Tail<T, D>> tails;
-    lowrank::for_each_factored(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
       const auto kept = static_cast<Index>(gamma * static_cast<double>(weight.rank()));
       tails.push_back({weight.a(), weight.b(), std::max<Index>(1, kept)});
     });
@@ -48,7 +48,7 @@ struct HetLoRA {
       for (const auto& tail : tails) tail.add_gradient(lambda);
     });
     std::size_t i = 0;
-    lowrank::for_each_factored(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
       if (tails[i].norm() < before[i]) weight.set_factors(tails[i].head().a, tails[i].head().b);
       ++i;
     });
@@ -60,7 +60,7 @@ struct HetLoRA {
     get_state(cohort.mean, server.model(), not_factor);
     std::vector<std::vector<Index>> ranks(cohort.updates.size());
     io::Archive factors("aggregate");
-    lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto all = terms(cohort, layer, weight);
       double sum = 0.0;
       for (auto& term : all) sum += term.weight = lowrank::product_norm(term.a, term.b);

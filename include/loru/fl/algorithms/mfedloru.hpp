@@ -38,7 +38,7 @@ struct MFedLoRU {
     const rng::Stream stream(head.seed, rng::Purpose::nested, static_cast<std::uint32_t>(head.round),
                              static_cast<std::uint32_t>(head.client));
     std::uint32_t position = 0;
-    lowrank::for_each_nested(model, [&](const std::string& layer, nn::Nested<T, D>& weight) {
+    lowrank::for_each_weight<nn::Nested>(model, [&](const std::string& layer, nn::Nested<T, D>& weight) {
       const Shape w = weight.shape(), a = lowrank::factor_shape(w, weight.rank()), b{w[0], weight.rank()};
       const auto of = [&](const char* factor, const Shape& shape) {
         return broadcast.get<T>(layer + factor, shape);
@@ -72,7 +72,7 @@ struct MFedLoRU {
   template <class T, class D>
   static io::Archive full_factors(nn::Model<T, D>& model, const io::Archive& sent) {
     io::Archive full("update");
-    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       const auto put = [&](const std::string& factor, const Tensor<T>& outer, bool of_a) {
         const std::string name = factor + ".weight";
         full.share(name, sent.contains(name) ? sent.get<T>(name) : rebuilt(sent, factor, outer, of_a));

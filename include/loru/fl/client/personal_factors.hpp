@@ -17,7 +17,7 @@ lowrank::Products<T, D> personal_factors(const Turn<T, D>& turn, Index rank) {
   for (const std::string& name : turn.state.names()) known |= name.ends_with(".personal_A.weight");
   lowrank::Products<T, D> own;
   std::uint32_t position = 0;
-  lowrank::for_each_factored(turn.model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     const Shape w = weight.shape();
     lowrank::Factors<T> f;
     if (known)
@@ -64,7 +64,7 @@ void put_personal_factors(io::Archive& state, const lowrank::Products<T, D>& own
 /// W ← W + s_p·U·L in every factored layer, as new tensors.
 template <class T, class D>
 void add_personal(nn::Model<T, D>& model, const lowrank::Products<T, D>& own, double scale) {
-  lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     const auto& f = own.at(layer);
     weight.base().set_value(lowrank_compose(weight.base().value(), f.a, f.b, scale));
   });
@@ -75,7 +75,7 @@ template <class T, class D = Cpu>
 class KeepBase {
  public:
   explicit KeepBase(nn::Model<T, D>& model) {
-    lowrank::for_each_factored(model, [&](auto&, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](auto&, nn::Factored<T, D>& weight) {
       before_.push_back({weight.base(), weight.base().value()});
     });
   }

@@ -20,7 +20,7 @@ class MergeHistory {
 
   /// Records the factors that are about to be merged, of any rank, with the layer's own scale.
   void record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
-    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto& list = factors_[layer];
       const lowrank::Factors<T, D>& factors = products.at(layer);
       list.push_back({merges_, {to_host(factors.a), to_host(factors.b)}});
@@ -47,7 +47,7 @@ class MergeHistory {
   /// it as known.
   void catch_up(Index client, nn::Model<T, D>& model, io::Archive& archive) {
     Index& known = known_.try_emplace(client, first_known_).first->second;
-    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       if (known == merges_) return;
       const auto& list = factors_[layer];
       const bool complete = known >= 0 && !list.empty() && list.front().merge <= known;
@@ -96,7 +96,7 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   std::vector<Index> ranks;  // of the server's factors, where the client may have others
   if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
   std::vector<Tensor<T, D>> weights;
-  lowrank::for_each_merged(model, [&](const std::string& layer, auto& weight) {
+  lowrank::for_each_weight<nn::Factored, nn::Nested>(model, [&](const std::string& layer, auto& weight) {
     Tensor<T, D> w = weight.base().value();
     const Index rank = weights.size() < ranks.size() ? ranks[weights.size()] : weight.rank();
     if (archive.contains(layer + ".weight"))
@@ -116,7 +116,7 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
     weights.push_back(w);
   });
   std::size_t next = 0;
-  lowrank::for_each_merged(
+  lowrank::for_each_weight<nn::Factored, nn::Nested>(
       model, [&](const std::string&, auto& weight) { weight.base().set_value(weights[next++]); });
 }
 

@@ -127,7 +127,7 @@ inline bool is_factor(std::string_view tensor) { return !not_factor(tensor); }
 /// Adds the model's state: trained parameters and buffers.
 template <class T, class D>
 void put_state(io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
-  for (const auto& [name, tensor] : model.state())
+  for (const auto& [name, tensor, role] : model.state())
     if (chosen(selection, name)) archive.share(name, to_host(tensor));
 }
 

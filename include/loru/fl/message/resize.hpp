@@ -13,7 +13,7 @@ namespace loru::inline LORU_ISA::fl {
 template <class T, class D>
 void resize_factors(io::Archive& archive, nn::Model<T, D>& model, std::span<const Index> ranks) {
   auto rank = ranks.begin();
-  lowrank::for_each_factored(model, [&](const std::string& layer, auto&) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, auto&) {
     const Index wanted = *rank++;
     for (const std::string& prefix : {std::string(), control_name("")}) {
       const std::string a = prefix + layer + ".lora_A.weight", b = prefix + layer + ".lora_B.weight";

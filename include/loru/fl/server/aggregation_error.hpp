@@ -19,7 +19,7 @@ class AggregationError {
  public:
   /// Before the fold: the exact mean of the clients' effective weights.
   AggregationError(nn::Model<T, D>& model, const Cohort& cohort, const Selection& trained) {
-    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       const auto known = [&](const Update& update) {
         const auto either = [&](const std::string& factor) {
           return update.state.contains(factor + ".weight") || update.state.contains(factor + "_up.weight") ||
@@ -31,7 +31,7 @@ class AggregationError {
       const auto stack = lowrank::stack(terms(cohort, layer, weight));
       exact_[layer] = compose(to_host(weight.base().value()), stack.a, stack.b, weight.scale());
     });
-    lowrank::for_each_product(model, [&](const std::string& layer, nn::LowRankProduct<T, D>&) {
+    lowrank::for_each_weight<nn::LowRankProduct>(model, [&](const std::string& layer, nn::LowRankProduct<T, D>&) {
       if (cohort.updates.empty()) return;
       const auto stack = lowrank::stack(product_terms<T>(cohort, layer));
       exact_[layer] = matmul(wide(stack.b), wide(stack.a), {});
@@ -41,7 +41,7 @@ class AggregationError {
   /// After it.
   std::map<std::string, double> operator()(nn::Model<T, D>& model) const {
     std::map<std::string, double> errors;
-    lowrank::for_each_factored(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       const auto found = exact_.find(layer);
       if (found == exact_.end()) return;
       Tensor<double> lost = compose(to_host(weight.base().value()), to_host(weight.a().value()),
@@ -49,7 +49,7 @@ class AggregationError {
       add_scaled(lost, -1.0, found->second);
       errors[layer] = linalg::norm(lost);
     });
-    lowrank::for_each_product(model, [&](const std::string& layer, nn::LowRankProduct<T, D>& weight) {
+    lowrank::for_each_weight<nn::LowRankProduct>(model, [&](const std::string& layer, nn::LowRankProduct<T, D>& weight) {
       const auto found = exact_.find(layer);
       if (found == exact_.end()) return;
       Tensor<double> lost = clone(found->second);

@@ -30,7 +30,7 @@ template <class T, class D>
 double update_norm(nn::Model<T, D>& model) {
   using cpu::gemm;
   double sum = 0.0;
-  lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& weight) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<T, D>& weight) {
     const auto [a, b] = detail::factor_matrices(weight);
     const Index r = a.dim(0), n = a.dim(1), m = b.dim(0);
     Tensor<double> of_b(Shape{r, r}), of_a(Shape{r, r});
@@ -46,7 +46,7 @@ template <class T, class D>
 double update_effective_rank(nn::Model<T, D>& model) {
   double sum = 0.0;
   Index layers = 0;
-  lowrank::for_each_factored(model, [&](const std::string&, nn::Factored<T, D>& weight) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<T, D>& weight) {
     const auto [a, b] = detail::factor_matrices(weight);
     const Index k = std::min({a.dim(0), a.dim(1), b.dim(0)});
     sum += lowrank::effective_rank(linalg::product_svd(b, a, k).values);

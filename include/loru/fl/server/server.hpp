@@ -61,7 +61,7 @@ class Server {
     const bool mixed = client_ranks_.mixed(layers);
     resizes_ = mixed && !algorithm_.mixed_ranks;
     Index additive = 0;
-    lowrank::for_each_factored(model_, [&](auto&, auto&) { ++additive; });
+    lowrank::for_each_weight<nn::Factored>(model_, [&](auto&, auto&) { ++additive; });
     require<ConfigError>(!resizes_ || additive == std::ssize(layers), algorithm_.name,
                          ": expected the same ranks for all clients: its weights have no leading directions");
     require<ConfigError>(
@@ -214,7 +214,7 @@ class Server {
   /// W ← W + the layer's update, of W's shape and layout and on the host: clients that lack it are sent W.
   void merge(const std::map<std::string, Tensor<T>>& updates) {
     history_.record_whole();
-    lowrank::for_each_factored(model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       Tensor<T, D> w = clone(weight.base().value());
       add_scaled(w, T(1), to_device<D>(updates.at(layer)));
       weight.base().set_value(w);
@@ -269,7 +269,7 @@ class Server {
     if (!missing) return entry->second;
     nn::Model<T, D> replica = model_;
     if (!ranks.empty()) algorithm_.shape(replica, ranks);
-    for (const auto& [name, tensor] : replica.state()) entry->second.push_back({name, tensor.shape()});
+    for (const auto& [name, tensor, role] : replica.state()) entry->second.push_back({name, tensor.shape()});
     return entry->second;
   }
 
@@ -278,7 +278,7 @@ class Server {
     if (!algorithm_.mixed_ranks) return {};
     if (!shared_) {
       shared_.emplace();
-      for (const auto& [name, tensor] : model_.state())
+      for (const auto& [name, tensor, role] : model_.state())
         if (not_factor(name)) shared_->insert(name);
     }
     return [this](const std::string& name) { return shared_->contains(name); };
@@ -287,7 +287,7 @@ class Server {
   /// The ranks that the client pruned itself to, below those that it was sent.
   std::vector<Index> pruned(const Update& update, std::vector<Index> ranks) {
     auto rank = ranks.begin();
-    lowrank::for_each_factored(model_, [&](const std::string& layer, auto&) {
+    lowrank::for_each_weight<nn::Factored>(model_, [&](const std::string& layer, auto&) {
       const Shape& a = update.state.raw(layer + ".lora_A.weight").shape;
       if (a.rank() > 0 && a[0] >= 1) *rank = std::min(*rank, a[0]);
       ++rank;

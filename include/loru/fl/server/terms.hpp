@@ -12,7 +12,7 @@ template <class T, class D, class F>
 void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F factor) {
   const std::vector<Index> ranks = server.ranks(client);
   auto rank = ranks.begin();
-  lowrank::for_each_factored(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
     lowrank::Factors<T> f{to_host(weight.a().value()), to_host(weight.b().value())};
     if (*rank != weight.rank()) {
       f = lowrank::resized(f, *rank);
