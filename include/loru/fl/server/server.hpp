@@ -312,7 +312,7 @@ class Server {
         }
     require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
                        ": expected ", state.size(), " tensors, got ", update.state.size());
-    for (const auto& [name, shape] : state) {
+    for (const auto& [name, shape, role] : state) {
       const io::RawTensor& raw = update.state.raw(name);
       require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ",
                          update.head.client, ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ',
