@@ -8,7 +8,7 @@
 #include <iostream>
 #include <string_view>
 
-#include <loru/ops/ops.hpp>
+#include <loru/cpu/cpu.hpp>
 
 #ifdef LORU_BENCH_OPENBLAS
 #include <cblas.h>

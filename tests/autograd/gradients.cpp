@@ -101,48 +101,35 @@ TEST_CASE("gradients: pooling") {
   }
 }
 
-TEST_CASE("gradients: norms") {
+TEST_CASE("gradients: norms and biases, with sums and ReLU") {
   const Shape shape = GENERATE(Shape{3, 4, 2, 3}, Shape{2, 4, 1, 1}, Shape{1, 4, 3, 3});
+  const bool with_relu = GENERATE(false, true);
   const Tensor<double> gamma = gaussian({4}, 2), beta = gaussian({4}, 3);
-  for (Layout layout : layouts) {
-    const Tensor<double> x = gaussian(shape, 1, layout);
-    check({x, gamma, beta},
-          [](Inputs& v) { return batch_norm(v[0], batch_moments(v[0].value(), 0.1), v[1], v[2], false); });
-    check({x, gamma, beta}, [&](Inputs& v) {
-      const Moments<double> fixed = batch_moments(gaussian(Shape{5, 4, 2, 2}, 7), 0.1);
-      return batch_norm(v[0], fixed, v[1], v[2], true);
-    });
-    for (Index groups : {1, 2})
-      check({x, gamma, beta}, [groups](Inputs& v) { return group_norm(v[0], groups, v[1], v[2], 0.1); });
-  }
-}
-
-TEST_CASE("gradients: norms, sums and biases with ReLU") {
-  const Shape shape = GENERATE(Shape{3, 4, 2, 3}, Shape{2, 4, 1, 1}, Shape{1, 4, 3, 3});
-  const Tensor<double> gamma = gaussian({4}, 2), beta = gaussian({4}, 3);
+  const Moments<double> constant = batch_moments(gaussian(Shape{5, 4, 2, 2}, 7), 0.1);
   for (Layout layout : layouts) {
     const Tensor<double> x = gaussian(shape, 1, layout), r = gaussian(shape, 6, layout);
-    const auto moments = [](const V& v) { return batch_moments(v.value(), 0.1); };
-    const Moments<double> fixed = batch_moments(gaussian(Shape{5, 4, 2, 2}, 7), 0.1);
-    check({x, gamma, beta, r},
-          [&](Inputs& v) { return batch_norm_relu(v[0], moments(v[0]), v[1], v[2], v[3], false); });
-    check({x, gamma, beta},
-          [&](Inputs& v) { return batch_norm_relu(v[0], moments(v[0]), v[1], v[2], V(), false); });
-    check({x, gamma, beta, r},
-          [&](Inputs& v) { return batch_norm_relu(v[0], fixed, v[1], v[2], v[3], true); });
-    check({x, gamma, beta},  // the input is its own residual
-          [&](Inputs& v) { return batch_norm_relu(v[0], fixed, v[1], v[2], v[0], true); });
-    for (Index groups : {1, 2}) {
-      check({x, gamma, beta, r},
-            [groups](Inputs& v) { return group_norm_relu(v[0], groups, v[1], v[2], v[3], 0.1); });
-      check({x, gamma, beta},
-            [groups](Inputs& v) { return group_norm_relu(v[0], groups, v[1], v[2], V(), 0.1); });
+    for (Index groups : {0, 1, 2}) {
+      INFO(groups << " groups");
+      const auto norm = [&](Inputs& v, const V& residual) {
+        const auto moments =
+            groups == 0 ? batch_moments(v[0].value(), 0.1) : group_moments(v[0].value(), groups, 0.1);
+        return normalise(v[0], moments, v[1], v[2], false, {with_relu, residual});
+      };
+      check({x, gamma, beta}, [&](Inputs& v) { return norm(v, V()); });
+      check({x, gamma, beta, r}, [&](Inputs& v) { return norm(v, v[3]); });
     }
+    const auto fixed = [&](Inputs& v, const V& residual) {
+      return normalise(v[0], constant, v[1], v[2], true, {with_relu, residual});
+    };
+    check({x, gamma, beta}, [&](Inputs& v) { return fixed(v, V()); });
+    check({x, gamma, beta, r}, [&](Inputs& v) { return fixed(v, v[3]); });
+    check({x, gamma, beta}, [&](Inputs& v) { return fixed(v, v[0]); });  // the input is its own residual
+    check({x, gamma}, [&](Inputs& v) { return add_bias(v[0], v[1], {.relu = with_relu}); });
+    check({x, gamma, r}, [&](Inputs& v) { return add_bias(v[0], v[1], {with_relu, v[2]}); });
     check({x, r}, [](Inputs& v) { return add_relu(v[0], v[1]); });
-    check({x, gamma}, [](Inputs& v) { return add_bias_relu(v[0], v[1]); });
   }
   check({gaussian({3, 4}, 1), gaussian({5, 4}, 2), gaussian({5}, 3)},
-        [](Inputs& v) { return add_bias_relu(linear(v[0], v[1]), v[2]); });
+        [&](Inputs& v) { return add_bias(linear(v[0], v[1]), v[2], {.relu = with_relu}); });
 }
 
 TEST_CASE("gradients: losses") {

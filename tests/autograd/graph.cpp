@@ -119,7 +119,7 @@ TEST_CASE("graph: add_bias works in place only where nobody looks") {
   const Tensor<double> data = gaussian({3, 4}), bias = gaussian({4}, 2);
   const V b(bias, true);
   Tensor<double> expected = clone(data);
-  add_bias(expected, bias);
+  add_bias(expected, bias, {});
 
   SECTION("a named input keeps its value") {
     const V x(clone(data), true);

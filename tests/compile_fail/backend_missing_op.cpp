@@ -1,4 +1,5 @@
-// expect: the required expression .conv2d\(x, x, conv\). is invalid|because 'conv2d\(x, x, conv\)' would be invalid
-// A device that lacks one op: the error names it.
-#define OTHER_DEVICE_LACKS_CONV2D
+// expect: required expression .(loru::\w+::)?conv2d\(x, w, o\). is invalid|because .conv2d\(x, w, o\). would be invalid
+// A device whose author misspelt one op: the error names it.
+#include <loru/ops/backend.hpp>
+#define conv2d convolution2d
 #include "../support/other_device.hpp"

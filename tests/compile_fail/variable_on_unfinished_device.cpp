@@ -1,4 +1,4 @@
-// expect: required expression .fill\(y, c\). is invalid|because 'fill\(y, c\)' would be invalid
+// expect: required expression .(loru::\w+::)?fill\(y, v\). is invalid|because .fill\(y, v\). would be invalid
 // A tag with memory but no ops is not a device that variables can be on: the error names Backend and its ops.
 #include <loru/autograd/variable.hpp>
 

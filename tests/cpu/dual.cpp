@@ -1,4 +1,4 @@
-#include <loru/ops/ops.hpp>
+#include <loru/cpu/cpu.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
@@ -81,16 +81,17 @@ TEST_CASE("dual: products") {
     matmul_into(v[0], 0.5, v[1], v[2], {}, 2.0);
     return v[0];
   });
-  check("add_bias", {{4, 3}, {3}}, [](auto v) {
-    add_bias(v[0], v[1]);
-    return v[0];
-  });
-  check("add_bias_relu", {{4, 3}, {3}}, [](auto v) {
-    add_bias_relu(v[0], v[1]);
-    return v[0];
-  });
-  check("add_bias_relu_backward", {{4, 3}, {4, 3}},
-        [](auto v) { return add_bias_relu_backward(v[0], v[1]).dbias; });
+  for (const bool relu : {false, true}) {
+    check("add_bias", {{4, 3}, {3}}, [relu](auto v) {
+      add_bias(v[0], v[1], {.relu = relu});
+      return v[0];
+    });
+    check("add_bias of a sum", {{4, 3}, {3}, {4, 3}}, [relu](auto v) {
+      add_bias(v[0], v[1], {relu, v[2]});
+      return v[0];
+    });
+  }
+  check("add_bias_backward", {{4, 3}, {4, 3}}, [](auto v) { return add_bias_backward(v[0], v[1]).dbias; });
   check("lowrank_compose", {{4, 2, 3, 3}, {2, 2, 3, 3}, {4, 2}},
         [](auto v) { return lowrank_compose(v[0], v[1], v[2], 0.7); });
   check("lowrank_merge", {{4, 6}, {2, 6}, {4, 2}}, [](auto v) {
@@ -111,41 +112,38 @@ TEST_CASE("dual: pooling") {
 
 TEST_CASE("dual: norms, differentiated through their moments") {
   const Shape s{3, 4, 2, 3}, c{4};
-  check("batch_norm", {s, c, c},
-        [](auto v) { return batch_norm(v[0], batch_moments(v[0], 1e-3), v[1], v[2]); });
-  check("group_norm", {s, c, c},
-        [](auto v) { return group_norm(v[0], group_moments(v[0], 2, 1e-3), v[1], v[2]); });
-  for (const bool fixed : {false, true}) {
-    check("batch_norm_backward dx", {s, s, c}, [fixed](auto v) {
-      return batch_norm_backward(v[0], v[1], batch_moments(v[1], 1e-3), v[2], fixed).dx;
-    });
-    check("batch_norm_backward dgamma", {s, s, c}, [fixed](auto v) {
-      return batch_norm_backward(v[0], v[1], batch_moments(v[1], 1e-3), v[2], fixed).dgamma;
-    });
+  const auto moments = [](const auto& x, Index groups) {
+    return groups == 0 ? batch_moments(x, 1e-3) : group_moments(x, groups, 1e-3);
+  };
+  for (const Index groups : {0, 2}) {
+    INFO(groups << " groups");
+    for (const bool fixed : {false, true}) {
+      const auto backward = [=](auto& v) {
+        return normalise_backward(v[0], {}, v[1], moments(v[1], groups), v[2], v[2], Gate::open, fixed);
+      };
+      check("normalise_backward dx", {s, s, c}, [=](auto v) { return backward(v).dx; });
+      check("normalise_backward dgamma", {s, s, c}, [=](auto v) { return backward(v).dgamma; });
+    }
+    for (const bool relu : {false, true})
+      for (const bool summed : {false, true}) {
+        const auto residual = [summed](const auto& r) {
+          return summed ? r : std::remove_cvref_t<decltype(r)>();
+        };
+        const auto forward = [=](auto& v) {
+          return normalise(v[0], moments(v[0], groups), v[1], v[2], {relu, residual(v[3])});
+        };
+        check("normalise", {s, c, c, s}, [=](auto v) { return forward(v); });
+        if (!relu) continue;
+        const auto backward = [=](auto& v) {
+          return normalise_backward(v[4], residual(forward(v)), v[0], moments(v[0], groups), v[1], v[2],
+                                    summed ? Gate::output : Gate::input, false);
+        };
+        check("normalise_backward behind a ReLU, dx", {s, c, c, s, s},
+              [=](auto v) { return backward(v).dx; });
+        check("normalise_backward behind a ReLU, dgamma", {s, c, c, s, s},
+              [=](auto v) { return backward(v).dgamma; });
+      }
   }
-  for (const bool summed : {false, true}) {
-    const auto residual = [summed](const auto& r) { return summed ? r : std::remove_cvref_t<decltype(r)>(); };
-    check("batch_norm_relu", {s, c, c, s}, [=](auto v) {
-      return batch_norm_relu(v[0], batch_moments(v[0], 1e-3), v[1], v[2], residual(v[3]));
-    });
-    check("group_norm_relu", {s, c, c, s}, [=](auto v) {
-      return group_norm_relu(v[0], group_moments(v[0], 2, 1e-3), v[1], v[2], residual(v[3]));
-    });
-    check("batch_norm_relu_backward", {s, c, c, s, s}, [=](auto v) {
-      const auto m = batch_moments(v[0], 1e-3);
-      const auto y = batch_norm_relu(v[0], m, v[1], v[2], residual(v[3]));
-      return batch_norm_relu_backward(v[4], residual(y), v[0], m, v[1], v[2], false).dx;
-    });
-    check("group_norm_relu_backward", {s, c, c, s, s}, [=](auto v) {
-      const auto m = group_moments(v[0], 2, 1e-3);
-      const auto y = group_norm_relu(v[0], m, v[1], v[2], residual(v[3]));
-      return group_norm_relu_backward(v[4], residual(y), v[0], m, v[1], v[2]).dgamma;
-    });
-  }
-  check("group_norm_backward dx", {s, s, c},
-        [](auto v) { return group_norm_backward(v[0], v[1], group_moments(v[1], 2, 1e-3), v[2]).dx; });
-  check("group_norm_backward dgamma", {s, s, c},
-        [](auto v) { return group_norm_backward(v[0], v[1], group_moments(v[1], 2, 1e-3), v[2]).dgamma; });
 }
 
 TEST_CASE("dual: losses and updates") {

@@ -1,6 +1,6 @@
 // Fused elementwise ops against the ops that they are made of.
 
-#include <loru/ops/ops.hpp>
+#include <loru/cpu/cpu.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
@@ -33,43 +33,47 @@ struct Case {
         beta{gaussian<T>({s[1]}, 5)} {}
 };
 
-/// Every tensor that the fused norm ops give, forward and backward.
+/// Moments of the batch, or of groups.
 template <class T>
-std::vector<Tensor<T>> fused(const Case<T>& c, Index groups, bool summed, bool fixed) {
-  const Tensor<T> r = summed ? c.residual : Tensor<T>();
-  const Moments<T> m = groups == 0 ? batch_moments(c.x, 1e-3) : group_moments(c.x, groups, 1e-3);
-  const Tensor<T> y =
-      groups == 0 ? batch_norm_relu(c.x, m, c.gamma, c.beta, r) : group_norm_relu(c.x, m, c.gamma, c.beta, r);
-  const Tensor<T> kept = summed ? y : Tensor<T>();
-  const NormGradients<T> g = groups == 0
-                                 ? batch_norm_relu_backward(c.dy, kept, c.x, m, c.gamma, c.beta, fixed)
-                                 : group_norm_relu_backward(c.dy, kept, c.x, m, c.gamma, c.beta);
+Moments<T> moments(const Tensor<T>& x, Index groups) {
+  return groups == 0 ? batch_moments(x, 1e-3) : group_moments(x, groups, 1e-3);
+}
+
+/// Every tensor that a norm with an epilogue gives, forward and backward.
+template <class T>
+std::vector<Tensor<T>> fused(const Case<T>& c, Index groups, bool relu, bool summed, bool fixed) {
+  const Moments<T> m = moments(c.x, groups);
+  const Tensor<T> y = normalise(c.x, m, c.gamma, c.beta, {relu, summed ? c.residual : Tensor<T>()});
+  const Gate gate = !relu ? Gate::open : summed ? Gate::output : Gate::input;
+  const Tensor<T> kept = gate == Gate::output ? y : Tensor<T>();
+  const NormGradients<T> g = normalise_backward(c.dy, kept, c.x, m, c.gamma, c.beta, gate, fixed);
   return {y, g.dx, g.dgamma, g.dbeta, g.residual};
 }
 
 /// The same from a norm, a sum and a ReLU apart.
 template <class T>
-std::vector<Tensor<T>> composed(const Case<T>& c, Index groups, bool summed, bool fixed) {
-  const Moments<T> m = groups == 0 ? batch_moments(c.x, 1e-3) : group_moments(c.x, groups, 1e-3);
-  const Tensor<T> z = groups == 0 ? batch_norm(c.x, m, c.gamma, c.beta) : group_norm(c.x, m, c.gamma, c.beta);
-  const Tensor<T> y = relu(summed ? add(z, to_layout(c.residual, z.layout())) : z);
-  const Tensor<T> d = relu_backward(y, to_layout(c.dy, y.layout()));
-  const NormGradients<T> g =
-      groups == 0 ? batch_norm_backward(d, c.x, m, c.gamma, fixed) : group_norm_backward(d, c.x, m, c.gamma);
-  return {y, g.dx, g.dgamma, g.dbeta, summed ? d : Tensor<T>()};
+std::vector<Tensor<T>> composed(const Case<T>& c, Index groups, bool with_relu, bool summed, bool fixed) {
+  const Moments<T> m = moments(c.x, groups);
+  const Tensor<T> z = normalise(c.x, m, c.gamma, c.beta, {});
+  const Tensor<T> sum = summed ? add(z, to_layout(c.residual, z.layout())) : z;
+  const Tensor<T> y = with_relu ? relu(sum) : sum, dy = to_layout(c.dy, y.layout());
+  const Tensor<T> d = with_relu ? relu_backward(y, dy) : dy;
+  const NormGradients<T> g = normalise_backward(d, {}, c.x, m, c.gamma, c.beta, Gate::open, fixed);
+  return {y, g.dx, g.dgamma, g.dbeta, with_relu && summed ? d : Tensor<T>()};
 }
 
 }  // namespace
 
 TEMPLATE_TEST_CASE("fused: norm, residual sum and ReLU are what the three are apart", "", float, double) {
-  const bool summed = GENERATE(false, true);
+  const bool with_relu = GENERATE(false, true), summed = GENERATE(false, true);
   for (const Shape& s : shapes)
     for (Layout layout : {Layout::row_major, Layout::channels_last})
       for (Index groups : {Index{0}, Index{1}, s[1]})
         for (bool fixed : {false, true}) {
           INFO(s << ", " << groups << " groups, " << to_string(layout) << (fixed ? ", fixed" : ""));
           const Case<TestType> c(s, layout);
-          const auto got = fused(c, groups, summed, fixed), expected = composed(c, groups, summed, fixed);
+          const auto got = fused(c, groups, with_relu, summed, fixed),
+                     expected = composed(c, groups, with_relu, summed, fixed);
           for (std::size_t i = 0; i < got.size(); ++i) {
             INFO("result " << i);
             CHECK(agree(got[i], expected[i]));
@@ -84,26 +88,35 @@ TEMPLATE_TEST_CASE("fused: sums and biases with ReLU are what they are apart", "
       const Tensor<TestType> x = gaussian<TestType>({rows, n}, 1), other = gaussian<TestType>({rows, n}, 2),
                              dy = gaussian<TestType>({rows, n}, 3), bias = gaussian<TestType>({n}, 4);
       CHECK(same_bits(add_relu(x, other), relu(add(x, other))));
-      Tensor<TestType> plain = clone(x), y = clone(x);
-      add_bias(plain, bias);
-      plain = relu(plain);
-      add_bias_relu(y, bias);
-      CHECK(same_bits(y, plain));
-      const Tensor<TestType> masked = relu_backward(plain, dy);
-      const BiasGradients<TestType> g = add_bias_relu_backward(y, dy);
-      CHECK(same_bits(g.dx, masked));
-      CHECK(agree(g.dbias, column_sum(masked)));
+      Tensor<TestType> plain = clone(x);
+      add_bias(plain, bias, {});
+      for (const Tensor<TestType>& residual : {Tensor<TestType>(), other}) {
+        const Tensor<TestType> sum = residual ? add(plain, residual) : plain;
+        Tensor<TestType> open = clone(x), y = clone(x);
+        add_bias(open, bias, {false, residual});
+        CHECK(same_bits(open, sum));
+        add_bias(y, bias, {true, residual});
+        CHECK(same_bits(y, relu(sum)));
+        const Tensor<TestType> masked = relu_backward(y, dy);
+        const BiasGradients<TestType> g = add_bias_backward(y, dy);
+        CHECK(same_bits(g.dx, masked));
+        CHECK(agree(g.dbias, column_sum(masked)));
+      }
+      const BiasGradients<TestType> g = add_bias_backward({}, dy);
+      CHECK(same_bits(g.dx, dy));
+      CHECK(same_bits(g.dbias, column_sum(dy)));
     }
 }
 
 TEST_CASE("fused: a gradient is overwritten only where nothing else holds it") {
   const Case<float> c({2, 8, 3, 3}, Layout::channels_last);
   const Moments<float> m = batch_moments(c.x, 1e-3);
-  const Tensor<float> y = batch_norm_relu(c.x, m, c.gamma, c.beta, c.residual), before = clone(c.dy);
+  const Tensor<float> y = normalise(c.x, m, c.gamma, c.beta, {true, c.residual}), before = clone(c.dy);
   Tensor<float> mine = clone(c.dy);
   const float* memory = mine.data();
   const auto backward = [&](Tensor<float> dy, const Tensor<float>& kept) {
-    return batch_norm_relu_backward(std::move(dy), kept, c.x, m, c.gamma, c.beta, false);
+    return normalise_backward(std::move(dy), kept, c.x, m, c.gamma, c.beta, kept ? Gate::output : Gate::input,
+                              false);
   };
 
   const auto shared = backward(c.dy, {}), taken = backward(std::move(mine), {});
@@ -133,10 +146,10 @@ TEST_CASE("fused: the same bits for any number of threads") {
     ParallelScope scope(pool);
     std::vector<Tensor<float>> all;
     for (bool summed : {false, true})
-      for (const auto& t : fused(c, groups, summed, false)) all.push_back(t);
+      for (const auto& t : fused(c, groups, true, summed, false)) all.push_back(t);
     const Index rows = c.x.size() / 24;
     const Tensor<float> matrix = c.x.as_matrix(rows);
-    const auto bias = add_bias_relu_backward(matrix, c.dy.as_matrix(rows));
+    const auto bias = add_bias_backward(matrix, c.dy.as_matrix(rows));
     all.insert(all.end(), {bias.dx, bias.dbias, column_sum(matrix), add_relu(c.x, c.residual)});
     all.push_back(Tensor<float>({}, {static_cast<float>(squared_norm(c.x))}));
     return all;
@@ -176,14 +189,15 @@ TEST_CASE("fused: what does not fit is refused") {
   const Tensor<float> x = gaussian<float>({2, 6, 3, 3}), six = gaussian<float>({6}),
                       four = gaussian<float>({4});
   const Moments<float> m = batch_moments(x, 1e-5);
-  CHECK_THROWS_AS(batch_norm_relu(x, m, four, four, {}), ShapeError);
-  CHECK_THROWS_WITH(batch_norm_relu(x, batch_moments(gaussian<float>({2, 4, 3, 3}), 1e-5), six, six, {}),
-                    "batch_norm_relu: moments of shape (4) do not fit (2, 6, 3, 3)");
-  CHECK_THROWS_AS(batch_norm_relu(x, m, six, six, gaussian<float>({2, 6, 3, 2})), ShapeError);
-  CHECK_THROWS_AS(batch_norm_relu_backward(gaussian<float>({2, 6, 3, 2}), {}, x, m, six, six, false),
+  CHECK_THROWS_AS(normalise(x, m, four, four, {}), ShapeError);
+  CHECK_THROWS_WITH(normalise(x, batch_moments(gaussian<float>({2, 4, 3, 3}), 1e-5), six, six, {}),
+                    "normalise: moments of shape (4) do not fit (2, 6, 3, 3)");
+  CHECK_THROWS_AS(normalise(x, m, six, six, {true, gaussian<float>({2, 6, 3, 2})}), ShapeError);
+  CHECK_THROWS_AS(normalise_backward(gaussian<float>({2, 6, 3, 2}), {}, x, m, six, six, Gate::input, false),
                   ShapeError);
   CHECK_THROWS_AS(add_relu(x, six), ShapeError);
   Tensor<float> rows = gaussian<float>({3, 6});
-  CHECK_THROWS_WITH(add_bias_relu(rows, four), "add_bias_relu: bias (4) does not fit rows of (3, 6)");
-  CHECK_THROWS_AS(add_bias_relu_backward(rows, gaussian<float>({3, 5})), ShapeError);
+  CHECK_THROWS_WITH(add_bias(rows, four, {true}), "add_bias: bias (4) does not fit rows of (3, 6)");
+  CHECK_THROWS_AS(add_bias(rows, six, {true, gaussian<float>({3, 5})}), ShapeError);
+  CHECK_THROWS_AS(add_bias_backward(rows, gaussian<float>({3, 5})), ShapeError);
 }

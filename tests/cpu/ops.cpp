@@ -1,4 +1,5 @@
-#include <loru/ops/ops.hpp>
+#include <loru/cpu/cpu.hpp>
+#include <loru/ops/backend.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
@@ -122,9 +123,10 @@ TEST_CASE("matmul: shapes, transposes, accumulation") {
   Tensor<double> wrong(Shape{2, 3});
   CHECK_THROWS_WITH(matmul_into(wrong, 1.0, a, b, {}, 0.0),
                     "matmul_into: expected a result of shape (2, 2), got (2, 3)");
-  add_bias(c, Tensor<double>({2}, {1, -1}));
+  add_bias(c, Tensor<double>({2}, {1, -1}), {});
   CHECK(same_bits(c, Tensor<double>({2, 2}, {19, 19, 31, 31})));
-  CHECK_THROWS_WITH(add_bias(c, Tensor<double>(Shape{3})), "add_bias: bias (3) does not fit rows of (2, 2)");
+  CHECK_THROWS_WITH(add_bias(c, Tensor<double>(Shape{3}), {}),
+                    "add_bias: bias (3) does not fit rows of (2, 2)");
 }
 
 TEST_CASE("max_pool2d: the largest of each window and where it was") {
@@ -197,8 +199,7 @@ TEST_CASE("norm: moments and normalised values, by channel and by group") {
   // groups = 0 stands for batch normalisation.
   const Index groups = GENERATE(0, 1, 2, 6);
   const Moments<double> m = groups == 0 ? batch_moments(x, epsilon) : group_moments(x, groups, epsilon);
-  const Tensor<double> y = to_layout(
-      groups == 0 ? batch_norm(x, m, gamma, beta) : group_norm(x, m, gamma, beta), Layout::row_major);
+  const Tensor<double> y = to_layout(normalise(x, m, gamma, beta, {}), Layout::row_major);
   const auto key = [&](Index i) {  // what shares its moments with element i
     const Index channel = i / (h * w) % c, image = i / (h * w * c);
     return groups == 0 ? channel : image * groups + channel / (c / groups);
@@ -226,13 +227,13 @@ TEST_CASE("norm: moments and normalised values, by channel and by group") {
 TEST_CASE("norm: what does not fit is refused") {
   const Tensor<float> x = gaussian<float>({2, 6, 3, 3}), four = gaussian<float>({4}),
                       six = gaussian<float>({6});
-  CHECK_THROWS_AS(batch_norm(x, batch_moments(x, 1e-5), four, four), ShapeError);
+  CHECK_THROWS_AS(normalise(x, batch_moments(x, 1e-5), four, four, {}), ShapeError);
   CHECK_THROWS_AS(batch_moments(Tensor<float>(Shape{0, 6, 3, 3}), 1e-5), ShapeError);
   CHECK_THROWS_WITH(group_moments(x, 4, 1e-5), "group_norm: 4 groups do not divide 6 channels");
   CHECK_THROWS_AS(group_moments(x, 0, 1e-5), ShapeError);
   CHECK_THROWS_AS(group_moments(x, 12, 1e-5), ShapeError);
   CHECK_THROWS_AS(group_moments(gaussian<float>({2, 6}), 2, 1e-5), ShapeError);
-  CHECK_THROWS_AS(group_norm(x, group_moments(x, 2, 1e-5), four, four), ShapeError);
+  CHECK_THROWS_AS(normalise(x, group_moments(x, 2, 1e-5), four, four, {}), ShapeError);
 }
 
 TEST_CASE("cross_entropy: mean of minus log softmax, stable, with its errors") {

@@ -30,9 +30,10 @@ Array<T> relu(const Array<T>& x) {
 }
 
 template <class T>
-Array<T> relu_backward(const Array<T>& y, const Array<T>& dy) {
+Array<T> relu_backward(const Array<T>& y, Array<T> dy) {
   Array<T> dx(y.shape(), y.layout());
-  kernels::relu_backward<<<kernels::blocks(y.size()), 256>>>(y.data(), dy.data(), dx.data(), y.size());
+  kernels::relu_backward<<<kernels::blocks(y.size()), 256>>>(y.data(), std::as_const(dy).data(), dx.data(),
+                                                             y.size());
   return dx;
 }
 

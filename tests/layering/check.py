@@ -31,8 +31,6 @@ THIRD_PARTY = {
     r"nlohmann/": {"io/", "data/", "fl/"},
     r"zlib\.h$": {"io/", "data/"},
     r"(cuda|cublas|mma|cooperative_groups|curand)": {"cuda/"},
-    # The tests' emulator stands in for nvcc where device code runs on the processor.
-    r"emulator/": {"cuda/device/"},
 }
 # Headers next to the rooms, free for all.
 FREE = {"version.hpp"}

@@ -34,7 +34,7 @@ BREACHES = [
     ("include/loru/fl/bad.hpp", '#include "../../../tests/support/catch.hpp"\n', "outside the library"),
     ("include/loru/fl/bad.hpp", "#include <loru/core/gone.hpp>\n", "does not exist"),
     ("cuda/loru/cuda/bad.hpp", "#include <loru/nn/nn.hpp>\n", "room cuda may include"),
-    ("cuda/loru/cuda/kernels/bad.cuh", "#include <emulator/emulator.hpp>\n", "belongs in cuda/device/ only"),
+    ("cuda/loru/cuda/device/bad.cuh", "#include <emulator/emulator.hpp>\n", "is not a header this library knows"),
     ("cuda/loru/cuda/kernels/bad.cuh", "//\n" * 250, "lines, at most 250"),
     ("include/loru/core/bad.hpp", "//\n" * 400, "lines, at most 400"),
     ("include/loru/gpu/bad.hpp", "", "room gpu has no floor"),

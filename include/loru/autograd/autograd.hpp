@@ -5,6 +5,7 @@
 #include <loru/autograd/functions/arithmetic.hpp>
 #include <loru/autograd/functions/bias.hpp>
 #include <loru/autograd/functions/conv.hpp>
+#include <loru/autograd/functions/epilogue.hpp>
 #include <loru/autograd/functions/loss.hpp>
 #include <loru/autograd/functions/lowrank.hpp>
 #include <loru/autograd/functions/matmul.hpp>

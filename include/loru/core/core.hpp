@@ -6,10 +6,13 @@
 #include <loru/core/error.hpp>
 #include <loru/core/fields.hpp>
 #include <loru/core/half.hpp>
+#include <loru/core/host_device.hpp>
 #include <loru/core/isa.hpp>
 #include <loru/core/memory.hpp>
 #include <loru/core/parallel.hpp>
+#include <loru/core/philox.hpp>
 #include <loru/core/rng.hpp>
+#include <loru/core/scalar.hpp>
 #include <loru/core/shape.hpp>
 #include <loru/core/tensor.hpp>
 #include <loru/core/text.hpp>

@@ -1,9 +1,7 @@
 #pragma once
 // Counter-based random numbers: every draw is a pure function of (seed, purpose, round, client, position), so
 // that results do not depend on threads, order or history.
-//
-// Generator: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011. No std distribution is used: their results differ between standard libraries.
+// No std distribution is used: their results differ between standard libraries.
 
 #include <array>
 #include <cmath>
@@ -14,46 +12,25 @@
 #include <utility>
 #include <vector>
 
+#include <loru/core/philox.hpp>
 #include <loru/core/shape.hpp>
 
 namespace loru::inline LORU_ISA::rng {
 
 using Words = std::array<std::uint32_t, 4>;
 
-/// Ten rounds of Philox4x32: 128 random bits for a 128-bit counter and a 64-bit key.
-constexpr Words philox(Words counter, std::uint64_t key) {
-  auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
-    const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ k0, static_cast<std::uint32_t>(p1),
-               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ k1, static_cast<std::uint32_t>(p0)};
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return counter;
+/// The 128 random bits of a 128-bit counter and a 64-bit key.
+constexpr Words philox(const Words& counter, std::uint64_t key) {
+  std::uint32_t c[4][1] = {{counter[0]}, {counter[1]}, {counter[2]}, {counter[3]}};
+  philox(c, key);
+  return {c[0][0], c[1][0], c[2][0], c[3][0]};
 }
 
-/// The same for the counters whose first word is counter[0] + i: word w of number i at [w][i].
+/// The words of L blocks: word w of block i at word[w][i].
 template <std::size_t L>
-std::array<std::array<std::uint32_t, L>, 4> philox(const Words& counter, std::uint64_t key) {
-  std::array<std::array<std::uint32_t, L>, 4> c;
-  for (std::size_t i = 0; i < L; ++i) {
-    c[0][i] = counter[0] + static_cast<std::uint32_t>(i);
-    for (std::size_t w = 1; w < 4; ++w) c[w][i] = counter[w];
-  }
-  auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-    for (std::size_t i = 0; i < L; ++i) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0][i],
-                          p1 = std::uint64_t{0xCD9E8D57u} * c[2][i];
-      c[0][i] = static_cast<std::uint32_t>(p1 >> 32) ^ c[1][i] ^ k0;
-      c[1][i] = static_cast<std::uint32_t>(p1);
-      c[2][i] = static_cast<std::uint32_t>(p0 >> 32) ^ c[3][i] ^ k1;
-      c[3][i] = static_cast<std::uint32_t>(p0);
-    }
-  return c;
-}
+struct Blocks {
+  std::uint32_t word[4][L];
+};
 
 /// What a stream is for. Streams of different purposes never share a draw. Append only: the numbers are part of
 /// what a seed means.
@@ -102,10 +79,18 @@ class Stream {
   Words counter(std::uint32_t index) const { return {index, purpose_, round_, client_}; }
   std::uint64_t key() const { return key_; }
 
-  /// The words of blocks `first` .. first + L − 1: word w of block first + i at [w][i].
+  /// The words of blocks `first` .. first + L − 1.
   template <std::size_t L>
-  std::array<std::array<std::uint32_t, L>, 4> blocks(std::uint32_t first) const {
-    return philox<L>({first, purpose_, round_, client_}, key_);
+  Blocks<L> blocks(std::uint32_t first) const {
+    Blocks<L> b;
+    for (std::size_t i = 0; i < L; ++i) {
+      b.word[0][i] = first + static_cast<std::uint32_t>(i);
+      b.word[1][i] = purpose_;
+      b.word[2][i] = round_;
+      b.word[3][i] = client_;
+    }
+    philox(b.word, key_);
+    return b;
   }
 
   /// 32 uniform bits.

@@ -1,36 +1,29 @@
 #pragma once
-// Biases of rows of features on host tensors, alone or with the ReLU that follows.
+// Biases of rows of features on host tensors.
 
 #include <loru/cpu/elementwise.hpp>
+#include <loru/cpu/epilogue.hpp>
+#include <loru/cpu/reduce.hpp>
 #include <loru/cpu/rows.hpp>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::inline LORU_ISA {
 
-/// x (M, n) + bias (n), added to every row in place.
+/// z = x + bias (n) in every row of x (M, n), and the epilogue of z, in place of x. Throws ShapeError.
 template <Scalar T>
-void add_bias(Tensor<T>& x, const Tensor<T>& bias) {
+void add_bias(Tensor<T>& x, const Tensor<T>& bias, const Epilogue<Tensor<T>>& after) {
   detail::check_bias("add_bias", x, bias);
+  if (after.residual) require_same_shape("add_bias", x, after.residual);
   const T* b = bias.data();
-  cpu::map_rows(x.dim(0), x.dim(1), std::as_const(x).data(), x.data(),
-                   [b](T v, Index, Index j) { return v + b[j]; });
+  cpu::map_through(after, x.dim(0), x.dim(1), std::as_const(x).data(), x.data(),
+                   [b](T v, Index j) { return v + b[j]; });
 }
 
-/// max(x + bias, 0) in place of x (M, n).
+/// Backward pass of add_bias: dx = dy where y > 0, else 0; dbias = Σ dx over rows. y is the result if there was a ReLU;
+/// without one it is empty, and dx = dy. Uses dy's buffer if nothing else shares it. Throws ShapeError.
 template <Scalar T>
-void add_bias_relu(Tensor<T>& x, const Tensor<T>& bias) {
-  detail::check_bias("add_bias_relu", x, bias);
-  const T* b = bias.data();
-  cpu::map_rows(x.dim(0), x.dim(1), std::as_const(x).data(), x.data(), [b](T v, Index, Index j) {
-    const T sum = v + b[j];
-    return sum > T(0) ? sum : T(0);
-  });
-}
-
-/// Backward pass of add_bias_relu in one pass: dx = dy where y > 0, else 0; dbias = Σ dx over rows.
-/// Uses dy's buffer if nothing else shares it.
-template <Scalar T>
-BiasGradients<T> add_bias_relu_backward(const Tensor<T>& y, Tensor<T> dy) {
+BiasGradients<T> add_bias_backward(const Tensor<T>& y, Tensor<T> dy) {
+  if (!y) return {dy, column_sum(dy)};
   detail::check_bias_gradient(y.shape(), dy.shape());
   const Index rows = y.dim(0), n = y.dim(1);
   BiasGradients<T> grads{cpu::own(std::move(dy), Layout::row_major), Tensor<T>(Shape{n})};

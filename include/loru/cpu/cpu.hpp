@@ -14,6 +14,7 @@
 #include <loru/cpu/conv/winograd/winograd.hpp>
 #include <loru/cpu/dual.hpp>
 #include <loru/cpu/elementwise.hpp>
+#include <loru/cpu/epilogue.hpp>
 #include <loru/cpu/gather.hpp>
 #include <loru/cpu/gemm/gemm.hpp>
 #include <loru/cpu/gemm/microkernel.hpp>

@@ -1,10 +1,10 @@
 #pragma once
 // Elementwise ops on host tensors, for real and dual scalars.
 
-#include <cmath>
 #include <utility>
 
 #include <loru/core/rng.hpp>
+#include <loru/core/scalar.hpp>
 #include <loru/cpu/rows.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -105,48 +105,37 @@ void add_scaled(Tensor<T>& y, T c, const Tensor<T>& x) {
   require_same_shape("add_scaled", y, x);
   const T* in = x.data();
   cpu::map_elements(y.size(), std::as_const(y).data(), y.data(),
-                       [c, in](T v, Index i) { return v + c * in[i]; });
+                    [c, in](T v, Index i) { return v + c * in[i]; });
 }
 
 /// max(x, 0).
 template <Scalar T>
 Tensor<T> relu(const Tensor<T>& x) {
-  return cpu::map(x, [](T v) { return v > T(0) ? v : T(0); });
+  return cpu::map(x, [](T v) { return scalar::relu(v); });
 }
 
 /// dx = dy where y = relu(x) > 0, else 0. Uses dy's buffer if nothing else shares it.
 template <Scalar T>
 Tensor<T> relu_backward(const Tensor<T>& y, Tensor<T> dy) {
-  return cpu::map("relu_backward", std::move(dy), y, [](T d, T v) { return v > T(0) ? d : T(0); });
+  return cpu::map("relu_backward", std::move(dy), y, [](T d, T v) { return scalar::relu_gradient(v, d); });
 }
 
 /// max(a + b, 0).
 template <Scalar T>
 Tensor<T> add_relu(const Tensor<T>& a, const Tensor<T>& b) {
-  return cpu::map("add_relu", a, b, [](T x, T y) { return x + y > T(0) ? x + y : T(0); });
+  return cpu::map("add_relu", a, b, [](T x, T y) { return scalar::relu(x + y); });
 }
 
 /// x · Φ(x) with the exact normal distribution function Φ(x) = (1 + erf(x / √2)) / 2.
 template <Scalar T>
 Tensor<T> gelu(const Tensor<T>& x) {
-  constexpr Real<T> root_half = Real<T>(0.707106781186547524400844362104849039L);
-  return cpu::map(x, [](T v) {
-    using std::erf;
-    return T(Real<T>(0.5)) * v * (T(1) + erf(v * T(root_half)));
-  });
+  return cpu::map(x, [](T v) { return scalar::gelu(v); });
 }
 
 /// dx = dy · (Φ(x) + x · φ(x)) with the normal density φ.
 template <Scalar T>
 Tensor<T> gelu_backward(const Tensor<T>& x, const Tensor<T>& dy) {
-  constexpr Real<T> root_half = Real<T>(0.707106781186547524400844362104849039L);
-  constexpr Real<T> density = Real<T>(0.398942280401432677939946059934381868L);  // 1 / √(2π)
-  return cpu::map("gelu_backward", x, dy, [](T v, T d) {
-    using std::erf;
-    using std::exp;
-    const T phi = T(density) * exp(T(Real<T>(-0.5)) * v * v);
-    return d * (T(Real<T>(0.5)) * (T(1) + erf(v * T(root_half))) + v * phi);
-  });
+  return cpu::map("gelu_backward", x, dy, [](T v, T d) { return d * scalar::gelu_slope(v); });
 }
 
 /// x / (1 − p) where the element's random word is at least p · 2³², else 0: element i reads word i mod 4 of block
@@ -160,11 +149,11 @@ Tensor<T> dropout(const Tensor<T>& x, double p, const rng::Stream& stream) {
   Tensor<T> y(x.shape(), x.layout());
   constexpr std::size_t together = 16;  // blocks of four words
   for (Index i = 0, n = x.size(); i < n; i += 4 * together) {
-    const auto words = stream.blocks<together>(static_cast<std::uint32_t>(i / 4));
+    const auto blocks = stream.blocks<together>(static_cast<std::uint32_t>(i / 4));
     std::array<T, 4 * together> factors;
     for (std::size_t w = 0; w < 4; ++w)
       for (std::size_t block = 0; block < together; ++block)
-        factors[4 * block + w] = words[w][block] >= threshold ? keep : T(0);
+        factors[4 * block + w] = scalar::dropout_factor(blocks.word[w][block], threshold, keep);
     const Index count = std::min<Index>(4 * together, n - i);
     const T* in = x.data() + i;
     T* out = y.data() + i;

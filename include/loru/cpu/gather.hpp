@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <loru/core/scalar.hpp>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -30,16 +31,16 @@ void gather_images(Tensor<T>& y, const Tensor<Raw>& images, const Tensor<std::in
           const bool inside = row >= 0 && row < height && column >= 0 && column < width;
           const double raw = inside ? static_cast<double>(image[row * width + column]) : 0.0;
           y.data()[y.offset(n, c, h, w)] =
-              inside ? T(static_cast<Real<T>>((raw * of[0] - of[1]) * of[2])) : T(0);
+              inside ? T(static_cast<Real<T>>(scalar::standardised(raw, of[0], of[1], of[2]))) : T(0);
         }
     }
   }
 }
 
-/// y[n] = labels[samples[n]]. Throws ShapeError if y and samples differ in size.
-inline void gather_labels(Tensor<std::int32_t>& y, const Tensor<std::int32_t>& labels,
-                          const Tensor<std::int32_t>& samples) {
-  require_same_shape("gather_labels", y, samples);
+/// y[n] = labels[samples[n]]. Throws ShapeError if y and samples differ in shape.
+template <class E>
+void gather_labels(Tensor<E>& y, const Tensor<E>& labels, const Tensor<std::int32_t>& samples) {
+  detail::check_gather_labels(y.shape(), samples.shape());
   std::transform(samples.data(), samples.data() + samples.size(), y.data(),
                  [&](std::int32_t sample) { return labels.data()[sample]; });
 }

@@ -5,8 +5,7 @@
 // M2 = Σ(x − μ)² of two parts is M2ₐ + M2_b + (μ_b − μₐ)²·nₐ·n_b / (nₐ + n_b). Since a block's first row is one of its
 // own, M2 is at least a 64th of the sum that it is the difference of: nothing cancels, whatever the mean.
 
-#include <cmath>
-
+#include <loru/core/scalar.hpp>
 #include <loru/cpu/elementwise.hpp>
 #include <loru/cpu/rows.hpp>
 #include <loru/ops/shapes.hpp>
@@ -16,11 +15,10 @@ namespace loru::inline LORU_ISA {
 /// Moments from a given mean and biased variance.
 template <Scalar T>
 Moments<T> fixed_moments(const Tensor<T>& mean, const Tensor<T>& variance, double epsilon) {
-  using std::sqrt;
   require_same_shape("fixed_moments", mean, variance);
   Tensor<T> inverse(mean.shape());
   for (Index j = 0; j < mean.size(); ++j)
-    inverse.data()[j] = T(1) / sqrt(variance.data()[j] + T(static_cast<Real<T>>(epsilon)));
+    inverse.data()[j] = scalar::inverse_deviation(variance.data()[j], T(static_cast<Real<T>>(epsilon)));
   return {mean, variance, inverse};
 }
 
@@ -63,11 +61,7 @@ template <Scalar T>
 void join_moments(Index rows, Index more, Index c, T* __restrict mean, T* __restrict m2,
                   const T* __restrict mean_more, const T* __restrict m2_more) {
   const T share = ratio<T>(more, rows + more), weight = T(static_cast<Real<T>>(rows)) * share;
-  for (Index j = 0; j < c; ++j) {
-    const T d = mean_more[j] - mean[j];
-    mean[j] += d * share;
-    m2[j] += m2_more[j] + d * d * weight;
-  }
+  for (Index j = 0; j < c; ++j) scalar::join_moments(mean[j], m2[j], mean_more[j], m2_more[j], share, weight);
 }
 
 /// Mean and M2 of every column of x (rows, C): out (2, C).

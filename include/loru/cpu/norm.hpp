@@ -1,10 +1,11 @@
 #pragma once
-// Batch and group normalisation on host tensors, channels-last, alone or with what follows them in the same pass.
+// Batch and group normalisation on host tensors, channels-last.
 //
 // Both compute x̂ = (x − μ)·ρ with ρ = 1 / √(σ² + ε) and y = γ·x̂ + β; they differ in what shares μ and σ²: a channel
 // over the batch (Ioffe and Szegedy 2015), or a group of channels of one image (Wu and He 2018). A batch is treated as
 // one image of N·H·W pixels whose groups are its channels.
 
+#include <loru/cpu/epilogue.hpp>
 #include <loru/cpu/moments.hpp>
 #include <loru/cpu/rows.hpp>
 
@@ -18,7 +19,7 @@ using detail::NormShape;
 template <Scalar T>
 struct Affine {
   const T *mu, *scale, *beta;
-  T operator()(T x, Index j) const { return (x - mu[j]) * scale[j] + beta[j]; }
+  T operator()(T x, Index j) const { return scalar::normalised(x, mu[j], scale[j], beta[j]); }
 };
 
 /// μ, ρ and γ·ρ of an image, channel by channel: shape (3, C).
@@ -38,43 +39,12 @@ Tensor<T> channel_moments(const NormShape& s, const Moments<T>& moments, const T
   return values;
 }
 
-/// y = z, or max(z, 0), or max(z + residual, 0) if there is one.
-template <Scalar T>
-Tensor<T> normalise(const NormShape& s, const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
-                    const Tensor<T>& beta, const Tensor<T>& residual, bool relu) {
-  Tensor<T> y(x.shape(), Layout::channels_last);
-  const Index c = s.channels;
-  T* out = y.data();
-  parallel_for(s.images, [&, out](Index image) {
-    const Tensor<T> values = channel_moments(s, moments, gamma, image);
-    const Affine<T> z{values.data(), values.data() + 2 * c, beta.data()};
-    const Index from = s.offset(image);
-    const T *in = x.data() + from, *r = residual ? residual.data() + from : nullptr;
-    if (r)
-      map_rows(s.rows, c, in, out + from, [=](T v, Index at, Index j) {
-        const T sum = z(v, j) + r[at];
-        return sum > T(0) ? sum : T(0);
-      });
-    else if (relu)
-      map_rows(s.rows, c, in, out + from, [=](T v, Index, Index j) {
-        const T u = z(v, j);
-        return u > T(0) ? u : T(0);
-      });
-    else
-      map_rows(s.rows, c, in, out + from, [=](T v, Index, Index j) { return z(v, j); });
-  });
-  return y;
-}
-
-/// Where dy passes: everywhere; where y > 0, and dy is replaced by what passed; where z > 0, computed again from x.
-enum class Gate : unsigned char { open, output, input };
-
 /// Σ g and Σ g·(x − μ) per channel with g = dy where the gate lets it pass: sums (2, C). One pass.
 template <Scalar T>
 void gradient_sums(Gate gate, Index rows, Index c, T* dy, const T* y, const T* x, Affine<T> z, T* sums) {
   if (gate == Gate::input)
     return column_sums<2>(rows, c, sums, [=](Index i, Index j) {
-      const T v = x[i * c + j], g = z(v, j) > T(0) ? dy[i * c + j] : T(0);
+      const T v = x[i * c + j], g = scalar::relu_gradient(z(v, j), dy[i * c + j]);
       return std::array<T, 2>{g, g * (v - z.mu[j])};
     });
   const auto term = [=](Index i, Index j) {
@@ -92,12 +62,13 @@ void gradient_rows(Gate gate, Index rows, Index c, const T* dy, const T* x, Affi
                    const T* b, T* dx) {
   if (gate == Gate::input)
     map_rows(rows, c, dy, dx, [=](T d, Index at, Index j) {
-      const T v = x[at], g = z(v, j) > T(0) ? d : T(0);
-      return z.scale[j] * g - (a[j] + b[j] * (v - z.mu[j]));
+      const T v = x[at], g = scalar::relu_gradient(z(v, j), d);
+      return scalar::normalised_gradient(g, v, z.mu[j], z.scale[j], a[j], b[j]);
     });
   else  // an output gate has already left its mark on dy
-    map_rows(rows, c, dy, dx,
-             [=](T d, Index at, Index j) { return z.scale[j] * d - (a[j] + b[j] * (x[at] - z.mu[j])); });
+    map_rows(rows, c, dy, dx, [=](T d, Index at, Index j) {
+      return scalar::normalised_gradient(d, x[at], z.mu[j], z.scale[j], a[j], b[j]);
+    });
 }
 
 /// The sums Σ g and Σ g·x̂ of an image as the a and b of gradient_rows: with means over each group,
@@ -151,97 +122,43 @@ NormGradients<T> norm_backward(const NormShape& s, Gate gate, Tensor<T> dy, cons
   return grads;
 }
 
-/// Either norm, in channels-last layout, with checks.
-template <Scalar T>
-Tensor<T> norm(const char* where, const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
-               const Tensor<T>& beta, const Tensor<T>& residual, bool relu) {
-  const NormShape s(where, x_any.shape(), gamma.shape(), moments.mean.shape());
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last), r = to_layout(residual, Layout::channels_last);
-  if (r) require_same_shape(where, x, r);
-  return normalise(s, x, moments, gamma, beta, r, relu);
-}
-
-template <Scalar T>
-NormGradients<T> norm_gradients(const char* where, Gate gate, Tensor<T> dy, const Tensor<T>& y,
-                                const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
-                                const Tensor<T>& beta, bool fixed) {
-  const NormShape s(where, x_any.shape(), gamma.shape(), moments.mean.shape());
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
-  Tensor<T> d = own(std::move(dy), Layout::channels_last);
-  require_same_shape(where, x, d);
-  return norm_backward(s, gate, std::move(d), to_layout(y, Layout::channels_last), x, moments, gamma, beta,
-                       fixed);
-}
-
 }  // namespace cpu
 
-/// y = γ·(x − μ)·ρ + β with given moments per channel. Throws ShapeError.
+/// z = γ·(x − μ)·ρ + β and the epilogue of z, in one pass. x (N, C, H, W), moments per channel (C) or per image and group
+/// (N, G). Throws ShapeError.
 template <Scalar T>
-Tensor<T> batch_norm(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
-                     const Tensor<T>& beta) {
-  return cpu::norm("batch_norm", x, moments, gamma, beta, {}, false);
+Tensor<T> normalise(const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
+                    const Tensor<T>& beta, const Epilogue<Tensor<T>>& after) {
+  const cpu::NormShape s("normalise", x_any.shape(), gamma.shape(), moments.mean.shape());
+  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
+  const Epilogue<Tensor<T>> last{after.relu, to_layout(after.residual, Layout::channels_last)};
+  if (last.residual) require_same_shape("normalise", x, last.residual);
+  Tensor<T> y(x.shape(), Layout::channels_last);
+  const Index c = s.channels;
+  T* out = y.data();
+  parallel_for(s.images, [&, out](Index image) {
+    const Tensor<T> values = cpu::channel_moments(s, moments, gamma, image);
+    const cpu::Affine<T> z{values.data(), values.data() + 2 * c, beta.data()};
+    const Index from = s.offset(image);
+    cpu::map_through(last, s.rows, c, x.data() + from, out + from, z, from);
+  });
+  return y;
 }
 
-/// Backward pass of batch_norm whose moments came from x itself (training): with M = N·H·W,
-/// dx = γ·ρ·(dy − Σdy / M − x̂·Σ(dy·x̂) / M), dγ = Σ dy·x̂, dβ = Σ dy. With `fixed` moments (evaluation) dx = γ·ρ·dy.
-/// Uses dy's buffer for dx if nothing else shares it.
+/// Backward pass of normalise. With g = dy where the gate lets it pass, else 0, and means over what shares the moments:
+/// dx = ρ·(γ·g − mean(γ·g) − x̂·mean(γ·g·x̂)), dγ = Σ g·x̂, dβ = Σ g. Where the moments are constants (`fixed`, evaluation)
+/// dx = ρ·γ·g. y is the result behind Gate::output, which gives g as the residual's gradient, and empty otherwise.
+/// Uses dy's buffer if nothing else shares it. Throws ShapeError.
 template <Scalar T>
-NormGradients<T> batch_norm_backward(Tensor<T> dy, const Tensor<T>& x, const Moments<T>& moments,
-                                     const Tensor<T>& gamma, bool fixed) {
-  return cpu::norm_gradients("batch_norm_backward", cpu::Gate::open, std::move(dy), {}, x, moments,
-                                gamma, {}, fixed);
-}
-
-/// y = max(batch_norm(x) + residual, 0) in one pass; the residual may be empty.
-template <Scalar T>
-Tensor<T> batch_norm_relu(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
-                          const Tensor<T>& beta, const Tensor<T>& residual) {
-  return cpu::norm("batch_norm_relu", x, moments, gamma, beta, residual, true);
-}
-
-/// Backward pass of batch_norm_relu: that of batch_norm for g = dy where y > 0, else 0, and g as the residual's
-/// gradient. `y` is the result if there was a residual; without one it is empty, and its sign is taken from x anew.
-/// Uses dy's buffer if nothing else shares it.
-template <Scalar T>
-NormGradients<T> batch_norm_relu_backward(Tensor<T> dy, const Tensor<T>& y, const Tensor<T>& x,
-                                          const Moments<T>& moments, const Tensor<T>& gamma,
-                                          const Tensor<T>& beta, bool fixed) {
-  const auto gate = y ? cpu::Gate::output : cpu::Gate::input;
-  return cpu::norm_gradients("batch_norm_relu_backward", gate, std::move(dy), y, x, moments, gamma, beta,
-                                fixed);
-}
-
-/// y = γ·(x − μ)·ρ + β with moments per image and group. Throws ShapeError.
-template <Scalar T>
-Tensor<T> group_norm(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
-                     const Tensor<T>& beta) {
-  return cpu::norm("group_norm", x, moments, gamma, beta, {}, false);
-}
-
-/// Backward pass of group_norm: dx = ρ·(γ·dy − mean(γ·dy) − x̂·mean(γ·dy·x̂)) with means over the group.
-/// Uses dy's buffer for dx if nothing else shares it.
-template <Scalar T>
-NormGradients<T> group_norm_backward(Tensor<T> dy, const Tensor<T>& x, const Moments<T>& moments,
-                                     const Tensor<T>& gamma) {
-  return cpu::norm_gradients("group_norm_backward", cpu::Gate::open, std::move(dy), {}, x, moments,
-                                gamma, {}, false);
-}
-
-/// y = max(group_norm(x) + residual, 0) in one pass; the residual may be empty.
-template <Scalar T>
-Tensor<T> group_norm_relu(const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,
-                          const Tensor<T>& beta, const Tensor<T>& residual) {
-  return cpu::norm("group_norm_relu", x, moments, gamma, beta, residual, true);
-}
-
-/// Backward pass of group_norm_relu, as batch_norm_relu_backward.
-template <Scalar T>
-NormGradients<T> group_norm_relu_backward(Tensor<T> dy, const Tensor<T>& y, const Tensor<T>& x,
-                                          const Moments<T>& moments, const Tensor<T>& gamma,
-                                          const Tensor<T>& beta) {
-  const auto gate = y ? cpu::Gate::output : cpu::Gate::input;
-  return cpu::norm_gradients("group_norm_relu_backward", gate, std::move(dy), y, x, moments, gamma, beta,
-                                false);
+NormGradients<T> normalise_backward(Tensor<T> dy, const Tensor<T>& y, const Tensor<T>& x_any,
+                                    const Moments<T>& moments, const Tensor<T>& gamma, const Tensor<T>& beta,
+                                    Gate gate, bool fixed) {
+  const cpu::NormShape s("normalise_backward", x_any.shape(), gamma.shape(), moments.mean.shape());
+  const Tensor<T> x = to_layout(x_any, Layout::channels_last);
+  Tensor<T> d = cpu::own(std::move(dy), Layout::channels_last);
+  require_same_shape("normalise_backward", x, d);
+  return cpu::norm_backward(s, gate, std::move(d), to_layout(y, Layout::channels_last), x, moments, gamma,
+                            beta, fixed);
 }
 
 }  // namespace loru

@@ -69,20 +69,13 @@ Tensor<T> max_pool2d_backward(const Tensor<T>& dy_any, const Tensor<std::int32_t
 
 namespace cpu {
 
-/// Input interval of output i when `in` elements are averaged into `out`: [⌊i·in/out⌋, ⌈(i+1)·in/out⌉).
-struct AdaptiveRange {
-  Index first, last;
-  AdaptiveRange(Index i, Index in, Index out) : first{i * in / out}, last{((i + 1) * in + out - 1) / out} {}
-  Index count() const { return last - first; }
-};
-
 /// f(output offset, input offset, number of averaged pixels) for every pair of pixels, channel 0.
 template <class F>
 void for_each_adaptive(const Shape& x, Index ho, Index wo, F f) {
   for (Index n = 0; n < x[0]; ++n)
     for (Index i = 0; i < ho; ++i)
       for (Index j = 0; j < wo; ++j) {
-        const AdaptiveRange rows(i, x[2], ho), cols(j, x[3], wo);
+        const detail::AdaptiveRange rows(i, x[2], ho), cols(j, x[3], wo);
         for (Index h = rows.first; h < rows.last; ++h)
           for (Index w = cols.first; w < cols.last; ++w)
             f(((n * ho + i) * wo + j) * x[1], ((n * x[2] + h) * x[3] + w) * x[1],

@@ -5,6 +5,7 @@
 #include <array>
 
 #include <loru/core/parallel.hpp>
+#include <loru/core/scalar.hpp>
 #include <loru/core/tensor.hpp>
 
 namespace loru::inline LORU_ISA::cpu {
@@ -70,7 +71,7 @@ void add_rows(Index first, Index last, Index c, T* __restrict sums, F f) {
 /// dy = 0 where y <= 0.
 template <Scalar T>
 void mask(Index n, const T* __restrict y, T* __restrict dy) {
-  for (Index i = 0; i < n; ++i) dy[i] = y[i] > T(0) ? dy[i] : T(0);
+  for (Index i = 0; i < n; ++i) dy[i] = scalar::relu_gradient(y[i], dy[i]);
 }
 
 /// out[k, j] = Σ_i f(i, j)[k], K sums in one pass; f gives a std::array<T, K>. before(first, last) is called for each

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <loru/core/scalar.hpp>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -12,7 +13,8 @@ namespace cpu {
 inline void check_labels(const char* where, const Shape& z, const Tensor<std::int32_t>& labels) {
   detail::check_logits(where, z, labels);
   for (Index i = 0; i < z[0]; ++i)
-    if (labels.data()[i] < 0 || labels.data()[i] >= z[1]) detail::fail_label(where, labels.data()[i], i, z[1]);
+    if (labels.data()[i] < 0 || labels.data()[i] >= z[1])
+      detail::fail_label(where, labels.data()[i], i, z[1]);
 }
 
 }  // namespace cpu
@@ -51,7 +53,7 @@ Tensor<T> cross_entropy_backward(const Tensor<T>& dloss, const Tensor<T>& probab
   for (Index i = 0; i < m; ++i) {
     const T* p = probabilities.data() + i * n;
     T* d = dz.data() + i * n;
-    for (Index j = 0; j < n; ++j) d[j] = (j == labels.data()[i] ? p[j] - T(1) : p[j]) * factor;
+    for (Index j = 0; j < n; ++j) d[j] = scalar::cross_entropy_gradient(p[j], j == labels.data()[i], factor);
   }
   return dz;
 }
@@ -62,13 +64,8 @@ Index count_correct(const Tensor<T>& z, const Tensor<std::int32_t>& labels) {
   cpu::check_labels("count_correct", z.shape(), labels);
   const Index n = z.dim(1);
   Index correct = 0;
-  for (Index i = 0; i < z.dim(0); ++i) {
-    const T* row = z.data() + i * n;
-    Index best = 0;
-    for (Index j = 1; j < n; ++j)
-      if (row[j] > row[best]) best = j;
-    correct += best == labels.data()[i];
-  }
+  for (Index i = 0; i < z.dim(0); ++i)
+    correct += scalar::first_largest(z.data() + i * n, n) == labels.data()[i];
   return correct;
 }
 

@@ -25,11 +25,11 @@ class BatchNorm2d final : public Module<T, D> {
         running_variance_{constant<T, D>({o.channels}, 1.0)} {}
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    return batch_norm(x, moments(x, pass), gamma_, beta_, !pass.training);
+    return normalise(x, moments(x, pass), gamma_, beta_, !pass.training);
   }
 
   Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
-    return batch_norm_relu(x, moments(x, pass), gamma_, beta_, residual, !pass.training);
+    return normalise(x, moments(x, pass), gamma_, beta_, !pass.training, {true, residual});
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {

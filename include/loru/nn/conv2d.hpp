@@ -29,8 +29,8 @@ class Conv2d final : public Module<T, D> {
   }
 
   Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
-    if (!bias_ || residual) return Module<T, D>::forward_relu(x, residual, pass);
-    return add_bias_relu(weight_.conv2d(x, geometry_, pass), bias_);
+    if (!bias_) return Module<T, D>::forward_relu(x, residual, pass);
+    return add_bias(weight_.conv2d(x, geometry_, pass), bias_, {true, residual});
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {

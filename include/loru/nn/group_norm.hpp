@@ -24,11 +24,11 @@ class GroupNorm final : public Module<T, D> {
   }
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass&) override {
-    return group_norm(x, options_.groups, gamma_, beta_, options_.epsilon);
+    return normalise(x, moments(x), gamma_, beta_, false);
   }
 
   Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass&) override {
-    return group_norm_relu(x, options_.groups, gamma_, beta_, residual, options_.epsilon);
+    return normalise(x, moments(x), gamma_, beta_, false, {true, residual});
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
@@ -39,6 +39,10 @@ class GroupNorm final : public Module<T, D> {
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<GroupNorm>(*this); }
 
  private:
+  Moments<T, D> moments(const Variable<T, D>& x) const {
+    return group_moments(x.value(), options_.groups, options_.epsilon);
+  }
+
   GroupNormOptions options_;
   Variable<T, D> gamma_, beta_;
 };

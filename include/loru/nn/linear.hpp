@@ -26,8 +26,8 @@ class Linear final : public Module<T, D> {
   }
 
   Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
-    if (!bias_ || residual) return Module<T, D>::forward_relu(x, residual, pass);
-    return add_bias_relu(product(x, pass), bias_);
+    if (!bias_) return Module<T, D>::forward_relu(x, residual, pass);
+    return add_bias(product(x, pass), bias_, {true, residual});
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {

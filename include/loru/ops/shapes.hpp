@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <loru/core/host_device.hpp>
 #include <loru/ops/types.hpp>
 
 namespace loru::inline LORU_ISA::detail {
@@ -44,8 +45,8 @@ void check_bias(const char* where, const Tensor<T, D>& x, const Tensor<T, D>& bi
 }
 
 inline void check_bias_gradient(const Shape& y, const Shape& dy) {
-  require<ShapeError>(y.rank() == 2 && y == dy,
-                      "add_bias_relu_backward: expected two matrices of one shape, got ", y, " and ", dy);
+  require<ShapeError>(y.rank() == 2 && y == dy, "add_bias_backward: expected two matrices of one shape, got ",
+                      y, " and ", dy);
 }
 
 // ---- conv ----
@@ -87,6 +88,14 @@ inline void check_adaptive(const Shape& x, Index ho, Index wo) {
   require<ShapeError>(x.rank() == 4 && ho > 0 && wo > 0,
                       "adaptive_avg_pool2d: expected rank 4 and outputs > 0, got ", x, " to ", ho, " x ", wo);
 }
+
+/// Input interval of output i when `in` elements are averaged into `out`: [⌊i·in/out⌋, ⌈(i+1)·in/out⌉).
+struct AdaptiveRange {
+  Index first, last;
+  LORU_HOST_DEVICE AdaptiveRange(Index i, Index in, Index out)
+      : first{i * in / out}, last{((i + 1) * in + out - 1) / out} {}
+  LORU_HOST_DEVICE Index count() const { return last - first; }
+};
 
 // ---- norm ----
 
@@ -148,6 +157,10 @@ inline void check_gather(const Shape& y, const Shape& images, Index samples, Ind
                       " images");
   require<ShapeError>(normalisation == Shape{y[1], 3}, "gather_images: expected a normalisation (", y[1],
                       ", 3), got ", normalisation);
+}
+
+inline void check_gather_labels(const Shape& y, const Shape& samples) {
+  require<ShapeError>(y == samples, "gather_labels: expected equal shapes, got ", y, " and ", samples);
 }
 
 // ---- lowrank ----

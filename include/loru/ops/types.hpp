@@ -90,13 +90,28 @@ struct Moments {
   Tensor<T, D> mean, variance, inverse_deviation;
 };
 
-/// Gradients of a normalisation with respect to its input, γ, β and, if it was fused with a sum, the other summand.
+/// What follows an op in the same pass over its result z: y = z + residual if there is one, then max(y, 0) if `relu`.
+/// X is a tensor or a variable.
+template <class X>
+struct Epilogue {
+  bool relu = false;
+  X residual{};  ///< of z's shape, or empty
+};
+
+/// Where a gradient passes backward through an epilogue.
+enum class Gate : unsigned char {
+  open,    ///< everywhere: there was no ReLU
+  output,  ///< where the result y is positive
+  input,   ///< where z is, computed again: there was a ReLU and no residual, and y need not be kept
+};
+
+/// Gradients of a normalisation with respect to its input, γ, β and, behind Gate::output, the residual.
 template <class T, class D = Cpu>
 struct NormGradients {
   Tensor<T, D> dx, dgamma, dbeta, residual;
 };
 
-/// Gradients of a bias added to rows of features.
+/// Gradients of a bias added to rows of features; dx is the residual's, too.
 template <class T, class D = Cpu>
 struct BiasGradients {
   Tensor<T, D> dx, dbias;

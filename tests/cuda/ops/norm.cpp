@@ -46,27 +46,19 @@ std::vector<X> norms(const X& x, const X& residual, const X& dy, const X& gamma,
     results.insert(results.end(), {g.dx, g.dgamma, g.dbeta});
     if (g.residual) results.push_back(g.residual);
   };
-  if (groups == 0) {
-    const X y = batch_norm_relu(x, m, gamma, beta, residual);
-    results.insert(results.end(),
-                   {y, batch_norm(x, m, gamma, beta), batch_norm_relu(x, m, gamma, beta, none)});
-    keep(batch_norm_backward(dy, x, m, gamma, fixed));
-    keep(batch_norm_relu_backward(dy, none, x, m, gamma, beta, fixed));
-    keep(batch_norm_relu_backward(dy, y, x, m, gamma, beta, fixed));
-  } else {
-    const X y = group_norm_relu(x, m, gamma, beta, residual);
-    results.insert(results.end(),
-                   {y, group_norm(x, m, gamma, beta), group_norm_relu(x, m, gamma, beta, none)});
-    keep(group_norm_backward(dy, x, m, gamma));
-    keep(group_norm_relu_backward(dy, none, x, m, gamma, beta));
-    keep(group_norm_relu_backward(dy, y, x, m, gamma, beta));
-  }
+  const X y = normalise(x, m, gamma, beta, {true, residual});
+  results.insert(results.end(),
+                 {y, normalise(x, m, gamma, beta, {}), normalise(x, m, gamma, beta, {true, none}),
+                  normalise(x, m, gamma, beta, {false, residual})});
+  keep(normalise_backward(dy, none, x, m, gamma, beta, Gate::open, fixed));
+  keep(normalise_backward(dy, none, x, m, gamma, beta, Gate::input, fixed));
+  keep(normalise_backward(dy, y, x, m, gamma, beta, Gate::output, fixed));
   return results;
 }
 
 }  // namespace
 
-TEST_CASE("cuda norm: batch and group norm, their fused forms and their gradients") {
+TEST_CASE("cuda norm: batch and group norm, their epilogues and their gradients") {
   for (const Shape& s : shapes)
     for (const Layout layout : {Layout::row_major, Layout::channels_last})
       for (const Index groups : {Index{0}, Index{1}, s[1], s[1] % 3 == 0 ? s[1] / 3 : 1})
@@ -101,8 +93,8 @@ TEST_CASE("cuda norm: shapes that do not fit are refused in the host's words") {
   const auto x = to_device(gaussian<float>({2, 6, 3, 3})), gamma = to_device(gaussian<float>({5}));
   CHECK_THROWS_WITH(group_moments(x, 4, 1e-5), "group_norm: 4 groups do not divide 6 channels");
   const auto m = batch_moments(x, 1e-5);
-  CHECK_THROWS_WITH(batch_norm(x, m, gamma, gamma),
-                    "batch_norm: expected rank 4 and (5) channels, got (2, 6, 3, 3)");
+  CHECK_THROWS_WITH(normalise(x, m, gamma, gamma, {}),
+                    "normalise: expected rank 4 and (5) channels, got (2, 6, 3, 3)");
   CHECK_THROWS_WITH(batch_moments(to_device(gaussian<float>({0, 6, 3, 3})), 1e-5),
                     "batch_norm: expected at least one pixel, got (0, 6, 3, 3)");
 }

@@ -103,15 +103,18 @@ TEST_CASE("cuda ops: products follow the thread's stream and its precision") {
   CHECK(difference(rounded, full) < 2e-3);
 }
 
-TEST_CASE("cuda ops: biases, their ReLU and its gradient") {
+TEST_CASE("cuda ops: biases, their epilogues and gradients") {
   for (const Shape& shape : matrices) {
     const auto x = integers(shape, 1), dy = integers(shape, 2), bias = integers({shape[1]}, 3);
     const auto ops = [](const auto& rows, const auto& b, const auto& d) {
       auto plain = clone(rows), rectified = clone(rows);
-      add_bias(plain, b);
-      add_bias_relu(rectified, b);
-      const auto grads = add_bias_relu_backward(rectified, d);
-      return std::vector{plain, rectified, grads.dx, grads.dbias};
+      auto summed = clone(rows), both = clone(rows);
+      add_bias(plain, b, {});
+      add_bias(rectified, b, {.relu = true});
+      add_bias(summed, b, {false, d});
+      add_bias(both, b, {true, d});
+      const auto grads = add_bias_backward(rectified, d), open = add_bias_backward({}, d);
+      return std::vector{plain, rectified, summed, both, grads.dx, grads.dbias, open.dx, open.dbias};
     };
     const auto got = in_all_orders([&] {
       Results results;
@@ -121,7 +124,8 @@ TEST_CASE("cuda ops: biases, their ReLU and its gradient") {
     check_exact(got, ops(x, bias, dy));
   }
   auto x = to_device(integers({2, 3}));
-  CHECK_THROWS_WITH(add_bias(x, to_device(integers({2}))), "add_bias: bias (2) does not fit rows of (2, 3)");
+  CHECK_THROWS_WITH(add_bias(x, to_device(integers({2})), {}),
+                    "add_bias: bias (2) does not fit rows of (2, 3)");
 }
 
 TEST_CASE("cuda ops: updates of SGD and Adam") {

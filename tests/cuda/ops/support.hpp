@@ -7,8 +7,8 @@
 #include <emulator/emulator.hpp>
 #include <emulator/runtime.hpp>
 
+#include <loru/cpu/cpu.hpp>
 #include <loru/cuda/ops.hpp>
-#include <loru/ops/ops.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"

@@ -4,7 +4,7 @@
 set(planted ${CMAKE_CURRENT_LIST_DIR}/plant.py)
 set(planted_work ${CMAKE_CURRENT_BINARY_DIR}/planted)
 set(planted_compiler ${CMAKE_CXX_COMPILER_LAUNCHER} ${CMAKE_CXX_COMPILER} -std=c++20 -O1 -ffp-contract=off -w
-  -I ${PROJECT_SOURCE_DIR}/include -I ${PROJECT_SOURCE_DIR}/cuda
+  -I ${PROJECT_SOURCE_DIR}/include -I ${CMAKE_CURRENT_SOURCE_DIR}/cuda/emulated -I ${PROJECT_SOURCE_DIR}/cuda
   -I ${CMAKE_CURRENT_SOURCE_DIR} -I ${CMAKE_CURRENT_SOURCE_DIR}/cuda -isystem ${LORU_CUDA_HEADERS})
 if(LORU_NATIVE)
   list(APPEND planted_compiler -march=native)

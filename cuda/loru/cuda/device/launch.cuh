@@ -1,17 +1,13 @@
 #pragma once
-// The one way to start a kernel: on the device under nvcc, on the emulator otherwise.
-#ifdef __CUDACC__
+// The one way to start a kernel. A host that emulates the device puts a header of this name ahead of this one.
+
 #include <cuda_runtime.h>
 
 #include <cstddef>
+
 #include <loru/cuda/error.hpp>
-#else
-#include <emulator/emulator.hpp>  // the tests'
-#endif
 
 namespace loru::cuda {
-
-#ifdef __CUDACC__
 
 /// Starts kernel(args...) on `stream` with shared_bytes of dynamic shared memory a block. `name` is for reports.
 /// Throws CudaError when the launch is refused.
@@ -26,15 +22,5 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 threads, std
   kernel<<<grid, threads, shared_bytes, stream>>>(static_cast<P>(args)...);
   check(cudaGetLastError(), name, __FILE__, __LINE__);
 }
-
-#else
-
-template <class... P, class... A>
-void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 threads, std::size_t shared_bytes,
-            cudaStream_t, A&&... args) {
-  emulator::launch(name, kernel, grid, threads, shared_bytes, std::forward<A>(args)...);
-}
-
-#endif
 
 }  // namespace loru::cuda

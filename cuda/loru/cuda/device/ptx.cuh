@@ -1,10 +1,8 @@
 #pragma once
-// All PTX, and every access to shared memory. Each function has a host twin of the same name in the tests' emulator, so
-// that kernels compile unchanged for the CPU; kernels touch shared memory through these functions alone.
+// All PTX, and every access to shared memory: kernels touch it through these functions alone. A host that emulates the
+// device puts a header of this name, with a twin of each function, ahead of this one; kernels compile unchanged.
 // Instructions: PTX ISA 8.x, sections of the same names.
-#ifndef __CUDACC__
-#include <emulator/ptx.hpp>  // the tests'
-#else
+
 #include <cuda_bf16.h>
 
 #include <cstdint>
@@ -108,4 +106,3 @@ __device__ __forceinline__ std::uint32_t to_tf32(std::uint32_t v) {
 }
 
 }  // namespace loru::cuda
-#endif

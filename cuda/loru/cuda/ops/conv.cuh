@@ -201,11 +201,7 @@ Array<T> conv2d_backward_weight(const Array<T>& dy_any, const Array<T>& x_any, c
 }
 
 #ifdef LORU_CUDA_COMPILED
-extern template Array<float> conv2d(const Array<float>&, const Array<float>&, const ConvOptions&);
-extern template Array<float> conv2d_backward_input(const Array<float>&, const Array<float>&, const Shape&,
-                                                   const ConvOptions&);
-extern template Array<float> conv2d_backward_weight(const Array<float>&, const Array<float>&, const Shape&,
-                                                    const ConvOptions&);
+LORU_CONV_OPS(LORU_EXTERN_OP, float, Cuda)
 #endif
 
 }  // namespace loru::cuda

@@ -1,8 +1,8 @@
 #pragma once
 // Elementwise ops.
 
-#include <cmath>
-
+#include <loru/core/philox.hpp>
+#include <loru/core/scalar.hpp>
 #include <loru/cuda/ops/copy.cuh>
 
 namespace loru::cuda {
@@ -38,44 +38,39 @@ struct AddScaled {
 struct Relu {
   template <class T>
   __device__ T operator()(T x) const {
-    return x > T(0) ? x : T(0);
+    return scalar::relu(x);
   }
 };
 
-/// The gradient dy where the result y is positive.
 struct ReluBackward {
   template <class T>
   __device__ T operator()(T dy, T y) const {
-    return y > T(0) ? dy : T(0);
+    return scalar::relu_gradient(y, dy);
   }
 };
 
 struct AddRelu {
   template <class T>
   __device__ T operator()(T a, T b) const {
-    return a + b > T(0) ? a + b : T(0);
+    return scalar::relu(a + b);
   }
 };
 
 struct Gelu {
   template <class T>
   __device__ T operator()(T x) const {
-    constexpr T root_half = T(0.707106781186547524400844362104849039);
-    return T(0.5) * x * (T(1) + std::erf(x * root_half));
+    return scalar::gelu(x);
   }
 };
 
 struct GeluBackward {
   template <class T>
   __device__ T operator()(T x, T dy) const {
-    constexpr T root_half = T(0.707106781186547524400844362104849039);
-    constexpr T density = T(0.398942280401432677939946059934381868);  // 1 / √(2π)
-    const T phi = density * std::exp(T(-0.5) * x * x);
-    return dy * (T(0.5) * (T(1) + std::erf(x * root_half)) + x * phi);
+    return dy * scalar::gelu_slope(x);
   }
 };
 
-/// Elements 4·block .. 4·block + 3 of dropout, by the words of one Philox block (rng::philox).
+/// Elements 4·block .. 4·block + 3 of dropout, by the words of one block of the stream.
 template <class T>
 struct Dropout {
   const T* x;
@@ -85,17 +80,10 @@ struct Dropout {
   std::uint32_t purpose, round, client;
   T keep;
   __device__ void operator()(Index block) const {
-    std::uint32_t c[4] = {static_cast<std::uint32_t>(block), purpose, round, client};
-    auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
-    for (int i = 0; i < 10; ++i, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0], p1 = std::uint64_t{0xCD9E8D57u} * c[2];
-      c[0] = static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k0;
-      c[1] = static_cast<std::uint32_t>(p1);
-      c[2] = static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k1;
-      c[3] = static_cast<std::uint32_t>(p0);
-    }
+    std::uint32_t word[4][1] = {{static_cast<std::uint32_t>(block)}, {purpose}, {round}, {client}};
+    rng::philox(word, key);
     for (int w = 0; w < 4 && 4 * block + w < n; ++w)
-      y[4 * block + w] = (c[w] >= threshold ? keep : T(0)) * x[4 * block + w];
+      y[4 * block + w] = scalar::dropout_factor(word[w][0], threshold, keep) * x[4 * block + w];
   }
 };
 

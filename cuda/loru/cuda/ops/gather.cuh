@@ -1,23 +1,13 @@
 #pragma once
 // Batches put together from a data set that lies on the device.
 
-#include <type_traits>
-
+#include <loru/core/scalar.hpp>
 #include <loru/cuda/ops/map.cuh>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::cuda {
 
 namespace detail {
-
-/// (raw · unit − mean) · inverse, each operation rounded by itself as on the host.
-__device__ __forceinline__ double normalised(double raw, double unit, double mean, double inverse) {
-#ifdef __CUDA_ARCH__
-  return __dmul_rn(__dsub_rn(__dmul_rn(raw, unit), mean), inverse);
-#else
-  return (raw * unit - mean) * inverse;
-#endif
-}
 
 /// Element i of y in its memory order: pixel (h, w) of channel c of image n is pixel (h + down, w' + right) of the
 /// sample's, w' = flip ? W − 1 − w : w, or zero outside of it.
@@ -41,36 +31,47 @@ struct GatherImages {
     }
     const Raw raw = images[((samples[image] * c + channel) * h + row) * w + from];
     const double* n = normalisation + 3 * channel;
-    y[i] = static_cast<T>(normalised(static_cast<double>(raw), n[0], n[1], n[2]));
+    y[i] = static_cast<T>(scalar::standardised(static_cast<double>(raw), n[0], n[1], n[2]));
   }
 };
 
-template <class T>
+template <class E>
 struct GatherLabels {
-  T* y;
-  const T* labels;
+  E* y;
+  const E* labels;
   const std::int32_t* samples;
   __device__ void operator()(Index i) const { y[i] = labels[samples[i]]; }
 };
 
-}  // namespace detail
-
 template <class T, class Raw>
-void gather_images(Array<T>& y, const Array<Raw>& images, const Labels& samples, const Labels& places,
-                   const Array<double>& normalisation) {
+void gather(Array<T>& y, const Array<Raw>& images, const Labels& samples, const Labels& places,
+            const Array<double>& normalisation) {
   const Shape& s = y.shape();
   loru::detail::check_gather(s, images.shape(), samples.size(), places.size(), normalisation.shape());
-  detail::for_each("gather_images", y.size(),
-                   detail::GatherImages<T, Raw>{y.data(), images.data(), samples.data(),
-                                                places ? places.data() : nullptr, normalisation.data(), s[1],
-                                                s[2], s[3], y.layout() == Layout::channels_last});
+  for_each("gather_images", y.size(),
+           GatherImages<T, Raw>{y.data(), images.data(), samples.data(), places ? places.data() : nullptr,
+                                normalisation.data(), s[1], s[2], s[3], y.layout() == Layout::channels_last});
+}
+
+}  // namespace detail
+
+template <class T>
+void gather_images(Array<T>& y, const Array<std::uint8_t>& images, const Labels& samples,
+                   const Labels& places, const Array<double>& normalisation) {
+  detail::gather(y, images, samples, places, normalisation);
 }
 
 template <class T>
-void gather_labels(Array<T>& y, const Array<T>& labels, const Labels& samples) {
-  require_same_shape("gather_labels", y, samples);
+void gather_images(Array<T>& y, const Array<float>& images, const Labels& samples, const Labels& places,
+                   const Array<double>& normalisation) {
+  detail::gather(y, images, samples, places, normalisation);
+}
+
+template <class E>
+void gather_labels(Array<E>& y, const Array<E>& labels, const Labels& samples) {
+  loru::detail::check_gather_labels(y.shape(), samples.shape());
   detail::for_each("gather_labels", y.size(),
-                   detail::GatherLabels<T>{y.data(), labels.data(), samples.data()});
+                   detail::GatherLabels<E>{y.data(), labels.data(), samples.data()});
 }
 
 }  // namespace loru::cuda

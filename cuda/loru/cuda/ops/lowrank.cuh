@@ -133,16 +133,7 @@ Array<T> lowrank_compose(const Array<T>& w, const Array<T>& a, const Array<T>& b
 
 #ifdef LORU_CUDA_COMPILED
 // The kernels take a compiler's time: a program of several sources instantiates them in one of them.
-extern template LowrankFeatures<float, Cuda> lowrank_forward(const Array<float>&, const Array<float>&,
-                                                             const Array<float>&, const Array<float>&,
-                                                             double);
-extern template LowrankGradients<float, Cuda> lowrank_backward(const Array<float>&, const Array<float>&,
-                                                               const Array<float>&, const Array<float>&,
-                                                               const Array<float>&, const Array<float>&,
-                                                               double, LowrankWanted);
-extern template void lowrank_merge(Array<float>&, const Array<float>&, const Array<float>&, double);
-extern template Array<float> lowrank_compose(const Array<float>&, const Array<float>&, const Array<float>&,
-                                             double);
+LORU_LOWRANK_OPS(LORU_EXTERN_OP, float, Cuda)
 #endif
 
 }  // namespace loru::cuda

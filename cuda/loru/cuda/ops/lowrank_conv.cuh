@@ -112,13 +112,4 @@ LowrankGradients<T, Cuda> lowrank_conv2d_backward(const Array<T>& dy_any, const 
   return loru::detail::unfused_conv2d_backward(dy, x, w, a, b, low, s, o, wanted);
 }
 
-#ifdef LORU_CUDA_COMPILED
-extern template LowrankFeatures<float, Cuda> lowrank_conv2d_forward(const Array<float>&, const Array<float>&,
-                                                                    const Array<float>&, const Array<float>&,
-                                                                    double, const ConvOptions&);
-extern template LowrankGradients<float, Cuda> lowrank_conv2d_backward(
-    const Array<float>&, const Array<float>&, const Array<float>&, const Array<float>&, const Array<float>&,
-    const Array<float>&, double, const ConvOptions&, LowrankWanted);
-#endif
-
 }  // namespace loru::cuda

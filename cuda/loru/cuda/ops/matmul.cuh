@@ -3,13 +3,16 @@
 
 #include <loru/cuda/blas.hpp>
 #include <loru/cuda/ops/elementwise.cuh>
+#include <loru/cuda/ops/epilogue.cuh>
 #include <loru/cuda/ops/fold.cuh>
+#include <loru/cuda/ops/reduce.cuh>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::cuda {
 
 template <class T>
-void matmul_into(Array<T>& c, T alpha, const Array<T>& a, const Array<T>& b, MatmulOptions o, T beta) {
+void matmul_into(Array<T>& c, Real<T> alpha, const Array<T>& a, const Array<T>& b, MatmulOptions o,
+                 Real<T> beta) {
   const auto [m, n, k] = loru::detail::product_shape(a, b, o);
   loru::detail::check_product(c.shape(), m, n);
   if (c.size() == 0) return;
@@ -31,30 +34,25 @@ Array<T> matmul(const Array<T>& a, const Array<T>& b, MatmulOptions o) {
 
 namespace detail {
 
-/// x (M, n) + bias (n) at element i of x, with or without ReLU.
-template <class T, bool WithRelu>
+/// The epilogue of x (M, n) + bias (n) at element i of x.
+template <class T>
 struct AddBias {
   T* x;
   const T* bias;
   Index n;
-  __device__ void operator()(Index i) const {
-    const T sum = x[i] + bias[i % n];
-    x[i] = WithRelu ? (sum > T(0) ? sum : T(0)) : sum;
-  }
+  After<T> after;
+  __device__ void operator()(Index i) const { x[i] = after(x[i] + bias[i % n], i); }
 };
 
 }  // namespace detail
 
 template <class T>
-void add_bias(Array<T>& x, const Array<T>& bias) {
+void add_bias(Array<T>& x, const Array<T>& bias, const Epilogue<Array<T>>& after) {
   loru::detail::check_bias("add_bias", x, bias);
-  detail::for_each("add_bias", x.size(), detail::AddBias<T, false>{x.data(), bias.data(), bias.size()});
-}
-
-template <class T>
-void add_bias_relu(Array<T>& x, const Array<T>& bias) {
-  loru::detail::check_bias("add_bias_relu", x, bias);
-  detail::for_each("add_bias_relu", x.size(), detail::AddBias<T, true>{x.data(), bias.data(), bias.size()});
+  const Array<T>& r = after.residual;
+  if (r) require_same_shape("add_bias", x, r);
+  detail::for_each("add_bias", x.size(),
+                   detail::AddBias<T>{x.data(), bias.data(), bias.size(), {r.data(), after.relu}});
 }
 
 namespace detail {
@@ -67,18 +65,19 @@ struct MaskedTerms {
   Index c;
   __device__ Values<T, 1> operator()(Index, Index i, Index j) const {
     const Index at = i * c + j;
-    return {dy[at] = y[at] > T(0) ? dy[at] : T(0)};
+    return {dy[at] = scalar::relu_gradient(y[at], dy[at])};
   }
 };
 
 }  // namespace detail
 
 template <class T>
-BiasGradients<T, Cuda> add_bias_relu_backward(const Array<T>& y, Array<T> dy) {
+BiasGradients<T, Cuda> add_bias_backward(const Array<T>& y, Array<T> dy) {
+  if (!y) return {dy, column_sum(dy)};
   loru::detail::check_bias_gradient(y.shape(), dy.shape());
   Array<T> dx = detail::own(std::move(dy), Layout::row_major);
   const Index n = y.dim(1);
-  const auto sums = detail::column_sums<T, 1>("add_bias_relu_backward", 1, y.dim(0), n,
+  const auto sums = detail::column_sums<T, 1>("add_bias_backward", 1, y.dim(0), n,
                                               detail::MaskedTerms<T>{y.data(), dx.data(), n});
   return {std::move(dx), sums.reinterpret({n}, Layout::row_major)};
 }

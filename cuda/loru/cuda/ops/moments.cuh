@@ -2,10 +2,9 @@
 // Means and variances of channels and of groups of channels, in one pass over the data.
 //
 // A thread sums at most a few hundred rows of a column relative to the first of them; sets of rows are joined by the
-// formula of Chan, Golub and LeVeque (1983), as on the host (include/loru/ops/moments.hpp).
+// formula of Chan, Golub and LeVeque (1983), as on the host (include/loru/cpu/moments.hpp).
 
-#include <cmath>
-
+#include <loru/core/scalar.hpp>
 #include <loru/cuda/ops/copy.cuh>
 #include <loru/cuda/ops/fold.cuh>
 #include <loru/ops/shapes.hpp>
@@ -22,8 +21,10 @@ struct ColumnMoments {
   __device__ Values<T, 3> nothing() const { return {}; }
   __device__ Values<T, 3> join(Values<T, 3> a, Values<T, 3> b) const {
     if (b.v[0] == T(0)) return a;
-    const T share = b.v[0] / (a.v[0] + b.v[0]), d = b.v[1] - a.v[1];
-    return {a.v[0] + b.v[0], a.v[1] + d * share, a.v[2] + (b.v[2] + d * d * (a.v[0] * share))};
+    const T share = b.v[0] / (a.v[0] + b.v[0]);
+    scalar::join_moments(a.v[1], a.v[2], b.v[1], b.v[2], share, a.v[0] * share);
+    a.v[0] += b.v[0];
+    return a;
   }
   __device__ Values<T, 3> part(Index image, Index first, Index last, Index step, Index j) const {
     const T *column = x + image * rows * c + j, shift = column[first * c];
@@ -63,7 +64,7 @@ struct GroupMoments {
 template <class T>
 struct InverseDeviation {
   T epsilon;
-  __device__ T operator()(T variance) const { return T(1) / std::sqrt(variance + epsilon); }
+  __device__ T operator()(T variance) const { return scalar::inverse_deviation(variance, epsilon); }
 };
 
 /// Moments of `images` images of `rows` rows of C channels in groups, of the given shape.

@@ -1,7 +1,7 @@
 #pragma once
-// Batch and group normalisation, channels-last, alone or with what follows them in the same pass: the formulas and the
-// passes of include/loru/ops/norm.hpp.
+// Batch and group normalisation, channels-last: the formulas and the passes of include/loru/cpu/norm.hpp.
 
+#include <loru/cuda/ops/epilogue.cuh>
 #include <loru/cuda/ops/moments.cuh>
 
 namespace loru::cuda {
@@ -9,9 +9,6 @@ namespace loru::cuda {
 namespace detail {
 
 using loru::detail::NormShape;
-
-/// Where dy passes: everywhere; where y > 0; where the result before the ReLU, computed again from x, is positive.
-enum class Gate : unsigned char { open, output, input };
 
 /// The normalisation at element `at` of x, channel j: z = (x − μ)·ρ·γ + β.
 template <class T>
@@ -21,24 +18,17 @@ struct Affine {
   __device__ Index group(Index at) const { return at / (rows * c) * groups + at % c / (c / groups); }
   __device__ T centered(Index at) const { return x[at] - mean[group(at)]; }
   __device__ T operator()(Index at) const {
-    return centered(at) * (inverse[group(at)] * gamma[at % c]) + beta[at % c];
+    return scalar::normalised(x[at], mean[group(at)], inverse[group(at)] * gamma[at % c], beta[at % c]);
   }
 };
 
-/// y = z, or max(z, 0), or max(z + residual, 0) if there is one.
-template <class T, bool WithRelu>
+/// y = the epilogue of z.
+template <class T>
 struct Normalise {
   Affine<T> z;
-  const T* residual;
+  After<T> after;
   T* y;
-  __device__ void operator()(Index i) const {
-    T v = z(i);
-    if constexpr (WithRelu) {
-      if (residual) v += residual[i];
-      v = v > T(0) ? v : T(0);
-    }
-    y[i] = v;
-  }
+  __device__ void operator()(Index i) const { y[i] = after(z(i), i); }
 };
 
 /// dy where it passes, else 0.
@@ -48,8 +38,8 @@ struct Gated {
   const T *dy, *y;
   Affine<T> z;
   __device__ T operator()(Index at) const {
-    const bool passes = gate == Gate::open || (gate == Gate::output ? y[at] : z(at)) > T(0);
-    return passes ? dy[at] : T(0);
+    if (gate == Gate::open) return dy[at];
+    return scalar::relu_gradient(gate == Gate::output ? y[at] : z(at), dy[at]);
   }
 };
 
@@ -98,8 +88,9 @@ struct GradientElement {
     const T v = g(i);
     const Index group = g.z.group(i);
     if (residual) residual[i] = v;
-    dx[i] = g.z.inverse[group] * g.z.gamma[i % g.z.c] * v -
-            (offsets[2 * group] + offsets[2 * group + 1] * g.z.centered(i));
+    dx[i] =
+        scalar::normalised_gradient(v, g.z.x[i], g.z.mean[group], g.z.inverse[group] * g.z.gamma[i % g.z.c],
+                                    offsets[2 * group], offsets[2 * group + 1]);
   }
 };
 
@@ -122,96 +113,49 @@ Affine<T> affine(const NormShape& s, const Array<T>& x, const Moments<T, Cuda>& 
           s.channels, s.groups};
 }
 
-template <class T, bool WithRelu>
-Array<T> norm(const char* where, const Array<T>& x_any, const Moments<T, Cuda>& m, const Array<T>& gamma,
-              const Array<T>& beta, const Array<T>& residual) {
-  const NormShape s(where, x_any.shape(), gamma.shape(), m.mean.shape());
-  const Array<T> x = to_layout(x_any, Layout::channels_last), r = to_layout(residual, Layout::channels_last);
-  if (r) require_same_shape(where, x, r);
+}  // namespace detail
+
+template <class T>
+Array<T> normalise(const Array<T>& x_any, const Moments<T, Cuda>& m, const Array<T>& gamma,
+                   const Array<T>& beta, const Epilogue<Array<T>>& after) {
+  const detail::NormShape s("normalise", x_any.shape(), gamma.shape(), m.mean.shape());
+  const Array<T> x = to_layout(x_any, Layout::channels_last),
+                 r = to_layout(after.residual, Layout::channels_last);
+  if (r) require_same_shape("normalise", x, r);
   Array<T> y(x.shape(), Layout::channels_last);
-  for_each(where, y.size(), Normalise<T, WithRelu>{affine(s, x, m, gamma, beta), r.data(), y.data()});
+  detail::for_each(
+      "normalise", y.size(),
+      detail::Normalise<T>{detail::affine(s, x, m, gamma, beta), {r.data(), after.relu}, y.data()});
   return y;
 }
 
 /// Two passes: the sums, then dx, which overwrites dy if nothing else shares it.
 template <class T>
-NormGradients<T, Cuda> norm_gradients(const char* where, Gate gate, Array<T> dy_any, const Array<T>& y_any,
-                                      const Array<T>& x_any, const Moments<T, Cuda>& m, const Array<T>& gamma,
-                                      const Array<T>& beta, bool fixed) {
-  const NormShape s(where, x_any.shape(), gamma.shape(), m.mean.shape());
+NormGradients<T, Cuda> normalise_backward(Array<T> dy_any, const Array<T>& y_any, const Array<T>& x_any,
+                                          const Moments<T, Cuda>& m, const Array<T>& gamma,
+                                          const Array<T>& beta, Gate gate, bool fixed) {
+  constexpr auto where = "normalise_backward";
+  const detail::NormShape s(where, x_any.shape(), gamma.shape(), m.mean.shape());
   const Array<T> x = to_layout(x_any, Layout::channels_last), y = to_layout(y_any, Layout::channels_last);
-  Array<T> dx = own(std::move(dy_any), Layout::channels_last);
+  Array<T> dx = detail::own(std::move(dy_any), Layout::channels_last);
   require_same_shape(where, x, dx);
   const Index c = s.channels;
-  const Gated<T> g{gate, std::as_const(dx).data(), y.data(), affine(s, x, m, gamma, beta)};
-  auto sums = column_sums<T, 2>(where, s.images, s.rows, c, GradientTerms<T>{g});
+  const detail::Gated<T> g{gate, std::as_const(dx).data(), y.data(), detail::affine(s, x, m, gamma, beta)};
+  auto sums = detail::column_sums<T, 2>(where, s.images, s.rows, c, detail::GradientTerms<T>{g});
   Array<T> offsets(Shape{s.images, s.groups, 2});
   const T weight = fixed ? T(0) : T(1) / static_cast<T>(s.rows * (c / s.groups));
-  for_each(where, s.images * s.groups,
-           GradientOffsets<T>{sums.data(), offsets.data(), g.z.inverse, gamma.data(), c, s.groups, weight});
+  detail::for_each(where, s.images * s.groups,
+                   detail::GradientOffsets<T>{sums.data(), offsets.data(), g.z.inverse, gamma.data(), c,
+                                              s.groups, weight});
   NormGradients<T, Cuda> grads{dx, Array<T>(Shape{c}), Array<T>(Shape{c}), {}};
   if (gate == Gate::output) grads.residual = Array<T>(x.shape(), Layout::channels_last);
-  for_each(where, x.size(), GradientElement<T>{g, offsets.data(), dx.data(), grads.residual.data()});
-  const auto both =
-      s.images == 1 ? sums : column_sums<T, 1>(where, 1, s.images, 2 * c, Terms<T>{sums.data(), 2 * c});
-  for_each(where, c, Halves<T>{both.data(), grads.dbeta.data(), grads.dgamma.data(), c});
+  detail::for_each(where, x.size(),
+                   detail::GradientElement<T>{g, offsets.data(), dx.data(), grads.residual.data()});
+  const auto both = s.images == 1 ? sums
+                                  : detail::column_sums<T, 1>(where, 1, s.images, 2 * c,
+                                                              detail::Terms<T>{sums.data(), 2 * c});
+  detail::for_each(where, c, detail::Halves<T>{both.data(), grads.dbeta.data(), grads.dgamma.data(), c});
   return grads;
-}
-
-}  // namespace detail
-
-template <class T>
-Array<T> batch_norm(const Array<T>& x, const Moments<T, Cuda>& m, const Array<T>& gamma,
-                    const Array<T>& beta) {
-  return detail::norm<T, false>("batch_norm", x, m, gamma, beta, {});
-}
-
-template <class T>
-NormGradients<T, Cuda> batch_norm_backward(Array<T> dy, const Array<T>& x, const Moments<T, Cuda>& m,
-                                           const Array<T>& gamma, bool fixed) {
-  return detail::norm_gradients<T>("batch_norm_backward", detail::Gate::open, std::move(dy), {}, x, m, gamma,
-                                   {}, fixed);
-}
-
-template <class T>
-Array<T> batch_norm_relu(const Array<T>& x, const Moments<T, Cuda>& m, const Array<T>& gamma,
-                         const Array<T>& beta, const Array<T>& residual) {
-  return detail::norm<T, true>("batch_norm_relu", x, m, gamma, beta, residual);
-}
-
-template <class T>
-NormGradients<T, Cuda> batch_norm_relu_backward(Array<T> dy, const Array<T>& y, const Array<T>& x,
-                                                const Moments<T, Cuda>& m, const Array<T>& gamma,
-                                                const Array<T>& beta, bool fixed) {
-  const auto gate = y ? detail::Gate::output : detail::Gate::input;
-  return detail::norm_gradients("batch_norm_relu_backward", gate, std::move(dy), y, x, m, gamma, beta, fixed);
-}
-
-template <class T>
-Array<T> group_norm(const Array<T>& x, const Moments<T, Cuda>& m, const Array<T>& gamma,
-                    const Array<T>& beta) {
-  return detail::norm<T, false>("group_norm", x, m, gamma, beta, {});
-}
-
-template <class T>
-NormGradients<T, Cuda> group_norm_backward(Array<T> dy, const Array<T>& x, const Moments<T, Cuda>& m,
-                                           const Array<T>& gamma) {
-  return detail::norm_gradients<T>("group_norm_backward", detail::Gate::open, std::move(dy), {}, x, m, gamma,
-                                   {}, false);
-}
-
-template <class T>
-Array<T> group_norm_relu(const Array<T>& x, const Moments<T, Cuda>& m, const Array<T>& gamma,
-                         const Array<T>& beta, const Array<T>& residual) {
-  return detail::norm<T, true>("group_norm_relu", x, m, gamma, beta, residual);
-}
-
-template <class T>
-NormGradients<T, Cuda> group_norm_relu_backward(Array<T> dy, const Array<T>& y, const Array<T>& x,
-                                                const Moments<T, Cuda>& m, const Array<T>& gamma,
-                                                const Array<T>& beta) {
-  const auto gate = y ? detail::Gate::output : detail::Gate::input;
-  return detail::norm_gradients("group_norm_relu_backward", gate, std::move(dy), y, x, m, gamma, beta, false);
 }
 
 }  // namespace loru::cuda

@@ -48,12 +48,7 @@ struct MaxPoolBackwardPlane {
   }
 };
 
-/// Input interval [first, last) of output i when `in` elements are averaged into `out`.
-struct AdaptiveRange {
-  Index first, last;
-  __device__ AdaptiveRange(Index i, Index in, Index out)
-      : first{i * in / out}, last{((i + 1) * in + out - 1) / out} {}
-};
+using loru::detail::AdaptiveRange;
 
 /// Element i of adaptive_avg_pool2d.
 template <class T>
@@ -65,7 +60,7 @@ struct AdaptiveElement {
     const Index pixel = i / c;
     const AdaptiveRange rows(pixel / wo % ho, h, ho), columns(pixel % wo, w, wo);
     const T* image = x + pixel / (ho * wo) * h * w * c + i % c;
-    const T weight = T(1) / static_cast<T>((rows.last - rows.first) * (columns.last - columns.first));
+    const T weight = T(1) / static_cast<T>(rows.count() * columns.count());
     T sum = T(0);
     for (Index row = rows.first; row < rows.last; ++row)
       for (Index column = columns.first; column < columns.last; ++column)
@@ -90,7 +85,7 @@ struct AdaptiveBackwardElement {
       for (Index ow = column * wo / w; ow < wo; ++ow) {
         const AdaptiveRange columns(ow, w, wo);
         if (columns.first > column) break;
-        const T weight = T(1) / static_cast<T>((rows.last - rows.first) * (columns.last - columns.first));
+        const T weight = T(1) / static_cast<T>(rows.count() * columns.count());
         sum += weight * image[(oh * wo + ow) * c];
       }
     }

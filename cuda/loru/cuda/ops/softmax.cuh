@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <loru/core/scalar.hpp>
 #include <loru/cuda/ops/copy.cuh>
 #include <loru/cuda/ops/fold.cuh>
 #include <loru/ops/shapes.hpp>
@@ -61,8 +62,7 @@ struct CrossEntropyGradient {
   T* dz;
   Index m, n;
   __device__ void operator()(Index i) const {
-    const T hit = i % n == labels[i / n] ? T(1) : T(0);
-    dz[i] = (p[i] - hit) * (dloss[0] / static_cast<T>(m));
+    dz[i] = scalar::cross_entropy_gradient(p[i], i % n == labels[i / n], dloss[0] / static_cast<T>(m));
   }
 };
 
@@ -72,13 +72,7 @@ struct Correct {
   const T* z;
   const std::int32_t* labels;
   Index n;
-  __device__ Index operator()(Index i) const {
-    const T* row = z + i * n;
-    Index best = 0;
-    for (Index j = 1; j < n; ++j)
-      if (row[j] > row[best]) best = j;
-    return best == labels[i];
-  }
+  __device__ Index operator()(Index i) const { return scalar::first_largest(z + i * n, n) == labels[i]; }
 };
 
 template <class T>

@@ -1,9 +1,8 @@
 #pragma once
 // Parameter updates of optimizers, one pass over the parameter each, many parameters in a launch.
 
-#include <cmath>
-
 #include <loru/cuda/ops/map.cuh>
+#include <loru/ops/rules.hpp>
 
 namespace loru::cuda {
 
@@ -12,34 +11,23 @@ namespace detail {
 /// One element of sgd_update; v is null without momentum.
 template <class T>
 struct SgdElement {
+  SgdRule<T> rule;
   T *w, *v;
   const T* g;
-  T rate, mu, decay, c;
-  bool nesterov;
   __device__ void operator()(Index i) const {
-    const T gradient = c * g[i] + decay * w[i];
-    if (!v) {
-      w[i] -= rate * gradient;
-      return;
-    }
-    const T moved = mu * v[i] + gradient;
-    v[i] = moved;
-    w[i] -= rate * (nesterov ? gradient + mu * moved : moved);
+    if (v)
+      rule(w[i], g[i], v[i]);
+    else
+      rule(w[i], g[i]);
   }
 };
 
-/// One element of adam_update; `rate` and `correction` hold the corrections of the moments' bias.
 template <class T>
 struct AdamElement {
+  AdamRule<T> rule;
   T *w, *m, *v;
   const T* g;
-  T rate, correction, beta1, beta2, epsilon, shrink, decay, c;
-  __device__ void operator()(Index i) const {
-    const T gradient = c * g[i] + decay * w[i];
-    m[i] = beta1 * m[i] + (T(1) - beta1) * gradient;
-    v[i] = beta2 * v[i] + (T(1) - beta2) * (gradient * gradient);
-    w[i] = shrink * w[i] - rate * m[i] / (std::sqrt(v[i]) * correction + epsilon);
-  }
+  __device__ void operator()(Index i) const { rule(w[i], g[i], m[i], v[i]); }
 };
 
 template <class T>
@@ -47,14 +35,7 @@ SgdElement<T> sgd_element(Array<T>& w, const Array<T>& g, Array<T>& velocity, co
   require_same_shape("sgd_update", w, g);
   const bool moving = o.momentum != 0.0;
   if (moving) require_same_shape("sgd_update", w, velocity);
-  return {w.data(),
-          moving ? velocity.data() : nullptr,
-          g.data(),
-          static_cast<T>(o.learning_rate),
-          static_cast<T>(o.momentum),
-          static_cast<T>(o.weight_decay),
-          static_cast<T>(o.gradient_scale),
-          o.nesterov};
+  return {SgdRule<T>(o), w.data(), moving ? velocity.data() : nullptr, g.data()};
 }
 
 template <class T>
@@ -62,19 +43,7 @@ AdamElement<T> adam_element(Array<T>& w, const Array<T>& g, Array<T>& m, Array<T
   require_same_shape("adam_update", w, g);
   require_same_shape("adam_update", w, m);
   require_same_shape("adam_update", w, v);
-  const double t = static_cast<double>(o.step);
-  return {.w = w.data(),
-          .m = m.data(),
-          .v = v.data(),
-          .g = g.data(),
-          .rate = static_cast<T>(o.learning_rate / (1.0 - std::pow(o.beta1, t))),
-          .correction = static_cast<T>(1.0 / std::sqrt(1.0 - std::pow(o.beta2, t))),
-          .beta1 = static_cast<T>(o.beta1),
-          .beta2 = static_cast<T>(o.beta2),
-          .epsilon = static_cast<T>(o.epsilon),
-          .shrink = static_cast<T>(o.decoupled ? 1.0 - o.learning_rate * o.weight_decay : 1.0),
-          .decay = static_cast<T>(o.decoupled ? 0.0 : o.weight_decay),
-          .c = static_cast<T>(o.gradient_scale)};
+  return {AdamRule<T>(o), w.data(), m.data(), v.data(), g.data()};
 }
 
 /// One launch for some dozens of parameters; element(update) gives the loop of each.

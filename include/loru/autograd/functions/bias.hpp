@@ -1,6 +1,7 @@
 #pragma once
-// Biases of variables, alone or with the ReLU that follows.
+// Biases of variables.
 
+#include <loru/autograd/functions/epilogue.hpp>
 #include <loru/autograd/functions/matmul.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -17,30 +18,29 @@ Tensor<T, D> writable(const Variable<T, D>& x) {
 
 }  // namespace detail
 
-/// y = x + bias: x (M, n) or (N, n, H, W), bias (n). In place of a temporary x, if nothing else shares its buffer.
+/// z = x + bias, x (M, n) or (N, n, H, W), bias (n), and the epilogue of z in the same pass. In place of a temporary x, if
+/// nothing else shares its buffer.
 template <class T, class D>
-Variable<T, D> add_bias(Variable<T, D> x, const Variable<T, D>& bias) {
+Variable<T, D> add_bias(Variable<T, D> x, const Variable<T, D>& bias,
+                        const Epilogue<Variable<T, D>>& after = {}) {
   const Tensor<T, D> y = detail::writable(x);
+  const Epilogue<Tensor<T, D>> last = detail::values(after);
   Tensor<T, D> rows = detail::feature_rows(y);
-  add_bias(rows, bias.value());
-  return {"add_bias", y, {x, bias}, [x, bias](const Tensor<T, D>& dy) {
+  add_bias(rows, bias.value(), {last.relu, detail::feature_rows(last.residual)});
+  const Variable<T, D> residual = after.residual;
+  const Tensor<T, D> kept = after.relu ? y : Tensor<T, D>();
+  return {"add_bias", y, {x, bias, residual}, [x, bias, residual, kept](Tensor<T, D> dy) {
+            if (kept) {
+              Tensor<T, D> g = detail::feature_rows(dy);
+              dy = {};  // so that g owns its buffer
+              const auto grads = add_bias_backward(detail::feature_rows(kept), std::move(g));
+              dy = grads.dx.reinterpret(kept.shape(), kept.layout());
+              bias.accumulate(grads.dbias);
+            } else if (bias.requires_grad()) {
+              bias.accumulate(add_bias_backward({}, detail::feature_rows(dy)).dbias);
+            }
             x.accumulate(dy);
-            if (bias.requires_grad()) bias.accumulate(column_sum(detail::feature_rows(dy)));
-          }};
-}
-
-/// y = max(x + bias, 0), likewise.
-template <class T, class D>
-Variable<T, D> add_bias_relu(Variable<T, D> x, const Variable<T, D>& bias) {
-  const Tensor<T, D> y = detail::writable(x);
-  Tensor<T, D> rows = detail::feature_rows(y);
-  add_bias_relu(rows, bias.value());
-  return {"add_bias_relu", y, {x, bias}, [x, bias, y](Tensor<T, D> dy) {
-            Tensor<T, D> g = detail::feature_rows(dy);
-            dy = {};  // so that g owns its buffer
-            const auto grads = add_bias_relu_backward(detail::feature_rows(y), std::move(g));
-            x.accumulate(grads.dx.reinterpret(y.shape(), y.layout()));
-            bias.accumulate(grads.dbias);
+            residual.accumulate(dy);
           }};
 }
 

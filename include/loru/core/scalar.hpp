@@ -1,0 +1,110 @@
+#pragma once
+// Formulas of single elements, for the loops of the host, for device code and, where they are smooth, for dual numbers.
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include <loru/core/dual.hpp>
+#include <loru/core/host_device.hpp>
+
+namespace loru::inline LORU_ISA::scalar {
+
+// ---- activations ----
+
+/// max(x, 0).
+template <class T>
+LORU_HOST_DEVICE constexpr T relu(T x) {
+  return x > T(0) ? x : T(0);
+}
+
+/// The gradient g where y > 0, else 0: what passes backward through y = relu(x). The sign of x serves as well.
+template <class T>
+LORU_HOST_DEVICE constexpr T relu_gradient(T y, T g) {
+  return y > T(0) ? g : T(0);
+}
+
+/// x · Φ(x) with the exact normal distribution function Φ(x) = (1 + erf(x / √2)) / 2.
+template <class T>
+LORU_HOST_DEVICE T gelu(T x) {
+  using std::erf;
+  constexpr Real<T> root_half = Real<T>(0.707106781186547524400844362104849039);
+  return T(Real<T>(0.5)) * x * (T(1) + erf(x * T(root_half)));
+}
+
+/// Its derivative Φ(x) + x · φ(x) with the normal density φ.
+template <class T>
+LORU_HOST_DEVICE T gelu_slope(T x) {
+  using std::erf;
+  using std::exp;
+  constexpr Real<T> root_half = Real<T>(0.707106781186547524400844362104849039);
+  constexpr Real<T> density = Real<T>(0.398942280401432677939946059934381868);  // 1 / √(2π)
+  const T phi = T(density) * exp(T(Real<T>(-0.5)) * x * x);
+  return T(Real<T>(0.5)) * (T(1) + erf(x * T(root_half))) + x * phi;
+}
+
+/// What dropout multiplies an element by: `keep` = 1 / (1 − p) where its random word is at least p · 2³², else 0.
+template <class T>
+LORU_HOST_DEVICE constexpr T dropout_factor(std::uint32_t word, std::uint64_t threshold, T keep) {
+  return word >= threshold ? keep : T(0);
+}
+
+// ---- normalisation ----
+
+/// 1 / √(σ² + ε).
+template <class T>
+LORU_HOST_DEVICE T inverse_deviation(T variance, T epsilon) {
+  using std::sqrt;
+  return T(1) / sqrt(variance + epsilon);
+}
+
+/// z = (x − μ)·scale + β with scale = γ·ρ.
+template <class T>
+LORU_HOST_DEVICE constexpr T normalised(T x, T mu, T scale, T beta) {
+  return (x - mu) * scale + beta;
+}
+
+/// dx = scale·g − (a + b·(x − μ)): a and b carry what the moments depend on x by.
+template <class T>
+LORU_HOST_DEVICE constexpr T normalised_gradient(T g, T x, T mu, T scale, T a, T b) {
+  return scale * g - (a + b * (x - mu));
+}
+
+/// Joins mean and M2 = Σ(x − mean)² of a part to those of the numbers before it (Chan, Golub and LeVeque 1983):
+/// share = n_part / (n + n_part), weight = n · share.
+template <class T>
+LORU_HOST_DEVICE constexpr void join_moments(T& mean, T& m2, T mean_part, T m2_part, T share, T weight) {
+  const T d = mean_part - mean;
+  mean += d * share;
+  m2 += m2_part + d * d * weight;
+}
+
+// ---- losses ----
+
+/// The place of the largest of n > 0 numbers, the first of equals.
+template <class T>
+LORU_HOST_DEVICE constexpr std::ptrdiff_t first_largest(const T* x, std::ptrdiff_t n) {
+  std::ptrdiff_t best = 0;
+  for (std::ptrdiff_t j = 1; j < n; ++j)
+    if (x[j] > x[best]) best = j;
+  return best;
+}
+
+/// dz of −log softmax(z)[label] at a class of probability p, times a factor.
+template <class T>
+LORU_HOST_DEVICE constexpr T cross_entropy_gradient(T p, bool is_label, T factor) {
+  return (is_label ? p - T(1) : p) * factor;
+}
+
+// ---- data ----
+
+/// (raw · unit − mean) · inverse, each operation rounded by itself on every device.
+LORU_HOST_DEVICE inline double standardised(double raw, double unit, double mean, double inverse) {
+#ifdef __CUDA_ARCH__
+  return __dmul_rn(__dsub_rn(__dmul_rn(raw, unit), mean), inverse);
+#else
+  return (raw * unit - mean) * inverse;
+#endif
+}
+
+}  // namespace loru::scalar
