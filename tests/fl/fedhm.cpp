@@ -41,7 +41,7 @@ std::map<std::string, Tensor<double>> wholes(nn::Model<double>& model) {
 
 TEST_CASE("low-rank product: W[o, c, y, x] is row (o, y) of U times column (x, c) of V") {
   Product weight = random_product(true);
-  const Tensor<double> w = to_layout(weight.compose().value(), Layout::row_major);
+  const Tensor<double> w = to_layout(compose(weight.form()).value(), Layout::row_major);
   REQUIRE(w.shape() == Shape({4, 3, 3, 2}));
   const Tensor<double>&u = weight.u().value(), &v = weight.v().value();
   for (Index o = 0; o < 4; ++o)
@@ -65,8 +65,8 @@ TEST_CASE("low-rank product: gradients, linear and convolution") {
                       true);
   const auto f = [&](std::vector<Variable<double>>& v) {
     nn::Pass pass;
-    const auto y = convolution ? weight.conv2d(v.back(), {.stride = 2, .padding = 1}, pass)
-                               : weight.linear(v.back(), pass);
+    const auto y = convolution ? nn::conv2d(weight.form(), v.back(), {.stride = 2, .padding = 1}, pass)
+                               : nn::linear(weight.form(), v.back(), pass);
     return sum(multiply(y, Variable<double>(gaussian(y.shape(), 99, y.value().layout()))));
   };
   CHECK(gradcheck(f, inputs) < 1e-6);

@@ -45,7 +45,7 @@ TEST_CASE("nested: the weight is W + s·(B + B_u·B_d)·(A + A_d·A_u)") {
                       matmul(matrix("lora_A_down.weight"), matrix("lora_A_up.weight"), {}));
   const auto b = plus(matrix("lora_B.weight"), 1.0,
                       matmul(matrix("lora_B_up.weight"), matrix("lora_B_down.weight"), {}));
-  CHECK(difference(weight.compose().value().as_matrix(5), plus(matrix("weight"), 0.75, matmul(b, a, {}))) <
+  CHECK(difference(compose(weight.form()).value().as_matrix(5), plus(matrix("weight"), 0.75, matmul(b, a, {}))) <
         1e-13);
   CHECK(weight.rank() == 4);
   CHECK(weight.inner_rank() == 2);
@@ -65,8 +65,8 @@ TEST_CASE("nested: gradients, linear and convolution") {
                       true);
   const auto f = [&](std::vector<Variable<double>>& v) {
     nn::Pass pass;
-    const auto y = convolution ? weight.conv2d(v.back(), {.stride = 1, .padding = 1}, pass)
-                               : weight.linear(v.back(), pass);
+    const auto y = convolution ? nn::conv2d(weight.form(), v.back(), {.stride = 1, .padding = 1}, pass)
+                               : nn::linear(weight.form(), v.back(), pass);
     return sum(multiply(y, Variable<double>(gaussian(y.shape(), 99, y.value().layout()))));
   };
   CHECK(gradcheck(f, inputs) < 1e-6);

@@ -64,7 +64,7 @@ TEST_CASE("hadamard: the weight is W_1 ⊙ (W_2 + c)") {
   const std::size_t second = all.size() / 2;
   const Tensor<double> expected =
       multiply(direct(all, 0, w, 0.0), direct(all, second, w, personal ? 1.0 : 0.0));
-  CHECK(close(weight.compose().value(), expected));
+  CHECK(close(compose(weight.form()).value(), expected));
   CHECK(weight.shape() == w);
   CHECK(weight.rank() == 3);
 }
@@ -77,7 +77,7 @@ TEST_CASE("hadamard: gradients of every factor and of the input") {
     auto inputs = parameters(weight);
     inputs.emplace_back(gaussian({3, 7}, 5), true);
     const auto f = [&](std::vector<Variable<double>>& v) {
-      return sum(multiply(weight.linear(v.back(), pass), Variable<double>(gaussian({3, 5}, 99))));
+      return sum(multiply(nn::linear(weight.form(), v.back(), pass), Variable<double>(gaussian({3, 5}, 99))));
     };
     CHECK(gradcheck(f, inputs) < 1e-6);
   }
@@ -86,7 +86,7 @@ TEST_CASE("hadamard: gradients of every factor and of the input") {
     auto inputs = parameters(weight);
     inputs.emplace_back(gaussian({2, 3, 5, 5}, 5, Layout::channels_last), true);
     const auto f = [&](std::vector<Variable<double>>& v) {
-      const auto y = weight.conv2d(v.back(), {.stride = 2, .padding = 1}, pass);
+      const auto y = nn::conv2d(weight.form(), v.back(), {.stride = 2, .padding = 1}, pass);
       return sum(multiply(y, Variable<double>(gaussian(y.shape(), 99, y.value().layout()))));
     };
     CHECK(gradcheck(f, inputs) < 1e-6);
@@ -96,7 +96,7 @@ TEST_CASE("hadamard: gradients of every factor and of the input") {
 TEST_CASE("hadamard: reaches ranks that plain factors of its size cannot") {
   // 2·R·(m + n) numbers: plain factors of as many have rank 2·R, this has R².
   const Index m = 24, n = 30, rank = 4;
-  const Tensor<double> w = random_weight({m, n}, rank, false).compose().value();
+  const Tensor<double> w = compose(random_weight({m, n}, rank, false).form()).value();
   CHECK(lowrank::update_rank(w, Tensor<double>(nn::constant<double>({m, n}, 0.0))) == rank * rank);
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("hadamard: initial weights have He's variance by outputs") {
   Index found = 0;
   lowrank::for_each_weight<nn::Hadamard>(model, [&](const std::string& layer, Weight& weight) {
     INFO(layer);
-    const Tensor<double> w = weight.compose().value();
+    const Tensor<double> w = compose(weight.form()).value();
     double squares = 0.0;
     for (double x : w.span()) squares += x * x;
     const double expected =

@@ -8,6 +8,7 @@
 #include <loru/autograd/functions/epilogue.hpp>
 #include <loru/autograd/functions/loss.hpp>
 #include <loru/autograd/functions/lowrank.hpp>
+#include <loru/autograd/functions/lowrank_conv.hpp>
 #include <loru/autograd/functions/matmul.hpp>
 #include <loru/autograd/functions/norm.hpp>
 #include <loru/autograd/functions/pool.hpp>

@@ -1,8 +1,8 @@
 #pragma once
 // 2-d convolution layer.
 
+#include <loru/nn/conv2d_product.hpp>
 #include <loru/nn/init.hpp>
-#include <loru/nn/weight.hpp>
 
 namespace loru::inline LORU_ISA::nn {
 
@@ -24,13 +24,13 @@ class Conv2d final : public Module<T, D> {
   }
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    auto y = weight_.conv2d(x, geometry_, pass);
+    auto y = conv2d(weight_.form(), x, geometry_, pass);
     return bias_ ? add_bias(std::move(y), bias_) : y;
   }
 
   Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
     if (!bias_) return Module<T, D>::forward_relu(x, residual, pass);
-    return add_bias(weight_.conv2d(x, geometry_, pass), bias_, {true, residual});
+    return add_bias(conv2d(weight_.form(), x, geometry_, pass), bias_, {true, residual});
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {

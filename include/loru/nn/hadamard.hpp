@@ -37,8 +37,8 @@ class Hadamard final : public Parametrisation<T, D> {
   /// Whether W_2 is the client's own.
   bool personal() const { return personal_; }
 
-  Variable<T, D> compose() const override {
-    return multiply(product(parts_[0], zero_), product(parts_[1], offset_));
+  WeightForm<T, D> form() const override {
+    return {.w = multiply(product(parts_[0], zero_), product(parts_[1], offset_))};
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
@@ -61,7 +61,9 @@ class Hadamard final : public Parametrisation<T, D> {
   }
 
   static Variables variables(const Part& part) {
-    const auto trained = [](const Tensor<T, D>& t) { return t ? Variable<T, D>(t, true) : Variable<T, D>(); };
+    const auto trained = [](const Tensor<T, D>& t) {
+      return t ? Variable<T, D>(to_layout(t, Layout::channels_last), true) : Variable<T, D>();
+    };
     return {trained(part.a), trained(part.b), trained(part.core)};
   }
 
@@ -81,9 +83,17 @@ class Hadamard final : public Parametrisation<T, D> {
 
   /// offset + B·A, or offset + T ×_1 B ×_2 A.
   static Variable<T, D> product(const Variables& part, const Tensor<T, D>& offset) {
-    // A mixes the second axis of the core: a 1×1 convolution over R images of R channels.
-    const Variable<T, D> a = part.core ? loru::conv2d(part.core, part.a, ConvOptions{}) : part.a;
+    const Variable<T, D> a = part.core ? mixed_core(part.core, part.a) : part.a;
     return lowrank_compose(Variable<T, D>(offset), a, part.b, 1.0);
+  }
+
+  /// T ×_2 A (R, Cin, kh, kw): A mixes the second axis of the core, the columns of its memory (R·kh·kw, R).
+  static Variable<T, D> mixed_core(const Variable<T, D>& core, const Variable<T, D>& a) {
+    const Shape t = core.shape();
+    const Index r = t[0], in = a.shape()[0];
+    const Variable<T, D> rows = reinterpret(core, {r * t[2] * t[3], r}, Layout::row_major);
+    const Variable<T, D> mixed = linear(rows, reinterpret(a, {in, r}, Layout::row_major));
+    return reinterpret(mixed, {r, in, t[2], t[3]}, Layout::channels_last);
   }
 
   Tensor<T, D> zero_, offset_;

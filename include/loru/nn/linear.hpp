@@ -2,7 +2,7 @@
 // Fully connected layer.
 
 #include <loru/nn/init.hpp>
-#include <loru/nn/weight.hpp>
+#include <loru/nn/linear_product.hpp>
 
 namespace loru::inline LORU_ISA::nn {
 
@@ -42,7 +42,7 @@ class Linear final : public Module<T, D> {
     const Shape w = weight_.shape();
     require<ShapeError>(x.shape().rank() == 2 && x.shape()[1] == w[1], "linear: expected input (M, ", w[1],
                         "), got ", x.shape());
-    return weight_.linear(x, pass);
+    return linear(weight_.form(), x, pass);
   }
 
   Weight<T, D> weight_;

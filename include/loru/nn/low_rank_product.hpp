@@ -44,10 +44,10 @@ class LowRankProduct final : public Parametrisation<T, D> {
   Variable<T, D>& u() { return u_; }
   Variable<T, D>& v() { return v_; }
 
-  Variable<T, D> compose() const override {
-    if (weight_) return weight_;
+  WeightForm<T, D> form() const override {
+    if (weight_) return {.w = weight_};
     const auto product = matmul(u_, v_);
-    return shape_.rank() == 4 ? reinterpret(product, shape_, Layout::channels_last) : product;
+    return {.w = shape_.rank() == 4 ? reinterpret(product, shape_, Layout::channels_last) : product};
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {

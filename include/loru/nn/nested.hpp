@@ -58,12 +58,8 @@ class Nested final : public Parametrisation<T, D> {
     b_down_.set_value(inner.b_down);
   }
 
-  Variable<T, D> compose() const override { return effective().compose(); }
-  Variable<T, D> linear(const Variable<T, D>& x, Pass& pass) const override {
-    return effective().linear(x, pass);
-  }
-  Variable<T, D> conv2d(const Variable<T, D>& x, const ConvOptions& o, Pass& pass) const override {
-    return effective().conv2d(x, o, pass);
+  WeightForm<T, D> form() const override {
+    return {weight_, a(), b(), alpha() / static_cast<double>(rank()), options_.dropout, &options_.plan};
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
@@ -80,8 +76,6 @@ class Nested final : public Parametrisation<T, D> {
   }
 
  private:
-  Factored<T, D> effective() const { return {weight_, a(), b(), options_}; }
-
   typename Factored<T, D>::Options options_;
   Variable<T, D> weight_, a_, b_, a_down_, a_up_, b_up_, b_down_;
 };

@@ -4,6 +4,7 @@
 #include <loru/nn/activation.hpp>
 #include <loru/nn/batch_norm.hpp>
 #include <loru/nn/conv2d.hpp>
+#include <loru/nn/conv2d_product.hpp>
 #include <loru/nn/dropout.hpp>
 #include <loru/nn/factored.hpp>
 #include <loru/nn/flatten.hpp>
@@ -11,6 +12,8 @@
 #include <loru/nn/hadamard.hpp>
 #include <loru/nn/init.hpp>
 #include <loru/nn/linear.hpp>
+#include <loru/nn/linear_product.hpp>
+#include <loru/nn/low_rank_problem.hpp>
 #include <loru/nn/low_rank_product.hpp>
 #include <loru/nn/models/cnn.hpp>
 #include <loru/nn/models/lenet.hpp>

@@ -1,10 +1,29 @@
 #pragma once
-// A layer's weight and how it is parametrised. A layer asks its weight for products and never for its parts, so that
-// changing the parametrisation changes no layer.
+// A layer's weight and how it is parametrised. A weight says in which form its product is; linear_product.hpp and
+// conv2d_product.hpp compute it. So a new parametrisation changes no layer, and what has no convolution compiles none.
 
+#include <loru/autograd/functions/lowrank.hpp>
+#include <loru/nn/low_rank_problem.hpp>
 #include <loru/nn/module.hpp>
 
 namespace loru::inline LORU_ISA::nn {
+
+/// The form of a product with a weight of shape (m, n) or (Cout, Cin / groups, kh, kw), valid as long as the weight is
+/// neither changed nor destroyed: W, or W + s·B·A.
+template <class T, class D = Cpu>
+struct WeightForm {
+  Variable<T, D> w;
+  Variable<T, D> a{}, b{};         ///< empty: W alone
+  double scale = 1.0;              ///< s
+  double dropout = 0.0;            ///< of S = x·Aᵀ in training, which forces the factored graph
+  const PlanRule* plan = nullptr;  ///< chooses the graph; set where there are factors
+};
+
+/// The weight as one variable that depends on the parameters.
+template <class T, class D>
+Variable<T, D> compose(const WeightForm<T, D>& form) {
+  return form.a ? lowrank_compose(form.w, form.a, form.b, form.scale) : form.w;
+}
 
 /// A way to parametrise a weight of shape (m, n) or (Cout, Cin / groups, kh, kw).
 template <class T, class D = Cpu>
@@ -15,14 +34,8 @@ class Parametrisation {
   virtual Shape shape() const = 0;
   /// Of its factors; 0 for a weight without any.
   virtual Index rank() const { return 0; }
-  /// The weight as a variable that depends on the parameters.
-  virtual Variable<T, D> compose() const = 0;
-  /// x·Wᵀ.
-  virtual Variable<T, D> linear(const Variable<T, D>& x, Pass&) const { return loru::linear(x, compose()); }
-  /// W ⋆ x.
-  virtual Variable<T, D> conv2d(const Variable<T, D>& x, const ConvOptions& o, Pass&) const {
-    return loru::conv2d(x, compose(), o);
-  }
+  /// The weight as variables that are the parameters or depend on them.
+  virtual WeightForm<T, D> form() const = 0;
   /// Shows the parameters under the layer's name.
   virtual void visit(const Visitor<T, D>& visitor, const std::string& layer) = 0;
 };
@@ -35,7 +48,7 @@ class Dense final : public Parametrisation<T, D> {
 
   std::unique_ptr<Parametrisation<T, D>> clone() const override { return std::make_unique<Dense>(*this); }
   Shape shape() const override { return weight_.shape(); }
-  Variable<T, D> compose() const override { return weight_; }
+  WeightForm<T, D> form() const override { return {.w = weight_}; }
   void visit(const Visitor<T, D>& visitor, const std::string& layer) override {
     visitor(weight_name(layer), weight_);
   }
@@ -61,15 +74,12 @@ class Weight {
 
   Shape shape() const { return rule_->shape(); }
   Index rank() const { return rule_->rank(); }
-  Variable<T, D> linear(const Variable<T, D>& x, Pass& pass) const { return rule_->linear(x, pass); }
-  Variable<T, D> conv2d(const Variable<T, D>& x, const ConvOptions& o, Pass& pass) const {
-    return rule_->conv2d(x, o, pass);
-  }
+  WeightForm<T, D> form() const { return rule_->form(); }
 
   /// The effective weight.
   Tensor<T, D> effective() const {
     NoGrad guard;
-    return rule_->compose().value();
+    return compose(rule_->form()).value();
   }
 
   /// The parametrisation if it is a P, else null.
