@@ -15,192 +15,9 @@ using loru::concat, loru::ConfigError, loru::fail, loru::require;
 
 namespace {
 
-// ---- the keys ----
-
-using Keys = std::vector<Key>;
-
-void append(Keys& keys, Keys more) { keys.insert(keys.end(), more.begin(), more.end()); }
-
-Keys data_keys(Configuration& c) {
-  loru::data::Source& data = c.data;
-  return {word("data.name", data.name, loru::data::dataset_names()),
-          path("data.dir", data.dir),
-          strings("data.augment", c.augment, {"crop", "flip"}),
-          integer("data.crop_padding", c.crop_padding, at_least(1)),
-          path("data.train_images", data.idx.train_images),
-          path("data.train_labels", data.idx.train_labels),
-          path("data.test_images", data.idx.test_images),
-          path("data.test_labels", data.idx.test_labels),
-          integer("data.batches", data.batches,
-                  {"a whole number in 1 .. 5", [](Index x) { return x >= 1 && x <= 5; }}),
-          integer("data.classes", data.synthetic.classes, at_least(1)),
-          integers("data.shape", c.synthetic_shape, 3, at_least(1)),
-          integer("data.train_samples", data.synthetic.train, at_least(1)),
-          integer("data.test_samples", data.synthetic.test, at_least(1)),
-          number("data.separation", data.synthetic.separation, not_negative),
-          number("data.noise", data.synthetic.noise, not_negative),
-          integer("data.seed", c.synthetic_seed, at_least(0)),
-          word("partition.kind", c.partition.kind, loru::data::partition_kinds()),
-          number("partition.alpha", c.partition.alpha, positive),
-          integer("partition.classes_per_client", c.partition.classes_per_client, at_least(1)),
-          number("partition.skew", c.partition.skew, not_negative)};
-}
-
-Keys model_keys(Configuration& c) {
-  using namespace loru;
-  using fl::RankRule, lowrank::PlanChoice, lowrank::SmallLayers, lowrank::Start;
-  lowrank::FactorizeOptions& low = c.lowrank;
-  return {
-      word("model.name", c.model, nn::model_names()),
-      choice<nn::Norm>("model.norm", c.model_options.norm,
-                       {{"batch", nn::Norm::batch}, {"group", nn::Norm::group}}),
-      choice<nn::Init>("model.init", c.model_options.init,
-                       {{"kaiming", nn::Init::kaiming}, {"xavier", nn::Init::xavier}}),
-      integer("model.narrow", c.model_options.narrow,
-              {"a whole number in 1 .. 64", [](Index x) { return x >= 1 && x <= 64; }}),
-      integer("lowrank.rank", low.rank, at_least(1)),
-      integers("lowrank.ranks", low.ranks, at_least(1)),
-      number("lowrank.alpha", low.alpha, not_negative),
-      strings("lowrank.layers", low.layers),
-      choice<SmallLayers>(
-          "lowrank.small_layers", low.small_layers,
-          {{"error", SmallLayers::error}, {"dense", SmallLayers::dense}, {"factor", SmallLayers::factor}}),
-      number("lowrank.dropout", low.dropout, below_one),
-      choice<PlanChoice>("lowrank.plan", low.plan,
-                         {{"auto", PlanChoice::automatic},
-                          {"factored", PlanChoice::factored},
-                          {"composed", PlanChoice::composed},
-                          {"composed_full", PlanChoice::composed_full}}),
-      rates("lowrank.rates", low.rates),
-      choice<Start>("lowrank.start", low.start, {{"zero", Start::zero}, {"svd", Start::svd}}),
-      choice<RankRule>("ranks.rule", c.ranks.rule,
-                       {{"same", RankRule::same},
-                        {"fixed", RankRule::fixed},
-                        {"tiers", RankRule::tiers},
-                        {"data", RankRule::data}}),
-      integers("ranks.values", c.ranks.values, at_least(1)),
-      numbers("ranks.shares", c.ranks.shares, not_negative)};
-}
-
-Keys training_keys(Configuration& c) {
-  using namespace loru::optim;
-  using loru::fl::Code, loru::fl::ServerRule;
-  loru::fl::ServerOptimizer& server = c.server;
-  const std::vector<std::pair<std::string, Code>> code_words(std::begin(loru::fl::code_words),
-                                                             std::end(loru::fl::code_words));
-  Options& optimizer = c.client.optimizer;
-  Schedule& schedule = c.client.schedule;
-  return {word("algorithm.name", c.algorithm, loru::fl::algorithm_names()),
-          integer("federation.clients", c.clients, at_least(1)),
-          integer("federation.cohort", c.cohort, at_least(1)),
-          number("federation.fraction", c.fraction, up_to_one),
-          integer("federation.rounds", c.rounds, at_least(1)),
-          integer("federation.warmup_rounds", c.warmup_rounds, at_least(0)),
-          integer("federation.eval_every", c.eval_every, at_least(0)),
-          choice<bool>("federation.client_state", c.state_on_disk, {{"memory", false}, {"disk", true}}),
-          flag("federation.aggregation_error", c.aggregation_error),
-          choice<ServerRule>("server.optimizer", server.rule,
-                             {{"fedavg", ServerRule::fedavg},
-                              {"fedavgm", ServerRule::fedavgm},
-                              {"fedadagrad", ServerRule::fedadagrad},
-                              {"fedadam", ServerRule::fedadam},
-                              {"fedyogi", ServerRule::fedyogi}}),
-          number("server.learning_rate", server.learning_rate, positive),
-          number("server.beta1", server.beta1, below_one),
-          number("server.beta2", server.beta2, below_one),
-          number("server.epsilon", server.epsilon, positive),
-          choice<Code>("codec.uplink", c.codecs.uplink, code_words),
-          choice<Code>("codec.downlink", c.codecs.downlink, code_words),
-          number("codec.keep", c.codecs.keep, up_to_one),
-          integer("federation.personal_images", c.personal_images, at_least(0)),
-          integer("client.epochs", c.client.epochs, at_least(1)),
-          integer("client.batch", c.client.batch, at_least(1)),
-          choice<Kind>("optimizer.name", optimizer.kind,
-                       {{"sgd", Kind::sgd}, {"adam", Kind::adam}, {"adamw", Kind::adamw}}),
-          number("optimizer.learning_rate", optimizer.learning_rate, positive),
-          number("optimizer.momentum", optimizer.momentum, below_one),
-          flag("optimizer.nesterov", optimizer.nesterov),
-          number("optimizer.beta1", optimizer.beta1, below_one),
-          number("optimizer.beta2", optimizer.beta2, below_one),
-          number("optimizer.weight_decay", optimizer.weight_decay, not_negative),
-          number("optimizer.clip_norm", optimizer.clip_norm, not_negative),
-          choice<ScheduleKind>("schedule.kind", schedule.kind,
-                               {{"constant", ScheduleKind::constant},
-                                {"step", ScheduleKind::step},
-                                {"cosine", ScheduleKind::cosine}}),
-          choice<bool>("schedule.per", c.client.schedule_per_step, {{"round", false}, {"step", true}}),
-          integer("schedule.every", schedule.every, at_least(1)),
-          number("schedule.gamma", schedule.gamma, not_negative),
-          integer("schedule.warmup", schedule.warmup, at_least(0)),
-          number("schedule.min_learning_rate", schedule.minimum, not_negative)};
-}
-
-/// Keys that all algorithms share.
-Keys common_keys(Configuration& c) {
-  Keys keys{integer("seed", c.seed, at_least(0)), word("device", c.device, {"cpu", "cuda"})};
-  append(keys, data_keys(c));
-  append(keys, model_keys(c));
-  append(keys, training_keys(c));
-  return keys;
-}
-
-template <class A>
-Key field_key(A& algorithm, const loru::Field<A, Index>& field) {
-  const Index least = field.least, most = field.most;
-  return integer(
-      concat("algorithm.", field.name), algorithm.*field.member,
-      {most == std::numeric_limits<Index>::max() ? concat("a whole number >= ", least)
-                                                 : concat("a whole number in ", least, " .. ", most),
-       [=](Index x) { return x >= least && x <= most; }});
-}
-
-template <class A>
-Key field_key(A& algorithm, const loru::Field<A, double>& field) {
-  const double least = field.least, most = field.most;
-  return number(
-      concat("algorithm.", field.name), algorithm.*field.member,
-      {concat("a number in ", least, " .. ", most), [=](double x) { return x >= least && x <= most; }});
-}
-
-template <class A, class V, std::size_t N>
-Key field_key(A& algorithm, const loru::Choice<A, V, N>& field) {
-  return choice<V>(concat("algorithm.", field.name), algorithm.*field.member,
-                   {field.words.begin(), field.words.end()});
-}
-
-template <class A>
-Key field_key(A& algorithm, const loru::Rounds<A>& field) {
-  std::vector<Index>& rounds = algorithm.*field.member;
-  Key key = integers(concat("algorithm.", field.name), rounds, at_least(1));
-  key.read = [&rounds, list = key.read](const toml::node& node) {
-    list(node);
-    loru::detail::check_rounds("", rounds);
-  };
-  return key;
-}
-
-/// Keys of one algorithm.
-struct AlgorithmKeys {
-  std::string algorithm;
-  Keys keys;
-};
-
-std::vector<AlgorithmKeys> algorithm_keys(Configuration& c) {
-  std::vector<AlgorithmKeys> all;
-  const auto add = [&]<class A>(A& algorithm) {
-    std::apply(
-        [&](const auto&... field) {
-          all.push_back({std::string(A::name), {field_key(algorithm, field)...}});
-        },
-        A::fields());
-  };
-  std::apply([&](auto&... algorithm) { (add(algorithm), ...); }, c.algorithms);
-  return all;
-}
-
 // ---- reading ----
 
-const Key* find(const Keys& keys, const std::string& name) {
+const Key* find(const std::vector<Key>& keys, const std::string& name) {
   const auto found = std::find_if(keys.begin(), keys.end(), [&](const Key& key) { return key.name == name; });
   return found == keys.end() ? nullptr : &*found;
 }
@@ -217,25 +34,25 @@ std::string where(const toml::node& node) {
 /// Reads a table key by key. Keys of an algorithm wait until it is known which one is used.
 class Reader {
  public:
-  explicit Reader(Configuration& c) : c_{c}, common_{common_keys(c)}, algorithms_{algorithm_keys(c)} {
-    for (const Key& key : common_) names_.push_back(key.name);
-    for (const auto& [algorithm, keys] : algorithms_)
-      for (const Key& key : keys) names_.push_back(key.name);
+  explicit Reader(Configuration& c) : c_{c}, keys_{keys_of(c)} {
+    for (const Key& key : keys_.common) names_.push_back(key.name);
+    for (const auto& [algorithm, own] : keys_.own)
+      for (const Key& key : own) names_.push_back(key.name);
   }
 
   void read(const toml::table& table) {
     read_table(table, "");
-    for (const auto& [algorithm, keys] : algorithms_)
+    for (const auto& [algorithm, own] : keys_.own)
       if (algorithm == c_.algorithm)
         for (const auto& [name, node] : waiting_)
-          if (const Key* key = find(keys, name)) assign(*key, *node);
+          if (const Key* key = find(own, name)) assign(*key, *node);
   }
 
  private:
   void read_table(const toml::table& table, const std::string& prefix) {
     for (const auto& [leaf, node] : table) {
       const std::string name = prefix + std::string(leaf.str());
-      if (const Key* key = find(common_, name))
+      if (const Key* key = find(keys_.common, name))
         assign(*key, node);
       else if (std::find(names_.begin(), names_.end(), name) != names_.end())
         waiting_.emplace_back(name, &node);
@@ -265,8 +82,7 @@ class Reader {
   }
 
   Configuration& c_;
-  Keys common_;
-  std::vector<AlgorithmKeys> algorithms_;
+  Keys keys_;
   std::vector<std::string> names_;
   std::vector<std::pair<std::string, const toml::node*>> waiting_;
 };
@@ -349,19 +165,19 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
 }
 
 std::string to_toml(Configuration c) {
-  Keys keys = common_keys(c);
-  for (auto& [algorithm, own] : algorithm_keys(c))
-    if (algorithm == c.algorithm) append(keys, std::move(own));
   toml::table document;
-  for (const Key& key : keys) {
+  const auto write = [&](const Key& key) {
     const std::size_t dot = key.name.find('.');
-    if (dot == std::string::npos) {
-      key.write(document, key.name);
-      continue;
-    }
-    toml::node& section = document.insert(key.name.substr(0, dot), toml::table{}).first->second;
-    key.write(*section.as_table(), key.name.substr(dot + 1));
-  }
+    toml::table* table = &document;
+    if (dot != std::string::npos)
+      table = document.insert(key.name.substr(0, dot), toml::table{}).first->second.as_table();
+    key.write(*table, key.name.substr(dot + 1));
+  };
+  const Keys keys = keys_of(c);
+  for (const Key& key : keys.common) write(key);
+  for (const auto& [algorithm, own] : keys.own)
+    if (algorithm == c.algorithm)
+      for (const Key& key : own) write(key);
   std::ostringstream text;
   text << document << '\n';
   return text.str();

@@ -8,8 +8,7 @@
 #include <loru/data/load.hpp>
 #include <loru/data/partition/partition.hpp>
 #include <loru/fl/algorithms/algorithms.hpp>
-#include <loru/fl/server/client_ranks.hpp>
-#include <loru/lowrank/factorize.hpp>
+#include <loru/fl/simulation/simulation.hpp>
 #include <loru/nn/models/models.hpp>
 
 #include "run.hpp"
@@ -18,40 +17,61 @@ namespace federate {
 
 using loru::Index;
 
-/// Every key of a configuration with its default.
+/// What to run, with its default. The library's options describe themselves; the runner's own are described here.
 struct Configuration {
   Index seed = 1;
   std::string device = "cpu";
 
   loru::data::Source data{.name = ""};
-  std::vector<Index> synthetic_shape{1, 8, 8};
-  Index synthetic_seed = 1;
-  std::vector<std::string> augment;
-  Index crop_padding = 4;
-
+  loru::data::AugmentOptions augment;
   loru::data::PartitionOptions partition;
 
   std::string model = "cnn";
   loru::nn::ModelOptions model_options;
   loru::lowrank::FactorizeOptions lowrank;
-  loru::fl::RankOptions ranks;
-  loru::fl::ServerOptimizer server;
-  loru::fl::Codecs codecs;
 
   std::string algorithm = "fedloru";
   loru::fl::Algorithms algorithms;  // the options of each, of which one is used
 
-  std::optional<Index> clients;  // not set: 100, or the groups of a natural partition
-  std::optional<Index> cohort;   // not set: by the fraction, else 10 or all clients if they are fewer
+  std::optional<Index> clients, cohort;
   std::optional<double> fraction;
   Index rounds = 20;
   Index warmup_rounds = 0;
-  Index eval_every = 1;
   bool state_on_disk = false;
-  bool aggregation_error = false;
   Index personal_images = 100;
 
-  loru::fl::ClientOptions client{.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}};
+  loru::fl::SimulationOptions simulation{
+      .client = {.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}}};
+
+  static constexpr auto fields() {
+    using C = Configuration;
+    using namespace loru;
+    return std::tuple{
+        field("seed", &C::seed, range::at_least(0), "seed of all random draws"),
+        field("device", &C::device, Names{[] { return std::vector<std::string>{"cpu", "cuda"}; }},
+              "where clients train and models are tested, as --device"),
+        section("data", &C::data),
+        section("data", &C::augment),
+        section("partition", &C::partition),
+        field("model.name", &C::model, Names{[] { return std::vector(nn::model_names()); }}, "the model"),
+        section("model", &C::model_options),
+        section("lowrank", &C::lowrank),
+        field("algorithm.name", &C::algorithm, Names{&fl::algorithm_names}, "see docs/algorithms.md"),
+        field("federation.clients", &C::clients, range::at_least(1),
+              "if not given 100, or the groups of a natural partition"),
+        field("federation.cohort", &C::cohort, range::at_least(1),
+              "clients a round; if neither it nor fraction is given 10, or all clients if they are fewer"),
+        field("federation.fraction", &C::fraction, range::up_to_one,
+              "instead of cohort: a share of the clients"),
+        field("federation.rounds", &C::rounds, range::at_least(1), "rounds"),
+        field("federation.warmup_rounds", &C::warmup_rounds, range::at_least(0),
+              "of them the first, in which all layers are dense and trained as under fedavg"),
+        field("federation.client_state", &C::state_on_disk, words<bool>({{"memory", false}, {"disk", true}}),
+              "where clients keep what they keep between turns: in memory, or in DIR/clients/"),
+        field("federation.personal_images", &C::personal_images, range::at_least(0),
+              "test images a client for personal_accuracy, in its own label proportions; 0: none"),
+        section("", &C::simulation)};
+  }
 };
 
 /// Reads a file, over the one that its key `base` names if there is one, and applies the overrides. Throws IoError if it cannot be read, ConfigError for broken TOML, an

@@ -73,9 +73,9 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   std::vector<Index> sizes;
   for (const auto& part : parts) sizes.push_back(static_cast<Index>(part.size()));
   loru::fl::Server<float> server(setup.model, make_algorithm(c), seed,
-                                 {.ranks = loru::fl::ClientRanks(c.ranks, sizes, seed),
+                                 {.ranks = loru::fl::ClientRanks(c.simulation.ranks, sizes, seed),
                                   .clients = static_cast<Index>(parts.size()),
-                                  .codecs = c.codecs});
+                                  .codecs = c.simulation.codecs});
   server.begin_round();
   const loru::fl::Message broadcast = server.broadcast(0);
   const auto down = static_cast<double>(broadcast.size());
@@ -97,14 +97,14 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   };
   Model dense = dense_model(c, setup.data.train);
   const double up = up_bytes(client, server.sent()), all = up_bytes(dense, {});
-  const bool mixed = c.ranks.rule != loru::fl::RankRule::same && low_rank(c);
+  const bool mixed = c.simulation.ranks.rule != loru::fl::RankRule::same && low_rank(c);
   out << "\nbytes a client and round" << (mixed ? ", as client 0 has them\n" : "\n") << "  up    "
       << human_bytes(up) << '\n'
       << "  down  " << human_bytes(down)
       << (low_rank(c) ? " (more for a client that slept through a merge)\n" : "\n");
   if (c.warmup_rounds > 0)
     out << "  in the first " << c.warmup_rounds << " rounds all layers are dense, as under fedavg\n";
-  if (low_rank(c) || c.codecs.uplink != loru::fl::Code::none)
+  if (low_rank(c) || c.simulation.codecs.uplink != loru::fl::Code::none)
     out << "  fedavg would send " << human_bytes(all) << " up, " << std::setprecision(3) << all / up
         << " times as much\n";
 }
@@ -155,7 +155,7 @@ void explain(std::ostream& out, const Setup& setup) {
     out << "       " << to_string(chosen) << '\n';
     total += 1e3 * loru::lowrank::seconds(chosen, p, c.lowrank.rates);
   }
-  out << setup.plans.size() << " factored layers, " << total << " ms a step of " << c.client.batch
+  out << setup.plans.size() << " factored layers, " << total << " ms a step of " << c.simulation.client.batch
       << " samples as planned\n";
 }
 

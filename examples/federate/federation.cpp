@@ -17,8 +17,6 @@ std::vector<loru::data::Path> source_folders() {
 loru::data::Split load_data(const Configuration& c) {
   loru::data::Source source = c.data;
   source.also = source_folders();
-  source.synthetic.sample = {c.synthetic_shape[0], c.synthetic_shape[1], c.synthetic_shape[2]};
-  source.synthetic.seed = static_cast<std::uint64_t>(c.synthetic_seed);
   return loru::data::load(source);
 }
 
@@ -31,7 +29,7 @@ std::optional<loru::data::Dataset> known_shape(const Configuration& c) {
   if (name == "mnist" || name == "fashion-mnist") return of({1, 28, 28}, 10);
   if (name == "cifar10" || name == "cifar100") return of({3, 32, 32}, name == "cifar10" ? 10 : 100);
   if (name == "synthetic")
-    return of({c.synthetic_shape[0], c.synthetic_shape[1], c.synthetic_shape[2]}, c.data.synthetic.classes);
+    return of(c.data.synthetic.sample, c.data.synthetic.classes);
   return std::nullopt;
 }
 
@@ -39,8 +37,8 @@ std::optional<loru::data::Dataset> known_shape(const Configuration& c) {
 Setup build(const Configuration& configuration, loru::data::Split data) {
   Setup setup{configuration, std::move(data), {}, {}};
   Configuration& c = setup.configuration;
-  c.client.augment = loru::data::augment_from(c.augment, c.crop_padding);
-  c.client.rounds = c.rounds;
+  c.simulation.client.augment = loru::data::augment_from(c.augment.changes, c.augment.padding);
+  c.simulation.client.rounds = c.rounds;
   c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
   const loru::data::Dataset& train = setup.data.train;
   setup.model = dense_model(c, train);
@@ -54,7 +52,7 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   if (c.lowrank.layers.empty() && c.lowrank.ranks.empty()) c.lowrank.layers = layers;
   // This also shows that the samples fit the model at all.
   setup.plans = loru::lowrank::explain(setup.model,
-                                       {c.client.batch, train.sample[0], train.sample[1], train.sample[2]});
+                                       {c.simulation.client.batch, train.sample[0], train.sample[1], train.sample[2]});
   return setup;
 }
 

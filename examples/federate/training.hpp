@@ -41,7 +41,7 @@ class Training {
         options_{options},
         start_{loru::lowrank::effective_weights(setup.model)} {
     const Configuration& c = setup.configuration;
-    begin(model_on<D>(setup), make_algorithm<D>(c), c.server);  // also where a warm-up comes first: it checks
+    begin(model_on<D>(setup), make_algorithm<D>(c), c.simulation.server);  // also where a warm-up comes first: it checks
     if (c.warmup_rounds > 0) begin(dense_model<D>(c, setup.data.train), loru::fl::FedAvg{}, {});
     output_.emplace(options.out, setup);
   }
@@ -69,19 +69,15 @@ class Training {
     const Configuration& c = setup_.configuration;
     const auto disk = std::make_shared<loru::fl::DiskStore>(std::filesystem::path(options_.out) / "clients");
     disk->clear();
-    simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_,
-                        loru::fl::SimulationOptions{.cohort = cohort_size(c),
-                                                    .client = c.client,
-                                                    .ranks = c.ranks,
-                                                    .server = server,
-                                                    .codecs = c.codecs,
-                                                    .seed = static_cast<std::uint64_t>(c.seed),
-                                                    .threads = options_.threads,
-                                                    .eval_every = c.eval_every,
-                                                    .store = c.state_on_disk ? disk : nullptr,
-                                                    .aggregation_error = c.aggregation_error,
-                                                    .rounds_before = totals_.rounds,
-                                                    .weights_known = totals_.rounds == 0});
+    loru::fl::SimulationOptions options = c.simulation;
+    options.cohort = cohort_size(c);
+    options.server = server;
+    options.seed = static_cast<std::uint64_t>(c.seed);
+    options.threads = options_.threads;
+    options.store = c.state_on_disk ? disk : nullptr;
+    options.rounds_before = totals_.rounds;
+    options.weights_known = totals_.rounds == 0;
+    simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_, options);
   }
 
   /// After the dense rounds: the trained model in the algorithm's parametrisation.
@@ -90,7 +86,7 @@ class Training {
     auto algorithm = make_algorithm<D>(c);
     loru::nn::Model<float, D> model = simulation_->model();
     algorithm.parametrise(model, c.lowrank);
-    begin(std::move(model), std::move(algorithm), c.server);
+    begin(std::move(model), std::move(algorithm), c.simulation.server);
     auto host = host_model();
     start_ = loru::lowrank::effective_weights(host);
     test_.reset();

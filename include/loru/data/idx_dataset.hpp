@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include <loru/core/error.hpp>
+#include <loru/core/fields.hpp>
 #include <loru/core/shape.hpp>
 #include <loru/data/dataset.hpp>
 #include <loru/data/file.hpp>
@@ -22,6 +22,13 @@ struct IdxFiles {
   std::filesystem::path train_labels = "train-labels-idx1-ubyte";
   std::filesystem::path test_images = "t10k-images-idx3-ubyte";
   std::filesystem::path test_labels = "t10k-labels-idx1-ubyte";
+
+  static constexpr auto fields() {
+    return std::tuple{field("train_images", &IdxFiles::train_images, "of idx: images to train on, a file in data.dir"),
+                      field("train_labels", &IdxFiles::train_labels, "of idx: their labels"),
+                      field("test_images", &IdxFiles::test_images, "of idx: images to test on"),
+                      field("test_labels", &IdxFiles::test_labels, "of idx: their labels")};
+  }
 };
 
 /// Images (N, H, W) or (N, C, H, W), or rows (N, F), which become samples (1, 1, F); no labels yet. 16-bit

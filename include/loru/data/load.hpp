@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <loru/core/error.hpp>
+#include <loru/core/fields.hpp>
 #include <loru/core/shape.hpp>
 #include <loru/core/text.hpp>
 #include <loru/data/cifar.hpp>
@@ -19,6 +19,8 @@
 
 namespace loru::inline LORU_ISA::data {
 
+std::vector<std::string> dataset_names();
+
 /// What to load and from where. Fields that a data set does not know are ignored.
 struct Source {
   std::string name = "fashion-mnist";
@@ -27,6 +29,16 @@ struct Source {
   IdxFiles idx = {};                // for "idx", relative to dir
   Index batches = 5;                // for "cifar10"
   SyntheticOptions synthetic = {};  // for "synthetic"
+
+  static constexpr auto fields() {
+    return std::tuple{
+        field("name", &Source::name, Names{&dataset_names}, "the data set; it has to be given"),
+        field("dir", &Source::dir,
+              "folder of its files, as --data-dir; if empty, $LORU_DATA_DIR, the package's folder and ./data"),
+        field("batches", &Source::batches, range::between(1, 5),
+              "of cifar10: how many of its five training files are read"),
+        section("", &Source::idx), section("", &Source::synthetic)};
+  }
 };
 
 namespace detail {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <loru/core/error.hpp>
+#include <loru/core/fields.hpp>
 #include <loru/core/rng.hpp>
 #include <loru/core/shape.hpp>
 #include <loru/data/dataset.hpp>
@@ -21,6 +21,20 @@ struct SyntheticOptions {
   double separation = 4.0;  // distance of each class's centre from the origin
   double noise = 1.0;       // standard deviation of each feature around the centre
   std::uint64_t seed = 1;
+
+  static constexpr auto fields() {
+    using S = SyntheticOptions;
+    return std::tuple{
+        field("classes", &S::classes, range::at_least(1), "of synthetic: classes"),
+        field("shape", &S::sample, Each{range::at_least(1), 3}, "of synthetic: shape (C, H, W) of a sample"),
+        field("train_samples", &S::train, range::at_least(1), "of synthetic: samples to train on"),
+        field("test_samples", &S::test, range::at_least(1), "of synthetic: samples to test on"),
+        field("separation", &S::separation, range::not_negative,
+              "of synthetic: distance of each class's centre from the origin"),
+        field("noise", &S::noise, range::not_negative,
+              "of synthetic: standard deviation of each feature around the centre"),
+        field("seed", &S::seed, range::at_least(0), "of synthetic: seed of its draws")};
+  }
 };
 
 namespace detail {

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include <loru/core/error.hpp>
+#include <loru/core/fields.hpp>
 #include <loru/core/rng.hpp>
 #include <loru/core/shape.hpp>
 
@@ -35,6 +35,19 @@ inline Placement draw(const Augment& augment, rng::Stream& stream) {
   if (augment.flip) place.flip = (stream.bits() & 1u) != 0;
   return place;
 }
+
+/// Augment as a configuration has it: see augment_from.
+struct AugmentOptions {
+  std::vector<std::string> changes{};  // "crop", "flip"
+  Index padding = 4;
+
+  static constexpr auto fields() {
+    constexpr Names known{[] { return std::vector<std::string>{"crop", "flip"}; }};
+    return std::tuple{field("augment", &AugmentOptions::changes, known, "random changes of training images"),
+                      field("crop_padding", &AugmentOptions::padding, range::at_least(1),
+                            "of crop: pixels of the border that an image gets before it is cropped")};
+  }
+};
 
 /// The changes by their names in a configuration: "crop" (with the given padding) and "flip". Throws
 /// ConfigError.

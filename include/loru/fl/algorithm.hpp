@@ -26,8 +26,8 @@ struct Cohort {
   const io::Archive& averaged;  ///< the mean as it was averaged
 };
 
-/// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of Field,
-/// Choice and Rounds from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round
+/// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors) and `fields()`, a tuple of field(...)
+/// from which configuration keys, errors and docs are made; with `keeps_updates = true` the updates of a round
 /// are kept for fold; with `mixed_ranks = true` it has a rule of its own for clients of less than the server's ranks, and the
 /// mean leaves out what depends on them, the factors (else such clients have the leading directions: resize_factors); with
 /// `prunes = true` too, a client may answer with less than its ranks; with `controls = true` a client also sends
@@ -69,7 +69,7 @@ concept Algorithm = std::is_aggregate_v<A> && requires {
 /// Throws ConfigError for an option outside its range.
 template <Algorithm A>
 void check(const A& algorithm) {
-  std::apply([&](const auto&... field) { (loru::detail::check_field(algorithm, field), ...); }, A::fields());
+  check_fields(algorithm, A::name);
 }
 
 }  // namespace loru::fl

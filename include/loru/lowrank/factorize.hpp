@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include <loru/core/fields.hpp>
 #include <loru/core/text.hpp>
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/planner.hpp>
@@ -34,6 +35,32 @@ struct FactorizeOptions {
   Rates rates = shipped_rates();
   Start start = Start::zero;
   std::uint64_t seed = 1;
+
+  static constexpr auto fields() {
+    using F = FactorizeOptions;
+    return std::tuple{
+        field("rank", &F::rank, range::at_least(1), "rank r of a layer's update alpha / r * B*A"),
+        field("ranks", &F::ranks, Each{range::at_least(1)},
+              "instead of rank: one for each chosen layer, in the model's order"),
+        field("alpha", &F::alpha, range::not_negative, "scale of the update; 0 stands for the rank"),
+        field("layers", &F::layers, "name patterns of the layers; none: every layer but the first and the last"),
+        field("small_layers", &F::small_layers,
+              words<SmallLayers>({{"error", SmallLayers::error},
+                                  {"dense", SmallLayers::dense},
+                                  {"factor", SmallLayers::factor}}),
+              "what becomes of a chosen layer whose extents are below the rank"),
+        field("dropout", &F::dropout, range::below_one, "between the factors"),
+        field("plan", &F::plan,
+              words<PlanChoice>({{"auto", PlanChoice::automatic},
+                                 {"factored", PlanChoice::factored},
+                                 {"composed", PlanChoice::composed},
+                                 {"composed_full", PlanChoice::composed_full}}),
+              "the graph that computes a layer"),
+        field("rates", &F::rates,
+              "what plan = \"auto\" computes with: a file that ./dev calibrate wrote, or a table of its entries"),
+        field("start", &F::start, words<Start>({{"zero", Start::zero}, {"svd", Start::svd}}),
+              "B is zero at first, or s*B*A the best part of W of that rank")};
+  }
 };
 
 namespace detail {

@@ -1,6 +1,7 @@
 #pragma once
 // Optimizers by name.
 
+#include <loru/core/fields.hpp>
 #include <loru/optim/adam.hpp>
 #include <loru/optim/sgd.hpp>
 
@@ -19,6 +20,21 @@ struct Options {
   double weight_decay = 0.0;
   /// Largest norm of the gradient of all parameters together; zero does not clip.
   double clip_norm = 0.0;
+
+  static constexpr auto fields() {
+    using O = Options;
+    return std::tuple{
+        field("name", &O::kind, words<Kind>({{"sgd", Kind::sgd}, {"adam", Kind::adam}, {"adamw", Kind::adamw}}),
+              "optimizer of a client's turn"),
+        field("learning_rate", &O::learning_rate, range::positive, "at its start; [schedule] says what becomes of it"),
+        field("momentum", &O::momentum, range::below_one, "of sgd"),
+        field("nesterov", &O::nesterov, "of sgd: Nesterov's momentum"),
+        field("beta1", &O::beta1, range::below_one, "of adam and adamw: share of the first moment that is kept"),
+        field("beta2", &O::beta2, range::below_one, "of adam and adamw: the same of the second moment"),
+        field("weight_decay", &O::weight_decay, range::not_negative, "of all parameters"),
+        field("clip_norm", &O::clip_norm, range::not_negative,
+              "largest norm of the gradient of all parameters together; 0 does not clip")};
+  }
 };
 
 /// A fresh optimizer over the parameters. Throws ConfigError as its constructor does.

@@ -5,8 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include <loru/core/error.hpp>
-#include <loru/core/shape.hpp>
+#include <loru/core/fields.hpp>
 
 namespace loru::inline LORU_ISA::optim {
 
@@ -20,12 +19,24 @@ struct Schedule {
   Index warmup = 0;      ///< the first `warmup` counts rise linearly: η·(t + 1) / (warmup + 1)
   double minimum = 0.0;  ///< cosine: rate at the end
 
+  static constexpr auto fields() {
+    using S = Schedule;
+    return std::tuple{field("kind", &S::kind,
+              words<ScheduleKind>({{"constant", ScheduleKind::constant},
+                                   {"step", ScheduleKind::step},
+                                   {"cosine", ScheduleKind::cosine}}),
+              "the learning rate over time"),
+        field("every", &S::every, range::at_least(1), "of step: rounds or steps between two changes"),
+        field("gamma", &S::gamma, range::not_negative, "of step: factor of a change"),
+        field("warmup", &S::warmup, range::at_least(0), "rounds or steps in which the rate rises at first"),
+        field("min_learning_rate", &S::minimum, range::not_negative, "of cosine: the rate at the end")};
+  }
+
   /// constant: η. step: η·γ^⌊t / every⌋. cosine over the counts after the warm-up, u = (t − warmup) / (total − warmup):
   /// min + (η − min)·(1 + cos πu) / 2 (Loshchilov and Hutter, arXiv 1608.03983).
-  /// Throws ConfigError if every < 1 or warmup < 0.
+  /// Throws ConfigError for a field outside its range.
   double rate(double base, Index t, Index total) const {
-    require<ConfigError>(every >= 1, "schedule: expected every >= 1, got ", every);
-    require<ConfigError>(warmup >= 0, "schedule: expected warmup >= 0, got ", warmup);
+    check_fields(*this, "schedule");
     if (t < warmup) return base * static_cast<double>(t + 1) / static_cast<double>(warmup + 1);
     switch (kind) {
       case ScheduleKind::constant: return base;

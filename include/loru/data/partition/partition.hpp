@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <loru/core/error.hpp>
+#include <loru/core/fields.hpp>
 #include <loru/core/text.hpp>
 #include <loru/data/partition/common.hpp>
 #include <loru/data/partition/describe.hpp>
@@ -17,6 +17,8 @@
 
 namespace loru::inline LORU_ISA::data {
 
+std::vector<std::string> partition_kinds();
+
 /// A partition by name. Fields that a kind does not know are ignored.
 struct PartitionOptions {
   std::string kind = "iid";
@@ -25,6 +27,17 @@ struct PartitionOptions {
   Index classes_per_client = 2;  // "shards"
   double skew = 1.0;             // "quantity"
   std::uint64_t seed = 1;
+
+  static constexpr auto fields() {
+    using P = PartitionOptions;
+    return std::tuple{
+        field("kind", &P::kind, Names{&partition_kinds}, "how samples are divided among clients"),
+        field("alpha", &P::alpha, range::positive,
+              "of dirichlet: small for few classes a client, large towards iid"),
+        field("classes_per_client", &P::classes_per_client, range::at_least(1), "of shards: classes of a client"),
+        field("skew", &P::skew, range::not_negative,
+              "of quantity: exponent of the power law of sizes, 0 for equal ones")};
+  }
 };
 
 namespace detail {

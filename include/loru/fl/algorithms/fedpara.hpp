@@ -19,9 +19,8 @@ struct FedPara {
   static constexpr bool low_rank = true;
   static constexpr bool keeps_weights = false;
   static constexpr auto fields() {
-    return std::tuple{Choice{"form", &FedPara::own_second,
-                             std::array{std::pair{"shared", false}, std::pair{"personal", true}},
-                             "whether W_2 is shared or each client's own"}};
+    return std::tuple{field("form", &FedPara::own_second, words<bool>({{"shared", false}, {"personal", true}}),
+                            "whether W_2 is shared or each client's own")};
   }
 
   template <class T, class D>

@@ -23,9 +23,10 @@ struct HetLoRA {
   static constexpr bool prunes = true;
   static constexpr auto fields() {
     return std::tuple{
-        Field{"gamma", &HetLoRA::gamma, 0.0, 1.0, "share of its rank that a client may prune itself to"},
-        Field{"lambda", &HetLoRA::lambda, 0.0, std::numeric_limits<double>::max(),
-              "weight of the norms of the directions that may go"}};
+        field("gamma", &HetLoRA::gamma, range::share,
+              "share of its rank that a client may prune itself to; 1 prunes nothing"),
+        field("lambda", &HetLoRA::lambda, range::not_negative,
+              "weight of the norms of the directions that may go")};
   }
 
   template <class T, class D>

@@ -15,7 +15,7 @@ struct Local {
 
   static constexpr std::string_view name = "local";
   static constexpr bool keeps_weights = false;
-  static constexpr auto fields() { return std::tuple{layers_choice<Local>()}; }
+  static constexpr auto fields() { return std::tuple{layers_field<Local>()}; }
 
   bool sends(const std::string&) const { return false; }
   bool personal(const std::string&) const { return true; }

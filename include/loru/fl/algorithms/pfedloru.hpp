@@ -29,10 +29,10 @@ struct PFedLoRU {
   static constexpr auto fields() {
     return std::tuple_cat(
         merge_fields<PFedLoRU>(),
-        std::tuple{Field{"personal_rank", &PFedLoRU::personal_rank, Index{1},
-                         std::numeric_limits<Index>::max(), "rank of a client's own factors"},
-                   Field{"personal_alpha", &PFedLoRU::personal_alpha, 0.0, std::numeric_limits<double>::max(),
-                         "the client's own update is personal_alpha / personal_rank times their product"}});
+        std::tuple{field("personal_rank", &PFedLoRU::personal_rank, range::at_least(1),
+                         "rank of a client's own factors"),
+                   field("personal_alpha", &PFedLoRU::personal_alpha, range::not_negative,
+                         "the client's own update is personal_alpha / personal_rank times their product; 0 is fedloru")});
   }
 
   double personal_scale() const { return personal_alpha / static_cast<double>(personal_rank); }

@@ -18,7 +18,7 @@ struct SCAFFOLD {
 
   static constexpr std::string_view name = "scaffold";
   static constexpr bool keeps_updates = true, controls = true;
-  static constexpr auto fields() { return std::tuple{layers_choice<SCAFFOLD>()}; }
+  static constexpr auto fields() { return std::tuple{layers_field<SCAFFOLD>()}; }
 
   template <class T, class D>
   void broadcast(Server<T, D>& server, io::Archive& archive, Index) const {

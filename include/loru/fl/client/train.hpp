@@ -23,18 +23,21 @@ struct ClientOptions {
   /// Rounds of the whole federation; a cosine over rounds needs to know.
   Index rounds = 0;
   data::Augment augment{};
+
+  static constexpr auto fields() {
+    using C = ClientOptions;
+    return std::tuple{
+        field("client.epochs", &C::epochs, range::at_least(1), "passes over its samples in a client's turn"),
+        field("client.batch", &C::batch, range::at_least(1), "samples a step"),
+        section("optimizer", &C::optimizer), section("schedule", &C::schedule),
+        field("schedule.per", &C::schedule_per_step, words<bool>({{"round", false}, {"step", true}}),
+              "what the schedule counts: rounds, or local steps of a turn")};
+  }
 };
 
 /// Throws ConfigError for options that make no sense.
 inline void check(const ClientOptions& o) {
-  require<ConfigError>(o.epochs >= 1, "client: epochs: expected at least 1, got ", o.epochs);
-  require<ConfigError>(o.batch >= 1, "client: batch: expected at least 1, got ", o.batch);
-  require<ConfigError>(o.optimizer.learning_rate > 0.0 && std::isfinite(o.optimizer.learning_rate),
-                       "optimizer: learning_rate: expected a positive number, got ",
-                       o.optimizer.learning_rate);
-  require<ConfigError>(o.optimizer.clip_norm >= 0.0, "optimizer: clip_norm: expected at least 0, got ",
-                       o.optimizer.clip_norm);
-  o.schedule.rate(o.optimizer.learning_rate, 0, 1);  // throws for a schedule that makes no sense
+  check_fields(o);
   require<ConfigError>(
       o.rounds >= 1 || o.schedule_per_step || o.schedule.kind != optim::ScheduleKind::cosine,
       "client: rounds: expected the number of rounds for a cosine schedule over rounds, got ", o.rounds);

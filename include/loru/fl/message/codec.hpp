@@ -4,21 +4,21 @@
 #include <cmath>
 #include <string>
 #include <string_view>
-#include <utility>
 
+#include <loru/core/fields.hpp>
 #include <loru/fl/message/message.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
 enum class Code : unsigned char { none, fp16, bf16, int8, top_k };
 
-inline constexpr std::pair<const char*, Code> code_words[] = {{"none", Code::none},
-                                                              {"fp16", Code::fp16},
-                                                              {"bf16", Code::bf16},
-                                                              {"int8", Code::int8},
-                                                              {"top_k", Code::top_k}};
+inline constexpr auto code_words = words<Code>({{"none", Code::none},
+                                                {"fp16", Code::fp16},
+                                                {"bf16", Code::bf16},
+                                                {"int8", Code::int8},
+                                                {"top_k", Code::top_k}});
 
-constexpr const char* to_string(Code code) { return code_words[static_cast<std::size_t>(code)].first; }
+constexpr const char* to_string(Code code) { return code_words.list[static_cast<std::size_t>(code)].word; }
 
 /// The codes of both links. They concern trained parameters: running statistics, controls, and the weights and factors
 /// that tell of merges go as they are.
@@ -32,17 +32,21 @@ constexpr const char* to_string(Code code) { return code_words[static_cast<std::
 struct Codecs {
   Code uplink = Code::none, downlink = Code::none;
   double keep = 0.01;  ///< of top_k: the share of a tensor's numbers that is sent
+
+  static constexpr auto fields() {
+    return std::tuple{
+        field("uplink", &Codecs::uplink, code_words, "how trained parameters are coded on their way up"),
+        field("downlink", &Codecs::downlink, code_words, "and on their way down"),
+        field("keep", &Codecs::keep, range::up_to_one, "of top_k: the share of a tensor's numbers that is sent")};
+  }
 };
 
 /// Throws ConfigError for a share outside (0, 1].
-inline void check(const Codecs& o) {
-  require<ConfigError>(o.keep > 0.0 && o.keep <= 1.0, "codec: keep: expected a number in (0, 1], got ",
-                       o.keep);
-}
+inline void check(const Codecs& o) { check_fields(o, "codec"); }
 
 /// The code of that name. Throws DataError for another word.
 inline Code code_of(std::string_view word) {
-  for (const auto& [name, code] : code_words)
+  for (const auto& [name, code] : code_words.list)
     if (word == name) return code;
   fail<DataError>("message: expected a codec of none, fp16, bf16, int8, top_k, got '", word, "'");
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <loru/core/fields.hpp>
 #include <loru/core/rng.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -25,6 +26,22 @@ struct RankOptions {
   std::vector<Index> values{};
   /// Of each value, summing to one. Empty: equal. Used by tiers and data.
   std::vector<double> shares{};
+
+  static constexpr auto fields() {
+    using R = RankOptions;
+    return std::tuple{
+        field("rule", &R::rule,
+              words<RankRule>({{"same", RankRule::same},
+                               {"fixed", RankRule::fixed},
+                               {"tiers", RankRule::tiers},
+                               {"data", RankRule::data}}),
+              "how clients come to ranks r_k of their own, in a layer min(r_k, its rank); not for fedpara"),
+        field("values", &R::values, Each{range::at_least(1)},
+              "fixed: client k has the (k mod count)-th; tiers: drawn by the shares; data: the first share of the "
+              "clients, those with the fewest samples, has the first"),
+        field("shares", &R::shares, Each{range::not_negative},
+              "of the clients, a number for each value, with sum 1; none: equal")};
+  }
 };
 
 /// The rank budget r_k of every client. A client's rank in a layer is min(r_k, the layer's), and s_k = alpha / that.
@@ -65,14 +82,12 @@ class ClientRanks {
 namespace detail {
 
 inline void check(const RankOptions& o) {
+  check_fields(o, "ranks");
   require<ConfigError>(!o.values.empty(), "ranks: values: expected at least one rank for each rule but same");
   require<ConfigError>(o.shares.empty() || o.shares.size() == o.values.size(), "ranks: shares: expected ",
                        o.values.size(), " shares, one for each of the values, got ", o.shares.size());
   double sum = 0.0;
-  for (const double share : o.shares) {
-    require<ConfigError>(share >= 0.0, "ranks: shares: expected shares >= 0, got ", share);
-    sum += share;
-  }
+  for (const double share : o.shares) sum += share;
   require<ConfigError>(o.shares.empty() || std::abs(sum - 1.0) < 1e-6,
                        "ranks: shares: expected a sum of 1, got ", sum);
 }

@@ -101,25 +101,20 @@ struct MergeSchedule {
 template <class A>
 constexpr auto merge_fields() {
   using lowrank::MergeKind;
-  constexpr Index most = std::numeric_limits<Index>::max();
-  return std::tuple{// arguments spelt out for nvcc
-                    Field<A, Index>{"tau", &A::tau, 1, most, "rounds between two merges"},
-                    Choice<A, MergeKind, 2>{"merge",
-                                            &A::merge,
-                                            {{{"reinit", MergeKind::reinit}, {"keep", MergeKind::keep}}},
-                                            "what becomes of the factors after a merge"},
-                    Choice<A, MergeWhen, 4>{
-                        "merge_when",
-                        &A::merge_when,
-                        {{{"tau", MergeWhen::tau},
-                          {"rounds", MergeWhen::rounds},
-                          {"norm", MergeWhen::norm},
-                          {"effective_rank", MergeWhen::effective_rank}}},
-                        "every tau rounds, in given ones, or when a measure of the update stops growing"},
-                    Rounds<A>{"merge_rounds", &A::merge_rounds, "the rounds that end with a merge"},
-                    Field<A, double>{"growth", &A::growth, 0.0, std::numeric_limits<double>::max(),
-                                     "relative growth below which a measure has stopped"},
-                    Field<A, Index>{"window", &A::window, 1, most, "rounds over which growth is measured"}};
+  return std::tuple{
+      field("tau", &A::tau, range::at_least(1), "rounds between two merges"),
+      field("merge", &A::merge, words<MergeKind>({{"reinit", MergeKind::reinit}, {"keep", MergeKind::keep}}),
+            "what becomes of the factors after a merge"),
+      field("merge_when", &A::merge_when,
+            words<MergeWhen>({{"tau", MergeWhen::tau},
+                              {"rounds", MergeWhen::rounds},
+                              {"norm", MergeWhen::norm},
+                              {"effective_rank", MergeWhen::effective_rank}}),
+            "every tau rounds, in given ones, or when a measure of the update stops growing"),
+      field("merge_rounds", &A::merge_rounds, Rounds{}, "of rounds: the rounds that end with a merge; none: never"),
+      field("growth", &A::growth, range::not_negative,
+            "of norm, effective_rank: merge once the measure of s*B*A grew by less than this share"),
+      field("window", &A::window, range::at_least(1), "of norm, effective_rank: rounds over which growth is measured")};
 }
 
 /// Merges if the options of merge_fields() say so.

@@ -37,19 +37,28 @@ struct ServerOptimizer {
     if (rule == ServerRule::fedyogi && v != square) v += (1.0 - beta2) * (v < square ? square : -square);
     return learning_rate * m / (std::sqrt(v) + epsilon);
   }
+
+  static constexpr auto fields() {
+    using S = ServerOptimizer;
+    return std::tuple{
+        field("optimizer", &S::rule,
+              words<ServerRule>({{"fedavg", ServerRule::fedavg},
+                                 {"fedavgm", ServerRule::fedavgm},
+                                 {"fedadagrad", ServerRule::fedadagrad},
+                                 {"fedadam", ServerRule::fedadam},
+                                 {"fedyogi", ServerRule::fedyogi}}),
+              "what becomes of the averaged update"),
+        field("learning_rate", &S::learning_rate, range::positive,
+              "of it; the adaptive ones want a far smaller rate, such as 0.01"),
+        field("beta1", &S::beta1, range::below_one, "of all but fedavg: share of the first moment that is kept"),
+        field("beta2", &S::beta2, range::below_one, "of fedadam and fedyogi: the same of the second moment"),
+        field("epsilon", &S::epsilon, range::positive,
+              "of the adaptive ones: added to the root of the second moment")};
+  }
 };
 
 /// Throws ConfigError for an option outside its range.
-inline void check(const ServerOptimizer& o) {
-  const auto within = [](const char* key, double x, bool holds, const char* expected) {
-    require<ConfigError>(holds, "server: ", key, ": expected ", expected, ", got ", x);
-  };
-  within("learning_rate", o.learning_rate, o.learning_rate > 0.0 && std::isfinite(o.learning_rate),
-         "a number > 0");
-  within("beta1", o.beta1, o.beta1 >= 0.0 && o.beta1 < 1.0, "a number in [0, 1)");
-  within("beta2", o.beta2, o.beta2 >= 0.0 && o.beta2 < 1.0, "a number in [0, 1)");
-  within("epsilon", o.epsilon, o.epsilon > 0.0 && std::isfinite(o.epsilon), "a number > 0");
-}
+inline void check(const ServerOptimizer& o) { check_fields(o, "server"); }
 
 namespace detail {
 

@@ -34,6 +34,17 @@ struct SimulationOptions {
   /// Rounds that were run before, as a warm-up, and whether clients know the first frozen weights: see ServerOptions.
   Index rounds_before = 0;
   bool weights_known = true;
+
+  static constexpr auto fields() {
+    using S = SimulationOptions;
+    return std::tuple{
+        field("federation.eval_every", &S::eval_every, range::at_least(0),
+              "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
+        field("federation.aggregation_error", &S::aggregation_error,
+              "measures the aggregation error of each round; its mean is in summary.json"),
+        section("", &S::client), section("ranks", &S::ranks), section("server", &S::server),
+        section("codec", &S::codecs)};
+  }
 };
 
 /// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also where the task has

@@ -1,6 +1,7 @@
 #pragma once
 // Options common to the bundled models.
 
+#include <loru/core/fields.hpp>
 #include <loru/nn/activation.hpp>
 #include <loru/nn/batch_norm.hpp>
 #include <loru/nn/conv2d.hpp>
@@ -24,6 +25,16 @@ struct ModelOptions {
   std::uint64_t seed = 1;
   /// Divides the channels of the residual networks: 1 is the published width.
   Index narrow = 1;
+
+  static constexpr auto fields() {
+    using M = ModelOptions;
+    return std::tuple{
+        field("norm", &M::norm, words<Norm>({{"batch", Norm::batch}, {"group", Norm::group}}),
+              "normalisation of the residual networks"),
+        field("init", &M::init, words<Init>({{"kaiming", Init::kaiming}, {"xavier", Init::xavier}}),
+              "how weights are drawn"),
+        field("narrow", &M::narrow, range::between(1, 64), "divides the channels of the residual networks")};
+  }
 };
 
 namespace detail {
