@@ -180,7 +180,7 @@ TEST_CASE("pfedloru refuses personal state of another model, and ranks that fit 
   CHECK(message_of<DataError>([&] { run(4); }) ==
         "client 0: personal state: fc2.personal_A.weight: expected (4, 256), got (8, 256)");
   CHECK(message_of<ConfigError>([] { fl::check(fl::PFedLoRU{.personal_rank = 0}); }) ==
-        "pfedloru: personal_rank: expected at least 1, got 0");
+        "pfedloru: personal_rank: expected a whole number >= 1, got 0");
   auto model = small_model<float>();
   CHECK(message_of<ConfigError>([&] {
           fl::AnyAlgorithm<float>(fl::PFedLoRU{.personal_rank = 257}).parametrise(model, {.rank = 2});

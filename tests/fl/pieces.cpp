@@ -42,8 +42,8 @@ struct Knobs {
   static constexpr std::string_view name = "knobs";
   static constexpr bool low_rank = false;
   static constexpr auto fields() {
-    return std::tuple{fl::Field{"count", &Knobs::count, Index{1}, Index{9}, "how many"},
-                      fl::Field{"share", &Knobs::share, 0.0, 1.0, "how much"}};
+    return std::tuple{field("count", &Knobs::count, range::between(1, 9), "how many"),
+                      field("share", &Knobs::share, range::share, "how much")};
   }
 };
 
@@ -163,11 +163,11 @@ TEST_CASE("Options of algorithms are checked against their fields") {
                                  "merge_rounds", "growth", "window", "personal_rank", "personal_alpha",
                                  "layers",       "layers"});
   CHECK(message_of<ConfigError>([] { fl::AnyAlgorithm<float>(fl::FedLoRU{.tau = 0}); }) ==
-        "fedloru: tau: expected at least 1, got 0");
+        "fedloru: tau: expected a whole number >= 1, got 0");
   CHECK(message_of<ConfigError>([] { fl::check(Knobs{.count = 10}); }) ==
-        "knobs: count: expected 1 .. 9, got 10");
+        "knobs: count: expected a whole number in 1 .. 9, got 10");
   CHECK(message_of<ConfigError>([] { fl::check(Knobs{.share = -0.5}); }) ==
-        "knobs: share: expected 0 .. 1, got -0.5");
+        "knobs: share: expected a number in [0, 1], got -0.5");
   CHECK_THROWS_AS(fl::check(Knobs{.share = std::nan("")}), ConfigError);
   static_assert(!fl::Algorithm<int> && !fl::Algorithm<fl::ClientOptions>);
 }

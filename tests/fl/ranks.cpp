@@ -56,7 +56,7 @@ TEST_CASE("Rank budgets that make no sense") {
   };
   CHECK(error({.rule = RankRule::fixed}) ==
         "ranks: values: expected at least one rank for each rule but same");
-  CHECK(error({.rule = RankRule::fixed, .values = {2, 0}}) == "ranks: values: expected at least 1, got 0");
+  CHECK(error({.rule = RankRule::fixed, .values = {2, 0}}) == "ranks: values: expected a whole number >= 1, got 0");
   CHECK(error({.rule = RankRule::tiers, .values = {2, 4}, .shares = {1.0}}) ==
         "ranks: shares: expected 2 shares, one for each of the values, got 1");
   CHECK(error({.rule = RankRule::tiers, .values = {2, 4}, .shares = {0.5, 0.4}}) ==

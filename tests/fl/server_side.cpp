@@ -322,9 +322,9 @@ TEST_CASE("Options of server optimizers and merges say what is wrong") {
         "fedloru: merge_rounds: expected rounds in increasing order, got 10 before 5");
   CHECK(merge({.merge_rounds = {4, 4}}) ==
         "fedloru: merge_rounds: expected rounds in increasing order, got 4 before 4");
-  CHECK(merge({.merge_rounds = {0, 4}}) == "fedloru: merge_rounds: expected rounds from 1, got 0");
-  CHECK(merge({.growth = -1.0}) == "fedloru: growth: expected at least 0, got -1");
-  CHECK(merge({.window = 0}) == "fedloru: window: expected at least 1, got 0");
+  CHECK(merge({.merge_rounds = {0, 4}}) == "fedloru: merge_rounds: expected a whole number >= 1, got 0");
+  CHECK(merge({.growth = -1.0}) == "fedloru: growth: expected a number >= 0, got -1");
+  CHECK(merge({.window = 0}) == "fedloru: window: expected a whole number >= 1, got 0");
   const auto server = [](ServerOptimizer o) { return message_of<ConfigError>([&] { server_with(o); }); };
   CHECK(server({.learning_rate = 0.0}) == "server: learning_rate: expected a number > 0, got 0");
   CHECK(server({.beta1 = 1.0}) == "server: beta1: expected a number in [0, 1), got 1");

@@ -105,7 +105,7 @@ TEST_CASE("factorize: small layers") {
 
 TEST_CASE("factorize: options that make no sense, and layers factorised twice") {
   nn::Model<double> model = small_cnn();
-  CHECK_THROWS_WITH(lowrank::factorize(model, {.rank = 0}), "factorize: expected rank >= 1, got 0");
+  CHECK_THROWS_WITH(lowrank::factorize(model, {.rank = 0}), "factorize: rank: expected a whole number >= 1, got 0");
   CHECK_THROWS_AS(lowrank::factorize(model, {.dropout = 1.0}), ConfigError);
   lowrank::factorize(model, {.rank = 2, .layers = {"fc1"}});
   CHECK_THROWS_WITH(lowrank::factorize(model, {.rank = 2, .layers = {"fc1"}}),
@@ -125,7 +125,7 @@ TEST_CASE("factorize: a rank for each layer") {
     return std::string("nothing was thrown");
   };
   CHECK(error({2, 3}) == "factorize: ranks: expected 3 ranks, one for each of conv2, fc1, fc2; got 2");
-  CHECK(error({2, 0, 3}) == "factorize: ranks: layer fc1: expected rank >= 1, got 0");
+  CHECK(error({2, 0, 3}) == "factorize: ranks: expected a whole number >= 1, got 0");
   CHECK(error({2, 3, 64}).starts_with("factorize: layer fc2: rank 64 exceeds min(in="));
   CHECK(factored(model, "conv2") == nullptr);
   CHECK(error({2, 3, 4}) == "nothing was thrown");

@@ -125,7 +125,7 @@ TEST_CASE("hadamard: initial weights have He's variance by outputs") {
 TEST_CASE("hadamard: refusals") {
   auto model = nn::build<double>("mlp", {.height = 4, .width = 4, .classes = 3});
   CHECK_THROWS_WITH(lowrank::factorize_hadamard(model, {.rank = 0}, false),
-                    "factorize_hadamard: expected rank >= 1, got 0");
+                    "factorize_hadamard: rank: expected a whole number >= 1, got 0");
   CHECK_THROWS_WITH(lowrank::factorize_hadamard(model, {.rank = 300}, false),
                     "factorize: layer fc2: rank 300 exceeds min(in=256, out=256) = 256");
   CHECK(lowrank::factorize_hadamard(

@@ -24,10 +24,11 @@ struct IdxFiles {
   std::filesystem::path test_labels = "t10k-labels-idx1-ubyte";
 
   static constexpr auto fields() {
-    return std::tuple{field("train_images", &IdxFiles::train_images, "of idx: images to train on, a file in data.dir"),
-                      field("train_labels", &IdxFiles::train_labels, "of idx: their labels"),
-                      field("test_images", &IdxFiles::test_images, "of idx: images to test on"),
-                      field("test_labels", &IdxFiles::test_labels, "of idx: their labels")};
+    return std::tuple{
+        field("train_images", &IdxFiles::train_images, "of idx: images to train on, a file in data.dir"),
+        field("train_labels", &IdxFiles::train_labels, "of idx: their labels"),
+        field("test_images", &IdxFiles::test_images, "of idx: images to test on"),
+        field("test_labels", &IdxFiles::test_labels, "of idx: their labels")};
   }
 };
 
@@ -115,4 +116,4 @@ Split read_idx_split(const std::string& name, const IdxFiles& files, Index class
   return split;
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

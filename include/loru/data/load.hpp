@@ -33,8 +33,9 @@ struct Source {
   static constexpr auto fields() {
     return std::tuple{
         field("name", &Source::name, Names{&dataset_names}, "the data set; it has to be given"),
-        field("dir", &Source::dir,
-              "folder of its files, as --data-dir; if empty, $LORU_DATA_DIR, the package's folder and ./data"),
+        field(
+            "dir", &Source::dir,
+            "folder of its files, as --data-dir; if empty, $LORU_DATA_DIR, the package's folder and ./data"),
         field("batches", &Source::batches, range::between(1, 5),
               "of cifar10: how many of its five training files are read"),
         section("", &Source::idx), section("", &Source::synthetic)};
@@ -78,4 +79,4 @@ inline Split load(const Source& source) {
                     nearest(source.name, dataset_names()), "\"");
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

@@ -85,20 +85,10 @@ inline Dataset synthetic_half(const SyntheticOptions& options, const std::vector
 
 /// x = centre[label] + noise * N(0, I). Classes are as equal in size as can be. Throws ConfigError.
 inline Split synthetic(const SyntheticOptions& options = {}) {
-  require<ConfigError>(options.classes >= 1, "synthetic: classes: expected at least 1, got ",
-                       options.classes);
-  require<ConfigError>(options.sample.rank() == 3 && options.sample.size() > 0,
-                       "synthetic: sample: expected a shape (C, H, W) of at least one value, got ",
-                       options.sample);
-  require<ConfigError>(options.train >= 1 && options.test >= 1,
-                       "synthetic: expected at least one sample to train and one to test on, got ",
-                       options.train, " and ", options.test);
-  require<ConfigError>(options.noise >= 0.0 && options.separation >= 0.0,
-                       "synthetic: noise and separation: expected at least 0, got ", options.noise, " and ",
-                       options.separation);
+  check_fields(options, "synthetic");
   const std::vector<double> centres = detail::synthetic_centres(options);
   return {detail::synthetic_half(options, centres, options.train, 1),
           detail::synthetic_half(options, centres, options.test, 2)};
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

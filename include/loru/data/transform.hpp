@@ -86,4 +86,4 @@ void place_plane(T* out, Index stride, const Raw* in, Index height, Index width,
   }
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

@@ -25,7 +25,7 @@ struct FactorizeOptions {
   Index rank = 16;
   /// Instead of rank, if not empty: one for each chosen layer, in the model's order.
   std::vector<Index> ranks{};
-  /// s = alpha / rank; zero or less means alpha = rank, layer by layer.
+  /// s = alpha / rank; zero means alpha = rank, layer by layer.
   double alpha = 16.0;
   /// Shell patterns of layer names (`conv2`, `layer?.*`). Empty: every layer but the first and the last.
   std::vector<std::string> layers{};
@@ -95,21 +95,16 @@ std::vector<std::string> chosen_layers(nn::Model<T, D>& model, const FactorizeOp
   return chosen;
 }
 
-/// The rank of each chosen layer. Throws ConfigError for a list of another length and for a rank below 1.
+/// The rank of each chosen layer. Throws ConfigError for a list of another length.
 inline std::map<std::string, Index> chosen_ranks(const std::vector<std::string>& chosen,
                                                  const FactorizeOptions& o) {
-  require<ConfigError>(o.rank >= 1, "factorize: expected rank >= 1, got ", o.rank);
   std::string names;
   for (const std::string& name : chosen) names += (names.empty() ? "" : ", ") + name;
   require<ConfigError>(o.ranks.empty() || o.ranks.size() == chosen.size(), "factorize: ranks: expected ",
                        chosen.size(), chosen.size() == 1 ? " rank" : " ranks", ", one for each of ", names,
                        "; got ", o.ranks.size());
   std::map<std::string, Index> ranks;
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    const Index rank = ranks[chosen[i]] = o.ranks.empty() ? o.rank : o.ranks[i];
-    require<ConfigError>(rank >= 1, "factorize: ranks: layer ", chosen[i], ": expected rank >= 1, got ",
-                         rank);
-  }
+  for (std::size_t i = 0; i < chosen.size(); ++i) ranks[chosen[i]] = o.ranks.empty() ? o.rank : o.ranks[i];
   return ranks;
 }
 
@@ -144,13 +139,12 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const Factorize
 }  // namespace detail
 
 /// Replaces the weight of every chosen layer by W + s·B·A with W frozen; the effective weights stay the same.
-/// Returns the names of the factorised layers. Throws ConfigError, and changes nothing, for rank < 1, a list of ranks of
+/// Returns the names of the factorised layers. Throws ConfigError, and changes nothing, for a field outside its range, a list of ranks of
 /// another length than the chosen layers, a pattern without a layer, a rank above min(m, n) with SmallLayers::error, and a layer that is factorised already. A convolution with
 /// groups refuses its factored weight at the first product.
 template <class T, class D>
 std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
-  require<ConfigError>(o.dropout >= 0.0 && o.dropout < 1.0, "factorize: expected 0 <= dropout < 1, got ",
-                       o.dropout);
+  check_fields(o, "factorize");
   const std::map<std::string, Index> ranks = detail::chosen_ranks(detail::chosen_layers(model, o), o);
   std::vector<std::string> wanted;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {

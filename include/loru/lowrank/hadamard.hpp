@@ -47,7 +47,7 @@ typename nn::Hadamard<T, D>::Part hadamard_part(const Shape& w, Index rank, doub
 template <class T, class D>
 std::vector<std::string> factorize_hadamard(nn::Model<T, D>& model, const FactorizeOptions& o,
                                             bool personal) {
-  require<ConfigError>(o.rank >= 1, "factorize_hadamard: expected rank >= 1, got ", o.rank);
+  check_fields(o, "factorize_hadamard");
   const std::map<std::string, Index> ranks = detail::chosen_ranks(detail::chosen_layers(model, o), o);
   std::vector<std::string> names;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {

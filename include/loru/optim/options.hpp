@@ -24,12 +24,15 @@ struct Options {
   static constexpr auto fields() {
     using O = Options;
     return std::tuple{
-        field("name", &O::kind, words<Kind>({{"sgd", Kind::sgd}, {"adam", Kind::adam}, {"adamw", Kind::adamw}}),
+        field("name", &O::kind,
+              words<Kind>({{"sgd", Kind::sgd}, {"adam", Kind::adam}, {"adamw", Kind::adamw}}),
               "optimizer of a client's turn"),
-        field("learning_rate", &O::learning_rate, range::positive, "at its start; [schedule] says what becomes of it"),
+        field("learning_rate", &O::learning_rate, range::positive,
+              "at its start; [schedule] says what becomes of it"),
         field("momentum", &O::momentum, range::below_one, "of sgd"),
         field("nesterov", &O::nesterov, "of sgd: Nesterov's momentum"),
-        field("beta1", &O::beta1, range::below_one, "of adam and adamw: share of the first moment that is kept"),
+        field("beta1", &O::beta1, range::below_one,
+              "of adam and adamw: share of the first moment that is kept"),
         field("beta2", &O::beta2, range::below_one, "of adam and adamw: the same of the second moment"),
         field("weight_decay", &O::weight_decay, range::not_negative, "of all parameters"),
         field("clip_norm", &O::clip_norm, range::not_negative,
@@ -48,4 +51,4 @@ std::unique_ptr<Optimizer<T, D>> make(const Options& o, std::vector<Variable<T, 
       AdamOptions{o.beta1, o.beta2, 1e-8, o.weight_decay, o.kind == Kind::adamw, o.clip_norm});
 }
 
-}  // namespace loru::optim
+}  // namespace loru::inline LORU_ISA::optim

@@ -21,7 +21,8 @@ struct Schedule {
 
   static constexpr auto fields() {
     using S = Schedule;
-    return std::tuple{field("kind", &S::kind,
+    return std::tuple{
+        field("kind", &S::kind,
               words<ScheduleKind>({{"constant", ScheduleKind::constant},
                                    {"step", ScheduleKind::step},
                                    {"cosine", ScheduleKind::cosine}}),
@@ -49,4 +50,4 @@ struct Schedule {
   }
 };
 
-}  // namespace loru::optim
+}  // namespace loru::inline LORU_ISA::optim

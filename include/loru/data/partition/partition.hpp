@@ -34,7 +34,8 @@ struct PartitionOptions {
         field("kind", &P::kind, Names{&partition_kinds}, "how samples are divided among clients"),
         field("alpha", &P::alpha, range::positive,
               "of dirichlet: small for few classes a client, large towards iid"),
-        field("classes_per_client", &P::classes_per_client, range::at_least(1), "of shards: classes of a client"),
+        field("classes_per_client", &P::classes_per_client, range::at_least(1),
+              "of shards: classes of a client"),
         field("skew", &P::skew, range::not_negative,
               "of quantity: exponent of the power law of sizes, 0 for equal ones")};
   }
@@ -85,4 +86,4 @@ inline Partition partition(const Dataset& dataset, const PartitionOptions& optio
                     nearest(options.kind, partition_kinds()), "\"");
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

@@ -19,7 +19,8 @@ struct FedPara {
   static constexpr bool low_rank = true;
   static constexpr bool keeps_weights = false;
   static constexpr auto fields() {
-    return std::tuple{field("form", &FedPara::own_second, words<bool>({{"shared", false}, {"personal", true}}),
+    return std::tuple{field("form", &FedPara::own_second,
+                            words<bool>({{"shared", false}, {"personal", true}}),
                             "whether W_2 is shared or each client's own")};
   }
 
@@ -45,4 +46,4 @@ struct FedPara {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

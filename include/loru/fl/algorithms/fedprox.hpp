@@ -15,9 +15,9 @@ struct FedProx {
 
   static constexpr std::string_view name = "fedprox";
   static constexpr auto fields() {
-    return std::tuple{field("mu", &FedProx::mu, range::not_negative,
-                            "weight of mu/2*|x - x_global|^2 in a client's loss"),
-                      layers_field<FedProx>()};
+    return std::tuple{
+        field("mu", &FedProx::mu, range::not_negative, "weight of mu/2*|x - x_global|^2 in a client's loss"),
+        layers_field<FedProx>()};
   }
 
   template <class T, class D>
@@ -38,4 +38,4 @@ struct FedProx {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -22,11 +22,10 @@ struct HetLoRA {
   static constexpr bool mixed_ranks = true;
   static constexpr bool prunes = true;
   static constexpr auto fields() {
-    return std::tuple{
-        field("gamma", &HetLoRA::gamma, range::share,
-              "share of its rank that a client may prune itself to; 1 prunes nothing"),
-        field("lambda", &HetLoRA::lambda, range::not_negative,
-              "weight of the norms of the directions that may go")};
+    return std::tuple{field("gamma", &HetLoRA::gamma, range::share,
+                            "share of its rank that a client may prune itself to; 1 prunes nothing"),
+                      field("lambda", &HetLoRA::lambda, range::not_negative,
+                            "weight of the norms of the directions that may go")};
   }
 
   template <class T, class D>
@@ -77,4 +76,4 @@ struct HetLoRA {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -3,8 +3,8 @@
 
 #include <tuple>
 
-#include <loru/fl/server/merge_schedule.hpp>
 #include <loru/fl/client/personal_factors.hpp>
+#include <loru/fl/server/merge_schedule.hpp>
 #include <loru/fl/server/terms.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -27,12 +27,12 @@ struct PFedLoRU {
   static constexpr std::string_view name = "pfedloru";
   static constexpr bool low_rank = true;
   static constexpr auto fields() {
-    return std::tuple_cat(
-        merge_fields<PFedLoRU>(),
-        std::tuple{field("personal_rank", &PFedLoRU::personal_rank, range::at_least(1),
-                         "rank of a client's own factors"),
-                   field("personal_alpha", &PFedLoRU::personal_alpha, range::not_negative,
-                         "the client's own update is personal_alpha / personal_rank times their product; 0 is fedloru")});
+    return std::tuple_cat(merge_fields<PFedLoRU>(),
+                          std::tuple{field("personal_rank", &PFedLoRU::personal_rank, range::at_least(1),
+                                           "rank of a client's own factors"),
+                                     field("personal_alpha", &PFedLoRU::personal_alpha, range::not_negative,
+                                           "the client's own update is personal_alpha / personal_rank times "
+                                           "their product; 0 is fedloru")});
   }
 
   double personal_scale() const { return personal_alpha / static_cast<double>(personal_rank); }
@@ -73,4 +73,4 @@ struct PFedLoRU {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

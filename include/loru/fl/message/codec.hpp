@@ -37,7 +37,8 @@ struct Codecs {
     return std::tuple{
         field("uplink", &Codecs::uplink, code_words, "how trained parameters are coded on their way up"),
         field("downlink", &Codecs::downlink, code_words, "and on their way down"),
-        field("keep", &Codecs::keep, range::up_to_one, "of top_k: the share of a tensor's numbers that is sent")};
+        field("keep", &Codecs::keep, range::up_to_one,
+              "of top_k: the share of a tensor's numbers that is sent")};
   }
 };
 
@@ -59,4 +60,4 @@ std::vector<std::string> coded_tensors(nn::Model<T, D>& model) {
   return names;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -37,7 +37,8 @@ struct RankOptions {
                                {"data", RankRule::data}}),
               "how clients come to ranks r_k of their own, in a layer min(r_k, its rank); not for fedpara"),
         field("values", &R::values, Each{range::at_least(1)},
-              "fixed: client k has the (k mod count)-th; tiers: drawn by the shares; data: the first share of the "
+              "fixed: client k has the (k mod count)-th; tiers: drawn by the shares; data: the first share "
+              "of the "
               "clients, those with the fewest samples, has the first"),
         field("shares", &R::shares, Each{range::not_negative},
               "of the clients, a number for each value, with sum 1; none: equal")};
@@ -126,4 +127,4 @@ inline ClientRanks::ClientRanks(const RankOptions& o, std::span<const Index> sam
   *this = ClientRanks(std::move(budgets));
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

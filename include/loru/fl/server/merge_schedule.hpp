@@ -111,10 +111,12 @@ constexpr auto merge_fields() {
                               {"norm", MergeWhen::norm},
                               {"effective_rank", MergeWhen::effective_rank}}),
             "every tau rounds, in given ones, or when a measure of the update stops growing"),
-      field("merge_rounds", &A::merge_rounds, Rounds{}, "of rounds: the rounds that end with a merge; none: never"),
+      field("merge_rounds", &A::merge_rounds, Rounds{},
+            "of rounds: the rounds that end with a merge; none: never"),
       field("growth", &A::growth, range::not_negative,
             "of norm, effective_rank: merge once the measure of s*B*A grew by less than this share"),
-      field("window", &A::window, range::at_least(1), "of norm, effective_rank: rounds over which growth is measured")};
+      field("window", &A::window, range::at_least(1),
+            "of norm, effective_rank: rounds over which growth is measured")};
 }
 
 /// Merges if the options of merge_fields() say so.
@@ -124,4 +126,4 @@ void merge_if_due(const A& a, Server<T, D>& server) {
   if (schedule.due(server)) server.merge(a.merge);
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -50,7 +50,8 @@ struct ServerOptimizer {
               "what becomes of the averaged update"),
         field("learning_rate", &S::learning_rate, range::positive,
               "of it; the adaptive ones want a far smaller rate, such as 0.01"),
-        field("beta1", &S::beta1, range::below_one, "of all but fedavg: share of the first moment that is kept"),
+        field("beta1", &S::beta1, range::below_one,
+              "of all but fedavg: share of the first moment that is kept"),
         field("beta2", &S::beta2, range::below_one, "of fedadam and fedyogi: the same of the second moment"),
         field("epsilon", &S::epsilon, range::positive,
               "of the adaptive ones: added to the root of the second moment")};
@@ -111,4 +112,4 @@ inline void forget_factors(io::Archive& memory) {
     if (key.starts_with("server.") && (is_lora_a(key) || is_lora_b(key))) memory.erase(key);
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

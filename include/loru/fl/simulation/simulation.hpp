@@ -85,10 +85,9 @@ class Simulation {
         pool_{threads(options)},
         replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
     if (!options_.store) options_.store = std::make_shared<MemoryStore>();
+    check_fields(options);
     check(options.client);
     for (const data::Dataset* half : {&data.train, &data.test}) task_.outputs(*half);
-    require<ConfigError>(options.eval_every >= 0, "federation: eval_every: expected at least 0, got ",
-                         options.eval_every);
     sample_cohort(options.seed, 1, clients(), options.cohort);
     optim::make<T, D>(options.client.optimizer, {});
     server_.measure_aggregation(options.aggregation_error);

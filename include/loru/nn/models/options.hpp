@@ -73,4 +73,4 @@ class Builder {
 };
 
 }  // namespace detail
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

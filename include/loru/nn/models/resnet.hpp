@@ -33,7 +33,7 @@ Residual<T, D> basic_block(Builder<T, D>& b, Index in, Index out, Index stride) 
 /// Parameters are named as in torchvision. Source: He et al., arXiv 1512.03385.
 template <class T, class D = Cpu>
 Model<T, D> resnet(const std::array<Index, 4>& blocks, const ModelOptions& o = {}) {
-  require<ConfigError>(o.narrow >= 1 && o.narrow <= 64, "resnet: expected narrow in 1 .. 64, got ", o.narrow);
+  check_fields(o, "resnet");
   detail::Builder<T, D> b(o);
   Sequential<T, D> s;
   Index in = 64 / o.narrow;
