@@ -126,7 +126,7 @@ void write_split(const data::Split& split, const std::filesystem::path& folder) 
     const Shape& s = set.sample;
     write_idx(folder / images, {set.size(), s[0], s[1], s[2]},
               std::get<std::vector<std::uint8_t>>(set.features));
-    write_idx(folder / labels, {set.size()}, {set.labels.begin(), set.labels.end()});
+    write_idx(folder / labels, {set.size()}, {set.labels().begin(), set.labels().end()});
   };
   write(split.train, files.train_images, files.train_labels);
   write(split.test, files.test_images, files.test_labels);

@@ -25,7 +25,7 @@ data::Dataset pictures() {
   rng::Stream stream(3, rng::Purpose::init);
   for (Raw& x : features) x = static_cast<Raw>(stream.below(256));
   set.features = features;
-  set.labels = {3, 1, 4, 1, 5, 0};
+  set.labels() = {3, 1, 4, 1, 5, 0};
   set.normalisation = {1.0 / 255.0, {0.1, 0.4, 0.7}, {0.3, 0.2, 0.9}};
   return set;
 }
@@ -63,7 +63,7 @@ TEMPLATE_TEST_CASE("A batch gathered from a tensor is the host's batch to the bi
       gather_images(y, images, chosen, places, normalisation);
       CHECK(same_bits(y, batch.inputs));
       Tensor<std::int32_t> labels(Shape{5});
-      gather_labels(labels, numbers({6}, set.labels), chosen);
+      gather_labels(labels, numbers({6}, set.labels()), chosen);
       CHECK(same_bits(labels, batch.labels));
     }
   Tensor<float> small(Shape{5, 3, 5, 3});

@@ -11,7 +11,11 @@ namespace {
 
 /// Five samples (2, 3, 4) of bytes or floats, with different statistics per channel.
 data::Dataset five(bool bytes) {
-  data::Dataset set{"five", {2, 3, 4}, 3, {}, {0, 1, 2, 1, 0}, {}, {1.0 / 255, {0.25, 0.5}, {0.5, 0.125}}};
+  data::Dataset set{.name = "five",
+                    .sample = {2, 3, 4},
+                    .classes = 3,
+                    .targets = data::Labels{0, 1, 2, 1, 0},
+                    .normalisation = {1.0 / 255, {0.25, 0.5}, {0.5, 0.125}}};
   std::vector<std::uint8_t> raw(5 * 24);
   for (std::size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<std::uint8_t>(37 * i + 11);
   if (bytes)
@@ -118,4 +122,46 @@ TEST_CASE("augment: names of a configuration") {
   CHECK_THROWS_AS(data::augment_from(std::vector<std::string>{"rotate"}), ConfigError);
   CHECK_THROWS_WITH(data::augment_from(std::vector<std::string>{"rotate"}),
                     "augment: expected \"crop\" or \"flip\", got \"rotate\"");
+}
+
+TEST_CASE("gather: vectors with numbers or flags") {
+  data::Dataset set{.name = "rows",
+                    .sample = {2},
+                    .features = std::vector<float>{1, 2, 3, 4, 5, 6},
+                    .targets = data::Numbers{1, {10, 20, 30}},
+                    .normalisation = {1.0, {1.0, 0.0}, {2.0, 1.0}}};
+  const auto batch = data::gather<double>(set, std::vector<Index>{2, 0});
+  CHECK(batch.size() == 2);
+  CHECK(batch.inputs.shape() == Shape{2, 2});
+  CHECK(std::vector<double>(batch.inputs.span().begin(), batch.inputs.span().end()) ==
+        std::vector<double>{2, 6, 0, 2});
+  CHECK_FALSE(batch.labels);
+  CHECK(batch.values.shape() == Shape{2, 1});
+  CHECK(batch.values.data()[0] == 30);
+  set.normalisation = {};  // as they are
+  set.targets = data::Flags{2, {0, 1, 1, 1, 0, 0}};
+  const auto flags = data::gather<float>(set, std::vector<Index>{1});
+  CHECK(flags.inputs.data()[1] == 4.0f);
+  CHECK(flags.values.shape() == Shape{1, 2});
+  CHECK(flags.values.data()[0] == 1.0f);
+  const data::Augment augment{.flip = true};
+  rng::Stream stream(1);
+  CHECK_THROWS_WITH(data::gather<float>(set, std::vector<Index>{0}, Layout::row_major, &augment, &stream),
+                    "gather: rows: expected images for the augmentation, got samples of shape (2)");
+}
+
+TEST_CASE("gather: sequences are packed") {
+  const data::Dataset text{.name = "text",
+                           .classes = 9,
+                           .features = std::vector<std::int32_t>{1, 2, 3, 4, 5, 6},
+                           .targets = data::TokenLabels{{2, 3, 4, 5, 6, 7}},
+                           .starts = {0, 1, 4, 6}};
+  const auto batch = data::gather<float>(text, std::vector<Index>{1, 0});
+  CHECK(batch.size() == 2);
+  CHECK(batch.starts == std::vector<Index>{0, 3, 4});
+  CHECK(std::vector<std::int32_t>(batch.tokens.span().begin(), batch.tokens.span().end()) ==
+        std::vector<std::int32_t>{2, 3, 4, 1});
+  CHECK(std::vector<std::int32_t>(batch.labels.span().begin(), batch.labels.span().end()) ==
+        std::vector<std::int32_t>{3, 4, 5, 2});
+  CHECK_FALSE(batch.inputs);
 }

@@ -24,8 +24,8 @@ TEST_CASE("cifar10: batches in order, then the test batch") {
     folder.write("cifar-10-batches-bin/data_batch_" + std::to_string(i) + ".bin", record({i}, i));
   folder.write("cifar-10-batches-bin/test_batch.bin", loru_test::joined(record({9}, 90), record({0}, 91)));
   const data::Split split = data::cifar10(folder.path);
-  CHECK(split.train.labels == std::vector<std::int32_t>{1, 2, 3, 4, 5});
-  CHECK(split.test.labels == std::vector<std::int32_t>{9, 0});
+  CHECK(split.train.labels() == std::vector<std::int32_t>{1, 2, 3, 4, 5});
+  CHECK(split.test.labels() == std::vector<std::int32_t>{9, 0});
   CHECK(split.train.sample == Shape{3, 32, 32});
   CHECK(std::get<std::vector<std::uint8_t>>(split.train.features)[3072] == 2);
   CHECK(std::get<std::vector<std::uint8_t>>(split.test.features).back() == 91);
@@ -42,8 +42,8 @@ TEST_CASE("cifar100: the fine label counts") {
   folder.write("train.bin", loru_test::joined(record({19, 99}, 1), record({0, 50}, 2)));
   folder.write("test.bin.gz", loru_test::gzip(record({3, 7}, 5)));
   const data::Split split = data::cifar100(folder.path);
-  CHECK(split.train.labels == std::vector<std::int32_t>{99, 50});
-  CHECK(split.test.labels == std::vector<std::int32_t>{7});
+  CHECK(split.train.labels() == std::vector<std::int32_t>{99, 50});
+  CHECK(split.test.labels() == std::vector<std::int32_t>{7});
   CHECK(split.train.classes == 100);
   CHECK(std::get<std::vector<std::uint8_t>>(split.train.features)[3072] == 2);
 }

@@ -3,6 +3,7 @@
 #include <loru/data/omniglot.hpp>
 #include <loru/data/synthetic.hpp>
 
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,7 +17,8 @@ using loru_test::ContainsSubstring;
 namespace {
 
 data::Dataset two_samples() {
-  return {"toy", {1, 1, 2}, 3, std::vector<std::uint8_t>{1, 2, 3, 4}, {0, 2}, {7, 8}, {1.0, {0.0}, {1.0}}};
+  return {"toy",  {1, 1, 2},           3, std::vector<std::uint8_t>{1, 2, 3, 4}, data::Labels{0, 2},
+          {7, 8}, {1.0, {0.0}, {1.0}}, {}};
 }
 
 }  // namespace
@@ -29,10 +31,10 @@ TEST_CASE("dataset: check names what does not fit") {
     CHECK_THROWS_WITH(set.check(), "toy: expected 4 features for 2 samples of shape (1, 1, 2), got 3");
   }
   SECTION("labels") {
-    set.labels[1] = 3;
+    set.labels()[1] = 3;
     CHECK_THROWS_AS(set.check(), DataError);
     CHECK_THROWS_WITH(set.check(), "toy: sample 1: expected a label in [0, 3), got 3");
-    set.labels[0] = -1;
+    set.labels()[0] = -1;
     CHECK_THROWS_WITH(set.check(), "toy: sample 0: expected a label in [0, 3), got -1");
   }
   SECTION("groups") {
@@ -45,15 +47,15 @@ TEST_CASE("dataset: check names what does not fit") {
                       ContainsSubstring("a mean and a deviation for each of 1 channels, got 0 and 1"));
   }
   SECTION("shape") {
-    set.sample = {2};
-    CHECK_THROWS_WITH(set.check(), "toy: expected samples of shape (C, H, W), got (2)");
+    set.sample = {1, 2};
+    CHECK_THROWS_WITH(set.check(), "toy: expected samples of shape (C, H, W) or (n), got (1, 2)");
   }
 }
 
 TEST_CASE("dataset: select copies samples with labels and groups") {
   const data::Dataset set = data::select(two_samples(), std::vector<Index>{1, 0, 1});
   CHECK(std::get<std::vector<std::uint8_t>>(set.features) == std::vector<std::uint8_t>{3, 4, 1, 2, 3, 4});
-  CHECK(set.labels == std::vector<std::int32_t>{2, 0, 2});
+  CHECK(set.labels() == std::vector<std::int32_t>{2, 0, 2});
   CHECK(set.groups == std::vector<std::int32_t>{8, 7, 8});
   CHECK(set.name == "toy");
 }
@@ -65,7 +67,7 @@ TEST_CASE("digits: the bundled set") {
   CHECK(split.train.sample == Shape{1, 8, 8});
   CHECK(split.test.label(0) == 4);  // the file begins with 0, 1, 2, 3, 4, 5, ...
   CHECK(split.train.label(4) == 5);
-  std::set<std::int32_t> digits{split.test.labels.begin(), split.test.labels.end()};
+  std::set<std::int32_t> digits{split.test.labels().begin(), split.test.labels().end()};
   CHECK(digits.size() == 10);
   const data::Normalisation measured = data::measure(split.train, split.train.normalisation.unit);
   CHECK(measured.mean[0] == Approx(split.train.normalisation.mean[0]).epsilon(1e-3));
@@ -111,7 +113,7 @@ TEST_CASE("omniglot: every writer and every character is in both halves") {
   CHECK(split.train.classes == 10);
   for (const data::Dataset* half : {&split.train, &split.test}) {
     CHECK(std::set<std::int32_t>{half->groups.begin(), half->groups.end()}.size() == writers);
-    CHECK(std::set<std::int32_t>{half->labels.begin(), half->labels.end()}.size() == characters);
+    CHECK(std::set<std::int32_t>{half->labels().begin(), half->labels().end()}.size() == characters);
   }
   folder.write("writers-idx1-short", loru_test::idx(0x0b, {count - 1}, {people.begin() + 2, people.end()}));
   CHECK_THROWS_WITH(data::omniglot(folder.path),
@@ -154,4 +156,77 @@ TEST_CASE("synthetic: separated clouds, one seed one set") {
   CHECK_THROWS_AS(data::synthetic({.sample = {8, 8}}), ConfigError);
   CHECK_THROWS_AS(data::synthetic({.train = 0}), ConfigError);
   CHECK_THROWS_AS(data::synthetic({.noise = -1}), ConfigError);
+}
+
+TEST_CASE("dataset: vectors, numbers, flags and sequences are checked") {
+  data::Dataset set{.name = "toy",
+                    .sample = {2},
+                    .features = std::vector<float>{1, 2, 3, 4},
+                    .targets = data::Numbers{3, {1, 2, 3, 4, 5, 6}}};
+  CHECK_NOTHROW(set.check());
+  CHECK(set.size() == 2);
+  CHECK(set.channels() == 2);
+  CHECK_THROWS_WITH(set.labels(), "toy: expected classes as targets, got numbers");
+  SECTION("numbers that are not finite") {
+    std::get<data::Numbers>(set.targets).values[4] = std::numeric_limits<float>::infinity();
+    CHECK_THROWS_WITH(set.check(), "toy: sample 1: expected finite targets, got inf");
+  }
+  SECTION("features that are not finite") {
+    std::get<std::vector<float>>(set.features)[1] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_THROWS_WITH(set.check(), "toy: sample 0: expected finite features, got nan");
+  }
+  SECTION("a number too few") {
+    std::get<data::Numbers>(set.targets).values.pop_back();
+    CHECK_THROWS_WITH(set.check(), "toy: expected 2 features for 1 samples of shape (2), got 4");
+  }
+  SECTION("flags") {
+    set.targets = data::Flags{2, {0, 1, 1, 2}};
+    CHECK_THROWS_WITH(set.check(), "toy: sample 1: expected labels of 0 or 1, got 2");
+  }
+  SECTION("sequences") {
+    set = {.name = "toy",
+           .classes = 9,
+           .features = std::vector<std::int32_t>{1, 2, 3, 4},
+           .targets = data::TokenLabels{{2, 3, 4, 5}},
+           .starts = {0, 3, 3, 4}};
+    CHECK_NOTHROW(set.check());
+    CHECK(set.size() == 3);
+    set.starts[2] = 2;
+    CHECK_THROWS_WITH(set.check(), "toy: sample 1: expected a start after 3, got 2");
+    set.starts = {0, 3};
+    CHECK_THROWS_WITH(set.check(), "toy: expected starts from 0 to the 4 tokens, got 0 to 3");
+    set.starts = {0, 3, 4};
+    set.targets = data::TokenLabels{{2, 3}};
+    CHECK_THROWS_WITH(set.check(), "toy: expected a target for each token of sequences, got 2");
+  }
+}
+
+TEST_CASE("dataset: select copies rows of targets and whole sequences") {
+  const data::Dataset rows{.name = "toy",
+                           .sample = {2},
+                           .features = std::vector<float>{1, 2, 3, 4},
+                           .targets = data::Flags{3, {1, 0, 0, 0, 1, 1}}};
+  const data::Dataset one = data::select(rows, std::vector<Index>{1});
+  CHECK(std::get<std::vector<float>>(one.features) == std::vector<float>{3, 4});
+  CHECK(std::get<data::Flags>(one.targets).values == std::vector<std::uint8_t>{0, 1, 1});
+  const data::Dataset text{.name = "text",
+                           .classes = 9,
+                           .features = std::vector<std::int32_t>{1, 2, 3, 4, 5, 6},
+                           .targets = data::TokenLabels{{2, 3, 4, 5, 6, 7}},
+                           .starts = {0, 1, 4, 6}};
+  const data::Dataset two = data::select(text, std::vector<Index>{2, 1});
+  CHECK_NOTHROW(two.check());
+  CHECK(two.starts == std::vector<Index>{0, 2, 5});
+  CHECK(std::get<std::vector<std::int32_t>>(two.features) == std::vector<std::int32_t>{5, 6, 2, 3, 4});
+  CHECK(std::get<data::TokenLabels>(two.targets).values == std::vector<std::int32_t>{6, 7, 3, 4, 5});
+}
+
+TEST_CASE("measure: per feature of vectors") {
+  const data::Dataset set{.name = "toy",
+                          .sample = {2},
+                          .features = std::vector<float>{1, 5, 3, 5},
+                          .targets = data::Labels{0, 0}};
+  const data::Normalisation n = data::measure(set, 0.5);
+  CHECK(n.mean == std::vector<double>{1.0, 2.5});
+  CHECK(n.deviation == std::vector<double>{0.5, 1.0});  // what is constant is left alone
 }

@@ -24,7 +24,7 @@ Dataset labelled(Index count, std::int32_t classes) {
       {},         {1.0, {0.0}, {1.0}}};
   rng::Stream stream{11};
   for (Index i = 0; i < count; ++i) {
-    set.labels.push_back(
+    set.labels().push_back(
         static_cast<std::int32_t>(std::min(stream.below(classes), stream.below(classes + 2))));
     set.groups.push_back(static_cast<std::int32_t>(10 * (i % 5)));
   }
@@ -35,7 +35,7 @@ Dataset labelled(Index count, std::int32_t classes) {
 Dataset balanced(Index count, std::int32_t classes) {
   Dataset set = labelled(count, classes);
   for (Index i = 0; i < count; ++i)
-    set.labels[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(i % classes);
+    set.labels()[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(i % classes);
   return set;
 }
 
@@ -215,4 +215,16 @@ TEST_CASE("describe: counts, classes and total variation distance") {
   std::ostringstream out;
   out << mixed;
   CHECK_THAT(out.str(), ContainsSubstring("2 clients\n") && ContainsSubstring("min 2  median 4  max 6"));
+}
+
+TEST_CASE("partition: by label needs classes, the others take any targets") {
+  Dataset set = labelled(40, 4);
+  set.targets = data::Numbers{2, std::vector<float>(80)};
+  for (const char* kind : {"iid", "quantity", "natural"})
+    check_invariants(set, data::partition(set, {.kind = kind, .clients = 5}), 5);
+  CHECK_THROWS_AS(data::partition(set, {.kind = "shards", .clients = 5}), ConfigError);
+  CHECK_THROWS_WITH(data::partition(set, {.kind = "dirichlet", .clients = 5}),
+                    "dirichlet: labelled: expected classes as targets, got numbers");
+  CHECK_THROWS_WITH(data::describe(set, Partition(1)),
+                    "describe: labelled: expected classes as targets, got numbers");
 }

@@ -379,8 +379,8 @@ TEST_CASE("fedprox with low-rank layers and mu = 0 is fedlora bit for bit") {
 
 TEST_CASE("A client's test images have its own label proportions") {
   data::Dataset train{.name = "train", .classes = 4}, test{.name = "test", .classes = 4};
-  train.labels = {0, 0, 0, 1, 1, 2, 3, 3};
-  for (int i = 0; i < 40; ++i) test.labels.push_back(i % 4 == 3 ? 0 : i % 4);  // twenty of 0, none of 3
+  train.labels() = {0, 0, 0, 1, 1, 2, 3, 3};
+  for (int i = 0; i < 40; ++i) test.labels().push_back(i % 4 == 3 ? 0 : i % 4);  // twenty of 0, none of 3
   const rng::Stream stream(1, rng::Purpose::personal_test, 0, 7);
   const std::vector<Index> samples{0, 1, 2, 3, 4, 6, 7};  // classes 0, 1 and 3, in 3 : 2 : 2
   const auto chosen = fl::personal_test(train, samples, test, 16, stream);

@@ -1,7 +1,8 @@
 #pragma once
 // Batch: chosen samples as tensors, normalised straight from the raw features.
 
-#include <array>
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,17 +14,21 @@
 #include <loru/core/rng.hpp>
 #include <loru/core/tensor.hpp>
 #include <loru/data/dataset.hpp>
+#include <loru/data/select.hpp>
 #include <loru/data/transform.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
-/// inputs (N, C, H, W), labels (N).
+/// Samples and targets as tensors; what a data set has not is empty.
 template <class T, class D = Cpu>
 struct Batch {
-  Tensor<T, D> inputs;
-  Tensor<std::int32_t, D> labels;
+  Tensor<T, D> inputs = {};                 // (N, C, H, W) or (N, n)
+  Tensor<std::int32_t, D> labels = {};      // (N) classes; of a class a token: (tokens)
+  Tensor<T, D> values = {};                 // (N, k) numbers, or labels of which several hold as 1 and 0
+  Tensor<std::int32_t, D> tokens = {};      // (tokens) of all sequences, one after the other
+  std::vector<Index> starts = {};           // sequence i is the tokens [starts[i], starts[i + 1])
 
-  Index size() const { return labels.size(); }
+  Index size() const { return inputs ? inputs.dim(0) : static_cast<Index>(starts.size()) - 1; }
 };
 
 namespace detail {
@@ -32,6 +37,8 @@ namespace detail {
 inline void check_samples(const Dataset& dataset, std::span<const Index> samples, const Augment* augment,
                           const rng::Stream* stream) {
   require<ConfigError>(!augment || stream, "gather: expected a random stream for the augmentation, got none");
+  require<ConfigError>(!augment || dataset.sample.rank() == 3, "gather: ", dataset.name,
+                       ": expected images for the augmentation, got samples of shape ", dataset.sample);
   for (const Index i : samples)
     require<ShapeError>(i >= 0 && i < dataset.size(), "gather: ", dataset.name, ": expected a sample in [0, ",
                         dataset.size(), "), got ", i);
@@ -42,7 +49,7 @@ template <class T>
 class Normaliser {
  public:
   Normaliser(const Normalisation& n, std::size_t channel)
-      : unit_{n.unit}, mean_{n.mean[channel]}, inverse_{1.0 / n.deviation[channel]} {}
+      : unit_{n.unit}, mean_{n.mean_of(channel)}, inverse_{n.inverse_of(channel)} {}
 
   template <class Raw>
   T operator()(Raw raw) const {
@@ -59,10 +66,13 @@ void prefetch(const Raw* from, Index count) {
   for (Index i = 0; i < count; i += 64 / static_cast<Index>(sizeof(Raw))) __builtin_prefetch(from + i);
 }
 
+/// Images (C, H, W); a vector (n) is n channels of one pixel.
 template <class T, class Raw>
 void gather_inputs(Tensor<T>& inputs, const Dataset& dataset, const std::vector<Raw>& features,
                    std::span<const Index> samples, std::span<const Placement> places) {
-  const Index channels = dataset.sample[0], height = dataset.sample[1], width = dataset.sample[2];
+  const bool image = dataset.sample.rank() == 3;
+  const Index channels = dataset.channels(), height = image ? dataset.sample[1] : 1,
+              width = image ? dataset.sample[2] : 1;
   const Index plane = height * width, length = channels * plane;
   const bool last = inputs.layout() == Layout::channels_last;
   for (Index c = 0; c < channels; ++c) {
@@ -77,24 +87,65 @@ void gather_inputs(Tensor<T>& inputs, const Dataset& dataset, const std::vector<
   }
 }
 
+/// Tokens of the chosen sequences, packed.
+template <class T>
+void gather_sequences(Batch<T>& batch, const Dataset& dataset, std::span<const Index> samples) {
+  batch.starts = starts_of(dataset, samples);
+  const std::vector<std::int32_t> tokens =
+      rows_of(std::get<std::vector<std::int32_t>>(dataset.features), 1, tokens_of(dataset, samples));
+  batch.tokens = Tensor<std::int32_t>({static_cast<Index>(tokens.size())});
+  std::copy(tokens.begin(), tokens.end(), batch.tokens.data());
+}
+
+/// Labels or values of the chosen samples.
+template <class T>
+void gather_targets(Batch<T>& batch, const Dataset& dataset, std::span<const Index> samples) {
+  const auto fill = [&](auto& tensor, const Shape& shape, const auto& chosen) {
+    tensor = std::decay_t<decltype(tensor)>(shape);
+    using Value = typename std::decay_t<decltype(tensor)>::value_type;
+    std::transform(chosen.begin(), chosen.end(), tensor.data(), [](auto x) {
+      if constexpr (std::integral<Value>)
+        return x;
+      else
+        return Value(static_cast<Real<Value>>(x));
+    });
+  };
+  const auto count = static_cast<Index>(samples.size());
+  if (const auto* numbers = std::get_if<Numbers>(&dataset.targets)) {
+    fill(batch.values, {count, numbers->width}, rows_of(numbers->values, numbers->width, samples));
+  } else if (const auto* flags = std::get_if<Flags>(&dataset.targets)) {
+    fill(batch.values, {count, flags->width}, rows_of(flags->values, flags->width, samples));
+  } else if (const auto* labels = std::get_if<TokenLabels>(&dataset.targets)) {
+    const auto chosen = rows_of(labels->values, 1, tokens_of(dataset, samples));
+    fill(batch.labels, {static_cast<Index>(chosen.size())}, chosen);
+  } else {
+    const Labels& all = dataset.labels();
+    batch.labels = Tensor<std::int32_t>({count});
+    for (Index n = 0; n < count; ++n)
+      batch.labels.data()[n] = all[static_cast<std::size_t>(samples[static_cast<std::size_t>(n)])];
+  }
+}
+
 }  // namespace detail
 
 /// The given samples in the given order, normalised (Normalisation) and, with `augment`, changed at random by
-/// `stream`, which is asked once a sample in order: the result does not depend on the layout. Throws
-/// ShapeError for a sample outside the data set, ConfigError for augment without stream.
+/// `stream`, which is asked once a sample in order: the result does not depend on the layout, which is that of images. Throws
+/// ShapeError for a sample outside the data set, ConfigError for augment without stream or of what is no image.
 template <Scalar T>
 Batch<T> gather(const Dataset& dataset, std::span<const Index> samples, Layout layout = Layout::channels_last,
                 const Augment* augment = nullptr, rng::Stream* stream = nullptr) {
   detail::check_samples(dataset, samples, augment, stream);
-  const auto count = static_cast<Index>(samples.size());
-  const Shape& sample = dataset.sample;
-  Batch<T> batch{Tensor<T>({count, sample[0], sample[1], sample[2]}, layout), Tensor<std::int32_t>({count})};
-  std::vector<Placement> places;
-  for (Index n = 0; n < count; ++n) {
-    const Index i = samples[static_cast<std::size_t>(n)];
-    batch.labels.data()[n] = dataset.labels[static_cast<std::size_t>(i)];
-    if (augment) places.push_back(draw(*augment, *stream));
+  Batch<T> batch;
+  detail::gather_targets(batch, dataset, samples);
+  if (dataset.sequences()) {
+    detail::gather_sequences(batch, dataset, samples);
+    return batch;
   }
+  Shape shape{static_cast<Index>(samples.size())};
+  for (const Index extent : dataset.sample) shape.push_back(extent);
+  batch.inputs = Tensor<T>(shape, shape.rank() == 4 ? layout : Layout::row_major);
+  std::vector<Placement> places;
+  for (std::size_t n = 0; augment && n < samples.size(); ++n) places.push_back(draw(*augment, *stream));
   std::visit(
       [&](const auto& features) { detail::gather_inputs(batch.inputs, dataset, features, samples, places); },
       dataset.features);

@@ -43,7 +43,7 @@ inline void append_cifar(Dataset& set, const CifarFormat& format, const std::fil
     require<DataError>(label < format.classes, file.at(offset + format.label_bytes - 1), ": sample ",
                        offset / record, ": expected a label in [0, ", format.classes, "), got ",
                        Index{label});
-    set.labels.push_back(label);
+    set.labels().push_back(label);
     features.insert(features.end(), image, image + pixels);
   }
 }

@@ -13,5 +13,7 @@
 #include <loru/data/mnist.hpp>
 #include <loru/data/omniglot.hpp>
 #include <loru/data/partition/partition.hpp>
+#include <loru/data/select.hpp>
 #include <loru/data/synthetic.hpp>
+#include <loru/data/targets.hpp>
 #include <loru/data/transform.hpp>

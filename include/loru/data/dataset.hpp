@@ -1,59 +1,79 @@
 #pragma once
-// Dataset: raw samples, labels and, where the source knows them, the natural client of each sample.
+// Dataset: raw samples, their targets and, where the source knows them, the natural client of each sample.
 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include <loru/core/error.hpp>
 #include <loru/core/shape.hpp>
+#include <loru/data/targets.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
-/// value = (raw * unit - mean[c]) / deviation[c]: what a model sees of a raw feature of channel c.
+/// value = (raw * unit - mean[c]) / deviation[c]: what a model sees of a raw feature of channel c. No means and deviations
+/// are 0 and 1.
 struct Normalisation {
   double unit = 1.0;
   std::vector<double> mean = {};
   std::vector<double> deviation = {};
+
+  double mean_of(std::size_t c) const { return mean.empty() ? 0.0 : mean[c]; }
+  double inverse_of(std::size_t c) const { return deviation.empty() ? 1.0 : 1.0 / deviation[c]; }
 };
 
-/// Labelled samples in memory, as bytes or floats. Samples follow each other, each (C, H, W) row-major.
+/// Samples follow each other: as bytes or floats, or the tokens of sequences.
+using Features =
+    std::variant<std::vector<std::uint8_t>, std::vector<float>, std::vector<std::int32_t>>;
+
+/// Samples in memory with their targets. A sample is an image (C, H, W), a vector (n), or a sequence of tokens: sequence i
+/// is the tokens [starts[i], starts[i + 1]), and `sample` is then the scalar's shape.
 struct Dataset {
   std::string name = {};
-  Shape sample = {};  // (C, H, W)
+  Shape sample = {};  // (C, H, W), (n) or ()
   Index classes = 0;  // labels lie in [0, classes)
-  std::variant<std::vector<std::uint8_t>, std::vector<float>> features = {};
-  std::vector<std::int32_t> labels = {};
+  Features features = {};
+  Targets targets = {};
   std::vector<std::int32_t> groups = {};  // natural client of each sample; empty where the source names none
   Normalisation normalisation = {};
+  std::vector<Index> starts = {};  // of sequences, from 0 to the number of tokens; else empty
+
+  bool sequences() const { return !starts.empty(); }
 
   /// Number of samples.
-  Index size() const { return static_cast<Index>(labels.size()); }
-
-  Index label(Index i) const { return labels[static_cast<std::size_t>(i)]; }
-
-  /// Throws DataError unless counts fit together and every label is a class; names the first bad sample.
-  void check() const {
-    require<DataError>(sample.rank() == 3, name, ": expected samples of shape (C, H, W), got ", sample);
-    const auto count =
-        std::visit([](const auto& values) { return static_cast<Index>(values.size()); }, features);
-    require<DataError>(count == size() * sample.size(), name, ": expected ", size() * sample.size(),
-                       " features for ", size(), " samples of shape ", sample, ", got ", count);
-    require<DataError>(groups.empty() || groups.size() == labels.size(), name, ": expected ", labels.size(),
-                       " groups, one for each sample, got ", groups.size());
-    const auto channels = static_cast<std::size_t>(sample[0]);
-    require<DataError>(normalisation.mean.size() == channels && normalisation.deviation.size() == channels,
-                       name, ": expected a mean and a deviation for each of ", channels, " channels, got ",
-                       normalisation.mean.size(), " and ", normalisation.deviation.size());
-    for (Index i = 0; i < size(); ++i)
-      require<DataError>(label(i) >= 0 && label(i) < classes, name, ": sample ", i,
-                         ": expected a label in [0, ", classes, "), got ", label(i));
+  Index size() const {
+    if (sequences()) return static_cast<Index>(starts.size()) - 1;
+    const auto count = [](const auto& values, Index width) {
+      return static_cast<Index>(values.size()) / (width > 0 ? width : 1);
+    };
+    if (const auto* numbers = std::get_if<Numbers>(&targets)) return count(numbers->values, numbers->width);
+    if (const auto* flags = std::get_if<Flags>(&targets)) return count(flags->values, flags->width);
+    return count(labels(), 1);
   }
+
+  /// The class of each sample. Throws ConfigError for other targets.
+  const Labels& labels() const {
+    const auto* own = std::get_if<Labels>(&targets);
+    require<ConfigError>(own, name, ": expected classes as targets, got ", kind_of(targets));
+    return *own;
+  }
+  Labels& labels() {
+    std::as_const(*this).labels();  // throws
+    return std::get<Labels>(targets);
+  }
+  Index label(Index i) const { return labels()[static_cast<std::size_t>(i)]; }
+
+  /// Channels of an image, features of a vector; 0 of sequences.
+  Index channels() const { return sample.rank() > 0 ? sample[0] : 0; }
+
+  /// Throws DataError unless counts fit together, every label is a class, every flag is 0 or 1 and every number is finite;
+  /// names the first bad sample.
+  void check() const;
 };
 
 /// What is trained on and what is tested on.
@@ -61,53 +81,79 @@ struct Split {
   Dataset train, test;
 };
 
-/// A copy of some samples of a data set, in the order given.
-inline Dataset select(const Dataset& from, std::span<const Index> samples) {
-  Dataset out{from.name, from.sample, from.classes, {}, {}, {}, from.normalisation};
-  const auto length = static_cast<std::size_t>(from.sample.size());
-  std::visit(
-      [&](const auto& values) {
-        auto& chosen = out.features.emplace<std::decay_t<decltype(values)>>();
-        chosen.reserve(samples.size() * length);
-        for (Index i : samples) {
-          const auto first = values.begin() + i * from.sample.size();
-          chosen.insert(chosen.end(), first, first + from.sample.size());
-        }
-      },
-      from.features);
-  for (Index i : samples) {
-    out.labels.push_back(from.labels[static_cast<std::size_t>(i)]);
-    if (!from.groups.empty()) out.groups.push_back(from.groups[static_cast<std::size_t>(i)]);
-  }
-  return out;
+namespace detail {
+
+/// Throws DataError for the first of (N, width) values that is not good(value).
+template <class Values, class Good>
+void check_each(const Dataset& set, const Values& values, Index width, const Good& good,
+                const std::string& expected) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    require<DataError>(good(values[i]), set.name, ": sample ", static_cast<Index>(i) / width, ": expected ",
+                       expected, ", got ", +values[i]);
 }
 
-/// Mean and standard deviation of raw * unit per channel over all samples; a constant channel gets deviation
-/// 1.
-inline Normalisation measure(const Dataset& dataset, double unit) {
-  const Index channels = dataset.sample[0], plane = dataset.sample[1] * dataset.sample[2];
-  const auto count = static_cast<double>(dataset.size() * plane);
-  Normalisation result{unit, {}, {}};
-  for (Index c = 0; c < channels; ++c) {
-    double sum = 0.0, squares = 0.0;
-    std::visit(
-        [&](const auto& values) {
-          for (Index i = 0; i < dataset.size(); ++i) {
-            const auto* raw = values.data() + (i * channels + c) * plane;
-            for (Index p = 0; p < plane; ++p) {
-              const auto x = static_cast<double>(raw[p]);
-              sum += x;
-              squares += x * x;
-            }
-          }
-        },
-        dataset.features);
-    const double mean = count > 0 ? sum / count : 0.0;
-    const double variance = count > 0 ? squares / count - mean * mean : 0.0;
-    result.mean.push_back(mean * unit);
-    result.deviation.push_back(variance > 0.0 ? std::sqrt(variance) * unit : 1.0);
+inline void check_features(const Dataset& set) {
+  const Shape& sample = set.sample;
+  const bool tokens = std::holds_alternative<std::vector<std::int32_t>>(set.features);
+  const auto count = std::visit([](const auto& all) { return static_cast<Index>(all.size()); }, set.features);
+  require<DataError>(tokens == set.sequences(), set.name,
+                     ": expected tokens with the starts of sequences, or neither");
+  if (tokens) {
+    require<DataError>(sample.rank() == 0, set.name, ": expected no shape for sequences, got ", sample);
+    require<DataError>(set.starts.front() == 0 && set.starts.back() == count, set.name,
+                       ": expected starts from 0 to the ", count, " tokens, got ", set.starts.front(),
+                       " to ", set.starts.back());
+    for (std::size_t i = 1; i < set.starts.size(); ++i)
+      require<DataError>(set.starts[i - 1] <= set.starts[i], set.name, ": sample ", i - 1,
+                         ": expected a start after ", set.starts[i - 1], ", got ", set.starts[i]);
+    return;
   }
-  return result;
+  require<DataError>(sample.rank() == 3 || sample.rank() == 1, set.name,
+                     ": expected samples of shape (C, H, W) or (n), got ", sample);
+  require<DataError>(count == set.size() * sample.size(), set.name, ": expected ", set.size() * sample.size(),
+                     " features for ", set.size(), " samples of shape ", sample, ", got ", count);
+  if (const auto* floats = std::get_if<std::vector<float>>(&set.features))
+    check_each(set, *floats, sample.size(), [](float x) { return std::isfinite(x); }, "finite features");
+}
+
+inline void check_targets(const Dataset& set) {
+  const auto in_range = [&](std::int32_t label) { return label >= 0 && label < set.classes; };
+  const std::string label = concat("a label in [0, ", set.classes, ")");
+  const auto whole = [&](std::size_t count, Index width) {
+    require<DataError>(width >= 1 && static_cast<Index>(count) == set.size() * width, set.name, ": expected ",
+                       set.size() * width, " targets for ", set.size(), " samples, got ", count);
+  };
+  if (const auto* numbers = std::get_if<Numbers>(&set.targets)) {
+    whole(numbers->values.size(), numbers->width);
+    check_each(set, numbers->values, numbers->width, [](float x) { return std::isfinite(x); },
+               "finite targets");
+  } else if (const auto* flags = std::get_if<Flags>(&set.targets)) {
+    whole(flags->values.size(), flags->width);
+    check_each(set, flags->values, flags->width, [](std::uint8_t x) { return x <= 1; }, "labels of 0 or 1");
+  } else if (const auto* tokens = std::get_if<TokenLabels>(&set.targets)) {
+    require<DataError>(set.sequences() && static_cast<Index>(tokens->values.size()) == set.starts.back(),
+                       set.name, ": expected a target for each token of sequences, got ",
+                       tokens->values.size());
+    for (const std::int32_t x : tokens->values)
+      require<DataError>(in_range(x), set.name, ": expected ", label, ", got ", x);
+  } else {
+    whole(set.labels().size(), 1);
+    check_each(set, set.labels(), 1, in_range, label);
+  }
+}
+
+}  // namespace detail
+
+inline void Dataset::check() const {
+  detail::check_features(*this);
+  require<DataError>(groups.empty() || static_cast<Index>(groups.size()) == size(), name, ": expected ",
+                     size(), " groups, one for each sample, got ", groups.size());
+  const std::size_t count = normalisation.mean.size();
+  require<DataError>((count == 0 || count == static_cast<std::size_t>(channels())) &&
+                         normalisation.deviation.size() == count,
+                     name, ": expected a mean and a deviation for each of ", channels(), " channels, got ",
+                     count, " and ", normalisation.deviation.size());
+  detail::check_targets(*this);
 }
 
 }  // namespace loru::data

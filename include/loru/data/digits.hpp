@@ -16,6 +16,7 @@
 #include <loru/data/dataset.hpp>
 #include <loru/data/file.hpp>
 #include <loru/data/locate.hpp>
+#include <loru/data/select.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -55,7 +56,7 @@ inline Dataset read_digits(const std::filesystem::path& path) {
     require<DataError>(good, file.at(static_cast<Index>(begin)), ": line ", line,
                        ": expected 64 pixels in 0..16 and a label in 0..9, got \"", row.substr(0, 40), "\"");
     for (std::size_t i = 0; i < 64; ++i) features.push_back(static_cast<std::uint8_t>(numbers[i]));
-    set.labels.push_back(static_cast<std::int32_t>(numbers[64]));
+    set.labels().push_back(static_cast<std::int32_t>(numbers[64]));
     begin = end + 1;
   }
   require<DataError>(set.size() > 0, file.at(0), ": expected lines of digits, got an empty file");

@@ -93,8 +93,8 @@ Dataset read_idx_pair(const std::string& name, const std::filesystem::path& imag
                       const std::filesystem::path& labels, Index classes, const Resolve& resolve) {
   const std::filesystem::path path = resolve(images);
   Dataset set = read_idx_images(name, path);
-  set.labels = read_idx_numbers("label", resolve(labels), image_count(set), path, classes);
-  set.classes = classes > 0 ? classes : one_past_largest(set.labels);
+  set.targets = read_idx_numbers("label", resolve(labels), image_count(set), path, classes);
+  set.classes = classes > 0 ? classes : one_past_largest(set.labels());
   return set;
 }
 

@@ -10,6 +10,7 @@
 #include <loru/data/dataset.hpp>
 #include <loru/data/idx_dataset.hpp>
 #include <loru/data/locate.hpp>
+#include <loru/data/select.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -28,9 +29,9 @@ inline Split omniglot(const Path& dir = {}, std::span<const Path> also = {}) {
   const Path images = folder.file(files.files[0]);
   Dataset all = read_idx_images("omniglot", images);
   const Index count = detail::image_count(all);
-  all.labels = read_idx_numbers("label", folder.file(files.files[1]), count, images, 0);
+  all.targets = read_idx_numbers("label", folder.file(files.files[1]), count, images, 0);
   all.groups = read_idx_numbers("writer", folder.file(files.files[2]), count, images, 0);
-  all.classes = detail::one_past_largest(all.labels);
+  all.classes = detail::one_past_largest(all.labels());
   // Mean and deviation of the 3,872 training drawings of the set of 242 characters.
   all.normalisation = {1.0 / 255.0, {0.0805}, {0.2359}};
   all.check();

@@ -76,7 +76,7 @@ inline Dataset synthetic_half(const SyntheticOptions& options, const std::vector
     for (Index f = 0; f < length; ++f)
       features.push_back(static_cast<float>(centres[static_cast<std::size_t>(label * length + f)] +
                                             options.noise * stream.normal()));
-    set.labels.push_back(static_cast<std::int32_t>(label));
+    set.labels().push_back(static_cast<std::int32_t>(label));
   }
   return set;
 }

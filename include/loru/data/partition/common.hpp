@@ -43,8 +43,18 @@ inline std::vector<Index> shuffled_samples(const Dataset& dataset, std::uint64_t
   return order;
 }
 
-/// The samples of each class, each class in random order by a stream of its own.
-inline std::vector<std::vector<Index>> shuffled_classes(const Dataset& dataset, std::uint64_t seed) {
+/// Throws ConfigError unless the data set's targets are classes, by which `who` goes.
+inline const Labels& require_labels(const char* who, const Dataset& dataset) {
+  const auto* labels = std::get_if<Labels>(&dataset.targets);
+  require<ConfigError>(labels, who, ": ", dataset.name, ": expected classes as targets, got ",
+                       kind_of(dataset.targets));
+  return *labels;
+}
+
+/// The samples of each class, each class in random order by a stream of its own. Throws ConfigError for other targets.
+inline std::vector<std::vector<Index>> shuffled_classes(const char* kind, const Dataset& dataset,
+                                                        std::uint64_t seed) {
+  require_labels(kind, dataset);
   std::vector<std::vector<Index>> classes(static_cast<std::size_t>(dataset.classes));
   for (Index i = 0; i < dataset.size(); ++i) classes[static_cast<std::size_t>(dataset.label(i))].push_back(i);
   for (std::size_t c = 0; c < classes.size(); ++c)

@@ -62,8 +62,9 @@ Range range_of(const std::vector<ClientSummary>& clients, Field field) {
 
 }  // namespace detail
 
-/// Counts of every client and their ranges.
+/// Counts of every client and their ranges. Throws ConfigError for targets that are no classes.
 inline PartitionSummary describe(const Dataset& dataset, const Partition& parts) {
+  detail::require_labels("describe", dataset);
   std::vector<double> global(static_cast<std::size_t>(dataset.classes), 0.0);
   for (Index i = 0; i < dataset.size(); ++i)
     global[static_cast<std::size_t>(dataset.label(i))] += 1.0 / static_cast<double>(dataset.size());

@@ -24,13 +24,13 @@ struct DirichletOptions {
 /// imbalance" of Li et al., ICDE 2022. Hsu et al. 2019, the usual source of the name, draw the class mix of
 /// each client instead and hold sizes equal.) Where those draw anew until every client has enough, an empty
 /// client here takes one sample from the largest, so that any alpha ends. Throws ConfigError for zero
-/// clients, more clients than samples, alpha <= 0.
+/// clients, more clients than samples, alpha <= 0, targets that are no classes.
 inline Partition dirichlet(const Dataset& dataset, const DirichletOptions& options) {
   detail::check_clients("dirichlet", dataset, options.clients);
   require<ConfigError>(options.alpha > 0.0 && std::isfinite(options.alpha),
                        "dirichlet: alpha: expected a positive number, got ", options.alpha);
   Partition parts(static_cast<std::size_t>(options.clients));
-  const auto classes = detail::shuffled_classes(dataset, options.seed);
+  const auto classes = detail::shuffled_classes("dirichlet", dataset, options.seed);
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::vector<Index>& samples = classes[c];
     if (samples.empty()) continue;

@@ -46,10 +46,11 @@ inline std::vector<std::vector<std::size_t>> deal_classes(std::size_t present, c
 /// `classes_per_client` different classes (fewer only where a class has fewer samples than holders). After
 /// McMahan et al. 2017, whose shards, cut from the sorted set without regard to where a class ends, can give
 /// a client more classes than shards. Throws ConfigError for zero clients, more clients than samples,
-/// classes_per_client outside [1, classes present], and clients too few to hold every class.
+/// classes_per_client outside [1, classes present], and clients too few to hold every class, targets
+/// that are no classes.
 inline Partition shards(const Dataset& dataset, const ShardsOptions& options) {
   detail::check_clients("shards", dataset, options.clients);
-  auto classes = detail::shuffled_classes(dataset, options.seed);
+  auto classes = detail::shuffled_classes("shards", dataset, options.seed);
   std::erase_if(classes, [](const auto& samples) { return samples.empty(); });
   const auto present = static_cast<Index>(classes.size()), each = options.classes_per_client;
   require<ConfigError>(each >= 1 && each <= present, "shards: classes_per_client: expected 1 to ", present,

@@ -68,13 +68,15 @@ inline double worst_decile(std::vector<double> values) {
 
 /// Evaluates clients' own models and the global model on the clients' own kind of test images (stream (seed, personal_test,
 /// client)). A client without state has the global model or what the algorithm's hook makes of it; one whose hook diverges has
-/// the global model. Clients of whose classes there are no test images are left out. The states stay as they are.
+/// the global model. Clients of whose classes there are no test images are left out, all of them where targets are no classes.
+/// The states stay as they are.
 template <class T, class D>
 PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
                                    const DeviceData<D>& train, const DeviceData<D>& test,
                                    std::span<const std::vector<Index>> parts, const ClientOptions& client,
                                    const PersonalOptions& o, WorkerPool& pool,
                                    const train::Task<T, D>& task = train::classification<T, D>()) {
+  if (!std::holds_alternative<data::Labels>(train.dataset().targets)) return {};
   require<ConfigError>(o.images >= 1 && o.clients >= 1,
                        "personal evaluation: expected images and clients, got ", o.images, " and ",
                        o.clients);
