@@ -41,6 +41,7 @@ struct Dual {
     const T e = std::exp(a.value);
     return {e, e * a.tangent};
   }
+  friend Dual log1p(Dual a) { return {std::log1p(a.value), a.tangent / (1 + a.value)}; }
   friend Dual log(Dual a) { return {std::log(a.value), a.tangent / a.value}; }
   friend Dual sqrt(Dual a) {
     const T root = std::sqrt(a.value);

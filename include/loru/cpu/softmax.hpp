@@ -93,4 +93,32 @@ Tensor<T> mean_squared_error_backward(const Tensor<T>& dloss, const Tensor<T>& d
   return dy;
 }
 
+/// Mean over all elements of −t·log σ(z) − (1 − t)·log(1 − σ(z)) = max(z, 0) − z·t + log(1 + e^−|z|), σ the logistic function.
+template <Scalar T>
+LossValue<T> binary_cross_entropy(const Tensor<T>& z, const Tensor<T>& target) {
+  using std::abs;
+  using std::exp;
+  using std::log1p;
+  require_same_shape("binary_cross_entropy", z, target);
+  detail::check_any("binary_cross_entropy", z.size());
+  LossValue<T> result{Tensor<T>(Shape{}), Tensor<T>(z.shape(), z.layout())};
+  T total = T(0);
+  for (Index i = 0; i < z.size(); ++i) {
+    const T x = z.data()[i], t = target.data()[i], e = exp(-abs(x));
+    total += (x > T(0) ? x : T(0)) - x * t + log1p(e);
+    result.kept.data()[i] = (x > T(0) ? T(1) : e) / (T(1) + e) - t;
+  }
+  result.loss.data()[0] = total / T(static_cast<Real<T>>(z.size()));
+  return result;
+}
+
+/// dz = (σ(z) − t)·dloss / size from the kept difference.
+template <Scalar T>
+Tensor<T> binary_cross_entropy_backward(const Tensor<T>& dloss, const Tensor<T>& difference) {
+  const T factor = dloss.data()[0] / T(static_cast<Real<T>>(difference.size()));
+  Tensor<T> dz(difference.shape(), difference.layout());
+  for (Index i = 0; i < dz.size(); ++i) dz.data()[i] = difference.data()[i] * factor;
+  return dz;
+}
+
 }  // namespace loru

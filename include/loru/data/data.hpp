@@ -1,6 +1,7 @@
 #pragma once
 // Room data: data sets, their files, batches and partitions over clients.
 
+#include <loru/data/arrays.hpp>
 #include <loru/data/batch.hpp>
 #include <loru/data/cifar.hpp>
 #include <loru/data/dataset.hpp>

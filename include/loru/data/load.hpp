@@ -9,6 +9,7 @@
 #include <loru/core/fields.hpp>
 #include <loru/core/shape.hpp>
 #include <loru/core/text.hpp>
+#include <loru/data/arrays.hpp>
 #include <loru/data/cifar.hpp>
 #include <loru/data/dataset.hpp>
 #include <loru/data/digits.hpp>
@@ -27,6 +28,7 @@ struct Source {
   Path dir = {};                    // the folder of the files; empty: searched as locate says
   std::vector<Path> also = {};      // further folders to search after the usual ones
   IdxFiles idx = {};                // for "idx", relative to dir
+  ArrayFiles arrays = {};           // for "safetensors", relative to dir
   Index batches = 5;                // for "cifar10"
   SyntheticOptions synthetic = {};  // for "synthetic"
 
@@ -57,6 +59,7 @@ inline const std::vector<Loader>& loaders() {
       {"omniglot", [](const Source& s) { return omniglot(s.dir, s.also); }},
       {"synthetic", [](const Source& s) { return synthetic(s.synthetic); }},
       {"idx", [](const Source& s) { return data::idx(s.idx, s.dir); }},
+      {"safetensors", [](const Source& s) { return data::arrays(s.arrays, s.dir); }},
   };
   return list;
 }

@@ -74,4 +74,22 @@ struct Task {
   }
 };
 
+namespace detail {
+
+/// Outputs and targets (N, k) in turn, row-major, on the host.
+template <class T, class D>
+std::vector<double> pairs(const Tensor<T, D>& outputs, const Tensor<T, D>& targets) {
+  require_same_shape("metrics", outputs, targets);
+  const Tensor<T> y = to_host(outputs), t = to_host(targets);
+  std::vector<double> all;
+  all.reserve(2 * static_cast<std::size_t>(y.size()));
+  for (Index i = 0; i < y.size(); ++i) {
+    all.push_back(static_cast<double>(value_of(y.data()[i])));
+    all.push_back(static_cast<double>(value_of(t.data()[i])));
+  }
+  return all;
+}
+
+}  // namespace detail
+
 }  // namespace loru::train

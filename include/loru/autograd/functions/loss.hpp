@@ -23,4 +23,13 @@ Variable<T, D> mean_squared_error(const Variable<T, D>& y, const Tensor<T, D>& t
           }};
 }
 
+/// Mean over elements of −t·log σ(z) − (1 − t)·log(1 − σ(z)): z logits, t targets in [0, 1], σ the logistic function.
+template <class T, class D>
+Variable<T, D> binary_cross_entropy(const Variable<T, D>& z, const Tensor<T, D>& target) {
+  const LossValue<T, D> loss = binary_cross_entropy(z.value(), target);
+  return {"binary_cross_entropy", loss.loss, {z}, [z, kept = loss.kept](const Tensor<T, D>& dy) {
+            z.accumulate(binary_cross_entropy_backward(dy, kept));
+          }};
+}
+
 }  // namespace loru

@@ -14,7 +14,11 @@ struct Classification {
   static constexpr std::string_view name = "classification";
   static constexpr std::array metrics{Metric{"accuracy"}};
 
-  Index outputs(const data::Dataset& dataset) const { return dataset.classes; }
+  Index outputs(const data::Dataset& dataset) const {
+    require<ConfigError>(std::holds_alternative<data::Labels>(dataset.targets), name, ": ", dataset.name,
+                         ": expected classes as targets, got ", data::kind_of(dataset.targets));
+    return dataset.classes;
+  }
 
   template <class T, class D>
   Variable<T, D> loss(const Variable<T, D>& z, const data::Batch<T, D>& batch) const {
