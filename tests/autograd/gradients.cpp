@@ -138,6 +138,7 @@ TEST_CASE("gradients: losses") {
     check({gaussian({rows, 3})}, [&](Inputs& v) { return cross_entropy(v[0], y); });
     const Tensor<double> target = gaussian({rows, 3}, 5);
     check({gaussian({rows, 3})}, [&](Inputs& v) { return mean_squared_error(v[0], target); });
+    check({gaussian({rows, 3})}, [&](Inputs& v) { return binary_cross_entropy(v[0], target); });
   }
 }
 

@@ -154,6 +154,10 @@ TEST_CASE("dual: losses and updates") {
   check("mean_squared_error", {{4, 3}, {4, 3}}, [](auto v) { return mean_squared_error(v[0], v[1]).loss; });
   check("mean_squared_error_backward", {{4, 3}, {}},
         [](auto v) { return mean_squared_error_backward(v[1], v[0]); });
+  check("binary_cross_entropy", {{4, 3}, {4, 3}},
+        [](auto v) { return binary_cross_entropy(v[0], v[1]).loss; });
+  check("binary_cross_entropy_backward", {{4, 3}, {4, 3}, {}},
+        [](auto v) { return binary_cross_entropy_backward(v[2], binary_cross_entropy(v[0], v[1]).kept); });
   for (const bool nesterov : {true, false})
     check("sgd_update", {{5}, {5}, {5}}, [nesterov](auto v) {
       sgd_update(v[0], v[1], v[2], {0.1, 0.9, 0.01, nesterov});

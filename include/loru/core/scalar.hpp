@@ -96,6 +96,22 @@ LORU_HOST_DEVICE constexpr T cross_entropy_gradient(T p, bool is_label, T factor
   return (is_label ? p - T(1) : p) * factor;
 }
 
+/// The logistic function σ(x) = 1 / (1 + e^−x).
+template <class T>
+LORU_HOST_DEVICE T logistic(T x) {
+  using std::exp;
+  const T e = exp(x > T(0) ? -x : x);  // at most 1
+  return (x > T(0) ? T(1) : e) / (T(1) + e);
+}
+
+/// −t·log σ(z) − (1 − t)·log(1 − σ(z)) = max(z, 0) − z·t + log(1 + e^−|z|).
+template <class T>
+LORU_HOST_DEVICE T binary_cross_entropy(T z, T t) {
+  using std::exp;
+  using std::log1p;
+  return relu(z) - z * t + log1p(exp(z > T(0) ? -z : z));
+}
+
 // ---- data ----
 
 /// (raw · unit − mean) · inverse, each operation rounded by itself on every device.

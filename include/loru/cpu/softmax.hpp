@@ -93,20 +93,17 @@ Tensor<T> mean_squared_error_backward(const Tensor<T>& dloss, const Tensor<T>& d
   return dy;
 }
 
-/// Mean over all elements of −t·log σ(z) − (1 − t)·log(1 − σ(z)) = max(z, 0) − z·t + log(1 + e^−|z|), σ the logistic function.
+/// Mean over all elements of −t·log σ(z) − (1 − t)·log(1 − σ(z)), σ the logistic function.
 template <Scalar T>
 LossValue<T> binary_cross_entropy(const Tensor<T>& z, const Tensor<T>& target) {
-  using std::abs;
-  using std::exp;
-  using std::log1p;
   require_same_shape("binary_cross_entropy", z, target);
   detail::check_any("binary_cross_entropy", z.size());
   LossValue<T> result{Tensor<T>(Shape{}), Tensor<T>(z.shape(), z.layout())};
   T total = T(0);
   for (Index i = 0; i < z.size(); ++i) {
-    const T x = z.data()[i], t = target.data()[i], e = exp(-abs(x));
-    total += (x > T(0) ? x : T(0)) - x * t + log1p(e);
-    result.kept.data()[i] = (x > T(0) ? T(1) : e) / (T(1) + e) - t;
+    const T x = z.data()[i], t = target.data()[i];
+    total += scalar::binary_cross_entropy(x, t);
+    result.kept.data()[i] = scalar::logistic(x) - t;
   }
   result.loss.data()[0] = total / T(static_cast<Real<T>>(z.size()));
   return result;

@@ -93,7 +93,9 @@ using In = const Tensor<T, D>&;
      (dloss, probabilities, labels), Tensor<T, D>)                                                           \
   OP(count_correct, (In<T, D> z, In<std::int32_t, D> labels), (z, labels), Index)                            \
   OP(mean_squared_error, (In<T, D> y, In<T, D> target), (y, target), LossValue<T, D>)                        \
-  OP(mean_squared_error_backward, (In<T, D> dloss, In<T, D> difference), (dloss, difference), Tensor<T, D>)
+  OP(mean_squared_error_backward, (In<T, D> dloss, In<T, D> difference), (dloss, difference), Tensor<T, D>)  \
+  OP(binary_cross_entropy, (In<T, D> z, In<T, D> target), (z, target), LossValue<T, D>)                      \
+  OP(binary_cross_entropy_backward, (In<T, D> dloss, In<T, D> difference), (dloss, difference), Tensor<T, D>)
 
 #define LORU_UPDATE_OPS(OP, T, D)                                                                            \
   OP(sgd_update, (Tensor<T, D>& w, In<T, D> g, Tensor<T, D>& velocity, const SgdStep& o),                    \

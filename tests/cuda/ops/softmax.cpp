@@ -64,3 +64,21 @@ TEST_CASE("cuda softmax: the mean squared error and its gradient") {
   CHECK_THROWS_WITH(mean_squared_error(to_device(gaussian<float>({0})), to_device(gaussian<float>({0}))),
                     "mean_squared_error: expected at least one element");
 }
+
+TEST_CASE("cuda softmax: the binary cross-entropy and its gradient") {
+  for (const Shape& shape : {Shape{1}, Shape{7, 3}, Shape{129, 41}}) {
+    const auto z = scale(gaussian<float>(shape, 1), 4.0f);
+    auto target = gaussian<float>(shape, 2);
+    for (float& t : target.span()) t = t > 0.0f ? 1.0f : 0.0f;
+    const auto dloss = Tensor<float>(Shape{}, {-1.5f});
+    const auto got = in_all_orders([&] {
+      const auto v = binary_cross_entropy(to_device(z), to_device(target));
+      return Results{to_host(v.loss), to_host(v.kept),
+                     to_host(binary_cross_entropy_backward(to_device(dloss), v.kept))};
+    });
+    const auto v = binary_cross_entropy(z, target);
+    check_close<float>(got, {v.loss, v.kept, binary_cross_entropy_backward(dloss, v.kept)}, 1e-5);
+  }
+  CHECK_THROWS_WITH(binary_cross_entropy(to_device(gaussian<float>({0})), to_device(gaussian<float>({0}))),
+                    "binary_cross_entropy: expected at least one element");
+}

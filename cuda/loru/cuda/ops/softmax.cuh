@@ -92,14 +92,36 @@ struct DivideBy {
   __device__ T operator()(T x) const { return x / n; }
 };
 
-/// dy = 2·(y − t)·dloss / size.
 template <class T>
-struct SquaredErrorGradient {
+struct LogisticDifference {
+  __device__ T operator()(T z, T target) const { return scalar::logistic(z) - target; }
+};
+
+template <class T>
+struct BinaryCrossEntropy {
+  const T *z, *target;
+  __device__ T operator()(Index i) const { return scalar::binary_cross_entropy(z[i], target[i]); }
+};
+
+/// dy = factor·difference·dloss / size.
+template <class T>
+struct DifferenceGradient {
   const T *difference, *dloss;
   T* dy;
   Index n;
-  __device__ void operator()(Index i) const { dy[i] = difference[i] * (T(2) * dloss[0] / static_cast<T>(n)); }
+  T factor;
+  __device__ void operator()(Index i) const {
+    dy[i] = difference[i] * (factor * dloss[0] / static_cast<T>(n));
+  }
 };
+
+template <class T>
+Array<T> difference_gradient(const char* where, const Array<T>& dloss, const Array<T>& difference, T factor) {
+  Array<T> dy(difference.shape(), difference.layout());
+  for_each(where, dy.size(),
+           DifferenceGradient<T>{difference.data(), dloss.data(), dy.data(), dy.size(), factor});
+  return dy;
+}
 
 /// The sum of n terms, divided by n: shape ().
 template <class T, class F>
@@ -151,10 +173,22 @@ LossValue<T, Cuda> mean_squared_error(const Array<T>& y, const Array<T>& target)
 
 template <class T>
 Array<T> mean_squared_error_backward(const Array<T>& dloss, const Array<T>& difference) {
-  Array<T> dy(difference.shape(), difference.layout());
-  detail::for_each("mean_squared_error_backward", dy.size(),
-                   detail::SquaredErrorGradient<T>{difference.data(), dloss.data(), dy.data(), dy.size()});
-  return dy;
+  return detail::difference_gradient("mean_squared_error_backward", dloss, difference, T(2));
+}
+
+template <class T>
+LossValue<T, Cuda> binary_cross_entropy(const Array<T>& z, const Array<T>& target) {
+  require_same_shape("binary_cross_entropy", z, target);
+  loru::detail::check_any("binary_cross_entropy", z.size());
+  Array<T> kept = detail::map("binary_cross_entropy", detail::LogisticDifference<T>{}, z, target);
+  Array<T> loss = detail::mean_of<T>("binary_cross_entropy", z.size(),
+                                     detail::BinaryCrossEntropy<T>{z.data(), target.data()});
+  return {std::move(loss), std::move(kept)};
+}
+
+template <class T>
+Array<T> binary_cross_entropy_backward(const Array<T>& dloss, const Array<T>& difference) {
+  return detail::difference_gradient("binary_cross_entropy_backward", dloss, difference, T(1));
 }
 
 }  // namespace loru::cuda

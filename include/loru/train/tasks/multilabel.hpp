@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 #include <loru/train/task.hpp>
@@ -57,6 +58,8 @@ struct MultiLabel {
 
   std::vector<double> measure(std::span<const double> pairs, Index samples) const {
     const std::size_t n = pairs.size() / 2, k = n / static_cast<std::size_t>(samples);
+    for (const double x : pairs)
+      if (!std::isfinite(x)) return {x - x, x - x};  // not a number
     double hits = 0.0, answers = 0.0, areas = 0.0, counted = 0.0;
     for (std::size_t j = 0; j < k; ++j) {
       std::vector<std::pair<double, bool>> scored;
