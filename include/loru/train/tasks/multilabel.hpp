@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include <loru/train/task.hpp>
@@ -59,7 +60,7 @@ struct MultiLabel {
   std::vector<double> measure(std::span<const double> pairs, Index samples) const {
     const std::size_t n = pairs.size() / 2, k = n / static_cast<std::size_t>(samples);
     for (const double x : pairs)
-      if (!std::isfinite(x)) return {x - x, x - x};  // not a number
+      if (!std::isfinite(x)) return std::vector<double>(2, std::numeric_limits<double>::quiet_NaN());
     double hits = 0.0, answers = 0.0, areas = 0.0, counted = 0.0;
     for (std::size_t j = 0; j < k; ++j) {
       std::vector<std::pair<double, bool>> scored;
