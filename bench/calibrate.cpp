@@ -14,7 +14,7 @@ namespace {
 
 using namespace loru;
 using namespace loru_bench;
-using lowrank::Rates, lowrank::Work;
+using lowrank::Rates, cost::Work;
 
 struct Options {
   std::string out = "rates.toml";
@@ -76,7 +76,7 @@ class LeastSquares {
   }
 
  private:
-  static constexpr std::size_t n = lowrank::kind::count;
+  static constexpr std::size_t n = cost::kind::count;
   std::array<double, n> right_{};
   std::array<std::array<double, n>, n> matrix_{};
 };
@@ -89,11 +89,11 @@ struct Measured {
 /// Rates whose predictions come nearest to the measured times. Each counts relative to itself; differences between the
 /// plans of a layer, which decide, count more; where nothing is known the shipped table holds.
 Rates fit(const std::vector<Measured>& measured) {
-  const Rates shipped = lowrank::shipped_rates();
+  const Rates shipped = device_rates(Cpu{});
   constexpr double of_differences = 4.0, of_shipped = 0.05;
   Work unit{}, start{}, least{};  // in multiples of the shipped seconds per unit
   for (std::size_t i = 0; i < unit.size(); ++i) {
-    unit[i] = 1.0 / (shipped.of[i] * lowrank::rate_unit(i));
+    unit[i] = 1.0 / (shipped.of[i] * cost::rate_unit(i));
     start[i] = 1.0;
     least[i] = 0.02;
   }
@@ -101,7 +101,7 @@ Rates fit(const std::vector<Measured>& measured) {
   for (const auto& [problem, seconds] : measured) {
     std::array<Work, plans.size()> work{};
     for (std::size_t p = 0; p < plans.size(); ++p) {
-      work[p] = lowrank::work(plans[p], problem);
+      work[p] = step_work(Cpu{}, plans[p], problem);
       for (std::size_t i = 0; i < unit.size(); ++i) work[p][i] *= unit[i] / seconds[p];
       equations.add(work[p], 1.0, 1.0);
     }
@@ -158,7 +158,7 @@ void run(const Options& o) {
   std::ofstream file(o.out);
   file << text << std::flush;
   require<IoError>(file.good(), o.out, ": cannot write");
-  std::cerr << text << "shipped table: " << quality(measured, lowrank::shipped_rates()) << "\nwritten to "
+  std::cerr << text << "shipped table: " << quality(measured, device_rates(Cpu{})) << "\nwritten to "
             << o.out << '\n';
 }
 
@@ -169,7 +169,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Measures this machine's rates for the planner and writes them as TOML."};
   app.add_option("OUT", o.out, "the file to write; default: rates.toml");
   app.add_option("--seconds", o.seconds, "about how long to measure in all")->check(CLI::PositiveNumber);
-  app.add_flag("--cpp", o.cpp, "also prints the table as include/loru/lowrank/rates.hpp holds it");
+  app.add_flag("--cpp", o.cpp, "also prints the table as include/loru/cpu/rates.hpp holds it");
   CLI11_PARSE(app, argc, argv);
   try {
     run(o);

@@ -111,7 +111,7 @@ nlohmann::ordered_json to_json(const Measured& m) {
 
 void run(const Options& o) {
   const std::vector<Point> points = all_points();
-  lowrank::Rates rates = lowrank::shipped_rates();
+  lowrank::Rates rates = device_rates(Cpu{});
   if (!o.rates.empty()) rates = lowrank::parse_rates(io::read_text(o.rates), o.rates, rates);
   std::cout << std::left << std::setw(32) << "layer" << std::right << std::setw(6) << "M" << std::setw(6)
             << "n" << std::setw(6) << "m" << std::setw(5) << "r";

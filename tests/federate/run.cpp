@@ -2,6 +2,7 @@
 
 #include <loru/io/csv.hpp>
 #include <loru/io/safetensors.hpp>
+#include <loru/cpu/rates.hpp>
 #include <loru/lowrank/rates.hpp>
 
 #include "federate/program.hpp"
@@ -173,10 +174,10 @@ TEST_CASE("a run's config.toml gives the same model again") {
 
 TEST_CASE("rates come from a file, choose the plan, and are written into config.toml") {
   const Scratch scratch;
-  loru::lowrank::Rates rates = loru::lowrank::shipped_rates();
+  loru::lowrank::Rates rates = loru::device_rates(loru::Cpu{});
   for (std::size_t i = 0; i < rates.of.size(); ++i) rates.of[i] = 1e6;
-  rates.of[loru::lowrank::kind::product + 1] = 1e-3;  // products of 16 rows: factored has the most of them
-  rates.of[loru::lowrank::kind::memory] = 1.0 / 3.0;
+  rates.of[loru::cost::kind::product + 1] = 1e-3;  // products of 16 rows: factored has the most of them
+  rates.of[loru::cost::kind::memory] = 1.0 / 3.0;
   write(scratch.path / "r.toml", loru::lowrank::to_toml(rates));
   const std::string file = (scratch.path / "r.toml").string();
   REQUIRE(

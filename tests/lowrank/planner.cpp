@@ -13,11 +13,29 @@ namespace {
 
 constexpr Plan plans[] = {Plan::factored, Plan::composed, Plan::composed_full};
 
+/// A device whose plans take a script's seconds: 2, 3 and 1.
+struct Scripted {
+  static constexpr const char* name = "scripted";
+  static Buffer allocate(std::size_t bytes) { return Cpu::allocate(bytes); }
+};
+
+Rates device_rates(Scripted) {
+  Rates rates;
+  rates.of.fill(1e-6);
+  return rates;
+}
+
+cost::Work step_work(Scripted, Plan plan, const LowRankProblem&) {
+  cost::Work work;
+  work[cost::kind::calls] = plan == Plan::factored ? 2.0 : plan == Plan::composed ? 3.0 : 1.0;
+  return work;
+}
+
 /// One rate for every FLOP; bytes and calls cost nothing.
 Rates equal_rates(double gflops) {
   Rates rates{};
   rates.of.fill(1e300);
-  for (std::size_t i = 0; i < lowrank::kind::memory; ++i) rates.of[i] = gflops;
+  for (std::size_t i = 0; i < cost::kind::memory; ++i) rates.of[i] = gflops;
   return rates;
 }
 
@@ -83,9 +101,9 @@ TEST_CASE("planner: convolutions by Winograd's filtering take the multiplication
   // 7×7 images take 2×2 tiles of 4×4.
   const LowRankProblem odd = conv(32, 64, 64, 16, 3, 1, 7), even = conv(32, 64, 64, 16, 3, 1, 8);
   const auto multiplications = [](const LowRankProblem& p) {
-    const lowrank::Work work = lowrank::work(Plan::composed_full, p);
+    const cost::Work work = step_work(Cpu{}, Plan::composed_full, p);
     double sum = 0.0;
-    for (std::size_t i = lowrank::kind::filtering; i < lowrank::kind::memory; ++i) sum += work[i];
+    for (std::size_t i = cost::kind::filtering; i < cost::kind::memory; ++i) sum += work[i];
     return sum;
   };
   CHECK(multiplications(odd) == Approx(multiplications(even)));
@@ -95,7 +113,7 @@ TEST_CASE("planner: convolutions by Winograd's filtering take the multiplication
 }
 
 TEST_CASE("planner: predictions grow with every extent, and fall with every rate") {
-  const Rates rates = lowrank::shipped_rates();
+  const Rates rates = device_rates(Cpu{});
   const LowRankProblem p{.rows = 128, .in = 256, .out = 256, .rank = 16};
   for (Plan plan : plans) {
     for (Index LowRankProblem::* extent :
@@ -140,7 +158,7 @@ TEST_CASE("planner: the fastest is chosen, by the problem and the rates alone") 
   CHECK(lowrank::choose(many, rates) == Plan::composed);
   CHECK(lowrank::choose(wide, rates) == Plan::composed_full);
   Rates slow_thin = rates;  // products of few columns at a tenth of the speed make the full gradient faster
-  slow_thin.of[lowrank::kind::product] = 10.0;
+  slow_thin.of[cost::kind::product] = 10.0;
   CHECK(lowrank::choose(many, slow_thin) == Plan::composed_full);
   for (const LowRankProblem& p : {few, many, wide, conv(32, 512, 512, 128, 3, 1, 4)})
     for (Plan plan : plans) {
@@ -148,6 +166,37 @@ TEST_CASE("planner: the fastest is chosen, by the problem and the rates alone") 
       CHECK(seconds(chosen, p) <= seconds(plan, p));
       CHECK(lowrank::choose(p) == chosen);
     }
+}
+
+TEST_CASE("planner: a device goes by its own rates and its own ways") {
+  const LowRankProblem many = conv(32, 64, 64, 8, 7, 1, 14);
+  REQUIRE(lowrank::choose(many, equal_rates(100.0)) == Plan::composed);
+  CHECK(lowrank::choose<Scripted>(many) == Plan::composed_full);
+  CHECK(lowrank::seconds<Scripted>(Plan::factored, many) == Approx(2.0));
+  CHECK(lowrank::plan_rule<Scripted>(lowrank::PlanChoice::automatic)(many) == Plan::composed_full);
+  Rates halved = device_rates(Scripted{});
+  halved.of[cost::kind::calls] = 0.5e-6;
+  CHECK(lowrank::seconds<Scripted>(Plan::factored, many, halved) == Approx(4.0));
+}
+
+TEST_CASE("planner: a convolution costs what its way takes") {
+  const auto windows = [](const LowRankProblem& p, Direction direction) {
+    return cpu::layer_work(direction, p, p.out)[cost::kind::windows];
+  };
+  using enum Direction;
+  const LowRankProblem shortcut = conv(32, 64, 128, 16, 1, 2, 28), narrow = conv(32, 64, 128, 16, 1, 2, 8);
+  CHECK(windows(shortcut, forward) == 0.0);  // lines
+  CHECK(windows(shortcut, weight_gradient) == 0.0);
+  CHECK(windows(shortcut, input_gradient) == 2.0 * 4.0 * 32 * 14 * 14 * 64);  // written and read
+  CHECK(windows(narrow, forward) == 4.0 * 32 * 4 * 4 * 64);                   // 4 pixels a line
+  LowRankProblem dilated = conv(32, 3, 16, 4, 3, 1, 16);
+  CHECK(windows(dilated, input_gradient) == 0.0);  // lines of dy with the reversed kernel
+  dilated.dilation = dilated.padding = 2;
+  CHECK(windows(dilated, forward) == 4.0 * 32 * 16 * 16 * 9 * 3);
+  CHECK(windows(dilated, input_gradient) == 4.0 * 32 * 16 * 16 * 9 * 16);
+  LowRankProblem oblong = dilated;
+  oblong.kernel = 0;
+  CHECK(windows(oblong, forward) == 4.0 * 32 * 16 * 16 * 27);
 }
 
 TEST_CASE("planner: rules, forced or not") {
@@ -159,7 +208,7 @@ TEST_CASE("planner: rules, forced or not") {
   CHECK(lowrank::plan_rule(composed_full)(few) == Plan::composed_full);
   const LowRankProblem many = conv(32, 64, 64, 8, 7, 1, 14);
   Rates slow_thin = equal_rates(100.0);
-  slow_thin.of[lowrank::kind::product] = 1.0;
+  slow_thin.of[cost::kind::product] = 1.0;
   CHECK(lowrank::plan_rule(automatic, slow_thin)(many) == Plan::composed_full);
 }
 
@@ -187,12 +236,12 @@ TEST_CASE("planner: explain tells every factored layer's product in a step") {
 }
 
 TEST_CASE("planner: rates as text and back") {
-  Rates rates = lowrank::shipped_rates();
+  Rates rates = device_rates(Cpu{});
   for (std::size_t i = 0; i < rates.of.size(); ++i) rates.of[i] = 1.0 / 3.0 + static_cast<double>(i);
   const std::string text = lowrank::to_toml(rates);
-  CHECK(lowrank::parse_rates(text, "r.toml", lowrank::shipped_rates()) == rates);
+  CHECK(lowrank::parse_rates(text, "r.toml", device_rates(Cpu{})) == rates);
   Rates one = rates;
-  one.of[lowrank::kind::calls] = 4.0;
+  one.of[cost::kind::calls] = 4.0;
   CHECK(lowrank::parse_rates("# only one\n\n calls = 4 # million\r\n", "r.toml", rates) == one);
   const auto refused = [&](const std::string& line, const std::string& message) {
     CHECK_THROWS_AS(lowrank::parse_rates(line, "r.toml", rates), ConfigError);

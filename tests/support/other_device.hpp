@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <loru/core/core.hpp>
+#include <loru/cpu/work.hpp>
 #include <loru/ops/backend.hpp>
 
 namespace other {
@@ -32,6 +33,10 @@ struct Device {
 using namespace loru;  // the names of the list's types
 LORU_OPS(LORU_DECLARE_OP, T, Device)
 LORU_COPY_OPS(LORU_DECLARE_OP, T, Device)
+
+/// Computed by the host's ops: as fast, the same ways.
+inline cost::Rates device_rates(Device) { return device_rates(Cpu{}); }
+inline cost::Work step_work(Device, Plan plan, const LowRankProblem& p) { return step_work(Cpu{}, plan, p); }
 
 static_assert(Backend<Device, float>);
 

@@ -7,8 +7,10 @@
 #include <loru/cuda/error.hpp>
 #include <loru/cuda/memory.hpp>
 #include <loru/cuda/ops.hpp>
+#include <loru/cuda/rates.hpp>
 #include <loru/cuda/runtime.hpp>
 #include <loru/cuda/stream.hpp>
+#include <loru/cuda/work.hpp>
 
 static_assert(loru::Backend<loru::cuda::Cuda, float>);
 static_assert(loru::Backend<loru::cuda::Cuda, double>);

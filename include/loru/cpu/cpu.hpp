@@ -26,9 +26,11 @@
 #include <loru/cpu/moments.hpp>
 #include <loru/cpu/norm.hpp>
 #include <loru/cpu/pool.hpp>
+#include <loru/cpu/rates.hpp>
 #include <loru/cpu/reduce.hpp>
 #include <loru/cpu/rows.hpp>
 #include <loru/cpu/simd.hpp>
 #include <loru/cpu/softmax.hpp>
 #include <loru/cpu/transfer.hpp>
 #include <loru/cpu/update.hpp>
+#include <loru/cpu/work.hpp>

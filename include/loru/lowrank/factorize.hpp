@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <map>
+#include <optional>
 
 #include <loru/core/fields.hpp>
 #include <loru/core/text.hpp>
@@ -32,7 +33,8 @@ struct FactorizeOptions {
   SmallLayers small_layers = SmallLayers::error;
   double dropout = 0.0;
   PlanChoice plan = PlanChoice::automatic;
-  Rates rates = shipped_rates();
+  /// What the planner divides by; not set: the model's device's own.
+  std::optional<Rates> rates{};
   Start start = Start::zero;
   std::uint64_t seed = 1;
 
@@ -124,7 +126,7 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const Factorize
   const Index most = o.start == Start::svd ? std::min(w.dim(0), w.size() / w.dim(0)) : wanted;
   const Index rank = std::min(wanted, most);
   const double alpha = o.alpha > 0.0 ? o.alpha : static_cast<double>(rank);
-  typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule(o.plan, o.rates)};
+  typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule<D>(o.plan, o.rates ? *o.rates : device_rates(D{}))};
   if constexpr (!is_dual<T>)
     if (o.start == Start::svd) {
       const double s = alpha / static_cast<double>(rank);

@@ -1,7 +1,6 @@
 #pragma once
 // Room lowrank: factorising, planning, merging, and ranks of what was learnt.
 
-#include <loru/lowrank/cost.hpp>
 #include <loru/lowrank/explain.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/hadamard.hpp>

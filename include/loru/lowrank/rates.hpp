@@ -1,42 +1,21 @@
 #pragma once
-// How fast a machine is at the kinds of work in a low-rank step: the table that the planner divides by.
+// A device's table of rates as text.
 
-#include <array>
-#include <charconv>
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <loru/core/error.hpp>
 #include <loru/core/text.hpp>
-#include <loru/cpu/simd.hpp>
+#include <loru/ops/rates.hpp>
 
 namespace loru::inline LORU_ISA::lowrank {
 
-/// Thinnest extents of a product's result for which there is a rate; between them the time of a FLOP is interpolated
-/// over log2 of the extent, beyond them it is that of the nearest.
-inline constexpr std::array<Index, 5> thin_extents{8, 16, 32, 64, 128};
-
-/// Places of the kinds of work in Work and Rates; products and filterings take one place per thin extent.
-namespace kind {
-inline constexpr std::size_t product = 0;                       // FLOPs of matrix products
-inline constexpr std::size_t filtering = thin_extents.size();   // FLOPs between Winograd's transforms
-inline constexpr std::size_t memory = 2 * thin_extents.size();  // bytes of operands and results of products
-inline constexpr std::size_t windows = memory + 1;              // bytes of windows gathered or added back
-inline constexpr std::size_t transforms = memory + 2;           // bytes of transformed tiles and kernels
-inline constexpr std::size_t calls = memory + 3;                // products and convolutions
-inline constexpr std::size_t count = memory + 4;
-}  // namespace kind
-
-/// An amount of every kind of work.
-using Work = std::array<double, kind::count>;
-
-/// Rates of every kind of work: 10⁹ FLOPs, 10⁹ bytes or 10⁶ calls a second.
-struct Rates {
-  std::array<double, kind::count> of;
-  bool operator==(const Rates&) const = default;
-};
+using cost::Rates;
 
 /// A named part of the table.
 struct RateEntry {
@@ -46,23 +25,13 @@ struct RateEntry {
 };
 
 inline constexpr std::array rate_entries{
-    RateEntry{"product", kind::product, thin_extents.size(), "GFLOP/s of products by thinnest extent"},
-    RateEntry{"filtering", kind::filtering, thin_extents.size(),
+    RateEntry{"product", cost::kind::product, cost::thin_extents.size(), "GFLOP/s of products by thinnest extent"},
+    RateEntry{"filtering", cost::kind::filtering, cost::thin_extents.size(),
               "GFLOP/s inside Winograd's filtering, likewise"},
-    RateEntry{"memory", kind::memory, 1, "GB/s of the operands of products"},
-    RateEntry{"windows", kind::windows, 1, "GB/s of gathered windows"},
-    RateEntry{"transforms", kind::transforms, 1, "GB/s of transformed tiles"},
-    RateEntry{"calls", kind::calls, 1, "millions of products a second"}};
-
-/// What one unit of a rate stands for.
-inline constexpr double rate_unit(std::size_t place) { return place == kind::calls ? 1e6 : 1e9; }
-
-/// Seconds that the work takes at these rates.
-inline double seconds(const Work& work, const Rates& rates) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < work.size(); ++i) sum += work[i] / (rates.of[i] * rate_unit(i));
-  return sum;
-}
+    RateEntry{"memory", cost::kind::memory, 1, "GB/s of the operands of products"},
+    RateEntry{"windows", cost::kind::windows, 1, "GB/s of gathered windows"},
+    RateEntry{"transforms", cost::kind::transforms, 1, "GB/s of transformed tiles"},
+    RateEntry{"calls", cost::kind::calls, 1, "millions of products a second"}};
 
 /// Sets a part of the table by name. Throws ConfigError for an unknown name (naming the nearest), a wrong number of
 /// values and a value that is not positive and finite.
@@ -86,12 +55,8 @@ inline std::string to_toml(const Rates& rates) {
   std::string text;
   for (const RateEntry& entry : rate_entries) {
     text += concat(entry.name, " = ", entry.count > 1 ? "[" : "");
-    for (std::size_t i = 0; i < entry.count; ++i) {
-      std::array<char, 32> digits{};
-      const auto end =
-          std::to_chars(digits.data(), digits.data() + digits.size(), rates.of[entry.first + i]).ptr;
-      text += concat(i == 0 ? "" : ", ", std::string(digits.data(), end));
-    }
+    for (std::size_t i = 0; i < entry.count; ++i)
+      text += concat(i == 0 ? "" : ", ", to_text(rates.of[entry.first + i]));
     text += concat(entry.count > 1 ? "]" : "", "  # ", entry.unit, '\n');
   }
   return text;
@@ -111,11 +76,9 @@ inline std::vector<double> parse_numbers(std::string_view text) {
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string_view part = trimmed(text.substr(begin, end - begin));
-    double value = 0.0;
-    const auto [rest, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    require<ConfigError>(error == std::errc{} && rest == part.data() + part.size(),
-                         "expected a number, got '", part, "'");
-    values.push_back(value);
+    const std::optional<double> value = parse_number<double>(part);
+    require<ConfigError>(value.has_value(), "expected a number, got '", part, "'");
+    values.push_back(*value);
     begin = end + 1;
   }
   return values;
@@ -141,40 +104,6 @@ inline Rates parse_rates(std::string_view text, const std::string& origin, Rates
     }
   }
   return rates;
-}
-
-/// Measured by bench/calibrate on one core of an AMD EPYC with AVX-512 (g++ 12.2).
-inline constexpr Rates avx512_rates{
-    {48.3, 84.3, 72.8, 95.2, 99.4, 21.5, 49.6, 98.5, 86.8, 84.3, 215, 8.6, 15.9, 62.5}};
-
-namespace detail {
-
-/// The AVX-512 table with every FLOP and transform slower by a factor: a guess, not a measurement.
-constexpr Rates scaled_rates(double factor) {
-  Rates rates = avx512_rates;
-  for (std::size_t i = 0; i < kind::count; ++i)
-    if (i < kind::memory || i == kind::transforms) rates.of[i] *= factor;
-  return rates;
-}
-
-}  // namespace detail
-
-/// Not measured: scaled by the width of the registers and the number of multipliers.
-inline constexpr Rates avx2_rates = detail::scaled_rates(0.5);
-inline constexpr Rates neon_rates = detail::scaled_rates(0.25);
-inline constexpr Rates generic_rates = detail::scaled_rates(0.125);
-
-/// The table for the instruction set that this program is compiled for.
-inline constexpr Rates shipped_rates() {
-#if defined(EIGEN_VECTORIZE_AVX512)
-  return avx512_rates;
-#elif defined(EIGEN_VECTORIZE_AVX2)
-  return avx2_rates;
-#elif defined(EIGEN_VECTORIZE_NEON)
-  return neon_rates;
-#else
-  return generic_rates;
-#endif
 }
 
 }  // namespace loru::lowrank
