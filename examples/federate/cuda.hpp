@@ -8,6 +8,9 @@ namespace federate {
 /// Throws loru::Error saying what is missing unless training can run on a CUDA device.
 void require_cuda();
 
+/// make_planner for the CUDA device: without one only where the configuration sets all rates.
+Planner make_cuda_planner(const Configuration& configuration);
+
 /// train_on and evaluate_on (training.hpp) the CUDA device.
 ExitCode train_on_cuda(Setup& setup, loru::data::Partition parts, const RunOptions& options);
 loru::train::Evaluation evaluate_on_cuda(Setup& setup);

@@ -151,9 +151,9 @@ void explain(std::ostream& out, const Setup& setup) {
     column(15, shape_text(p.convolution ? loru::Shape{p.out, channels, k, k} : loru::Shape{p.out, p.in}));
     out << std::right;
     for (Index extent : {p.rows, p.in, p.out, p.rank}) column(7, extent);
-    for (loru::Plan plan : all_plans) column(15, 1e3 * loru::lowrank::seconds(plan, p, c.lowrank.rates));
+    for (loru::Plan plan : all_plans) column(15, 1e3 * setup.planner.seconds(plan, p));
     out << "       " << to_string(chosen) << '\n';
-    total += 1e3 * loru::lowrank::seconds(chosen, p, c.lowrank.rates);
+    total += 1e3 * setup.planner.seconds(chosen, p);
   }
   out << setup.plans.size() << " factored layers, " << total << " ms a step of " << c.simulation.client.batch
       << " samples as planned\n";

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "cuda.hpp"
+
 namespace federate {
 
 using loru::ConfigError, loru::require;
@@ -35,8 +37,10 @@ std::optional<loru::data::Dataset> known_shape(const Configuration& c) {
 
 /// Builds and factorises the model for the data.
 Setup build(const Configuration& configuration, loru::data::Split data) {
-  Setup setup{configuration, std::move(data), {}, {}};
+  Setup setup{configuration, std::move(data), {}, {}, {}};
   Configuration& c = setup.configuration;
+  setup.planner = c.device == "cuda" ? make_cuda_planner(c) : make_planner<loru::Cpu>(c);
+  c.lowrank.rates = setup.planner.rates;
   c.simulation.client.augment = loru::data::augment_from(c.augment.changes, c.augment.padding);
   c.simulation.client.rounds = c.rounds;
   c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
@@ -50,6 +54,9 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
                        ", which does not go on from trained weights, got ", c.warmup_rounds);
   const auto layers = algorithm.parametrise(setup.model, c.lowrank);
   if (c.lowrank.layers.empty() && c.lowrank.ranks.empty()) c.lowrank.layers = layers;
+  // The model is the host's also where the run is not.
+  loru::lowrank::for_each_weight<loru::nn::Factored>(
+      setup.model, [&](const std::string&, auto& layer) { layer.set_plan(setup.planner.rule); });
   // This also shows that the samples fit the model at all.
   setup.plans = loru::lowrank::explain(setup.model,
                                        {c.simulation.client.batch, train.sample[0], train.sample[1], train.sample[2]});

@@ -1,6 +1,8 @@
 #pragma once
 // A configuration made real: data, clients, model and factors.
 
+#include <algorithm>
+#include <functional>
 #include <map>
 
 #include <loru/fl/simulation/simulation.hpp>
@@ -14,11 +16,35 @@ using Model = loru::nn::Model<float>;
 
 using loru::lowrank::LayerPlan;
 
+/// How the layers of a run on a device are planned.
+struct Planner {
+  loru::lowrank::Rates rates;
+  loru::nn::PlanRule rule;
+  std::function<double(loru::Plan, const loru::LowRankProblem&)> seconds;
+};
+
+/// The planner of device D with the configuration's rates; those that it does not set are the device's.
+template <class D>
+Planner make_planner(const Configuration& c) {
+  loru::lowrank::Rates rates = c.lowrank.rates.value_or(loru::lowrank::Rates{});
+  const auto missing = [](double rate) { return rate == 0.0; };
+  if (std::any_of(rates.of.begin(), rates.of.end(), missing)) {
+    const loru::lowrank::Rates own = device_rates(D{});
+    for (std::size_t i = 0; i < own.of.size(); ++i)
+      if (missing(rates.of[i])) rates.of[i] = own.of[i];
+  }
+  return {rates, loru::lowrank::plan_rule<D>(c.lowrank.plan, rates),
+          [rates](loru::Plan plan, const loru::LowRankProblem& p) {
+            return loru::lowrank::seconds<D>(plan, p, rates);
+          }};
+}
+
 /// What a model is trained and tested with.
 struct Setup {
   Configuration configuration;  // effective: what follows from data and model is filled in
   loru::data::Split data;
   Model model;
+  Planner planner;               // of the device that the run is on
   std::vector<LayerPlan> plans;  // of the factored layers, in the model's order
 };
 

@@ -7,6 +7,11 @@ void require_cuda() {
       "device: expected \"cpu\", got \"cuda\": this program was built without a CUDA toolkit (12 or later)");
 }
 
+Planner make_cuda_planner(const Configuration&) {
+  require_cuda();
+  return {};
+}
+
 ExitCode train_on_cuda(Setup&, loru::data::Partition, const RunOptions&) {
   require_cuda();
   return bad_input;

@@ -10,6 +10,8 @@ using loru::cuda::Cuda;
 
 void require_cuda() { loru::cuda::require_device(); }
 
+Planner make_cuda_planner(const Configuration& configuration) { return make_planner<Cuda>(configuration); }
+
 ExitCode train_on_cuda(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
   return train_on<Cuda>(setup, std::move(parts), options);
 }

@@ -126,7 +126,8 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const Factorize
   const Index most = o.start == Start::svd ? std::min(w.dim(0), w.size() / w.dim(0)) : wanted;
   const Index rank = std::min(wanted, most);
   const double alpha = o.alpha > 0.0 ? o.alpha : static_cast<double>(rank);
-  typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule<D>(o.plan, o.rates ? *o.rates : device_rates(D{}))};
+  const Rates rates = o.rates ? *o.rates : device_rates(D{});
+  typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule<D>(o.plan, rates)};
   if constexpr (!is_dual<T>)
     if (o.start == Start::svd) {
       const double s = alpha / static_cast<double>(rank);
