@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "support/catch.hpp"
@@ -39,6 +40,15 @@ TEST_CASE("rng: the published known answers of philox4x32-10") {
         Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
   CHECK(rng::philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0x299f31d0a4093822) ==
         Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+}
+
+TEST_CASE("rng: counters side by side give what each gives alone") {
+  const Stream s{7, Purpose::dropout, 3, 4};
+  for (const std::uint32_t first : {0u, 5u, ~0u - 1}) {  // the last counts over the end
+    const auto blocks = s.blocks<5>(first);
+    for (std::uint32_t i = 0; i < 5; ++i)
+      for (std::size_t w = 0; w < 4; ++w) CHECK(blocks.word[w][i] == s.block(first + i)[w]);
+  }
 }
 
 TEST_CASE("rng: a stream is its key") {

@@ -1,43 +1,17 @@
 #include <loru/cpu/cpu.hpp>
 
 #include "support/catch.hpp"
+#include "support/dual.hpp"
 #include "support/tensors.hpp"
 
 using namespace loru;
+using loru_test::check_dual;
 using loru_test::gaussian;
 using loru_test::labels;
 
 namespace {
 
-using D = Dual<double>;
-
-std::vector<Tensor<double>> shifted(const std::vector<Tensor<D>>& x, double h) {
-  std::vector<Tensor<double>> y;
-  for (const Tensor<D>& t : x) {
-    const Parts<double> parts = split(t);
-    y.push_back(clone(parts.value));
-    add_scaled(y.back(), h, parts.tangent);
-  }
-  return y;
-}
-
-/// An op on duals has the value of the plain op bit for bit, and the central difference as its tangent. `f` takes
-/// copies of the inputs.
-template <class F>
-void check(const char* name, std::initializer_list<Shape> shapes, F f) {
-  INFO(name);
-  std::vector<Tensor<D>> inputs;
-  for (const Shape& shape : shapes) inputs.push_back(gaussian<D>(shape, inputs.size() + 1));
-  const Tensor<double> plain = f(shifted(inputs, 0.0));
-  std::vector<Tensor<D>> copies;
-  for (const Tensor<D>& x : inputs) copies.push_back(clone(x));
-  const Parts<double> dual = split(f(copies));
-  CHECK(loru_test::same_bits(dual.value, plain));
-  constexpr double h = 1e-6;
-  const Tensor<double> above = f(shifted(inputs, h)), below = f(shifted(inputs, -h));
-  const Tensor<double> difference = scale(add(above, scale(below, -1.0)), 0.5 / h);
-  CHECK(loru_test::difference(dual.tangent, difference) < 1e-7);
-}
+using loru_test::D;
 
 /// The scalar of the inputs.
 template <class Inputs>
@@ -56,45 +30,46 @@ TEST_CASE("dual: split and join") {
 
 TEST_CASE("dual: elementwise ops and sums") {
   const Shape s{3, 5};
-  check("add", {s, s}, [](auto v) { return add(v[0], v[1]); });
-  check("multiply", {s, s}, [](auto v) { return multiply(v[0], v[1]); });
-  check("scale", {s}, [](auto v) { return scale(v[0], ScalarOf<decltype(v)>(-1.5)); });
-  check("add_scaled", {s, s}, [](auto v) {
+  check_dual("add", {s, s}, [](auto v) { return add(v[0], v[1]); });
+  check_dual("multiply", {s, s}, [](auto v) { return multiply(v[0], v[1]); });
+  check_dual("scale", {s}, [](auto v) { return scale(v[0], ScalarOf<decltype(v)>(-1.5)); });
+  check_dual("add_scaled", {s, s}, [](auto v) {
     add_scaled(v[0], ScalarOf<decltype(v)>(2), v[1]);
     return v[0];
   });
-  check("relu", {s}, [](auto v) { return relu(v[0]); });
-  check("relu_backward", {s, s}, [](auto v) { return relu_backward(v[0], v[1]); });
-  check("add_relu", {s, s}, [](auto v) { return add_relu(v[0], v[1]); });
-  check("gelu", {s}, [](auto v) { return gelu(v[0]); });
-  check("gelu_backward", {s, s}, [](auto v) { return gelu_backward(v[0], v[1]); });
-  check("dropout", {s}, [](auto v) { return dropout(v[0], 0.4, rng::Stream(3)); });
-  check("column_sum", {{70, 3}}, [](auto v) { return column_sum(v[0]); });
-  check("sum", {s}, [](auto v) { return sum(v[0]); });
+  check_dual("relu", {s}, [](auto v) { return relu(v[0]); });
+  check_dual("relu_backward", {s, s}, [](auto v) { return relu_backward(v[0], v[1]); });
+  check_dual("add_relu", {s, s}, [](auto v) { return add_relu(v[0], v[1]); });
+  check_dual("gelu", {s}, [](auto v) { return gelu(v[0]); });
+  check_dual("gelu_backward", {s, s}, [](auto v) { return gelu_backward(v[0], v[1]); });
+  check_dual("dropout", {s}, [](auto v) { return dropout(v[0], 0.4, rng::Stream(3)); });
+  check_dual("column_sum", {{70, 3}}, [](auto v) { return column_sum(v[0]); });
+  check_dual("sum", {s}, [](auto v) { return sum(v[0]); });
 }
 
 TEST_CASE("dual: products") {
-  check("matmul", {{3, 5}, {5, 2}}, [](auto v) { return matmul(v[0], v[1], {}); });
-  check("matmul, transposed", {{5, 3}, {2, 5}},
-        [](auto v) { return matmul(v[0], v[1], {.a = Op::transpose, .b = Op::transpose}); });
-  check("matmul_into", {{3, 2}, {3, 5}, {5, 2}}, [](auto v) {
+  check_dual("matmul", {{3, 5}, {5, 2}}, [](auto v) { return matmul(v[0], v[1], {}); });
+  check_dual("matmul, transposed", {{5, 3}, {2, 5}},
+             [](auto v) { return matmul(v[0], v[1], {.a = Op::transpose, .b = Op::transpose}); });
+  check_dual("matmul_into", {{3, 2}, {3, 5}, {5, 2}}, [](auto v) {
     matmul_into(v[0], 0.5, v[1], v[2], {}, 2.0);
     return v[0];
   });
   for (const bool relu : {false, true}) {
-    check("add_bias", {{4, 3}, {3}}, [relu](auto v) {
+    check_dual("add_bias", {{4, 3}, {3}}, [relu](auto v) {
       add_bias(v[0], v[1], {.relu = relu});
       return v[0];
     });
-    check("add_bias of a sum", {{4, 3}, {3}, {4, 3}}, [relu](auto v) {
+    check_dual("add_bias of a sum", {{4, 3}, {3}, {4, 3}}, [relu](auto v) {
       add_bias(v[0], v[1], {relu, v[2]});
       return v[0];
     });
   }
-  check("add_bias_backward", {{4, 3}, {4, 3}}, [](auto v) { return add_bias_backward(v[0], v[1]).dbias; });
-  check("lowrank_compose", {{4, 2, 3, 3}, {2, 2, 3, 3}, {4, 2}},
-        [](auto v) { return lowrank_compose(v[0], v[1], v[2], 0.7); });
-  check("lowrank_merge", {{4, 6}, {2, 6}, {4, 2}}, [](auto v) {
+  check_dual("add_bias_backward", {{4, 3}, {4, 3}},
+             [](auto v) { return add_bias_backward(v[0], v[1]).dbias; });
+  check_dual("lowrank_compose", {{4, 2, 3, 3}, {2, 2, 3, 3}, {4, 2}},
+             [](auto v) { return lowrank_compose(v[0], v[1], v[2], 0.7); });
+  check_dual("lowrank_merge", {{4, 6}, {2, 6}, {4, 2}}, [](auto v) {
     lowrank_merge(v[0], v[1], v[2], 0.7);
     return v[0];
   });
@@ -102,12 +77,12 @@ TEST_CASE("dual: products") {
 
 TEST_CASE("dual: pooling") {
   const Shape s{2, 3, 5, 5};
-  check("max_pool2d", {s}, [](auto v) { return max_pool2d(v[0], {}).output; });
-  check("max_pool2d_backward", {s, {2, 3, 2, 2}},
-        [s](auto v) { return max_pool2d_backward(v[1], max_pool2d(v[0], {}).winners, s); });
-  check("adaptive_avg_pool2d", {s}, [](auto v) { return adaptive_avg_pool2d(v[0], 2, 3); });
-  check("adaptive_avg_pool2d_backward", {{2, 3, 2, 3}},
-        [s](auto v) { return adaptive_avg_pool2d_backward(v[0], s); });
+  check_dual("max_pool2d", {s}, [](auto v) { return max_pool2d(v[0], {}).output; });
+  check_dual("max_pool2d_backward", {s, {2, 3, 2, 2}},
+             [s](auto v) { return max_pool2d_backward(v[1], max_pool2d(v[0], {}).winners, s); });
+  check_dual("adaptive_avg_pool2d", {s}, [](auto v) { return adaptive_avg_pool2d(v[0], 2, 3); });
+  check_dual("adaptive_avg_pool2d_backward", {{2, 3, 2, 3}},
+             [s](auto v) { return adaptive_avg_pool2d_backward(v[0], s); });
 }
 
 TEST_CASE("dual: norms, differentiated through their moments") {
@@ -121,8 +96,8 @@ TEST_CASE("dual: norms, differentiated through their moments") {
       const auto backward = [=](auto& v) {
         return normalise_backward(v[0], {}, v[1], moments(v[1], groups), v[2], v[2], Gate::open, fixed);
       };
-      check("normalise_backward dx", {s, s, c}, [=](auto v) { return backward(v).dx; });
-      check("normalise_backward dgamma", {s, s, c}, [=](auto v) { return backward(v).dgamma; });
+      check_dual("normalise_backward dx", {s, s, c}, [=](auto v) { return backward(v).dx; });
+      check_dual("normalise_backward dgamma", {s, s, c}, [=](auto v) { return backward(v).dgamma; });
     }
     for (const bool relu : {false, true})
       for (const bool summed : {false, true}) {
@@ -132,38 +107,40 @@ TEST_CASE("dual: norms, differentiated through their moments") {
         const auto forward = [=](auto& v) {
           return normalise(v[0], moments(v[0], groups), v[1], v[2], {relu, residual(v[3])});
         };
-        check("normalise", {s, c, c, s}, [=](auto v) { return forward(v); });
+        check_dual("normalise", {s, c, c, s}, [=](auto v) { return forward(v); });
         if (!relu) continue;
         const auto backward = [=](auto& v) {
           return normalise_backward(v[4], residual(forward(v)), v[0], moments(v[0], groups), v[1], v[2],
                                     summed ? Gate::output : Gate::input, false);
         };
-        check("normalise_backward behind a ReLU, dx", {s, c, c, s, s},
-              [=](auto v) { return backward(v).dx; });
-        check("normalise_backward behind a ReLU, dgamma", {s, c, c, s, s},
-              [=](auto v) { return backward(v).dgamma; });
+        check_dual("normalise_backward behind a ReLU, dx", {s, c, c, s, s},
+                   [=](auto v) { return backward(v).dx; });
+        check_dual("normalise_backward behind a ReLU, dgamma", {s, c, c, s, s},
+                   [=](auto v) { return backward(v).dgamma; });
       }
   }
 }
 
 TEST_CASE("dual: losses and updates") {
   const Tensor<std::int32_t> y = labels(4, 3);
-  check("cross_entropy", {{4, 3}}, [y](auto v) { return cross_entropy(v[0], y).loss; });
-  check("cross_entropy_backward", {{4, 3}, {}},
-        [y](auto v) { return cross_entropy_backward(v[1], cross_entropy(v[0], y).kept, y); });
-  check("mean_squared_error", {{4, 3}, {4, 3}}, [](auto v) { return mean_squared_error(v[0], v[1]).loss; });
-  check("mean_squared_error_backward", {{4, 3}, {}},
-        [](auto v) { return mean_squared_error_backward(v[1], v[0]); });
-  check("binary_cross_entropy", {{4, 3}, {4, 3}},
-        [](auto v) { return binary_cross_entropy(v[0], v[1]).loss; });
-  check("binary_cross_entropy_backward", {{4, 3}, {4, 3}, {}},
-        [](auto v) { return binary_cross_entropy_backward(v[2], binary_cross_entropy(v[0], v[1]).kept); });
+  check_dual("cross_entropy", {{4, 3}}, [y](auto v) { return cross_entropy(v[0], y).loss; });
+  check_dual("cross_entropy_backward", {{4, 3}, {}},
+             [y](auto v) { return cross_entropy_backward(v[1], cross_entropy(v[0], y).kept, y); });
+  check_dual("mean_squared_error", {{4, 3}, {4, 3}},
+             [](auto v) { return mean_squared_error(v[0], v[1]).loss; });
+  check_dual("mean_squared_error_backward", {{4, 3}, {}},
+             [](auto v) { return mean_squared_error_backward(v[1], v[0]); });
+  check_dual("binary_cross_entropy", {{4, 3}, {4, 3}},
+             [](auto v) { return binary_cross_entropy(v[0], v[1]).loss; });
+  check_dual("binary_cross_entropy_backward", {{4, 3}, {4, 3}, {}}, [](auto v) {
+    return binary_cross_entropy_backward(v[2], binary_cross_entropy(v[0], v[1]).kept);
+  });
   for (const bool nesterov : {true, false})
-    check("sgd_update", {{5}, {5}, {5}}, [nesterov](auto v) {
+    check_dual("sgd_update", {{5}, {5}, {5}}, [nesterov](auto v) {
       sgd_update(v[0], v[1], v[2], {0.1, 0.9, 0.01, nesterov});
       return v[0];
     });
-  check("adam_update", {{5}, {5}, {5}, {5}}, [](auto v) {
+  check_dual("adam_update", {{5}, {5}, {5}, {5}}, [](auto v) {
     v[3] = multiply(v[3], v[3]);  // a second moment is positive
     adam_update(v[0], v[1], v[2], v[3], {0.1, 0.9, 0.99, 1e-8, 0.1, false, 3});
     return v[0];
