@@ -16,13 +16,14 @@ namespace loru::inline LORU_ISA {
 
 /// Device D computes every op of the list on scalars T, and can be planned for. A missing op is an error that names it.
 template <class D, class T>
-concept Backend = Planned<D>
+concept Backend = Device<D>
     LORU_OPS(LORU_REQUIRE_OP, T, D)
     LORU_COPY_OPS(LORU_REQUIRE_OP, T, D)
     LORU_COPY_OPS(LORU_REQUIRE_OP, float, D)
     LORU_COPY_OPS(LORU_REQUIRE_OP, double, D)
     LORU_COPY_OPS(LORU_REQUIRE_OP, std::int32_t, D)
-    LORU_COPY_OPS(LORU_REQUIRE_OP, std::uint8_t, D);
+    LORU_COPY_OPS(LORU_REQUIRE_OP, std::uint8_t, D)
+    && Planned<D>;
 // clang-format on
 
 #undef LORU_REQUIRE_OP
