@@ -1,6 +1,7 @@
 // federate: runs a federation that a TOML file describes.
 
 #include <filesystem>
+#include <iostream>
 #include <limits>
 #include <new>
 #include <thread>
@@ -11,6 +12,7 @@
 #include <loru/version.hpp>
 
 #include "compare.hpp"
+#include "reference.hpp"
 
 namespace {
 
@@ -20,6 +22,7 @@ const CLI::Range seed_range(loru::Index{0}, std::numeric_limits<loru::Index>::ma
 
 struct CommandLine {
   std::string config, folder;
+  bool keys = false, schema = false;
   federate::Overrides overrides;
   Comparison comparison;
   federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
@@ -75,6 +78,8 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
   app.add_flag("--explain", line.run.explain,
                "Shows how each factored layer is computed and the predicted costs, and trains nothing");
   app.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");
+  app.add_flag("--keys", line.keys, "Lists all keys of a configuration, with ranges and defaults");
+  app.add_flag("--schema", line.schema, "Prints the JSON Schema of a configuration");
   add_comparison(app, line.comparison);
 
   CLI::App* evaluate = app.add_subcommand("eval", "Accuracy and loss of the model in a run's folder");
@@ -104,7 +109,8 @@ int main(int argc, char** argv) {
   CLI::App* evaluate = add_options(app, line);
   try {
     app.parse(argc, argv);
-    if (!evaluate->parsed() && line.config.empty() && line.comparison.files.empty())
+    if (!evaluate->parsed() && !line.keys && !line.schema && line.config.empty() &&
+        line.comparison.files.empty())
       throw CLI::RequiredError("CONFIG");
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
@@ -112,6 +118,9 @@ int main(int argc, char** argv) {
     return federate::bad_input;
   }
   try {
+    if (line.keys) federate::write_keys(std::cout);
+    if (line.schema) federate::write_schema(std::cout);
+    if (line.keys || line.schema) return federate::success;
     if (evaluate->parsed()) return federate::evaluate(line.folder, line.overrides, line.run.threads);
     if (!line.comparison.files.empty()) {
       if (line.run.out.empty()) line.run.out = "runs/compare";

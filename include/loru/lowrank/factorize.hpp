@@ -41,7 +41,7 @@ struct FactorizeOptions {
   static constexpr auto fields() {
     using F = FactorizeOptions;
     return std::tuple{
-        field("rank", &F::rank, range::at_least(1), "rank r of a layer's update alpha / r * B*A"),
+        field("rank", &F::rank, range::at_least(1), "rank r of a layer's update alpha / r · B·A"),
         field("ranks", &F::ranks, Each{range::at_least(1)},
               "instead of rank: one for each chosen layer, in the model's order"),
         field("alpha", &F::alpha, range::not_negative, "scale of the update; 0 stands for the rank"),
@@ -61,7 +61,7 @@ struct FactorizeOptions {
         field("rates", &F::rates,
               "what plan = \"auto\" computes with: a file that ./dev calibrate wrote, or a table of its entries"),
         field("start", &F::start, words<Start>({{"zero", Start::zero}, {"svd", Start::svd}}),
-              "B is zero at first, or s*B*A the best part of W of that rank")};
+              "where the factors start: B is zero, or s·B·A the best part of W of that rank")};
   }
 };
 

@@ -16,7 +16,7 @@ struct FedProx {
   static constexpr std::string_view name = "fedprox";
   static constexpr auto fields() {
     return std::tuple{
-        field("mu", &FedProx::mu, range::not_negative, "weight of mu/2*|x - x_global|^2 in a client's loss"),
+        field("mu", &FedProx::mu, range::not_negative, "weight of mu/2·‖x − x_global‖² in a client's loss"),
         layers_field<FedProx>()};
   }
 

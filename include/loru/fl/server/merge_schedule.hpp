@@ -112,11 +112,11 @@ constexpr auto merge_fields() {
                               {"effective_rank", MergeWhen::effective_rank}}),
             "every tau rounds, in given ones, or when a measure of the update stops growing"),
       field("merge_rounds", &A::merge_rounds, Rounds{},
-            "of rounds: the rounds that end with a merge; none: never"),
+            "with rounds: those that end with a merge; none: never"),
       field("growth", &A::growth, range::not_negative,
-            "of norm, effective_rank: merge once the measure of s*B*A grew by less than this share"),
+            "with norm or effective_rank: merge once the measure of s·B·A grew by less than this share"),
       field("window", &A::window, range::at_least(1),
-            "of norm, effective_rank: rounds over which growth is measured")};
+            "rounds over which that growth is measured")};
 }
 
 /// Merges if the options of merge_fields() say so.
