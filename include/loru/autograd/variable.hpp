@@ -5,6 +5,7 @@
 // Closures capture tensors and parents, never their own output, so that nodes die with their last handle.
 
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -46,6 +47,31 @@ struct Node {
   bool requires_grad = false;
   bool freed = false;
   bool visited = false;
+
+  Node() = default;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  /// A graph that no backward pass has freed goes node by node: let go by one another, they would need stack for its depth.
+  ~Node() {
+    std::vector<std::shared_ptr<Node>> handles;
+    give_up(handles);
+    while (!handles.empty()) {
+      const std::shared_ptr<Node> node = std::move(handles.back());
+      handles.pop_back();
+      if (node.use_count() == 1) node->give_up(handles);
+    }
+  }
+
+ private:
+  /// Hands over the parents. The closure goes first, so that what it holds of them is never the last handle.
+  void give_up(std::vector<std::shared_ptr<Node>>& handles) {
+    if (parents.empty()) return;
+    backward = nullptr;
+    handles.insert(handles.end(), std::make_move_iterator(parents.begin()),
+                   std::make_move_iterator(parents.end()));
+    parents.clear();
+  }
 };
 
 }  // namespace detail
