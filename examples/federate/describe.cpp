@@ -83,14 +83,14 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   loru::io::Archive state;
   const loru::io::Archive received = loru::fl::decode_broadcast<float>(
       loru::io::borrow(broadcast, "broadcast"), loru::fl::coded_tensors(client), state);
-  server.algorithm().begin_turn(client, received);
+  loru::fl::load_broadcast(client, received, server.algorithm());
   const auto up_bytes = [&](Model& model, const loru::fl::Selection& selection) {
     const auto samples = static_cast<Index>(parts.front().size());
-    loru::io::Archive more;
-    if (server.algorithm().controls && &model == &client)
-      for (const auto& p : model.trained_parameters())
-        more.share(loru::fl::control_name(p.name), p.value.value());
-    auto update = loru::fl::update_archive(model, {seed, 1, 0}, samples, 1.0, selection, more);
+    loru::io::Archive extra;
+    if (server.algorithm().also_sent && &model == &client)
+      for (const auto& [name, shape, role] : server.algorithm().also_sent(model))
+        extra.share(name, loru::nn::constant<float>(shape, 0.0));
+    auto update = loru::fl::update_archive(model, {seed, 1, 0}, samples, 1.0, selection, extra);
     if (&model == &client)
       loru::fl::encode_update<float>(update, received, {seed, 1, 0}, loru::fl::coded_tensors(model), state);
     return static_cast<double>(loru::io::serialised_size(update));

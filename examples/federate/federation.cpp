@@ -49,7 +49,7 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   const auto algorithm = make_algorithm(c);
   require<ConfigError>(c.warmup_rounds <= c.rounds, "federation.warmup_rounds: expected at most ", c.rounds,
                        ", the rounds, got ", c.warmup_rounds);
-  require<ConfigError>(c.warmup_rounds == 0 || algorithm.keeps_weights,
+  require<ConfigError>(c.warmup_rounds == 0 || !algorithm.begins_anew,
                        "federation.warmup_rounds: expected 0 for ", algorithm.name,
                        ", which does not go on from trained weights, got ", c.warmup_rounds);
   const auto layers = algorithm.parametrise(setup.model, c.lowrank);

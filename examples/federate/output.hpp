@@ -6,7 +6,7 @@
 
 #include <loru/train/model_file.hpp>
 #include <loru/fl/simulation/personal.hpp>
-#include <loru/fl/client/personal_factors.hpp>
+#include <loru/fl/simulation/overlap.hpp>
 #include <loru/io/csv.hpp>
 
 #include "federation.hpp"

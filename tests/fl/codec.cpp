@@ -80,7 +80,7 @@ TEST_CASE("top_k: the largest in absolute value, of equal ones the first") {
 }
 
 TEST_CASE("top_k on the uplink: what was not sent yet is what the client keeps") {
-  const std::vector<std::string> names{"x"};
+  const std::vector<nn::TensorId> names(1, {"x"});
   io::Archive broadcast("broadcast"), state("state");
   broadcast.metadata() = {{"uplink", "top_k"}, {"keep", "0.1"}, {"factors", "0"}};
   rng::Stream draw(3);
@@ -107,7 +107,7 @@ TEST_CASE("top_k on the uplink: what was not sent yet is what the client keeps")
 }
 
 TEST_CASE("top_k: what waits for factors is dropped when they start anew") {
-  const std::vector<std::string> names{"fc2.lora_A.weight", "fc2.bias"};
+  const std::vector<nn::TensorId> names{{"fc2.lora_A.weight", nn::Role::down}, {"fc2.bias"}};
   io::Archive broadcast("broadcast"), state("state"), update("update");
   broadcast.metadata() = {{"uplink", "top_k"}, {"keep", "0.1"}, {"factors", "0"}};
   const auto zero = nn::constant<float>({10}, 0.0), one = nn::constant<float>({10}, 1.0);
@@ -238,7 +238,7 @@ TEST_CASE("top_k on the downlink: factors that a merge made anew are sent whole"
   const fl::Message message = run.server.broadcast(client);
   const io::Archive archive = io::borrow(message);
   for (const auto& p : run.server.model().trained_parameters()) {
-    if (fl::not_factor(p.name)) continue;
+    if (!nn::is_factor(p.role)) continue;
     INFO(p.name);
     CHECK(same_bits(archive.get<float>(p.name), p.value.value()));
   }
@@ -248,7 +248,7 @@ TEST_CASE("top_k on the downlink: factors that a merge made anew are sent whole"
 TEST_CASE(
     "A client without the state that a broadcast takes for known, and malformed messages, are refused") {
   auto start = small_factored<float>();
-  const std::vector<std::string> names{"x"};
+  const std::vector<nn::TensorId> names(1, {"x"});
   io::Archive update("update"), base("broadcast");
   base.put("x", nn::constant<float>({20}, 0.0));
   const auto decoded = [&](auto change) {

@@ -71,11 +71,9 @@ void require_close(const std::map<std::string, Tensor<T>>& got,
 std::size_t chosen_bytes(nn::Model<float>& model, const fl::Selection& selection) {
   std::size_t bytes = 0;
   for (const auto& [name, tensor, role] : model.state())
-    if (fl::chosen(selection, name)) bytes += static_cast<std::size_t>(tensor.size()) * sizeof(float);
+    if (fl::chosen(selection, {name, role})) bytes += static_cast<std::size_t>(tensor.size()) * sizeof(float);
   return bytes;
 }
-
-bool factor(const std::string& tensor) { return fl::is_lora_a(tensor) || fl::is_lora_b(tensor); }
 
 }  // namespace
 
@@ -199,10 +197,10 @@ TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {
 
 TEST_CASE("What each algorithm sends, to the byte") {
   auto start = small_factored<float>(GENERATE("mlp", "resnet10"));
-  const auto a_only = [](const std::string& t) { return !fl::is_lora_b(t); };
-  const auto b_only = [](const std::string& t) { return !fl::is_lora_a(t); };
-  const auto neither = [](const std::string& t) { return !factor(t); };
-  const auto no_statistic = [](const std::string& t) { return t.find(".running_") == std::string::npos; };
+  const auto a_only = [](const nn::TensorId& t) { return t.role != nn::Role::up; };
+  const auto b_only = [](const nn::TensorId& t) { return t.role != nn::Role::down; };
+  const auto neither = fl::not_factor;
+  const auto no_statistic = [](const nn::TensorId& t) { return t.role != nn::Role::statistic; };
   const std::size_t all = chosen_bytes(start, {});
   // Stacks of K clients and residuals of K − 1, or W where it is cheaper.
   const auto merged = [&](Index ranks) {

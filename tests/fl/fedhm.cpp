@@ -82,7 +82,7 @@ TEST_CASE("fedhm: full rank returns W after no local steps") {
   for (Index client = 0; client < 2; ++client) {
     auto device = start;
     const fl::Message down = server.broadcast(client);
-    algorithm.begin_turn(device, io::borrow(down, "broadcast"));
+    fl::load_broadcast(device, io::borrow(down, "broadcast"), algorithm);
     lowrank::for_each_weight<nn::LowRankProduct>(device, [](auto&, Product& w) { CHECK_FALSE(w.whole()); });
     server.receive(fl::update_message(device, {5, 1, client}, 3 + client, 1.0));
   }
@@ -198,7 +198,7 @@ TEST_CASE("fedhm: what travels, to the byte") {
   algorithm.parametrise(model, {.rank = 4, .small_layers = lowrank::SmallLayers::dense});
   std::size_t others = 0, per_rank = 0;
   for (const auto& [name, t, role] : model.state())
-    if (fl::not_factor(name)) others += sizeof(float) * static_cast<std::size_t>(t.size());
+    if (!nn::is_factor(role)) others += sizeof(float) * static_cast<std::size_t>(t.size());
   lowrank::for_each_weight<nn::LowRankProduct>(model, [&](auto&, nn::LowRankProduct<float>& w) {
     const Shape s = w.shape();
     per_rank +=

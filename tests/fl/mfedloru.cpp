@@ -149,7 +149,7 @@ TEST_CASE("mfedloru: what travels, to the byte") {
   auto model = rank_four<float>();
   std::size_t others = 0, factors = 0, n = 0, m = 0;
   for (const auto& [name, t, role] : model.state())
-    (fl::not_factor(name) ? others : factors) += sizeof(float) * static_cast<std::size_t>(t.size());
+    (!nn::is_factor(role) ? others : factors) += sizeof(float) * static_cast<std::size_t>(t.size());
   lowrank::for_each_weight<nn::Factored>(model, [&](auto&, nn::Factored<float>& f) {
     m = static_cast<std::size_t>(f.shape()[0]);
     n = static_cast<std::size_t>(f.shape()[1]);

@@ -18,7 +18,7 @@ template <class T>
 std::size_t state_bytes(nn::Model<T>& model, const fl::Selection& selection = {}, bool buffers = true) {
   std::size_t bytes = 0;
   for (const auto& [name, tensor, role] : model.state())
-    if (fl::chosen(selection, name)) bytes += static_cast<std::size_t>(tensor.size()) * sizeof(T);
+    if (fl::chosen(selection, {name, role})) bytes += static_cast<std::size_t>(tensor.size()) * sizeof(T);
   if (!buffers)
     for (const auto& [name, tensor, role] : model.buffers())
       bytes -= static_cast<std::size_t>(tensor.size()) * sizeof(T);
@@ -153,7 +153,7 @@ TEST_CASE("pfedloru's first phase is a turn that trains (L, U) over W + s·B·A,
                                                 own.b, {6.0, 0.0, f->plan_rule()}));
   }});
   for (auto& p : model.trained_parameters())
-    if (!fl::is_lora_a(p.name) && !fl::is_lora_b(p.name)) p.value.set_requires_grad(false);
+    if (!nn::is_factor(p.role)) p.value.set_requires_grad(false);
   const std::uint64_t own_seed = rng::Stream(seed, rng::Purpose::personal).fork(0).key();
   fl::train(
       fl::Turn<double>{model, small_data().train, part, options, {own_seed, 1, 0}, state, nothing, nothing});
@@ -221,7 +221,7 @@ TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for eval
   Federation<float> run(start, fl::FedSALoRA{});
   run.round();
   run.round();
-  const std::size_t without_b = state_bytes(start, [](auto& t) { return !fl::is_lora_b(t); });
+  const std::size_t without_b = state_bytes(start, [](auto& t) { return t.role != nn::Role::up; });
   CHECK(run.up == std::vector(clients, without_b));
   CHECK(run.down == std::vector(clients, without_b));
   fl::MemoryStore store;

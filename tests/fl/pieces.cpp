@@ -41,6 +41,7 @@ struct Knobs {
   double share = 0.5;
   static constexpr std::string_view name = "knobs";
   static constexpr bool low_rank = false;
+  using hooks = fl::Hooks<>;
   static constexpr auto fields() {
     return std::tuple{field("count", &Knobs::count, range::between(1, 9), "how many"),
                       field("share", &Knobs::share, range::share, "how much")};

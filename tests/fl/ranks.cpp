@@ -173,7 +173,7 @@ TEST_CASE("Averages of factors of mixed ranks: what clients have, and what the s
       run.server.begin_round();
       const fl::Message message = run.server.broadcast(1);
       auto expected = run.server.client_model(1);
-      algorithm.begin_turn(device, io::borrow(message, "broadcast"));
+      fl::load_broadcast(device, io::borrow(message, "broadcast"), algorithm);
       for (const auto& [layer, factors] : lowrank::products(expected)) {
         CHECK(difference(lowrank::products(device).at(layer).a, factors.a) == 0.0);
         CHECK(difference(lowrank::products(device).at(layer).b, factors.b) == 0.0);
@@ -269,7 +269,7 @@ TEST_CASE("What travels to and from clients of ranks of their own, to the byte")
   auto start = rank_four<float>(GENERATE("mlp", "resnet10"));
   std::size_t others = 0, per_rank = 0, stacked = 0;  // stacked: of a cohort of ranks 1, 2 and 4, or W
   for (const auto& [name, t, role] : start.state())
-    if (fl::not_factor(name)) others += sizeof(float) * static_cast<std::size_t>(t.size());
+    if (!nn::is_factor(role)) others += sizeof(float) * static_cast<std::size_t>(t.size());
   lowrank::for_each_weight<nn::Factored>(start, [&](auto&, nn::Factored<float>& f) {
     const auto w = static_cast<std::size_t>(f.base().value().size()),
                m = static_cast<std::size_t>(f.shape()[0]);

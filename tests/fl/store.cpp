@@ -14,6 +14,7 @@ struct Counting {
 
   static constexpr std::string_view name = "counting";
   static constexpr bool low_rank = false;
+  using hooks = fl::Hooks<fl::hook::train>;
   static constexpr auto fields() { return std::tuple{}; }
 
   double train(const fl::Turn<float>& turn) const {

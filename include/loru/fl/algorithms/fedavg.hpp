@@ -11,6 +11,7 @@ namespace loru::inline LORU_ISA::fl {
 struct FedAvg {
   static constexpr std::string_view name = "fedavg";
   static constexpr bool low_rank = false;
+  using hooks = Hooks<>;
   static constexpr auto fields() { return std::tuple{}; }
 };
 

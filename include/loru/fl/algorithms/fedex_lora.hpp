@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -13,7 +13,7 @@ namespace loru::inline LORU_ISA::fl {
 struct FedExLoRA {
   static constexpr std::string_view name = "fedex_lora";
   static constexpr bool low_rank = true;
-  static constexpr bool keeps_updates = true;
+  using hooks = Hooks<hook::fold>;
   static constexpr auto fields() { return std::tuple{}; }
 
   template <class T, class D>
@@ -23,7 +23,7 @@ struct FedExLoRA {
     lowrank::Products<T, D> residuals;
     lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
       auto all = terms(cohort, layer, weight);
-      const Tensor<T> last = all.back().a, mean = cohort.averaged.get<T>(layer + ".lora_B.weight");
+      const Tensor<T> last = all.back().a, mean = cohort.averaged.get<T>(nn::factor_name(layer, nn::Role::up));
       all.pop_back();
       for (auto& term : all) {
         term.a = clone(term.a);

@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/server.hpp>
 #include <loru/lowrank/product.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -15,9 +15,7 @@ namespace loru::inline LORU_ISA::fl {
 struct FedHM {
   static constexpr std::string_view name = "fedhm";
   static constexpr bool low_rank = true;
-  static constexpr bool keeps_updates = true;
-  static constexpr bool renews_factors = true;
-  static constexpr bool mixed_ranks = true;
+  using hooks = Hooks<hook::parametrise, hook::suits, hook::shape, hook::broadcast, hook::fold, trait::mixed_ranks>;
   static constexpr auto fields() { return std::tuple{}; }
 
   template <class T, class D>
@@ -37,25 +35,25 @@ struct FedHM {
 
   /// The server's factors stand in descending order: the leading ones are the decomposition at a smaller rank.
   template <class T, class D>
-  void broadcast(Server<T, D>& server, io::Archive& archive, Index client) const {
+  void broadcast(Server<T, D>& server, io::Archive& archive, std::span<const Index> ranks) const {
     put_state(archive, server.model(), not_factor);
-    const std::vector<Index> ranks = server.ranks(client);
     auto rank = ranks.begin();
     lowrank::for_each_weight<nn::LowRankProduct>(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
       const lowrank::Factors<T> f{to_host(w.v().value()), to_host(w.u().value())};
       const auto own = lowrank::resized(f, *rank++);
-      archive.share(layer + ".product_U.weight", own.b);
-      archive.share(layer + ".product_V.weight", own.a);
+      archive.share(nn::product_name(layer, nn::Role::up), own.b);
+      archive.share(nn::product_name(layer, nn::Role::down), own.a);
     });
   }
 
   template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {
+    server.renew_factors();
     get_state(cohort.mean, server.model(), not_factor);
     lowrank::for_each_weight<nn::LowRankProduct>(server.model(), [&](const std::string& layer, nn::LowRankProduct<T, D>& w) {
       const auto sum = lowrank::stack(product_terms<T>(cohort, layer));
       const Tensor<T> mean = matmul(sum.b, sum.a, {});
-      lowrank::set_whole(w, server.optimized(layer + ".weight", lowrank::whole_matrix(w), mean));
+      lowrank::set_whole(w, server.optimized(nn::weight_name(layer), lowrank::whole_matrix(w), mean));
     });
   }
 };

@@ -12,6 +12,7 @@ namespace loru::inline LORU_ISA::fl {
 struct FedLoRA {
   static constexpr std::string_view name = "fedlora";
   static constexpr bool low_rank = true;
+  using hooks = Hooks<>;
   static constexpr auto fields() { return std::tuple{}; }
 };
 

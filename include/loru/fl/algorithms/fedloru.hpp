@@ -1,7 +1,7 @@
 #pragma once
 // Federated low-rank updates: averaged factors, merged every few rounds.
 
-#include <loru/fl/server/merge_schedule.hpp>
+#include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -18,6 +18,7 @@ struct FedLoRU {
 
   static constexpr std::string_view name = "fedloru";
   static constexpr bool low_rank = true;
+  using hooks = Hooks<hook::after_round>;
   static constexpr auto fields() { return merge_fields<FedLoRU>(); }
 
   template <class T, class D>

@@ -17,7 +17,7 @@ struct FedPara {
 
   static constexpr std::string_view name = "fedpara";
   static constexpr bool low_rank = true;
-  static constexpr bool keeps_weights = false;
+  using hooks = Hooks<hook::parametrise, hook::suits, hook::sends, hook::personal, trait::begins_anew>;
   static constexpr auto fields() {
     return std::tuple{field("form", &FedPara::own_second,
                             words<bool>({{"shared", false}, {"personal", true}}),
@@ -36,14 +36,8 @@ struct FedPara {
     return hadamard && hadamard->personal() == own_second;
   }
 
-  bool sends(const std::string& tensor) const { return !personal(tensor); }
-  bool personal(const std::string& tensor) const { return own_second && of_second(tensor); }
-
- private:
-  static bool of_second(const std::string& tensor) {
-    return tensor.ends_with(".w2_A.weight") || tensor.ends_with(".w2_B.weight") ||
-           tensor.ends_with(".w2_core.weight");
-  }
+  bool sends(const nn::TensorId& tensor) const { return !personal(tensor); }
+  bool personal(const nn::TensorId& tensor) const { return own_second && tensor.role == nn::Role::second; }
 };
 
 }  // namespace loru::inline LORU_ISA::fl

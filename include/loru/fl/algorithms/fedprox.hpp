@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/server.hpp>
+#include <loru/fl/client/train.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -14,6 +14,7 @@ struct FedProx {
   bool low_rank = false;
 
   static constexpr std::string_view name = "fedprox";
+  using hooks = Hooks<hook::train>;
   static constexpr auto fields() {
     return std::tuple{
         field("mu", &FedProx::mu, range::not_negative, "weight of mu/2·‖x − x_global‖² in a client's loss"),

@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/mean_of_own.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -14,11 +14,17 @@ namespace loru::inline LORU_ISA::fl {
 struct FedSALoRA {
   static constexpr std::string_view name = "fedsa_lora";
   static constexpr bool low_rank = true;
-  static constexpr bool evaluates_mean = true;
+  using hooks = Hooks<hook::sends, hook::personal, hook::evaluated>;
   static constexpr auto fields() { return std::tuple{}; }
 
-  bool sends(const std::string& tensor) const { return !is_lora_b(tensor); }
-  bool personal(const std::string& tensor) const { return is_lora_b(tensor); }
+  bool sends(const nn::TensorId& tensor) const { return tensor.role != nn::Role::up; }
+  bool personal(const nn::TensorId& tensor) const { return tensor.role == nn::Role::up; }
+
+  template <class T, class D>
+  nn::Model<T, D> evaluated(nn::Model<T, D>& global, ClientStore& states,
+                            std::span<const std::vector<Index>> parts) const {
+    return with_mean_of_own(global, [this](const auto& tensor) { return personal(tensor); }, states, parts);
+  }
 };
 
 }  // namespace loru::fl

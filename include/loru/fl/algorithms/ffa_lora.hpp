@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/algorithm.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -12,10 +12,11 @@ namespace loru::inline LORU_ISA::fl {
 struct FFALoRA {
   static constexpr std::string_view name = "ffa_lora";
   static constexpr bool low_rank = true;
+  using hooks = Hooks<hook::sends, hook::trains>;
   static constexpr auto fields() { return std::tuple{}; }
 
-  bool sends(const std::string& tensor) const { return !is_lora_a(tensor); }
-  bool trains(const std::string& tensor, Index) const { return !is_lora_a(tensor); }
+  bool sends(const nn::TensorId& tensor) const { return tensor.role != nn::Role::down; }
+  bool trains(const nn::TensorId& tensor, Index) const { return tensor.role != nn::Role::down; }
 };
 
 }  // namespace loru::fl

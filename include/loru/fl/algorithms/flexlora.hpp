@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -16,19 +16,18 @@ namespace loru::inline LORU_ISA::fl {
 struct FlexLoRA {
   static constexpr std::string_view name = "flexlora";
   static constexpr bool low_rank = true;
-  static constexpr bool keeps_updates = true;
-  static constexpr bool renews_factors = true;
-  static constexpr bool mixed_ranks = true;
+  using hooks = Hooks<hook::broadcast, hook::fold, trait::mixed_ranks>;
   static constexpr auto fields() { return std::tuple{}; }
 
   template <class T, class D>
-  void broadcast(Server<T, D>& server, io::Archive& archive, Index client) const {
+  void broadcast(Server<T, D>& server, io::Archive& archive, std::span<const Index> ranks) const {
     put_state(archive, server.model(), not_factor);
-    put_leading(archive, server, client, [](double s, double own) { return std::sqrt(s / own); });
+    put_leading(archive, server.model(), ranks, [](double s, double own) { return std::sqrt(s / own); });
   }
 
   template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {
+    server.renew_factors();
     get_state(cohort.mean, server.model(), not_factor);
     const rng::Stream stream(server.seed(), rng::Purpose::merge, static_cast<std::uint32_t>(server.round()));
     std::uint32_t position = 0;

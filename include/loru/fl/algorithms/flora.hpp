@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -15,12 +15,10 @@ namespace loru::inline LORU_ISA::fl {
 struct FLoRA {
   static constexpr std::string_view name = "flora";
   static constexpr bool low_rank = true;
-  static constexpr bool keeps_updates = true;
-  static constexpr bool renews_factors = true;
-  static constexpr bool mixed_ranks = true;
+  using hooks = Hooks<hook::sends, hook::train, hook::fold, trait::mixed_ranks>;
   static constexpr auto fields() { return std::tuple{}; }
 
-  bool sends(const std::string& tensor) const { return not_factor(tensor); }
+  bool sends(const nn::TensorId& tensor) const { return not_factor(tensor); }
 
   template <class T, class D>
   double train(const Turn<T, D>& turn) const {
@@ -32,6 +30,7 @@ struct FLoRA {
   /// Throws ConfigError if the factors did not start with a zero product, which restarting them would lose.
   template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {
+    server.renew_factors();
     get_state(cohort.mean, server.model(), not_factor);
     lowrank::Products<T, D> stacks;
     std::map<std::string, Tensor<T>> updates;

@@ -3,7 +3,8 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/server.hpp>
+#include <loru/lowrank/tail.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -18,9 +19,7 @@ struct HetLoRA {
 
   static constexpr std::string_view name = "hetlora";
   static constexpr bool low_rank = true;
-  static constexpr bool keeps_updates = true;
-  static constexpr bool mixed_ranks = true;
-  static constexpr bool prunes = true;
+  using hooks = Hooks<hook::broadcast, hook::train, hook::kept_ranks, hook::fold, trait::mixed_ranks>;
   static constexpr auto fields() {
     return std::tuple{field("gamma", &HetLoRA::gamma, range::share,
                             "share of its rank that a client may prune itself to; 1 prunes nothing"),
@@ -29,9 +28,9 @@ struct HetLoRA {
   }
 
   template <class T, class D>
-  void broadcast(Server<T, D>& server, io::Archive& archive, Index client) const {
+  void broadcast(Server<T, D>& server, io::Archive& archive, std::span<const Index> ranks) const {
     put_state(archive, server.model(), not_factor);
-    put_leading(archive, server, client, [](double, double) { return 1.0; });
+    put_leading(archive, server.model(), ranks, [](double, double) { return 1.0; });
   }
 
   template <class T, class D>
@@ -56,6 +55,12 @@ struct HetLoRA {
   }
 
   template <class T, class D>
+  std::vector<Index> kept_ranks(nn::Model<T, D>& model, const io::Archive& update,
+                                std::vector<Index> sent) const {
+    return sent_ranks(model, update, std::move(sent));
+  }
+
+  template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {
     get_state(cohort.mean, server.model(), not_factor);
     std::vector<std::vector<Index>> ranks(cohort.updates.size());
@@ -67,8 +72,8 @@ struct HetLoRA {
       for (auto& term : all)
         term.weight = sum > 0.0 ? term.weight / sum : 1.0 / static_cast<double>(all.size());
       const lowrank::Factors<T> mean = lowrank::padded_mean(all, weight.rank());
-      factors.share(layer + ".lora_A.weight", mean.a);
-      factors.share(layer + ".lora_B.weight", mean.b);
+      factors.share(nn::factor_name(layer, nn::Role::down), mean.a);
+      factors.share(nn::factor_name(layer, nn::Role::up), mean.b);
       for (std::size_t k = 0; k < all.size(); ++k) ranks[k].push_back(all[k].a.dim(0));
     });
     get_state(server.optimized(factors), server.model(), is_factor);

@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/server.hpp>
+#include <loru/fl/algorithm.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -14,11 +14,11 @@ struct Local {
   bool low_rank = false;
 
   static constexpr std::string_view name = "local";
-  static constexpr bool keeps_weights = false;
+  using hooks = Hooks<hook::sends, hook::personal, trait::begins_anew>;
   static constexpr auto fields() { return std::tuple{layers_field<Local>()}; }
 
-  bool sends(const std::string&) const { return false; }
-  bool personal(const std::string&) const { return true; }
+  bool sends(const nn::TensorId&) const { return false; }
+  bool personal(const nn::TensorId&) const { return true; }
 };
 
 }  // namespace loru::fl

@@ -1,8 +1,7 @@
 #pragma once
 // Federated low-rank updates by clients of which some can train only part of the rank.
 
-#include <loru/fl/server/merge_schedule.hpp>
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/server.hpp>
 #include <loru/lowrank/nested.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -22,8 +21,7 @@ struct MFedLoRU {
 
   static constexpr std::string_view name = "mfedloru";
   static constexpr bool low_rank = true;
-  static constexpr bool keeps_updates = true;
-  static constexpr bool mixed_ranks = true;
+  using hooks = Hooks<hook::shape, hook::load, hook::fold, hook::after_round, trait::mixed_ranks>;
   static constexpr auto fields() { return merge_fields<MFedLoRU>(); }
 
   template <class T, class D>
@@ -34,17 +32,17 @@ struct MFedLoRU {
   template <class T, class D>
   void load(nn::Model<T, D>& model, const io::Archive& broadcast) const {
     const Head head = detail::get_head(broadcast, "broadcast");
-    get_state(broadcast, model, [&](const std::string& tensor) { return !inner_factor(tensor); });
+    get_state(broadcast, model, [](const nn::TensorId& tensor) { return tensor.role != nn::Role::inner; });
     const rng::Stream stream(head.seed, rng::Purpose::nested, static_cast<std::uint32_t>(head.round),
                              static_cast<std::uint32_t>(head.client));
     std::uint32_t position = 0;
     lowrank::for_each_weight<nn::Nested>(model, [&](const std::string& layer, nn::Nested<T, D>& weight) {
       const Shape w = weight.shape(), a = lowrank::factor_shape(w, weight.rank()), b{w[0], weight.rank()};
-      const auto of = [&](const char* factor, const Shape& shape) {
-        return broadcast.get<T>(layer + factor, shape);
+      const auto of = [&](nn::Role role, const Shape& shape) {
+        return broadcast.get<T>(nn::factor_name(layer, role), shape);
       };
-      weight.set_factors(to_device<D>(to_layout(of(".lora_A.weight", a), weight.base().value().layout())),
-                         to_device<D>(of(".lora_B.weight", b)),
+      weight.set_factors(to_device<D>(to_layout(of(nn::Role::down, a), weight.base().value().layout())),
+                         to_device<D>(of(nn::Role::up, b)),
                          lowrank::initial_inner<T, D>(a, b, weight.inner_rank(), stream.fork(++position)));
     });
   }
@@ -64,21 +62,17 @@ struct MFedLoRU {
   }
 
  private:
-  static bool inner_factor(const std::string& tensor) {
-    return tensor.ends_with("_down.weight") || tensor.ends_with("_up.weight");
-  }
-
   /// A_k and B_k of an update.
   template <class T, class D>
   static io::Archive full_factors(nn::Model<T, D>& model, const io::Archive& sent) {
     io::Archive full("update");
     lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      const auto put = [&](const std::string& factor, const Tensor<T>& outer, bool of_a) {
-        const std::string name = factor + ".weight";
-        full.share(name, sent.contains(name) ? sent.get<T>(name) : rebuilt(sent, factor, outer, of_a));
+      const auto put = [&](nn::Role role, const Tensor<T>& outer) {
+        const std::string name = nn::factor_name(layer, role);
+        full.share(name, sent.contains(name) ? sent.get<T>(name) : rebuilt(sent, layer, outer, role));
       };
-      put(layer + ".lora_A", to_host(weight.a().value()), true);
-      put(layer + ".lora_B", to_host(weight.b().value()), false);
+      put(nn::Role::down, to_host(weight.a().value()));
+      put(nn::Role::up, to_host(weight.b().value()));
     });
     return full;
   }

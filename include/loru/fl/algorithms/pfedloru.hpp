@@ -4,8 +4,7 @@
 #include <tuple>
 
 #include <loru/fl/client/personal_factors.hpp>
-#include <loru/fl/server/merge_schedule.hpp>
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -26,6 +25,7 @@ struct PFedLoRU {
 
   static constexpr std::string_view name = "pfedloru";
   static constexpr bool low_rank = true;
+  using hooks = Hooks<hook::parametrise, hook::train, hook::after_round, hook::personalise>;
   static constexpr auto fields() {
     return std::tuple_cat(merge_fields<PFedLoRU>(),
                           std::tuple{field("personal_rank", &PFedLoRU::personal_rank, range::at_least(1),

@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include <loru/fl/server/terms.hpp>
+#include <loru/fl/algorithm.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -13,10 +13,11 @@ namespace loru::inline LORU_ISA::fl {
 struct RoLoRA {
   static constexpr std::string_view name = "rolora";
   static constexpr bool low_rank = true;
+  using hooks = Hooks<hook::trains>;
   static constexpr auto fields() { return std::tuple{}; }
 
-  bool trains(const std::string& tensor, Index round) const {
-    return round % 2 == 1 ? !is_lora_a(tensor) : !is_lora_b(tensor);
+  bool trains(const nn::TensorId& tensor, Index round) const {
+    return tensor.role != (round % 2 == 1 ? nn::Role::down : nn::Role::up);
   }
 };
 

@@ -17,11 +17,11 @@ struct SCAFFOLD {
   bool low_rank = false;
 
   static constexpr std::string_view name = "scaffold";
-  static constexpr bool keeps_updates = true, controls = true;
+  using hooks = Hooks<hook::broadcast, hook::train, hook::also_sent, hook::fold>;
   static constexpr auto fields() { return std::tuple{layers_field<SCAFFOLD>()}; }
 
   template <class T, class D>
-  void broadcast(Server<T, D>& server, io::Archive& archive, Index) const {
+  void broadcast(Server<T, D>& server, io::Archive& archive, std::span<const Index>) const {
     put_state(archive, server.model());
     for (const auto& p : server.model().trained_parameters())
       archive.share(control_name(p.name), control_or_zero<T>(server.memory(), p.name, p.value.shape()));
@@ -34,6 +34,13 @@ struct SCAFFOLD {
         fl::train(turn, [&](std::vector<Variable<T, D>>& trained) { controls.correct(trained); });
     controls.renew();
     return loss;
+  }
+
+  template <class T, class D>
+  std::vector<nn::Named<Shape>> also_sent(nn::Model<T, D>& model) const {
+    std::vector<nn::Named<Shape>> controls;
+    for (const auto& p : model.trained_parameters()) controls.push_back({control_name(p.name), p.value.shape()});
+    return controls;
   }
 
   /// Throws ConfigError if the server does not know how many clients there are.

@@ -54,7 +54,7 @@ class Controls {
       Tensor<T> change = clone(mean);
       add_scaled(change, T(-1), controls_[i].own);
       turn_.state.put(key, mean);
-      turn_.more.put(key, change);
+      turn_.extra.put(key, change);
     }
   }
 

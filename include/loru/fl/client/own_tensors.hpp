@@ -1,9 +1,7 @@
 #pragma once
 // Tensors of the model's state that stay on the client.
 
-#include <loru/fl/server/aggregate.hpp>
-#include <loru/fl/client/train.hpp>
-#include <loru/fl/message/resize.hpp>
+#include <loru/fl/algorithm.hpp>
 #include <loru/fl/client/store.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -12,21 +10,10 @@ namespace detail {
 
 inline constexpr std::string_view own_prefix = "own.";
 
-/// f(name, tensor) for each tensor of the model's state that the selection has; what f assigns is the model's.
+/// f(name, tensor) for each tensor of the model's state that stays on the client: none without a selection.
 template <class T, class D, class F>
 void for_each_own(nn::Model<T, D>& model, const Selection& own, F f) {
-  if (!own) return;
-  model.visit({.parameter =
-                   [&](const std::string& name, Variable<T, D>& v) {
-                     if (!v.requires_grad() || !own(name)) return;
-                     Tensor<T, D> value = v.value();
-                     f(name, value);
-                     v.set_value(value);
-                   },
-               .buffer =
-                   [&](const std::string& name, Tensor<T, D>& t) {
-                     if (own(name)) f(name, t);
-                   }});
+  if (own) for_each_tensor(model, own, f);
 }
 
 }  // namespace detail
@@ -80,28 +67,5 @@ class OwnTensors {
   Selection own_;
   std::vector<Tensor<T, D>> before_;
 };
-
-/// A copy of the model whose tensors of the selection are the means, by samples, of those that clients have kept, at the model's
-/// ranks; those of the model where none has. For evaluating a global model of which clients keep a part: a server could not compute it.
-template <class T, class D>
-nn::Model<T, D> with_mean_of_own(nn::Model<T, D>& model, const Selection& own, ClientStore& store,
-                                 std::span<const std::vector<Index>> parts) {
-  nn::Model<T, D> result(model);
-  Average<T> average;
-  for (std::size_t k = 0; k < parts.size(); ++k) {
-    const auto state = store.load(static_cast<Index>(k));
-    if (!state || !keeps(*state, detail::own_prefix)) continue;
-    Update update{.head = {.client = static_cast<Index>(k)},
-                  .samples = static_cast<Index>(parts[k].size()),
-                  .state = {}};
-    for (const auto& [name, raw] : state->tensors())
-      if (name.starts_with(detail::own_prefix))
-        update.state.put_raw(name.substr(detail::own_prefix.size()), raw);
-    resize_factors(update.state, result, lowrank::ranks(result));
-    average.add(update);
-  }
-  if (average.updates() > 0) get_state(average.result(), result, own);
-  return result;
-}
 
 }  // namespace loru::fl

@@ -1,10 +1,16 @@
 #pragma once
 // A client's own factors s_p·U·L beside a layer's W + s·B·A.
 
-#include <loru/fl/client/own_tensors.hpp>
+#include <loru/fl/client/store.hpp>
+#include <loru/fl/client/train.hpp>
 #include <loru/lowrank/merge.hpp>
 
 namespace loru::inline LORU_ISA::fl {
+
+/// The name of L (Role::down) or U (Role::up) of a layer in a client's state.
+inline std::string personal_name(const std::string& layer, nn::Role role) {
+  return layer + (role == nn::Role::down ? ".personal_A.weight" : ".personal_B.weight");
+}
 
 /// The client's own factors of every factored layer, (r_p, n) and (m, r_p): `<layer>.personal_A.weight` and
 /// `<layer>.personal_B.weight` of its state or, before its first turn, L Kaiming-uniform by stream (seed, personal, 0, client)
@@ -14,16 +20,16 @@ lowrank::Products<T, D> personal_factors(const Turn<T, D>& turn, Index rank) {
   const Index client = turn.head.client;
   const rng::Stream stream(turn.head.seed, rng::Purpose::personal, 0, static_cast<std::uint32_t>(client));
   bool known = false;
-  for (const std::string& name : turn.state.names()) known |= name.ends_with(".personal_A.weight");
+  for (const std::string& name : turn.state.names()) known |= name.ends_with(personal_name("", nn::Role::down));
   lowrank::Products<T, D> own;
   std::uint32_t position = 0;
   lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     const Shape w = weight.shape();
     lowrank::Factors<T> f;
     if (known)
-      f = {personal_tensor<T>(turn.state, client, layer + ".personal_A.weight",
+      f = {personal_tensor<T>(turn.state, client, personal_name(layer, nn::Role::down),
                               lowrank::factor_shape(w, rank)),
-           personal_tensor<T>(turn.state, client, layer + ".personal_B.weight", {w[0], rank})};
+           personal_tensor<T>(turn.state, client, personal_name(layer, nn::Role::up), {w[0], rank})};
     else
       f = lowrank::initial_factors<T>(w, rank, stream.fork(++position));
     f.a = to_layout(f.a, weight.a().value().layout());
@@ -45,19 +51,19 @@ lowrank::Products<T, D> fit_personal_factors(const Turn<T, D>& turn, Index rank,
     weight = nn::Weight<T, D>(
         nn::Factored<T, D>(weight.effective(), own.a, own.b, {alpha, f->dropout(), f->plan_rule()}));
   }});
-  const TrainOnly<T, D> guard(model, [](const std::string& t) { return is_lora_a(t) || is_lora_b(t); });
+  const TrainOnly<T, D> guard(model, is_factor);
   Head head = turn.head;
   head.seed = rng::Stream(head.seed, rng::Purpose::personal).fork(0).key();
   fl::train(Turn<T, D>{model, turn.dataset, turn.samples, turn.options, head, turn.state, turn.broadcast,
-                       turn.more, turn.task});
+                       turn.extra, turn.task});
   return lowrank::products(model);
 }
 
 template <class T, class D>
 void put_personal_factors(io::Archive& state, const lowrank::Products<T, D>& own) {
   for (const auto& [layer, f] : own) {
-    state.put(layer + ".personal_A.weight", to_host(f.a));
-    state.put(layer + ".personal_B.weight", to_host(f.b));
+    state.put(personal_name(layer, nn::Role::down), to_host(f.a));
+    state.put(personal_name(layer, nn::Role::up), to_host(f.b));
   }
 }
 
@@ -88,52 +94,5 @@ class KeepBase {
  private:
   std::vector<std::pair<Variable<T, D>, Tensor<T, D>>> before_;
 };
-
-/// Frobenius norms of the update that all clients share and of the clients' own, and the cosine of the angle between them: −1
-/// where the one undoes the other. Means over clients.
-struct Overlap {
-  double global_norm = 0.0, personal_norm = 0.0, cosine = 0.0;
-};
-
-/// By layer, of the model's effective weight − `start` and of s_p·U_k·L_k for the clients with personal factors. Empty if none has.
-template <class T, class D>
-std::map<std::string, Overlap> personal_overlap(nn::Model<T, D>& model,
-                                                const std::map<std::string, Tensor<T, D>>& start,
-                                                ClientStore& store, Index clients, double scale) {
-  std::map<std::string, Overlap> all;
-  std::map<std::string, Tensor<T>> shared;
-  model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
-    if (!start.contains(layer)) return;
-    shared[layer] = clone(to_host(weight.effective()));
-    add_scaled(shared[layer], T(-1), to_host(start.at(layer)));
-  }});
-  Index counted = 0;
-  for (Index client = 0; client < clients; ++client) {
-    const auto state = store.load(client);
-    if (!state) continue;
-    bool counts = false;
-    for (const auto& [layer, g] : shared) {
-      if (!state->contains(layer + ".personal_A.weight")) continue;
-      counts = true;
-      const auto a = to_layout(state->get<T>(layer + ".personal_A.weight"), g.layout());
-      const auto zero = to_layout(nn::constant<T>(g.shape(), 0.0), g.layout());
-      const Tensor<T> p = lowrank_compose(zero, a, state->get<T>(layer + ".personal_B.weight"), scale);
-      double dot = 0.0;
-      for (Index i = 0; i < g.size(); ++i)
-        dot += static_cast<double>(g.data()[i]) * static_cast<double>(p.data()[i]);
-      const double x = std::sqrt(squared_norm(g)), y = std::sqrt(squared_norm(p));
-      Overlap& sum = all[layer];
-      sum.global_norm = x;
-      sum.personal_norm += y;
-      sum.cosine += x > 0.0 && y > 0.0 ? dot / (x * y) : 0.0;
-    }
-    counted += counts;
-  }
-  for (auto& [layer, o] : all) {
-    o.personal_norm /= static_cast<double>(counted);
-    o.cosine /= static_cast<double>(counted);
-  }
-  return all;
-}
 
 }  // namespace loru::fl

@@ -1,16 +1,15 @@
 #pragma once
-// A client's turn: from a broadcast and local data to an update.
+// How a client trains.
 
 #include <cmath>
 #include <type_traits>
 
-#include <loru/fl/message/merges.hpp>
+#include <loru/fl/algorithm.hpp>
 #include <loru/train/loop.hpp>
-#include <loru/train/tasks/classification.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-using train::AdjustGradients, train::DeviceData;
+using train::AdjustGradients;
 
 /// How clients train.
 struct ClientOptions {
@@ -43,29 +42,13 @@ inline void check(const ClientOptions& o) {
       "client: rounds: expected the number of rounds for a cosine schedule over rounds, got ", o.rounds);
 }
 
-/// What a client trains: its copy of the model and its samples. `broadcast` is what it was sent, `state` its own tensors, which
-/// it finds again in its next turn if the round succeeds; their names say whose they are (`<layer>.personal_A.weight`). What it
-/// puts into `more` goes up besides the model's state.
-template <class T, class D = Cpu>
-struct Turn {
-  nn::Model<T, D>& model;
-  DeviceData<D> dataset;
-  std::span<const Index> samples;
-  const ClientOptions& options;
-  Head head;
-  io::Archive& state;
-  const io::Archive& broadcast;
-  io::Archive& more;
-  const train::Task<T, D>& task = train::classification<T, D>();
-};
-
 /// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken for them.
 template <class T, class D = Cpu>
 class TrainOnly {
  public:
   TrainOnly(nn::Model<T, D>& model, const Selection& selection) {
     for (auto& p : model.trained_parameters()) {
-      if (chosen(selection, p.name)) continue;
+      if (chosen(selection, p.id())) continue;
       p.value.set_requires_grad(false);
       still_.push_back(p.value);
     }

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include <loru/core/fields.hpp>
-#include <loru/fl/message/message.hpp>
+#include <loru/fl/message/state.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -52,12 +52,12 @@ inline Code code_of(std::string_view word) {
   fail<DataError>("message: expected a codec of none, fp16, bf16, int8, top_k, got '", word, "'");
 }
 
-/// What codecs concern: the names of the model's trained parameters.
+/// What codecs concern: the model's trained parameters.
 template <class T, class D>
-std::vector<std::string> coded_tensors(nn::Model<T, D>& model) {
-  std::vector<std::string> names;
-  for (const auto& p : model.trained_parameters()) names.push_back(p.name);
-  return names;
+std::vector<nn::TensorId> coded_tensors(nn::Model<T, D>& model) {
+  std::vector<nn::TensorId> tensors;
+  for (const auto& p : model.trained_parameters()) tensors.push_back(p.id());
+  return tensors;
 }
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -24,11 +24,11 @@ class Downlink {
  public:
   Downlink(Code code, double keep, std::uint64_t seed) : code_{code}, keep_{keep}, seed_{seed} {}
 
-  /// Codes a broadcast's state, in place, for the client; `parameters` are the names that codecs concern. Throws DivergedError unless all
-  /// numbers are finite.
-  void encode(io::Archive& archive, const std::vector<std::string>& parameters, Index round, Index client) {
+  /// Codes a broadcast's state, in place, for clients that know the copy of round `since`; `parameters` is what codecs
+  /// concern. Throws DivergedError unless all numbers are finite.
+  void encode(io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round, Index since) {
     if (code_ == Code::none) return;
-    if (code_ == Code::top_k) return encode_changes(archive, parameters, round, client);
+    if (code_ == Code::top_k) return encode_changes(archive, parameters, round, since);
     const rng::Stream stream(seed_, rng::Purpose::downlink, static_cast<std::uint32_t>(round));
     std::uint32_t position = 0;
     for (const std::string& name : parameters) {
@@ -39,7 +39,7 @@ class Downlink {
   }
 
   /// What every client makes of the state of a broadcast, in place.
-  void receive(io::Archive& archive, const std::vector<std::string>& parameters, Index round) {
+  void receive(io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round) {
     if (code_ == Code::none) return;
     if (code_ == Code::top_k) {
       advance(archive, parameters, round);
@@ -56,6 +56,12 @@ class Downlink {
       }
   }
 
+  /// The round of the copy that the client has; 0: none.
+  Index since(Index client) const {
+    const auto found = known_.find(client);
+    return found == known_.end() ? 0 : found->second;
+  }
+
   /// The client has a round's broadcast for good.
   void known(Index client, Index round) {
     if (code_ == Code::top_k) known_[client] = round;
@@ -63,7 +69,7 @@ class Downlink {
 
   /// The factors start anew: they will be sent whole.
   void forget_factors() {
-    std::erase_if(copies_, [](const auto& entry) { return !not_factor(entry.first); });
+    std::erase_if(copies_, [](const auto& entry) { return nn::is_factor(entry.second.role); });
   }
 
  private:
@@ -71,19 +77,20 @@ class Downlink {
   struct Copy {
     Tensor<T> x;
     std::vector<Index> changed;
+    nn::Role role;
   };
 
   /// Brings x̂ to a round, once.
-  void advance(const io::Archive& archive, const std::vector<std::string>& parameters, Index round) {
+  void advance(const io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round) {
     if (round == round_) return;
-    for (const std::string& name : parameters) {
+    for (const auto& [name, role] : parameters) {
       if (!archive.contains(name)) continue;
       const auto x = archive.get<T>(name);
       require<DivergedError>(all_finite(x), archive.origin(), ": ", name, " is not finite");
       const auto [entry, missing] = copies_.try_emplace(name);
       Copy& copy = entry->second;
       if (missing) {
-        copy = {x, std::vector<Index>(static_cast<std::size_t>(x.size()), round)};
+        copy = {x, std::vector<Index>(static_cast<std::size_t>(x.size()), round), role};
         continue;
       }
       Tensor<T> change = clone(x);
@@ -97,11 +104,9 @@ class Downlink {
     round_ = round;
   }
 
-  void encode_changes(io::Archive& archive, const std::vector<std::string>& parameters, Index round,
-                      Index client) {
+  void encode_changes(io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round,
+                      Index since) {
     advance(archive, parameters, round);
-    const auto found = known_.find(client);
-    const Index since = found == known_.end() ? 0 : found->second;
     archive.metadata()["since"] = std::to_string(since);
     for (const auto& [name, copy] : copies_) {
       if (!archive.contains(name)) continue;
@@ -127,7 +132,7 @@ class Downlink {
 /// copy x̂ (`codec.received.<tensor>`) and its round. Throws DataError for coded tensors that are malformed, and if the
 /// client lacks what the broadcast takes for known; the state may then be half changed.
 template <class T>
-io::Archive decode_broadcast(io::Archive archive, const std::vector<std::string>& parameters,
+io::Archive decode_broadcast(io::Archive archive, const std::vector<nn::TensorId>& parameters,
                              io::Archive& state) {
   std::vector<std::string> coded;  // also of names that a model of other ranks does not have
   for (const auto& [name, raw] : archive.tensors())

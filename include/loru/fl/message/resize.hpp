@@ -1,12 +1,13 @@
 #pragma once
 // Factors of a message at another rank: what a client of a rank of its own has of the server's, and the other way round.
 
-#include <loru/fl/message/message.hpp>
+#include <loru/fl/message/state.hpp>
 #include <loru/lowrank/resize.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Brings the factors in an archive, and their controls, to these ranks, one for each factored layer of the model in its order.
+/// Brings the factors in an archive, and their controls, to these ranks, one for each factored layer of the model in its
+/// order.
 /// From rank r to r', with s = alpha / r: A' = A[:r'] and B' = (r' / r)·B[:, :r'], with zeros where r' > r, so that down
 /// s_k·B_k·A_k are the leading directions of s·B·A, and up s·B'·A' = s_k·B_k·A_k: means of B' and A' are those of an algorithm whose
 /// clients all have rank r. A control is a gradient: B's goes with r / r'.
@@ -16,7 +17,8 @@ void resize_factors(io::Archive& archive, nn::Model<T, D>& model, std::span<cons
   lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, auto&) {
     const Index wanted = *rank++;
     for (const std::string& prefix : {std::string(), control_name("")}) {
-      const std::string a = prefix + layer + ".lora_A.weight", b = prefix + layer + ".lora_B.weight";
+      const std::string a = prefix + nn::factor_name(layer, nn::Role::down),
+                        b = prefix + nn::factor_name(layer, nn::Role::up);
       if (archive.contains(a)) archive.share(a, lowrank::resized_a(archive.get<T>(a), wanted));
       if (!archive.contains(b)) continue;
       const Tensor<T> had = archive.get<T>(b);

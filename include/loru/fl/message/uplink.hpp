@@ -24,23 +24,24 @@ std::optional<Tensor<T>> base_of(const io::Archive& broadcast, const std::string
 /// What top_k left out in the client's turns before, if it is a change of the same numbers: not of factors that have started
 /// anew since.
 template <class T>
-std::optional<Tensor<T>> feedback(const io::Archive& state, const std::string& name, const Shape& shape,
+std::optional<Tensor<T>> feedback(const io::Archive& state, const nn::TensorId& tensor, const Shape& shape,
                                   Index factors_since) {
-  const std::string key = std::string(feedback_prefix) + name;
+  const std::string key = std::string(feedback_prefix) + tensor.name;
   if (!state.contains(key) || state.raw(key).dtype != io::dtype_of<T> || state.raw(key).shape != shape)
     return std::nullopt;
-  if (!not_factor(name) && number<Index>(state, "codec.round") <= factors_since) return std::nullopt;
+  if (is_factor(tensor) && number<Index>(state, "codec.round") <= factors_since) return std::nullopt;
   return state.get<T>(key);
 }
 
-/// Replaces a tensor of the update by the largest numbers of its change, and keeps the others. Without something that it is a change of, or where
-/// that would not save bytes, the tensor stays as it is.
+/// Replaces a tensor of the update by the largest numbers of its change, and keeps the others. Without something that it is
+/// a change of, or where that would not save bytes, the tensor stays as it is.
 template <class T>
-void encode_top_k(io::Archive& update, const std::string& name, const io::Archive& broadcast, double keep,
+void encode_top_k(io::Archive& update, const nn::TensorId& tensor, const io::Archive& broadcast, double keep,
                   Index factors_since, io::Archive& state) {
+  const std::string& name = tensor.name;
   Tensor<T> change = update.get<T>(name);
   const std::string kept = std::string(feedback_prefix) + name;
-  const auto left_out = feedback<T>(state, name, change.shape(), factors_since);
+  const auto left_out = feedback<T>(state, tensor, change.shape(), factors_since);
   state.erase(kept);
   const auto base = base_of<T>(broadcast, name, change.shape());
   const Index k = kept_numbers(keep, change.size());
@@ -63,7 +64,7 @@ void encode_top_k(io::Archive& update, const std::string& name, const io::Archiv
 /// Throws DivergedError unless all numbers are finite, DataError for a request or state that is malformed.
 template <class T>
 void encode_update(io::Archive& update, const io::Archive& broadcast, const Head& head,
-                   const std::vector<std::string>& parameters, io::Archive& state) {
+                   const std::vector<nn::TensorId>& parameters, io::Archive& state) {
   if (!broadcast.metadata().contains("uplink")) return;
   const Code code = code_of(detail::text(broadcast, "uplink"));
   const rng::Stream stream(head.seed, rng::Purpose::uplink, static_cast<std::uint32_t>(head.round),
@@ -73,8 +74,9 @@ void encode_update(io::Archive& update, const io::Archive& broadcast, const Head
     require<DataError>(keep > 0.0 && keep <= 1.0,
                        "message: metadata 'keep': expected a number in (0, 1], got ", keep);
     const auto factors_since = detail::number<Index>(broadcast, "factors");
-    for (const std::string& name : parameters)
-      if (update.contains(name)) detail::encode_top_k<T>(update, name, broadcast, keep, factors_since, state);
+    for (const nn::TensorId& tensor : parameters)
+      if (update.contains(tensor.name))
+        detail::encode_top_k<T>(update, tensor, broadcast, keep, factors_since, state);
     state.metadata()["codec.round"] = std::to_string(head.round);
     return;
   }

@@ -2,11 +2,15 @@
 // The weighted mean of a cohort's updates, folded in double.
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
+#include <functional>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <type_traits>
 
-#include <loru/fl/message/message.hpp>
+#include <loru/fl/message/head.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -18,14 +22,16 @@ class Average {
  public:
   static constexpr Index block = 8;
 
+  /// Chooses tensors of an update by name. Empty: all of them.
+  using Names = std::function<bool(const std::string&)>;
+
   /// Throws DataError if the update's chosen tensors are others than the first one's, DivergedError if any value is not
   /// finite; it is then left out as a whole. Tensors that are not chosen have no mean.
-  void add(const Update& update, const Selection& selection = {}) {
-    const std::vector<Tensor<T>> values = checked(update, selection);
+  void add(const Update& update, const Names& names = {}) {
+    check(update, names);
     if (added_ > 0 && added_ % block == 0) close_block();
-    auto value = values.begin();
     for (const auto& [name, raw] : update.state.tensors())
-      if (chosen(selection, name)) add(sums_[name], *value++, static_cast<Wide>(update.samples));
+      if (chosen(names, name)) add(sums_[name], raw, static_cast<Wide>(update.samples));
     samples_ += update.samples;
     loss_ += static_cast<double>(update.samples) * update.loss;
     ++added_;
@@ -59,40 +65,60 @@ class Average {
     std::vector<Wide> total, open;
   };
 
-  /// The chosen tensors of the update, in name order.
-  std::vector<Tensor<T>> checked(const Update& update, const Selection& selection) const {
+  static bool chosen(const Names& names, const std::string& name) { return !names || names(name); }
+
+  void check(const Update& update, const Names& names) const {
     const Index client = update.head.client;
-    const auto count = std::count_if(update.state.tensors().begin(), update.state.tensors().end(),
-                                     [&](const auto& entry) { return chosen(selection, entry.first); });
+    const auto& tensors = update.state.tensors();
+    const auto count = std::ranges::count_if(tensors, [&](const auto& t) { return chosen(names, t.first); });
     require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
                        ": expected ", sums_.size(), " tensors, got ", count);
-    std::vector<Tensor<T>> values;
-    for (const auto& [name, raw] : update.state.tensors()) {
-      const bool wanted = chosen(selection, name);
-      const auto sum = sums_.find(name);
-      require<DataError>(added_ == 0 || !wanted || sum != sums_.end(), "aggregate: update of client ", client,
-                         ": unexpected tensor ", name);
-      const auto value =
-          added_ == 0 || !wanted ? update.state.get<T>(name) : update.state.get<T>(name, sum->second.shape);
-      require<DivergedError>(all_finite(value), "round ", update.head.round, ", client ", client, ": ", name,
+    for (const auto& [name, raw] : tensors) {
+      require<DataError>(raw.dtype == io::dtype_of<T>, "aggregate: update of client ", client, ": ", name,
+                         ": expected ", io::to_string(io::dtype_of<T>), ", got ", io::to_string(raw.dtype));
+      if (added_ > 0 && chosen(names, name)) {
+        const auto sum = sums_.find(name);
+        require<DataError>(sum != sums_.end(), "aggregate: update of client ", client, ": unexpected tensor ",
+                           name);
+        require<DataError>(raw.shape == sum->second.shape, "aggregate: update of client ", client, ": ", name,
+                           ": expected ", sum->second.shape, ", got ", raw.shape);
+      }
+      require<DivergedError>(finite(raw), "round ", update.head.round, ", client ", client, ": ", name,
                              " is not finite after training");
-      if (wanted) values.push_back(value);
     }
-    return values;
   }
 
-  static void add(Sum& sum, const Tensor<T>& x, Wide weight) {
-    const auto size = static_cast<std::size_t>(x.size());
-    if (sum.open.empty()) sum = {x.shape(), std::vector<Wide>(size), std::vector<Wide>(size)};
-    for (std::size_t i = 0; i < size; ++i) sum.open[i] += weight * static_cast<Wide>(x.data()[i]);
+  /// Number i of a message's tensor, whose bytes need not be aligned.
+  static T number(const io::RawTensor& raw, std::size_t i) {
+    T x;
+    std::memcpy(&x, raw.bytes.data() + i * sizeof x, sizeof x);
+    return x;
+  }
+
+  /// By the exponents: a loop over integers, which compilers vectorise.
+  static bool finite(const io::RawTensor& raw) {
+    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+    Bits found = 0;
+    for (std::size_t i = 0; i < raw.bytes.size() / sizeof(T); ++i)
+      found |= Bits{(std::bit_cast<Bits>(number(raw, i)) & exponent) == exponent};
+    return found == 0;
+  }
+
+  /// The first update of a block sets the block's sum, the others add to it.
+  void add(Sum& sum, const io::RawTensor& raw, Wide weight) const {
+    const auto size = static_cast<std::size_t>(raw.shape.size());
+    if (added_ == 0) sum = {raw.shape, std::vector<Wide>(size), std::vector<Wide>(size)};
+    Wide* open = sum.open.data();
+    if (added_ % block == 0)
+      for (std::size_t i = 0; i < size; ++i) open[i] = weight * static_cast<Wide>(number(raw, i));
+    else
+      for (std::size_t i = 0; i < size; ++i) open[i] += weight * static_cast<Wide>(number(raw, i));
   }
 
   void close_block() {
     for (auto& [name, sum] : sums_)
-      for (std::size_t i = 0; i < sum.total.size(); ++i) {
-        sum.total[i] += sum.open[i];
-        sum.open[i] = Wide(0);
-      }
+      for (std::size_t i = 0; i < sum.total.size(); ++i) sum.total[i] += sum.open[i];
   }
 
   std::map<std::string, Sum> sums_;

@@ -21,11 +21,12 @@ class AggregationError {
   AggregationError(nn::Model<T, D>& model, const Cohort& cohort, const Selection& trained) {
     lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       const auto known = [&](const Update& update) {
-        const auto either = [&](const std::string& factor) {
-          return update.state.contains(factor + ".weight") || update.state.contains(factor + "_up.weight") ||
-                 !chosen(trained, factor + ".weight");
+        const auto either = [&](nn::Role role) {
+          const std::string name = nn::factor_name(layer, role);
+          return update.state.contains(name) || !chosen(trained, {name, role}) ||
+                 update.state.contains(nn::inner_name(layer, role, nn::Role::up));
         };
-        return either(layer + ".lora_A") && either(layer + ".lora_B");
+        return either(nn::Role::down) && either(nn::Role::up);
       };
       if (cohort.updates.empty() || !std::ranges::all_of(cohort.updates, known)) return;
       const auto stack = lowrank::stack(terms(cohort, layer, weight));

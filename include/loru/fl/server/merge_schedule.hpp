@@ -1,9 +1,12 @@
 #pragma once
 // When a server merges its factors.
 
+#include <algorithm>
 #include <tuple>
 
-#include <loru/fl/server/server.hpp>
+#include <loru/cpu/gemm/gemm.hpp>
+#include <loru/fl/algorithm.hpp>
+#include <loru/linalg/norms.hpp>
 #include <loru/lowrank/rank.hpp>
 
 namespace loru::inline LORU_ISA::fl {

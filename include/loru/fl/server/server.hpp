@@ -3,15 +3,18 @@
 
 #include <optional>
 #include <set>
-#include <type_traits>
 
+#include <loru/fl/any_algorithm.hpp>
 #include <loru/fl/server/aggregate.hpp>
 #include <loru/fl/server/aggregation_error.hpp>
-#include <loru/fl/message/resize.hpp>
+#include <loru/fl/server/broadcasts.hpp>
 #include <loru/fl/server/client_ranks.hpp>
-#include <loru/fl/message/downlink.hpp>
-#include <loru/fl/message/uplink.hpp>
+#include <loru/fl/server/expected.hpp>
+#include <loru/fl/server/mean_of_own.hpp>
+#include <loru/fl/server/merge_schedule.hpp>
 #include <loru/fl/server/server_optimizer.hpp>
+#include <loru/fl/server/terms.hpp>
+#include <loru/fl/message/uplink.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -28,9 +31,8 @@ struct ServerOptions {
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves the messages.
 /// A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer, always in
-/// one order where the bits of the mean matter, then finish_round(). Messages and means
-/// are the host's, the model is on device D. A broadcast counts as received: one that was lost
-/// must be sent again as it is, since the next one leaves out the merges it told of. Not thread-safe.
+/// one order where the bits of the mean matter, then finish_round(). A broadcast that did not arrive is lost(client). Messages
+/// and means are the host's, the model is on device D. Not thread-safe.
 template <class T, class D>
 class Server {
  public:
@@ -45,29 +47,14 @@ class Server {
         optimizer_{options.optimizer},
         client_ranks_{std::move(options.ranks)},
         codecs_{options.codecs},
-        downlink_{codecs_.downlink, codecs_.keep, seed},
         factors_since_{options.rounds_before},
-        history_{options.weights_known} {
+        history_{options.weights_known},
+        broadcasts_{codecs_, seed} {
     check(optimizer_);
     check(codecs_);
     require<ConfigError>(options.rounds_before >= 0, "server: rounds_before: expected at least 0, got ",
                          options.rounds_before);
-    Index suited = 0;
-    model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) { suited += algorithm_.suits(w); }});
-    require<ConfigError>(
-        !algorithm_.low_rank || suited > 0, algorithm_.name,
-        ": expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
-    const std::vector<Index> layers = lowrank::ranks(model_);
-    const bool mixed = client_ranks_.mixed(layers);
-    resizes_ = mixed && !algorithm_.mixed_ranks;
-    Index additive = 0;
-    lowrank::for_each_weight<nn::Factored>(model_, [&](auto&, auto&) { ++additive; });
-    require<ConfigError>(!resizes_ || additive == std::ssize(layers), algorithm_.name,
-                         ": expected the same ranks for all clients: its weights have no leading directions");
-    require<ConfigError>(
-        codecs_.downlink != Code::top_k || !(algorithm_.prunes || mixed),
-        "codec: downlink: top_k: expected clients that are sent the same, got ranks of their own under ",
-        algorithm_.name);
+    check_model();
   }
 
   nn::Model<T, D>& model() { return model_; }
@@ -76,11 +63,14 @@ class Server {
   Index round() const { return round_; }
   Index merges() const { return history_.merges(); }
   std::uint64_t seed() const { return seed_; }
+  Index clients() const { return clients_; }
   /// The client's ranks in the factored layers, in the model's order.
   std::vector<Index> ranks(Index client) {
     const auto own = own_ranks_.find(client);
     return own != own_ranks_.end() ? own->second : client_ranks_.of(client, lowrank::ranks(model_));
   }
+  /// Other ranks for the client from now on; a round that fails keeps its old ones.
+  void set_ranks(Index client, std::vector<Index> ranks) { own_ranks_[client] = std::move(ranks); }
   /// Whether clients have ranks of their own and the algorithm no rule for them: factors are brought to them and back
   /// (resize_factors).
   bool resizes() const { return resizes_; }
@@ -90,9 +80,6 @@ class Server {
     if (resizes_) lowrank::set_ranks(model, ranks(client));
     return model;
   }
-  /// Other ranks for the client from now on.
-  void set_ranks(Index client, std::vector<Index> ranks) { own_ranks_[client] = std::move(ranks); }
-  Index clients() const { return clients_; }
   /// What the clients of this round train, and what they send of it.
   Selection trained() const { return algorithm_.trained(round_); }
   Selection sent() const { return algorithm_.sent(round_); }
@@ -111,30 +98,41 @@ class Server {
     average_ = {};
     updates_.clear();
     answered_.clear();
+    broadcasts_.clear();
   }
 
   /// The message for a client: the state, and the merges that it slept through. Throws Error for a second one of a round
   /// to the same client, and before the first round.
-  Message broadcast(Index client) {
+  Message broadcast(Index client) { return io::serialise(offer(client)); }
+
+  /// The same before it is bytes. What clients are sent the same is made once a round and shared.
+  io::Archive offer(Index client) {
     require<Error>(running_, "server: expected begin_round() before broadcast()");
-    require<Error>(answered_.emplace(client, false).second, "server: client ", client,
-                   " was sent its broadcast of round ", round_, " already");
-    io::Archive archive("broadcast");
-    detail::put_head(archive, "broadcast", {seed_, round_, client});
-    archive.metadata()["merges"] = std::to_string(merges());
-    if (algorithm_.mixed_ranks || resizes_) {
-      detail::put_ranks(archive, "ranks", ranks(client));
-      detail::put_ranks(archive, "layer_ranks", lowrank::ranks(model_));
-    }
-    if (codecs_.uplink != Code::none) {
-      archive.metadata()["uplink"] = to_string(codecs_.uplink);
-      archive.metadata()["keep"] = to_text(codecs_.keep);
-      archive.metadata()["factors"] = std::to_string(factors_since_);
-    }
-    put_broadcast(archive, client);
-    downlink_.encode(archive, coded_tensors(model_), round_, client);
-    history_.catch_up(client, model_, archive);
-    return io::serialise(archive);
+    require<Error>(!answered_.contains(client), "server: client ", client, " was sent its broadcast of round ",
+                   round_, " already");
+    const std::vector<Index> own = ranks(client);
+    io::Archive archive = broadcasts_.coded(
+        model_, own, history_.known(client), client, round_, [&] { return plain(own); },
+        [&](io::Archive& a) { history_.catch_up(history_.known(client), model_, a); });
+    archive.metadata()["client"] = std::to_string(client);
+    answered_.emplace(client, false);
+    history_.told(client);
+    return archive;
+  }
+
+  /// The client's broadcast of this round did not arrive: its next one, which may be of this round, tells the same merges
+  /// again, and no answer is awaited. A broadcast of which nothing is said, neither by an answer nor here nor by arrived(),
+  /// makes the next one dearer: it sends the weights that merges changed. Throws Error without one that may be lost.
+  void lost(Index client) {
+    require_unanswered(client);
+    answered_.erase(client);
+    history_.lost(client);
+  }
+
+  /// The client's broadcast of this round arrived, whether an answer comes or not. Throws Error without one.
+  void arrived(Index client) {
+    require_unanswered(client);
+    history_.arrived(client);
   }
 
   /// Folds one update in. Throws DataError if it is malformed or nobody's of this round that is still to answer,
@@ -149,11 +147,16 @@ class Server {
     const auto answered = answered_.find(client);
     require<DataError>(answered != answered_.end() && !answered->second, "server: update of client ", client,
                        ": expected a client of the cohort that has not answered yet");
-    if (codecs_.uplink != Code::none) update.state = decode_update<T>(update.state, received(client));
-    check_state(update);
+    history_.arrived(client);
+    const std::vector<Index> own = ranks(client);
+    if (codecs_.uplink != Code::none)
+      update.state = decode_update<T>(
+          update.state, broadcasts_.received(model_, own, round_, [&] { return plain(own); }));
+    expected_.check(update, model_, algorithm_, round_,
+                    resizes_ || algorithm_.mixed_ranks || algorithm_.kept_ranks ? own : std::vector<Index>{});
     if (resizes_) resize_factors(update.state, model_, lowrank::ranks(model_));
     average_.add(update, averaged());
-    if (algorithm_.keeps_updates || measures_) updates_.push_back(std::move(update));
+    if (algorithm_.fold || measures_) updates_.push_back(std::move(update));
     answered->second = true;
   }
 
@@ -168,15 +171,19 @@ class Server {
     const Cohort cohort{next, updates, average.samples(), mean};
     std::optional<AggregationError<T, D>> error;
     if (measures_) error.emplace(model_, cohort, trained());
+    renewed_ = false;
     or_restore([&] {
-      algorithm_.fold(*this, cohort);
+      algorithm_.fold ? algorithm_.fold(*this, cohort) : get_state(next, model_, sent());
       if (measures_) aggregation_error_ = (*error)(model_);
       for (const auto& [name, moment] : moments_.tensors()) memory_.put_raw(name, moment);
-      algorithm_.after_round(*this);
+      if (algorithm_.after_round) algorithm_.after_round(*this);
     });
-    if (algorithm_.renews_factors) factors_renewed();
+    if (renewed_) {
+      factors_since_ = round_;
+      broadcasts_.forget_factors();
+    }
     for (const auto& [client, answered] : answered_)
-      if (answered) downlink_.known(client, round_);
+      if (answered) broadcasts_.known(client, round_);
     return average.loss();
   }
 
@@ -201,8 +208,8 @@ class Server {
     if (kind != lowrank::MergeKind::reinit) return;
     lowrank::restart_factors(model_,
                              rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
-    forget_factors(memory_);
-    factors_renewed();
+    loru::fl::forget_factors(model_, memory_);
+    renew_factors();
   }
 
   /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own factors stay.
@@ -214,28 +221,62 @@ class Server {
   /// W ← W + the layer's update, of W's shape and layout and on the host: clients that lack it are sent W.
   void merge(const std::map<std::string, Tensor<T>>& updates) {
     history_.record_whole();
-    lowrank::for_each_weight<nn::Factored>(model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      Tensor<T, D> w = clone(weight.base().value());
-      add_scaled(w, T(1), to_device<D>(updates.at(layer)));
-      weight.base().set_value(w);
-    });
+    lowrank::for_each_weight<nn::Factored>(
+        model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+          Tensor<T, D> w = clone(weight.base().value());
+          add_scaled(w, T(1), to_device<D>(updates.at(layer)));
+          weight.base().set_value(w);
+        });
   }
+
+  /// In a fold: from the next round on the factors have nothing to do with those of before, and codecs keep nothing of them.
+  void renew_factors() { renewed_ = true; }
 
  private:
-  using Shapes = std::vector<nn::Named<Shape>>;
-
-  /// The state for a client, before it is coded.
-  void put_broadcast(io::Archive& archive, Index client) {
-    algorithm_.broadcast(*this, archive, client);
-    if (resizes_) resize_factors(archive, model_, ranks(client));
+  void check_model() {
+    Index suited = 0, additive = 0;
+    model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) {
+      suited += algorithm_.suits(w);
+      additive += w.template as<nn::Factored<T, D>>() != nullptr;
+    }});
+    require<ConfigError>(
+        !algorithm_.low_rank || suited > 0, algorithm_.name,
+        ": expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
+    const std::vector<Index> layers = lowrank::ranks(model_);
+    const bool mixed = client_ranks_.mixed(layers);
+    resizes_ = mixed && !algorithm_.mixed_ranks;
+    require<ConfigError>(!resizes_ || additive == std::ssize(layers), algorithm_.name,
+                         ": expected the same ranks for all clients: its weights have no leading directions");
+    require<ConfigError>(
+        codecs_.downlink != Code::top_k || !(algorithm_.kept_ranks || mixed),
+        "codec: downlink: top_k: expected clients that are sent the same, got ranks of their own under ",
+        algorithm_.name);
   }
 
-  /// What the client made of the state that it was sent in this round.
-  io::Archive received(Index client) {
+  /// What clients of these ranks are sent, before it is coded and without merges.
+  io::Archive plain(const std::vector<Index>& ranks) {
     io::Archive archive("broadcast");
-    put_broadcast(archive, client);
-    downlink_.receive(archive, coded_tensors(model_), round_);
+    detail::put_head(archive, "broadcast", {seed_, round_, 0});
+    archive.metadata()["merges"] = std::to_string(merges());
+    if (algorithm_.mixed_ranks || resizes_) {
+      detail::put_ranks(archive, "ranks", ranks);
+      detail::put_ranks(archive, "layer_ranks", lowrank::ranks(model_));
+    }
+    if (codecs_.uplink != Code::none) {
+      archive.metadata()["uplink"] = to_string(codecs_.uplink);
+      archive.metadata()["keep"] = to_text(codecs_.keep);
+      archive.metadata()["factors"] = std::to_string(factors_since_);
+    }
+    algorithm_.broadcast ? algorithm_.broadcast(*this, archive, ranks)
+                         : put_state(archive, model_, algorithm_.sends);
+    if (resizes_) resize_factors(archive, model_, ranks);
     return archive;
+  }
+
+  void require_unanswered(Index client) const {
+    const auto sent = answered_.find(client);
+    require<Error>(sent != answered_.end() && !sent->second, "server: client ", client,
+                   ": expected a broadcast of round ", round_, " without an answer");
   }
 
   /// Does what ends a round, or undoes it if it fails or leaves a parameter that is not finite.
@@ -244,6 +285,7 @@ class Server {
     nn::Model<T, D> model = model_;
     MergeHistory<T, D> history = history_;
     io::Archive memory = memory_;
+    auto own_ranks = own_ranks_;
     try {
       end_round();
       for (const auto& p : model_.parameters())
@@ -253,71 +295,20 @@ class Server {
       model_ = std::move(model);
       history_ = std::move(history);
       memory_ = std::move(memory);
+      own_ranks_ = std::move(own_ranks);
       throw;
     }
   }
 
-  /// From the next round on the factors have nothing to do with those of before.
-  void factors_renewed() {
-    factors_since_ = round_;
-    downlink_.forget_factors();
-  }
-
-  /// The state of a client of these ranks; none: the model's.
-  const Shapes& shapes(const std::vector<Index>& ranks) {
-    const auto [entry, missing] = shapes_.try_emplace(ranks);
-    if (!missing) return entry->second;
-    nn::Model<T, D> replica = model_;
-    if (!ranks.empty()) algorithm_.shape(replica, ranks);
-    for (const auto& [name, tensor, role] : replica.state()) entry->second.push_back({name, tensor.shape()});
-    return entry->second;
-  }
-
   /// What has a mean: all that is sent, but not the factors where ranks may differ.
-  Selection averaged() {
+  typename Average<T>::Names averaged() {
     if (!algorithm_.mixed_ranks) return {};
     if (!shared_) {
       shared_.emplace();
-      for (const auto& [name, tensor, role] : model_.state())
-        if (not_factor(name)) shared_->insert(name);
+      for (const auto& tensor : model_.state())
+        if (not_factor(tensor.id())) shared_->insert(tensor.name);
     }
     return [this](const std::string& name) { return shared_->contains(name); };
-  }
-
-  /// The ranks that the client pruned itself to, below those that it was sent.
-  std::vector<Index> pruned(const Update& update, std::vector<Index> ranks) {
-    auto rank = ranks.begin();
-    lowrank::for_each_weight<nn::Factored>(model_, [&](const std::string& layer, auto&) {
-      const Shape& a = update.state.raw(layer + ".lora_A.weight").shape;
-      if (a.rank() > 0 && a[0] >= 1) *rank = std::min(*rank, a[0]);
-      ++rank;
-    });
-    return ranks;
-  }
-
-  /// Throws DataError unless the update has the tensors of the client's state.
-  void check_state(const Update& update) {
-    std::vector<Index> own;
-    if (algorithm_.mixed_ranks || resizes_) own = ranks(update.head.client);
-    if (algorithm_.prunes) own = pruned(update, std::move(own));
-    const Shapes& whole = shapes(own);
-    Shapes state = whole;
-    const Selection selection = sent();
-    std::erase_if(state, [&](const auto& entry) { return !chosen(selection, entry.name); });
-    if (algorithm_.controls)
-      for (const auto& p : model_.trained_parameters())
-        if (chosen(trained(), p.name)) {
-          const auto entry = std::ranges::find(whole, p.name, &nn::Named<Shape>::name);
-          state.push_back({control_name(p.name), entry->value});
-        }
-    require<DataError>(update.state.size() == state.size(), "server: update of client ", update.head.client,
-                       ": expected ", state.size(), " tensors, got ", update.state.size());
-    for (const auto& [name, shape, role] : state) {
-      const io::RawTensor& raw = update.state.raw(name);
-      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ",
-                         update.head.client, ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ',
-                         shape, ", got ", io::to_string(raw.dtype), ' ', raw.shape);
-    }
   }
 
   nn::Model<T, D> model_;
@@ -329,12 +320,10 @@ class Server {
       moments_{"memory"};  // of the optimizer: those of a round that has not been finished
   ServerOptimizer optimizer_;
   ClientRanks client_ranks_;
-  bool resizes_ = false;
+  bool resizes_ = false, renewed_ = false;
   Codecs codecs_;
-  Downlink<T> downlink_;
   Index factors_since_;                            // the round at whose end they last started anew
   std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
-  std::map<std::vector<Index>, Shapes> shapes_;    // of clients, by their ranks
   std::optional<std::set<std::string>> shared_;    // of the state: what does not depend on ranks
   std::map<Index, bool> answered_;                 // the clients of this round
   Average<T> average_;
@@ -342,39 +331,9 @@ class Server {
   bool measures_ = false;
   std::map<std::string, double> aggregation_error_;
   MergeHistory<T, D> history_;
+  Broadcasts<T, D> broadcasts_;
+  ExpectedUpdates<T, D> expected_;
 };
-
-/// A client's whole turn: a broadcast and local data in, an update message out. `model` is the client's own; it must
-/// have been built and factorised as the server's was, from the same seed, and stays with the client between rounds.
-/// Off the host keep a DeviceData, or each turn uploads the data set again. `state` is what the client keeps between turns, empty
-/// before its first; it is that of after the turn, to be kept if the round succeeds. Throws DataError for a malformed
-/// message and for state of another model, DivergedError if the loss is not finite; the state may then be half changed.
-template <class T, class D>
-Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
-               const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
-               const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
-               const ClientOptions& options, io::Archive& state,
-               const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
-  const io::Archive archive =
-      decode_broadcast<T>(io::borrow(broadcast, "broadcast"), coded_tensors(model), state);
-  algorithm.begin_turn(model, archive);
-  apply_missed_merges(archive, model);  // last: a malformed message leaves the frozen weights alone
-  return algorithm.take_turn(model, archive, dataset, samples, options, state, task);
-}
-
-/// The same for algorithms whose clients keep nothing. Throws ConfigError for one whose clients do.
-template <class T, class D>
-Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
-               const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
-               const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
-               const ClientOptions& options,
-               const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
-  io::Archive state("state");
-  Message message = answer(model, broadcast, algorithm, dataset, samples, options, state, task);
-  require<ConfigError>(state.size() == 0, algorithm.name,
-                       ": expected the client's state, which it keeps between turns, got none");
-  return message;
-}
 
 #ifdef LORU_COMPILED
 extern template class Server<float>;

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string>
 
-#include <loru/fl/message/message.hpp>
+#include <loru/fl/message/state.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -75,8 +75,9 @@ inline Tensor<double> moment(const io::Archive& memory, const std::string& key, 
 
 }  // namespace detail
 
-/// x moved to where the optimizer goes from it, given its mean; both on the host and of one layout. The new moments join `moments`, by the names
-/// that they have in a server's memory, `memory` has those of before. Throws DivergedError if a value is not finite.
+/// x moved to where the optimizer goes from it, given its mean; both on the host and of one layout. The new moments join
+/// `moments`, by the names that they have in a server's memory, `memory` has those of before. Throws DivergedError if a value
+/// is not finite.
 template <class T>
 Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tensor<T>& x, Tensor<T> mean,
                    const io::Archive& memory, io::Archive& moments) {
@@ -95,7 +96,8 @@ Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tens
 }
 
 /// Moves the means of trained parameters, in place, to where the optimizer goes from the model's state; running
-/// statistics and all else keep their means. Throws DivergedError if a value is not finite; the mean may then be half changed.
+/// statistics and all else keep their means. Throws DivergedError if a value is not finite; the mean may then be half
+/// changed.
 template <class T, class D>
 void optimize(const ServerOptimizer& o, nn::Model<T, D>& model, io::Archive& mean, const io::Archive& memory,
               io::Archive& moments) {
@@ -107,9 +109,13 @@ void optimize(const ServerOptimizer& o, nn::Model<T, D>& model, io::Archive& mea
 }
 
 /// Lets the moments of a model's factors start anew, as the factors have.
-inline void forget_factors(io::Archive& memory) {
-  for (const std::string& key : memory.names())
-    if (key.starts_with("server.") && (is_lora_a(key) || is_lora_b(key))) memory.erase(key);
+template <class T, class D>
+void forget_factors(nn::Model<T, D>& model, io::Archive& memory) {
+  for (const auto& p : model.parameters()) {
+    if (!nn::is_factor(p.role)) continue;
+    memory.erase(detail::first_moment + p.name);
+    memory.erase(detail::second_moment + p.name);
+  }
 }
 
 }  // namespace loru::inline LORU_ISA::fl

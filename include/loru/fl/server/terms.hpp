@@ -1,18 +1,18 @@
 #pragma once
 // The factors that a cohort sent, layer by layer, as a sum of products.
 
-#include <loru/fl/any_algorithm.hpp>
-#include <loru/lowrank/tail.hpp>
+#include <loru/fl/algorithm.hpp>
+#include <loru/lowrank/resize.hpp>
+#include <loru/lowrank/stack.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
 /// Adds to a broadcast the leading r_k rows of A and columns of B of every factored layer, each times factor(s, s_k) with
 /// s = alpha / r and s_k = alpha / r_k. Where r_k = r they are sent as they are.
 template <class T, class D, class F>
-void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F factor) {
-  const std::vector<Index> ranks = server.ranks(client);
+void put_leading(io::Archive& archive, nn::Model<T, D>& model, std::span<const Index> ranks, F factor) {
   auto rank = ranks.begin();
-  lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     lowrank::Factors<T> f{to_host(weight.a().value()), to_host(weight.b().value())};
     if (*rank != weight.rank()) {
       f = lowrank::resized(f, *rank);
@@ -21,8 +21,8 @@ void put_leading(io::Archive& archive, Server<T, D>& server, Index client, F fac
       for (T& x : f.b.span()) x *= c;
     }
     ++rank;
-    archive.share(layer + ".lora_A.weight", f.a);
-    archive.share(layer + ".lora_B.weight", f.b);
+    archive.share(nn::factor_name(layer, nn::Role::down), f.a);
+    archive.share(nn::factor_name(layer, nn::Role::up), f.b);
   });
 }
 
@@ -33,18 +33,30 @@ Tensor<T> formed(nn::Factored<T, D>& weight, const lowrank::Factors<T>& f, doubl
   return lowrank_compose(zero, f.a, f.b, s);
 }
 
-/// A_k = A + A_d·A_u (of_a) or B_k = B + B_u·B_d of an update with inner factors nested in the server's `outer`, A or B; without
-/// them `outer` itself. Throws DataError for inner factors that do not fit.
+/// A_k = A + A_d·A_u (`of` down) or B_k = B + B_u·B_d (up) of an update with inner factors nested in the server's `outer`, A or
+/// B; without them `outer` itself. Throws DataError for inner factors that do not fit.
 template <class T>
-Tensor<T> rebuilt(const io::Archive& sent, const std::string& factor, const Tensor<T>& outer, bool of_a) {
-  const std::string left = factor + (of_a ? "_down.weight" : "_up.weight"),
-                    right = factor + (of_a ? "_up.weight" : "_down.weight");
+Tensor<T> rebuilt(const io::Archive& sent, const std::string& layer, const Tensor<T>& outer, nn::Role of) {
+  const nn::Role other = of == nn::Role::down ? nn::Role::up : nn::Role::down;
+  const std::string left = nn::inner_name(layer, of, of), right = nn::inner_name(layer, of, other);
   if (!sent.contains(right)) return outer;
   const Shape& shape = sent.raw(right).shape;
   const Index rank = shape.rank() > 0 ? shape[0] : 0;
   return lowrank_compose(
       outer, to_layout(sent.get<T>(right, lowrank::factor_shape(outer.shape(), rank)), outer.layout()),
       sent.get<T>(left, {outer.dim(0), rank}), 1.0);
+}
+
+/// The ranks of an update's factors of these layers, the model's in its order, at most `most`.
+template <class T, class D>
+std::vector<Index> sent_ranks(nn::Model<T, D>& model, const io::Archive& update, std::vector<Index> most) {
+  auto rank = most.begin();
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, auto&) {
+    const Shape& a = update.raw(nn::factor_name(layer, nn::Role::down)).shape;
+    if (a.rank() > 0 && a[0] >= 1) *rank = std::min(*rank, a[0]);
+    ++rank;
+  });
+  return most;
 }
 
 /// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k: the layer's update
@@ -56,7 +68,7 @@ std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& lay
   std::vector<lowrank::Term<T>> all;
   const Shape w = weight.shape();
   for (const Update& update : cohort.updates) {
-    const std::string a = layer + ".lora_A.weight", b = layer + ".lora_B.weight";
+    const std::string a = nn::factor_name(layer, nn::Role::down), b = nn::factor_name(layer, nn::Role::up);
     const bool has_a = update.state.contains(a), has_b = update.state.contains(b);
     Index rank = weight.rank();
     if (has_a) rank = update.state.raw(a).shape.rank() > 0 ? update.state.raw(a).shape[0] : 0;
@@ -64,9 +76,9 @@ std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& lay
     all.push_back({p * static_cast<double>(weight.rank()) / static_cast<double>(rank),
                    has_a ? to_layout(update.state.get<T>(a, lowrank::factor_shape(w, rank)),
                                      weight.a().value().layout())
-                         : rebuilt(update.state, layer + ".lora_A", to_host(weight.a().value()), true),
+                         : rebuilt(update.state, layer, to_host(weight.a().value()), nn::Role::down),
                    has_b ? update.state.get<T>(b, {w[0], rank})
-                         : rebuilt(update.state, layer + ".lora_B", to_host(weight.b().value()), false)});
+                         : rebuilt(update.state, layer, to_host(weight.b().value()), nn::Role::up)});
   }
   return all;
 }
@@ -77,8 +89,8 @@ std::vector<lowrank::Term<T>> product_terms(const Cohort& cohort, const std::str
   std::vector<lowrank::Term<T>> all;
   for (const Update& update : cohort.updates) {
     const double p = static_cast<double>(update.samples) / static_cast<double>(cohort.samples);
-    all.push_back({p, update.state.get<T>(layer + ".product_V.weight"),
-                   update.state.get<T>(layer + ".product_U.weight")});
+    all.push_back({p, update.state.get<T>(nn::product_name(layer, nn::Role::down)),
+                   update.state.get<T>(nn::product_name(layer, nn::Role::up))});
   }
   return all;
 }

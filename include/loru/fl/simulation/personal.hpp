@@ -82,6 +82,7 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
                        o.clients);
   const auto all = static_cast<Index>(parts.size());
   const auto clients = sample_cohort(server.seed(), 0, all, std::min(all, o.clients));
+  const AnyAlgorithm<T, D>& algorithm = server.algorithm();
   constexpr double left_out = -1.0;
   std::vector<double> own(clients.size(), left_out), common(clients.size(), left_out);
   pool.for_each(static_cast<Index>(clients.size()), [&](Index i) {
@@ -93,12 +94,13 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
     if (images.empty()) return;
     own[at] = common[at] = train::evaluate(global, test, images, pool, task).accuracy;
     auto kept = store.load(k);
-    if (!kept && !server.algorithm().personalises_new) return;
+    if (!kept && !algorithm.personalise) return;  // it would have the global model
     io::Archive state = kept ? *std::move(kept) : io::Archive("state"), nothing;
     nn::Model<T, D> model = server.client_model(k);
     const Head head{server.seed(), std::max<Index>(server.round(), 1), k};
+    const Turn<T, D> turn{model, train, samples, client, head, state, nothing, nothing, task};
     try {
-      server.algorithm().personalise({model, train, samples, client, head, state, nothing, nothing, task});
+      algorithm.personalise ? algorithm.personalise(turn) : get_own(turn, algorithm.personal);
       own[at] = train::evaluate(model, test, images, pool, task).accuracy;
     } catch (const DivergedError&) {}
   });

@@ -2,68 +2,19 @@
 // A whole federation in one process.
 
 #include <chrono>
-#include <cmath>
 #include <iterator>
-#include <limits>
-#include <mutex>
 
 #include <loru/data/partition/common.hpp>
-#include <loru/fl/client/store.hpp>
-#include <loru/fl/simulation/executor.hpp>
-#include <loru/fl/simulation/personal.hpp>
-#include <loru/fl/simulation/sampler.hpp>
+#include <loru/fl/client/turn.hpp>
 #include <loru/fl/server/server.hpp>
+#include <loru/fl/simulation/executor.hpp>
+#include <loru/fl/simulation/overlap.hpp>
+#include <loru/fl/simulation/personal.hpp>
+#include <loru/fl/simulation/round.hpp>
+#include <loru/fl/simulation/sampler.hpp>
 #include <loru/train/evaluate.hpp>
 
 namespace loru::inline LORU_ISA::fl {
-
-struct SimulationOptions {
-  Index cohort = 10;
-  ClientOptions client{};
-  RankOptions ranks{};
-  ServerOptimizer server{};
-  Codecs codecs{};
-  std::uint64_t seed = 1;
-  Index threads = 1;
-  /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
-  Index eval_every = 1;
-  /// Where clients' states live between rounds; none: in memory.
-  std::shared_ptr<ClientStore> store{};
-  /// Measures what each fold loses (Server::measure_aggregation).
-  bool aggregation_error = false;
-  /// Rounds that were run before, as a warm-up, and whether clients know the first frozen weights: see ServerOptions.
-  Index rounds_before = 0;
-  bool weights_known = true;
-
-  static constexpr auto fields() {
-    using S = SimulationOptions;
-    return std::tuple{
-        field("federation.eval_every", &S::eval_every, range::at_least(0),
-              "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
-        field("federation.aggregation_error", &S::aggregation_error,
-              "measures the aggregation error of each round; its mean is in summary.json"),
-        section("", &S::client), section("ranks", &S::ranks), section("server", &S::server),
-        section("codec", &S::codecs)};
-  }
-};
-
-/// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also where the task has
-/// none.
-struct Round {
-  Index index = 0;
-  std::vector<Index> cohort{};
-  double train_loss = 0.0;
-  double test_accuracy = std::numeric_limits<double>::quiet_NaN();
-  double test_loss = std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> test_metrics{};  ///< in the task's order; none where it was not evaluated
-  std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
-  Index merges = 0;                                   ///< so far
-  std::map<std::string, double> aggregation_error{};  ///< by layer, if measured
-  double train_seconds = 0.0;                         ///< without evaluation
-  double seconds = 0.0;
-
-  bool evaluated() const { return !test_metrics.empty(); }
-};
 
 /// Simulates a federation: clients of a partition train in parallel, one thread each, over one shared copy of the frozen
 /// weights. The model depends on the seed and the options, not on the number of threads. On a device other than the host
@@ -109,20 +60,18 @@ class Simulation {
     server_.begin_round();
     Round round{.index = server_.round(),
                 .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
-    std::vector<io::Archive> states(round.cohort.size());
-    std::mutex server;  // one client at a time
+    std::vector<io::Archive> broadcasts, states(round.cohort.size());
+    for (const Index client : round.cohort) {
+      broadcasts.push_back(server_.offer(client));
+      round.downlink_bytes += io::serialised_size(broadcasts.back());
+    }
     run_in_order<Message>(
         pool_, options_.cohort,
         [&](Index i) {
-          const Index client = round.cohort[static_cast<std::size_t>(i)];
-          std::unique_lock lock{server};
-          const Message broadcast = server_.broadcast(client);
-          round.downlink_bytes += broadcast.size();
-          lock.unlock();
-          return train_client(client, broadcast, states[static_cast<std::size_t>(i)]);
+          const auto at = static_cast<std::size_t>(i);
+          return train_client(round.cohort[at], broadcasts[at], states[at]);
         },
         [&](Index, Message&& update) {
-          std::lock_guard lock{server};
           round.uplink_bytes += update.size();
           server_.receive(std::move(update));
         });
@@ -179,16 +128,13 @@ class Simulation {
   /// The next `count` rounds.
   Rounds rounds(Index count) { return {*this, count}; }
 
-  /// The model that is evaluated: the server's, with the mean of what clients keep where the algorithm says so.
+  /// The model that is evaluated: the server's, or what the algorithm makes of it and of what clients keep.
   nn::Model<T, D> global_model() {
     const AnyAlgorithm<T, D>& algorithm = server_.algorithm();
-    if (!algorithm.evaluates_mean) return server_.model();
-    return with_mean_of_own(server_.model(), algorithm.personal, store(), parts_);
+    return algorithm.evaluated ? algorithm.evaluated(server_.model(), store(), parts_) : server_.model();
   }
 
   train::Evaluation evaluate() {
-    if (!server_.algorithm().evaluates_mean)
-      return train::evaluate(server_.model(), test_, pool_, task_);
     nn::Model<T, D> model = global_model();
     return train::evaluate(model, test_, pool_, task_);
   }
@@ -206,20 +152,17 @@ class Simulation {
   }
 
  private:
-  /// A client's turn on a borrowed model. Merges are in the server's weights already, which the model shares.
-  Message train_client(Index client, std::span<const std::byte> broadcast, io::Archive& state) {
+  /// A client's turn on a borrowed model, which shares the server's frozen weights.
+  Message train_client(Index client, const io::Archive& broadcast, io::Archive& state) {
     if (auto kept = store().load(client)) state = *std::move(kept);
     auto loan = replicas_.borrow();
     nn::Model<T, D>& model = *loan;
     if (server_.resizes())
       model = server_.client_model(client);  // factors that are not sent are of its rank too
     share_frozen(model);
-    const io::Archive archive =
-        decode_broadcast<T>(io::borrow(broadcast, "broadcast"), coded_tensors(model), state);
-    server_.algorithm().begin_turn(model, archive);
     const auto& samples = parts_[static_cast<std::size_t>(client)];
-    return server_.algorithm().take_turn(model, archive, train_, samples, options_.client, state,
-                                         task_);
+    return take_turn(model, broadcast, server_.algorithm(),
+                     LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
   }
 
   /// Lets the model's frozen weights be the server's, by name: an algorithm may give the replica other parameters.

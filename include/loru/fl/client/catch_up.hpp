@@ -1,0 +1,45 @@
+#pragma once
+// A client's frozen weights brought up to the server's last merge.
+
+#include <loru/fl/message/merges.hpp>
+#include <loru/lowrank/nested.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// Brings the model's frozen weights up to the server's last merge. The model must know every
+/// merge that the broadcast leaves out. Throws DataError and then changes nothing.
+template <class T, class D>
+void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
+  const auto merges = detail::number<Index>(archive, "merges");
+  std::vector<Index> ranks;  // of the server's factors, where the client may have others
+  if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
+  std::vector<Tensor<T, D>> weights;
+  lowrank::for_each_weight<nn::Factored, nn::Nested>(model, [&](const std::string& layer, auto& weight) {
+    Tensor<T, D> w = weight.base().value();
+    const Index rank = weights.size() < ranks.size() ? ranks[weights.size()] : weight.rank();
+    if (archive.contains(nn::weight_name(layer)))
+      w = to_device<D>(to_layout(archive.get<T>(nn::weight_name(layer), w.shape()), w.layout()));
+    Index first = merges;  // the missed merges are the last ones
+    while (first > 0 && archive.contains(merge_name(first - 1, layer, nn::Role::down))) --first;
+    for (Index k = first; k < merges; ++k) {
+      const std::string name = merge_name(k, layer, nn::Role::down);
+      const Shape& sent = archive.raw(name).shape;
+      require<DataError>(sent.rank() == w.rank(), "message: ", name, ": expected rank ", w.rank(),
+                         " of a factor, got ", sent);
+      const Shape a = lowrank::factor_shape(w.shape(), sent[0]), b{w.dim(0), sent[0]};
+      w = lowrank_compose(w, to_device<D>(to_layout(archive.get<T>(name, a), w.layout())),
+                          to_device<D>(archive.get<T>(merge_name(k, layer, nn::Role::up), b)),
+                          weight.alpha() / static_cast<double>(rank));
+    }
+    weights.push_back(w);
+  });
+  std::size_t next = 0;
+  lowrank::for_each_weight<nn::Factored, nn::Nested>(
+      model, [&](const std::string&, auto& weight) { weight.base().set_value(weights[next++]); });
+}
+
+#ifdef LORU_COMPILED
+extern template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
+#endif
+
+}  // namespace loru::fl

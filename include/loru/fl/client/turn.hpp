@@ -1,0 +1,91 @@
+#pragma once
+// A client's turn: a broadcast and local data in, an update out.
+
+#include <type_traits>
+
+#include <loru/fl/any_algorithm.hpp>
+#include <loru/fl/client/catch_up.hpp>
+#include <loru/fl/client/own_tensors.hpp>
+#include <loru/fl/client/train.hpp>
+#include <loru/fl/message/downlink.hpp>
+#include <loru/fl/message/uplink.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// What a client has to train with.
+template <class T, class D = Cpu>
+struct LocalData {
+  DeviceData<D> dataset;
+  std::span<const Index> samples;
+  const ClientOptions& options;
+  const train::Task<T, D>& task = train::classification<T, D>();
+};
+
+/// Whose the frozen weights of a client's model are.
+enum class Frozen : unsigned char {
+  own,     ///< the client's: it does the merges that it missed
+  shared,  ///< the server's, in which they are done already
+};
+
+/// Brings a client's model to the ranks and the state of a broadcast that is not coded any more. Throws DataError.
+template <class T, class D>
+void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast, const AnyAlgorithm<T, D>& algorithm) {
+  detail::get_head(broadcast, "broadcast");
+  if (broadcast.metadata().contains("ranks")) algorithm.shape(model, detail::get_ranks(broadcast, "ranks"));
+  algorithm.load ? algorithm.load(model, broadcast) : get_state(broadcast, model, algorithm.sends);
+}
+
+/// A client's whole turn. `model` is built and factorised as the server's was, from the same seed; `state` is what the client
+/// keeps between turns, empty before its first: it is of after the turn then, to be kept if the round succeeds.
+/// Throws DataError for a malformed broadcast and for state of another model, DivergedError if the loss is not finite; the
+/// state may then be half changed.
+template <class T, class D>
+Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const AnyAlgorithm<T, D>& algorithm,
+                  const LocalData<T, D>& local, io::Archive& state, Frozen frozen) {
+  const io::Archive received = decode_broadcast<T>(broadcast, coded_tensors(model), state);
+  load_broadcast(model, received, algorithm);
+  if (frozen == Frozen::own) apply_missed_merges(received, model);  // last: a bad message leaves the weights alone
+  const Head head = detail::get_head(received, "broadcast");
+  io::Archive extra("update");
+  const Turn<T, D> turn{model, local.dataset, local.samples, local.options, head,
+                        state, received,      extra,         local.task};
+  OwnTensors<T, D> own(turn, algorithm.personal);
+  double loss = 0.0;
+  {
+    const TrainOnly<T, D> guard(model, algorithm.trained(head.round));
+    loss = algorithm.train ? algorithm.train(turn) : train(turn);
+  }
+  own.keep();
+  io::Archive update = update_archive(model, head, static_cast<Index>(local.samples.size()), loss,
+                                      algorithm.sent(head.round), extra);
+  encode_update<T>(update, received, head, coded_tensors(model), state);
+  return io::serialise(update);
+}
+
+/// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with it between
+/// rounds. Off the host keep a DeviceData, or each turn uploads the data set again. Throws as take_turn does.
+template <class T, class D>
+Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
+               const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
+               const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
+               const ClientOptions& options, io::Archive& state,
+               const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
+  return take_turn(model, io::borrow(broadcast, "broadcast"), algorithm,
+                   LocalData<T, D>{dataset, samples, options, task}, state, Frozen::own);
+}
+
+/// The same for algorithms whose clients keep nothing. Throws ConfigError for one whose clients do.
+template <class T, class D>
+Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
+               const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
+               const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
+               const ClientOptions& options,
+               const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
+  io::Archive state("state");
+  Message message = answer(model, broadcast, algorithm, dataset, samples, options, state, task);
+  require<ConfigError>(state.size() == 0, algorithm.name,
+                       ": expected the client's state, which it keeps between turns, got none");
+  return message;
+}
+
+}  // namespace loru::fl

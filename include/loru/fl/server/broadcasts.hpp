@@ -1,0 +1,69 @@
+#pragma once
+// What goes down in a round, made once for all clients that are sent the same.
+
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include <loru/fl/message/downlink.hpp>
+#include <loru/fl/server/merge_history.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// The broadcasts of a round. Clients of the same ranks have the same state before it is coded; those that also know the same
+/// merges and the same copy of a coded state are sent the same but for the client's number. Copies of an archive share its
+/// tensors.
+template <class T, class D>
+class Broadcasts {
+ public:
+  Broadcasts(const Codecs& codecs, std::uint64_t seed) : downlink_{codecs.downlink, codecs.keep, seed} {}
+
+  /// Another round begins.
+  void clear() {
+    plain_.clear();
+    received_.clear();
+    coded_.clear();
+  }
+
+  /// What a client of these ranks that knows these merges is sent: plain(), coded, and what catch_up(archive) adds.
+  template <class Plain, class CatchUp>
+  io::Archive coded(nn::Model<T, D>& model, const std::vector<Index>& ranks,
+                    const typename MergeHistory<T, D>::Known& known, Index client, Index round, Plain plain,
+                    CatchUp catch_up) {
+    return once(coded_, std::tuple{ranks, known, downlink_.since(client)}, [&] {
+      io::Archive archive = once(plain_, ranks, plain);
+      downlink_.encode(archive, coded_tensors(model), round, downlink_.since(client));
+      catch_up(archive);
+      return archive;
+    });
+  }
+
+  /// What a client of these ranks makes of the state that it was sent.
+  template <class Plain>
+  const io::Archive& received(nn::Model<T, D>& model, const std::vector<Index>& ranks, Index round, Plain plain) {
+    return once(received_, ranks, [&] {
+      io::Archive archive = once(plain_, ranks, plain);
+      downlink_.receive(archive, coded_tensors(model), round);
+      return archive;
+    });
+  }
+
+  /// The client has the state of a round for good.
+  void known(Index client, Index round) { downlink_.known(client, round); }
+  /// The factors start anew.
+  void forget_factors() { downlink_.forget_factors(); }
+
+ private:
+  /// The key's archive, made if it is not there.
+  template <class Key, class Make>
+  static const io::Archive& once(std::map<Key, io::Archive>& all, const Key& key, Make make) {
+    const auto found = all.find(key);
+    return found != all.end() ? found->second : all.emplace(key, make()).first->second;
+  }
+
+  Downlink<T> downlink_;
+  std::map<std::vector<Index>, io::Archive> plain_, received_;
+  std::map<std::tuple<std::vector<Index>, typename MergeHistory<T, D>::Known, Index>, io::Archive> coded_;
+};
+
+}  // namespace loru::fl

@@ -1,0 +1,58 @@
+#pragma once
+// What an update has to hold.
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include <loru/fl/any_algorithm.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// Names and shapes of what clients send, by their ranks.
+template <class T, class D>
+class ExpectedUpdates {
+ public:
+  /// Throws DataError unless the update has the tensors of its client's state that are sent in the round, and what the algorithm
+  /// sends besides. `ranks` are those that the client was sent; none where all clients have the model's.
+  void check(const Update& update, nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm, Index round,
+             std::vector<Index> ranks) {
+    if (algorithm.kept_ranks) ranks = algorithm.kept_ranks(model, update.state, std::move(ranks));
+    const Contents& all = of(model, algorithm, ranks);
+    const Selection sent = algorithm.sent(round);
+    Shapes expected = all.extra;
+    for (const auto& tensor : all.state)
+      if (chosen(sent, tensor.id())) expected.push_back(tensor);
+    const Index client = update.head.client;
+    require<DataError>(update.state.size() == expected.size(), "server: update of client ", client,
+                       ": expected ", expected.size(), " tensors, got ", update.state.size());
+    for (const auto& [name, shape, role] : expected) {
+      const io::RawTensor& raw = update.state.raw(name);
+      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ", client,
+                         ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ', shape, ", got ",
+                         io::to_string(raw.dtype), ' ', raw.shape);
+    }
+  }
+
+ private:
+  using Shapes = std::vector<nn::Named<Shape>>;
+  struct Contents {
+    Shapes state, extra;
+  };
+
+  const Contents& of(nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm,
+                     const std::vector<Index>& ranks) {
+    const auto [entry, missing] = contents_.try_emplace(ranks);
+    if (!missing) return entry->second;
+    nn::Model<T, D> client = model;
+    if (!ranks.empty()) algorithm.shape(client, ranks);
+    for (const auto& [name, tensor, role] : client.state())
+      entry->second.state.push_back({name, tensor.shape(), role});
+    if (algorithm.also_sent) entry->second.extra = algorithm.also_sent(client);
+    return entry->second;
+  }
+
+  std::map<std::vector<Index>, Contents> contents_;
+};
+
+}  // namespace loru::fl

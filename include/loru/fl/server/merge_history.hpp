@@ -1,0 +1,119 @@
+#pragma once
+// The merges a server has done, so that a client which slept through some can catch up.
+
+#include <compare>
+#include <map>
+#include <unordered_map>
+
+#include <loru/fl/message/merges.hpp>
+#include <loru/lowrank/merge.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+/// Factors of every merge still needed, by layer, and how many merges each client knows. They stand on the host, whatever
+/// the model's device.
+template <class T, class D = Cpu>
+class MergeHistory {
+ public:
+  /// What a client knows: the merges that it has done, -1 if it does not know the first weights. Not sure: it was sent a
+  /// broadcast that told of more, and nobody said whether it arrived.
+  struct Known {
+    Index merges = 0;
+    bool sure = true;
+    auto operator<=>(const Known&) const = default;
+  };
+
+  /// Whether clients know the first weights, from the seed; else each is sent them once.
+  explicit MergeHistory(bool weights_known = true) : first_known_{weights_known ? 0 : Index{-1}} {}
+
+  /// Records the factors that are about to be merged, of any rank, with the layer's own scale.
+  void record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      auto& list = factors_[layer];
+      const lowrank::Factors<T, D>& factors = products.at(layer);
+      list.push_back({merges_, {to_host(factors.a), to_host(factors.b)}});
+      const std::size_t limit = bytes(weight.base().value());
+      std::size_t held = 0;
+      for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
+      while (held >= limit && !list.empty()) {  // from here back the weight itself is never dearer
+        held -= bytes(list.front());
+        list.erase(list.begin());
+      }
+    });
+    ++merges_;
+  }
+
+  /// Counts a merge that only the weight itself can tell of.
+  void record_whole() {
+    factors_.clear();
+    ++merges_;
+  }
+
+  Index merges() const { return merges_; }
+
+  Known known(Index client) const {
+    const auto found = clients_.find(client);
+    if (found == clients_.end()) return {first_known_, true};
+    return {found->second.merges, found->second.told == found->second.merges};
+  }
+
+  /// The client is being told of all merges.
+  void told(Index client) { client_of(client).told = merges_; }
+  /// What it was told has arrived,
+  void arrived(Index client) { client_of(client).merges = client_of(client).told; }
+  /// or was lost: it knows what it knew.
+  void lost(Index client) { client_of(client).told = client_of(client).merges; }
+
+  /// Adds what a client lacks, per layer the cheaper of the weight and the missed merges' factors; the weight, which may be
+  /// told twice, where it is not sure what the client knows.
+  void catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const {
+    if (known.merges == merges_) return;
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      const auto found = factors_.find(layer);
+      static const std::vector<Record> none;
+      const auto& list = found == factors_.end() ? none : found->second;
+      const bool complete =
+          known.sure && known.merges >= 0 && !list.empty() && list.front().merge <= known.merges;
+      std::size_t missed = 0;
+      for (const Record& record : list) missed += record.merge >= known.merges ? bytes(record) : 0;
+      if (!complete || bytes(weight.base().value()) <= missed) {
+        archive.share(nn::weight_name(layer), to_host(weight.base().value()));
+        return;
+      }
+      for (const Record& record : list)
+        if (record.merge >= known.merges) {
+          archive.share(merge_name(record.merge, layer, nn::Role::down), record.factors.a);
+          archive.share(merge_name(record.merge, layer, nn::Role::up), record.factors.b);
+        }
+    });
+  }
+
+ private:
+  struct Record {
+    Index merge;
+    lowrank::Factors<T> factors;
+  };
+  struct Client {
+    Index merges, told;
+  };
+
+  Client& client_of(Index client) {
+    return clients_.try_emplace(client, Client{first_known_, first_known_}).first->second;
+  }
+
+  template <class Where>
+  static std::size_t bytes(const Tensor<T, Where>& t) {
+    return static_cast<std::size_t>(t.size()) * sizeof(T);
+  }
+  static std::size_t bytes(const Record& r) { return bytes(r.factors.a) + bytes(r.factors.b); }
+
+  Index first_known_, merges_ = 0;
+  std::map<std::string, std::vector<Record>> factors_;
+  std::unordered_map<Index, Client> clients_;
+};
+
+#ifdef LORU_COMPILED
+extern template class MergeHistory<float>;
+#endif
+
+}  // namespace loru::fl
