@@ -1,4 +1,6 @@
 // The server's optimizers and the rounds that end with a merge.
+#include <set>
+
 #include <loru/lowrank/rank.hpp>
 
 #include "mixed.hpp"
