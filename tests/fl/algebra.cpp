@@ -223,6 +223,20 @@ TEMPLATE_TEST_CASE("The mean is weighted by samples and folded in blocks of eigh
   }
 }
 
+TEST_CASE("The mean reads numbers wherever they lie in a message") {
+  const Tensor<float> x({3}, {1, 2, 4});
+  std::vector<std::byte> bytes(1 + 3 * sizeof(float));
+  std::memcpy(bytes.data() + 1, x.data(), 3 * sizeof(float));
+  fl::Update update{{1, 1, 0}, 3, 0.0, io::Archive("update")};
+  update.state.put_raw("x", {io::DType::f32, x.shape(), std::span(bytes).subspan(1)});
+  fl::Average<float> average;
+  for (Index k = 0; k < 9; ++k) average.add(update);
+  CHECK(same_bits(average.result().get<float>("x"), x));
+  std::memset(bytes.data() + 1, 0xFF, sizeof(float));  // not a number
+  CHECK(message_of<DivergedError>([&] { average.add(update); }) ==
+        "round 1, client 0: x is not finite after training");
+}
+
 TEST_CASE("The mean refuses updates that do not fit, as a whole") {
   fl::Average<float> average;
   CHECK_THROWS_AS(average.result(), Error);

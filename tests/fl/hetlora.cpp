@@ -131,3 +131,27 @@ TEST_CASE("hetlora: clients prune themselves for good, where their last directio
              }),
              StartsWith("server: update of client 2: fc2.lora_A.weight: expected F64 (1, "));
 }
+
+TEST_CASE("hetlora: a round that fails keeps no ranks that its clients pruned themselves to") {
+  Mixed<double> run(rank_four<double>(), fl::HetLoRA{.gamma = 0.5, .lambda = 5.0}, {4, 4, 2});
+  for (int i = 0; i < 20 && run.server.ranks(0) == Ranks{4}; ++i) {
+    auto before = run.server;
+    run.round();
+    if (run.server.ranks(0) == Ranks{4}) continue;
+    // The round in which client 0 prunes itself, once more, with a weight that is not finite when it ends.
+    lowrank::for_each_weight<nn::Factored>(before.model(), [](auto&, nn::Factored<double>& f) {
+      f.base().set_value(nn::constant<double>(f.shape(), std::numeric_limits<double>::infinity()));
+    });
+    before.begin_round();
+    for (Index k = 0; k < 3; ++k) before.broadcast(k);
+    for (Index k = 0; k < 3; ++k) {
+      auto client = run.devices[static_cast<std::size_t>(k)];
+      lowrank::set_ranks(client, Ranks(1, std::min<Index>(2, run.server.ranks(k)[0])));
+      before.receive(fl::update_message(client, {5, before.round(), k}, 5, 1.0));
+    }
+    CHECK_THROWS_AS(before.finish_round(), DivergedError);
+    CHECK(before.ranks(0) == Ranks{4});
+    return;
+  }
+  FAIL("no client pruned itself");
+}

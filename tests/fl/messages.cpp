@@ -132,6 +132,7 @@ TEST_CASE("A client that slept through merges gets factors or weights, whichever
   if (already_known) {
     server.begin_round();
     const auto message = server.broadcast(1);
+    server.arrived(1);
     fl::apply_missed_merges(io::borrow(message), sleepy);
   }
   // The round begun above ends without an update, so merges go on from `before`.
@@ -155,9 +156,72 @@ TEST_CASE("A client that slept through merges gets factors or weights, whichever
   fl::apply_missed_merges(archive, sleepy);
   require_same_weights(sleepy, server.model());
 
+  server.arrived(1);
   server.begin_round();  // nothing is sent twice
   const fl::Message next = server.broadcast(1);
   CHECK(next.size() == header_bytes(next) + payload(model));
+}
+
+TEST_CASE("A broadcast that was lost is told again, and one of which nothing was said leaves no doubt") {
+  auto model = small_model<float>();
+  lowrank::factorize(model, {.rank = 16, .layers = {"fc1", "fc2"}});
+  fl::Server<float> server(model, fl::FedLoRU{.tau = 1}, 1);
+  auto busy = model, sleepy = model;
+  for (int i = 0; i < 2; ++i) pretend_round(server, busy, 0);
+  server.begin_round();
+  const fl::Message first = server.broadcast(1);
+  server.lost(1);
+  CHECK(message_of<Error>([&] { server.lost(1); }) ==
+        "server: client 1: expected a broadcast of round 3 without an answer");
+  CHECK(message_of<DataError>([&] { server.receive(fl::update_message(sleepy, {1, 3, 1}, 5, 1.0)); }) ==
+        "server: update of client 1: expected a client of the cohort that has not answered yet");
+  CHECK(server.broadcast(1) == first);  // in the same round
+  server.lost(1);
+  pretend_round(server, busy, 0);
+  server.begin_round();
+  const fl::Message third = server.broadcast(1);
+  for (const Index merge : {0, 1, 2})
+    CHECK(io::borrow(third).contains(fl::merge_name(merge, "fc2", nn::Role::down)));
+
+  // Whether it came or not: the next one has the weights themselves, and both clients end where the server is.
+  auto got_it = sleepy;
+  fl::apply_missed_merges(io::borrow(third), got_it);
+  pretend_round(server, busy, 0);
+  server.begin_round();
+  const fl::Message fourth = server.broadcast(1);
+  CHECK(io::borrow(fourth).contains("fc1.weight"));
+  CHECK_FALSE(io::borrow(fourth).contains(fl::merge_name(3, "fc2", nn::Role::down)));
+  fl::apply_missed_merges(io::borrow(fourth), got_it);
+  fl::apply_missed_merges(io::borrow(fourth), sleepy);
+  require_same_weights(got_it, server.model());
+  require_same_weights(sleepy, server.model());
+
+  // An answer says that it came, even one that is refused.
+  CHECK_THROWS_AS(server.receive(fl::update_message(small_model<float>(), {1, server.round(), 1}, 5, 1.0)), DataError);
+  server.begin_round();
+  const fl::Message fifth = server.broadcast(1);
+  CHECK(fifth.size() == header_bytes(fifth) + payload(model));
+}
+
+TEST_CASE("What clients are sent the same is made once a round, and shared") {
+  fl::Server<float> server(small_factored<float>("resnet10"), fl::FedLoRA{}, 1);
+  server.begin_round();
+  const io::Archive one = server.offer(4), two = server.offer(7);
+  REQUIRE(one.size() > 0);
+  for (const auto& [name, raw] : one.tensors()) CHECK(raw.bytes.data() == two.raw(name).bytes.data());
+  CHECK(io::serialised_size(one) == server.broadcast(5).size());
+  CHECK(one.metadata().at("client") == "4");
+  CHECK(two.metadata().at("client") == "7");
+
+  // Clients of other ranks are sent something else.
+  auto mixed = small_factored<float>("resnet10");
+  fl::Server<float> ranks(mixed, fl::FedLoRA{}, 1, {.ranks = fl::ClientRanks({1, 2, 1})});
+  ranks.begin_round();
+  const io::Archive low = ranks.offer(0), high = ranks.offer(1), again = ranks.offer(2);
+  const auto factor = [](const io::Archive& a) { return a.raw("layer1.0.conv1.lora_A.weight"); };
+  CHECK(factor(low).shape[0] == 1);
+  CHECK(factor(high).shape[0] == 2);
+  CHECK(factor(low).bytes.data() == factor(again).bytes.data());
 }
 
 TEST_CASE("Weights catch up bit for bit in convolutions too") {

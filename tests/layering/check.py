@@ -19,6 +19,10 @@ FLOORS = {
     "train": 7,
     "fl": 8,
 }
+# The floors inside a room, by folder; "" are the headers next to the folders. The room's umbrella may include all.
+INNER_FLOORS = {
+    "fl": {"message": 0, "": 1, "client": 2, "server": 3, "algorithms": 4, "simulation": 5},
+}
 # Floor 1 is two rooms side by side; data may read files through io.
 NEIGHBOURS = {("data", "io")}
 # The rooms of target loru::core, which needs Eigen alone: they keep clear of the other rooms.
@@ -80,6 +84,19 @@ def check_third_party(relative, target):
     return f"<{target}> is not a header this library knows"
 
 
+def check_inner(relative, target, room):
+    """What is wrong with one header of a room including another one, or None."""
+    floors = INNER_FLOORS.get(room)
+    if floors is None or relative == f"{room}/{room}.hpp":
+        return None
+    source, other = (name.split("/")[1] if name.count("/") > 1 else "" for name in (relative, target))
+    if target == f"{room}/{room}.hpp" or other not in floors or source not in floors:
+        return f"loru/{target} has no floor in room {room} below {source or room}"
+    if floors[other] <= floors[source]:
+        return None
+    return f"{room}/{source} (floor {floors[source]} of {room}) includes {room}/{other} (floor {floors[other]})"
+
+
 def check_include(relative, target, inside):
     """What is wrong with header `relative` including header `target` of loru, or None."""
     source, room = room_of(relative), room_of(target)
@@ -100,7 +117,7 @@ def check_include(relative, target, inside):
     if room not in FLOORS:
         return f"loru/{target}: no such room"
     if room == source:
-        return None
+        return check_inner(relative, target, room)
     if source in CORE_TARGET and room not in CORE_TARGET:
         return f"room {source} belongs to loru::core, which is built without room {room}"
     if FLOORS[room] < FLOORS[source] or (source, room) in NEIGHBOURS:
@@ -174,6 +191,12 @@ def check(root):
         wanted = {f"loru/{file.relative_to(include / 'loru').as_posix()}" for file in folder.rglob("*.hpp")
                   if "detail" not in file.relative_to(folder).parts[:-1]}
         check_umbrella(folder / f"{room}.hpp", include, wanted - {f"loru/{room}/{room}.hpp"}, problems)
+    for room, floors in INNER_FLOORS.items():
+        for inner in filter(None, floors):
+            folder = include / "loru" / room / inner
+            if folder.is_dir():
+                wanted = {f"loru/{room}/{inner}/{file.name}" for file in folder.glob("*.hpp")}
+                check_umbrella(folder / f"{inner}.hpp", include, wanted - {f"loru/{room}/{inner}/{inner}.hpp"}, problems)
     check_umbrella(include / "loru" / "loru.hpp", include, {f"loru/{room}/{room}.hpp" for room in rooms}, problems)
     everything = include / "loru" / "loru.hpp"
     for number, _, target in includes(everything) if everything.exists() else []:

@@ -74,14 +74,14 @@ class Average {
     require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
                        ": expected ", sums_.size(), " tensors, got ", count);
     for (const auto& [name, raw] : tensors) {
-      require<DataError>(raw.dtype == io::dtype_of<T>, "aggregate: update of client ", client, ": ", name,
-                         ": expected ", io::to_string(io::dtype_of<T>), ", got ", io::to_string(raw.dtype));
+      require<DataError>(raw.dtype == io::dtype_of<T>, update.state.origin(), ": tensor ", name, ": expected dtype ",
+                         io::to_string(io::dtype_of<T>), ", got ", io::to_string(raw.dtype));
       if (added_ > 0 && chosen(names, name)) {
         const auto sum = sums_.find(name);
         require<DataError>(sum != sums_.end(), "aggregate: update of client ", client, ": unexpected tensor ",
                            name);
-        require<DataError>(raw.shape == sum->second.shape, "aggregate: update of client ", client, ": ", name,
-                           ": expected ", sum->second.shape, ", got ", raw.shape);
+        require<DataError>(raw.shape == sum->second.shape, update.state.origin(), ": tensor ", name,
+                           ": expected shape ", sum->second.shape, ", got ", raw.shape);
       }
       require<DivergedError>(finite(raw), "round ", update.head.round, ", client ", client, ": ", name,
                              " is not finite after training");

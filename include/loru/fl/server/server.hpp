@@ -5,16 +5,17 @@
 #include <set>
 
 #include <loru/fl/any_algorithm.hpp>
+#include <loru/fl/message/uplink.hpp>
 #include <loru/fl/server/aggregate.hpp>
 #include <loru/fl/server/aggregation_error.hpp>
 #include <loru/fl/server/broadcasts.hpp>
 #include <loru/fl/server/client_ranks.hpp>
 #include <loru/fl/server/expected.hpp>
 #include <loru/fl/server/mean_of_own.hpp>
+#include <loru/fl/server/merge_history.hpp>
 #include <loru/fl/server/merge_schedule.hpp>
 #include <loru/fl/server/server_optimizer.hpp>
 #include <loru/fl/server/terms.hpp>
-#include <loru/fl/message/uplink.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
