@@ -19,7 +19,7 @@ struct Median {
   static constexpr bool low_rank = false;
   using hooks = fl::Hooks<fl::hook::train, fl::hook::fold>;  // one that is misspelt or left out does not compile
   static constexpr auto fields() {
-    return std::tuple{fl::Field{"faulty", &Median::faulty, Index{0}, Index{1000}, "clients that send noise"}};
+    return std::tuple{field("faulty", &Median::faulty, range::at_least(0), "clients that send noise")};
   }
 
   /// A turn: the usual training, and for a faulty client numbers that have nothing to do with it.
