@@ -42,7 +42,7 @@ nn::Model<float> build() {
 }
 
 /// Accuracy, and kilobytes that one client sends up in a round.
-std::pair<double, double> train(nn::Model<float> model, const fl::AnyAlgorithm<float>& algorithm,
+std::pair<double, double> run(nn::Model<float> model, const fl::AnyAlgorithm<float>& algorithm,
                                 const data::Split& digits) {
   const fl::ClientOptions client{.epochs = 2, .batch = 16, .optimizer = {.learning_rate = 0.05}};
   fl::Simulation simulation{std::move(model), algorithm, digits, data::iid(digits.train, {.clients = 10}),
@@ -56,10 +56,10 @@ std::pair<double, double> train(nn::Model<float> model, const fl::AnyAlgorithm<f
 
 int main() {
   const data::Split digits = data::digits();
-  const auto [dense, dense_kb] = train(build(), fl::FedAvg{}, digits);
+  const auto [dense, dense_kb] = run(build(), fl::FedAvg{}, digits);
   auto factored = build();
   lowrank::factorize(factored, {.rank = 8, .alpha = 8.0, .layers = {"pairs.*"}});
-  const auto [low, low_kb] = train(factored, fl::FedLoRU{.tau = 5}, digits);
+  const auto [low, low_kb] = run(factored, fl::FedLoRU{.tau = 5}, digits);
   std::printf("fedavg   accuracy %.4f, %.1f kB up per client and round\n", dense, dense_kb);
   std::printf("fedloru  accuracy %.4f, %.1f kB up per client and round\n", low, low_kb);
   return dense > 0.9 && low > 0.85 && low_kb < dense_kb / 2.0 ? 0 : 1;
