@@ -197,7 +197,8 @@ TEST_CASE("A broadcast that was lost is told again, and one of which nothing was
   require_same_weights(sleepy, server.model());
 
   // An answer says that it came, even one that is refused.
-  CHECK_THROWS_AS(server.receive(fl::update_message(small_model<float>(), {1, server.round(), 1}, 5, 1.0)), DataError);
+  auto dense = small_model<float>();
+  CHECK_THROWS_AS(server.receive(fl::update_message(dense, {1, server.round(), 1}, 5, 1.0)), DataError);
   server.begin_round();
   const fl::Message fifth = server.broadcast(1);
   CHECK(fifth.size() == header_bytes(fifth) + payload(model));
