@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <loru/cuda/device.hpp>
+#include <loru/cuda/work.hpp>
 #include <loru/ops/backend.hpp>
 
 namespace loru::cuda {
