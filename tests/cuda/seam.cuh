@@ -1,6 +1,7 @@
 #pragma once
 // Ops of the device of support/other_device.hpp in device code, and what the library's headers make of them.
-// Compiling is the test; nothing here runs. The including file has brought in loru and the device, in either order.
+// Compiling is the test; nothing here runs. The including file has brought in loru and the device, in either
+// order.
 
 namespace other {
 

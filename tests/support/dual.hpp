@@ -20,8 +20,8 @@ inline std::vector<loru::Tensor<double>> shifted(const std::vector<loru::Tensor<
   return y;
 }
 
-/// An op on duals has the value of the plain op bit for bit, and the central difference as its tangent. `f` takes
-/// copies of the inputs.
+/// An op on duals has the value of the plain op bit for bit, and the central difference as its tangent. `f`
+/// takes copies of the inputs.
 template <class F>
 void check_dual(const char* name, std::initializer_list<loru::Shape> shapes, F f) {
   INFO(name);

@@ -1,6 +1,6 @@
 #pragma once
-// A second device, as its author would write it: a tag with memory, and every op of the list declared in the tag's own
-// namespace. other_device_ops.hpp defines them.
+// A second device, as its author would write it: a tag with memory, and every op of the list declared in the
+// tag's own namespace. other_device_ops.hpp defines them.
 
 #include <cstdint>
 

@@ -1,6 +1,6 @@
 #pragma once
-// The ops of the device of other_device.hpp: each copies its tensors to the host, calls the host's op and copies back
-// what that gave or changed. `operations` counts them.
+// The ops of the device of other_device.hpp: each copies its tensors to the host, calls the host's op and
+// copies back what that gave or changed. `operations` counts them.
 
 #include <cstring>
 #include <tuple>

@@ -1,5 +1,6 @@
 #pragma once
-// What nearly every test includes, precompiled. Headers of loru itself stay out, but for the one that holds Eigen.
+// What nearly every test includes, precompiled. Headers of loru itself stay out, but for the one that holds
+// Eigen.
 #include <algorithm>
 #include <array>
 #include <cmath>

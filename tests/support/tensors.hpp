@@ -17,7 +17,8 @@ using namespace loru;
 template <class T>
 inline constexpr double tolerance = std::same_as<T, float> ? 2e-5 : 1e-12;
 
-/// Standard normal elements, drawn in row-major order whatever the layout. For dual numbers both parts are drawn.
+/// Standard normal elements, drawn in row-major order whatever the layout. For dual numbers both parts are
+/// drawn.
 template <class T = double>
 Tensor<T> gaussian(const Shape& shape, std::uint64_t seed = 1, Layout layout = Layout::row_major) {
   rng::Stream stream(seed);

@@ -1,5 +1,5 @@
-// cuBLAS for programs that seldom need it: linked, it takes a tenth of a second of every start. Here its functions load
-// the library when the first of them is called.
+// cuBLAS for programs that seldom need it: linked, it takes a tenth of a second of every start. Here its
+// functions load the library when the first of them is called.
 #include <dlfcn.h>
 
 #include <string>

@@ -27,8 +27,8 @@ namespace loru::cuda {
 /// How float products are computed: in float, or with operands rounded to tf32 (10 bits of mantissa).
 enum class Precision : unsigned char { full, tf32 };
 
-/// A cuBLAS handle that follows this thread's stream. Its workspace is fixed: with one of cuBLAS's own choice, products
-/// on several streams may differ in their last bits from run to run.
+/// A cuBLAS handle that follows this thread's stream. Its workspace is fixed: with one of cuBLAS's own
+/// choice, products on several streams may differ in their last bits from run to run.
 class Blas {
  public:
   static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
@@ -98,8 +98,9 @@ inline cublasStatus_t gemm(cublasHandle_t h, cublasOperation_t a, cublasOperatio
 
 }  // namespace detail
 
-/// C = alpha · op(A) · op(B) + beta · C with row-major op(A) (m, k), op(B) (k, n), C (m, n), none of them empty; lda and
-/// ldb are the distances of rows as they lie in memory. cuBLAS is column-major: it is asked for Cᵀ = op(B)ᵀ · op(A)ᵀ.
+/// C = alpha · op(A) · op(B) + beta · C with row-major op(A) (m, k), op(B) (k, n), C (m, n), none of them
+/// empty; lda and ldb are the distances of rows as they lie in memory. cuBLAS is column-major: it is asked
+/// for Cᵀ = op(B)ᵀ · op(A)ᵀ.
 template <class T>
 void blas_gemm(bool transpose_a, bool transpose_b, std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k,
                T alpha, const T* a, std::ptrdiff_t lda, const T* b, std::ptrdiff_t ldb, T beta, T* c) {

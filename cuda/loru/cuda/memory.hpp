@@ -1,8 +1,10 @@
 #pragma once
-// Device memory in stream order. cudaMallocAsync takes it from the device's pool, which is told to keep what it has: a
-// training step allocates the same sizes again and again, and after its first step takes no memory from the system.
+// Device memory in stream order. cudaMallocAsync takes it from the device's pool, which is told to keep what
+// it has: a training step allocates the same sizes again and again, and after its first step takes no memory
+// from the system.
 //
-// A block is freed on the current stream of the thread that lets go of it last (see stream.hpp for why that is in order).
+// A block is freed on the current stream of the thread that lets go of it last (see stream.hpp for why that
+// is in order).
 
 #include <algorithm>
 #include <cstdint>

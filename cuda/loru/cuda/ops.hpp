@@ -1,7 +1,8 @@
 #pragma once
-// The ops of the CUDA device, declared. Shapes, formulas and what is thrown are documented at the host's ops of the same
-// names (include/loru/cpu); loru/cuda/cuda.cuh defines them. Ops queue work on the current stream and return; those
-// that give a number of the host's, and cross_entropy for the check of its labels, wait for it.
+// The ops of the CUDA device, declared. Shapes, formulas and what is thrown are documented at the host's ops
+// of the same names (include/loru/cpu); loru/cuda/cuda.cuh defines them. Ops queue work on the current stream
+// and return; those that give a number of the host's, and cross_entropy for the check of its labels, wait for
+// it.
 
 #include <vector>
 

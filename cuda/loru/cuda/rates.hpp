@@ -1,6 +1,6 @@
 #pragma once
-// How fast CUDA devices are, by compute capability, for the planner: peaks of NVIDIA's data sheets, not measured. A plan
-// goes by the device alone, whatever the host is.
+// How fast CUDA devices are, by compute capability, for the planner: peaks of NVIDIA's data sheets, not
+// measured. A plan goes by the device alone, whatever the host is.
 
 #include <algorithm>
 #include <array>
@@ -31,9 +31,9 @@ constexpr DataSheet data_sheet(int major, int minor) {
   return found;
 }
 
-/// Rates of a capability. Products of 16 columns or more are at the peak, since their tiles are as narrow; of 8 at half of
-/// it, half of their tile being idle. A launch is taken for 4 microseconds. Windows and transforms never stand in memory,
-/// filterings do not occur.
+/// Rates of a capability. Products of 16 columns or more are at the peak, since their tiles are as narrow; of
+/// 8 at half of it, half of their tile being idle. A launch is taken for 4 microseconds. Windows and
+/// transforms never stand in memory, filterings do not occur.
 constexpr cost::Rates capability_rates(int major, int minor) {
   const DataSheet sheet = data_sheet(major, minor);
   cost::Rates rates;

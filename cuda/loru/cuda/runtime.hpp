@@ -42,8 +42,8 @@ struct DeviceProperties {
   std::size_t memory = 0, shared_per_multiprocessor = 0;  ///< bytes
   double clock = 0.0, bandwidth = 0.0;                    ///< a second: cycles, bytes of memory; at most
 
-  /// Rates of float arithmetic, or of tf32 on tensor cores: operations that a multiprocessor starts in a cycle, by the
-  /// tables of the CUDA programming guide, times cycles and multiprocessors.
+  /// Rates of float arithmetic, or of tf32 on tensor cores: operations that a multiprocessor starts in a
+  /// cycle, by the tables of the CUDA programming guide, times cycles and multiprocessors.
   DeviceRates rates(bool tensor_cores) const {
     const double plain = major == 8 && minor == 0 ? 128.0 : 256.0, tensor = major >= 9 ? 2048.0 : 1024.0;
     return {multiprocessors * clock * (tensor_cores ? tensor : plain), bandwidth};

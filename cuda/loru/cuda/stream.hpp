@@ -1,9 +1,9 @@
 #pragma once
 // Streams and events, and the current stream of a thread: the one that its ops run on.
 //
-// All threads start on one main stream, so that work is ordered as the program orders it. A StreamScope gives its thread
-// a stream of its own: the new stream waits for the old one at the scope's begin, the old one for the new one at its end.
-// Tensors from outside the scope must outlive it; those made inside may leave it.
+// All threads start on one main stream, so that work is ordered as the program orders it. A StreamScope gives
+// its thread a stream of its own: the new stream waits for the old one at the scope's begin, the old one for
+// the new one at its end. Tensors from outside the scope must outlive it; those made inside may leave it.
 
 #include <utility>
 

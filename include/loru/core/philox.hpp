@@ -11,8 +11,8 @@
 
 namespace loru::inline LORU_ISA::rng {
 
-/// Ten rounds of Philox4x32 on L counters of 128 bits, all with one key of 64 bits: word w of counter i stands at c[w][i],
-/// and is replaced by word w of its 128 random bits.
+/// Ten rounds of Philox4x32 on L counters of 128 bits, all with one key of 64 bits: word w of counter i
+/// stands at c[w][i], and is replaced by word w of its 128 random bits.
 template <std::size_t L>
 LORU_HOST_DEVICE constexpr void philox(std::uint32_t (&c)[4][L], std::uint64_t key) {
   auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);

@@ -1,5 +1,6 @@
 #pragma once
-// Formulas of single elements, for the loops of the host, for device code and, where they are smooth, for dual numbers.
+// Formulas of single elements, for the loops of the host, for device code and, where they are smooth, for
+// dual numbers.
 
 #include <cmath>
 #include <cstddef>
@@ -18,7 +19,8 @@ LORU_HOST_DEVICE constexpr T relu(T x) {
   return x > T(0) ? x : T(0);
 }
 
-/// The gradient g where y > 0, else 0: what passes backward through y = relu(x). The sign of x serves as well.
+/// The gradient g where y > 0, else 0: what passes backward through y = relu(x). The sign of x serves as
+/// well.
 template <class T>
 LORU_HOST_DEVICE constexpr T relu_gradient(T y, T g) {
   return y > T(0) ? g : T(0);
@@ -43,7 +45,8 @@ LORU_HOST_DEVICE T gelu_slope(T x) {
   return T(Real<T>(0.5)) * (T(1) + erf(x * T(root_half))) + x * phi;
 }
 
-/// What dropout multiplies an element by: `keep` = 1 / (1 − p) where its random word is at least p · 2³², else 0.
+/// What dropout multiplies an element by: `keep` = 1 / (1 − p) where its random word is at least p · 2³²,
+/// else 0.
 template <class T>
 LORU_HOST_DEVICE constexpr T dropout_factor(std::uint32_t word, std::uint64_t threshold, T keep) {
   return word >= threshold ? keep : T(0);
@@ -70,8 +73,8 @@ LORU_HOST_DEVICE constexpr T normalised_gradient(T g, T x, T mu, T scale, T a, T
   return scale * g - (a + b * (x - mu));
 }
 
-/// Joins mean and M2 = Σ(x − mean)² of a part to those of the numbers before it (Chan, Golub and LeVeque 1983):
-/// share = n_part / (n + n_part), weight = n · share.
+/// Joins mean and M2 = Σ(x − mean)² of a part to those of the numbers before it (Chan, Golub and LeVeque
+/// 1983): share = n_part / (n + n_part), weight = n · share.
 template <class T>
 LORU_HOST_DEVICE constexpr void join_moments(T& mean, T& m2, T mean_part, T m2_part, T share, T weight) {
   const T d = mean_part - mean;

@@ -19,8 +19,9 @@ void add_bias(Tensor<T>& x, const Tensor<T>& bias, const Epilogue<Tensor<T>>& af
                    [b](T v, Index j) { return v + b[j]; });
 }
 
-/// Backward pass of add_bias: dx = dy where y > 0, else 0; dbias = Σ dx over rows. y is the result if there was a ReLU;
-/// without one it is empty, and dx = dy. Uses dy's buffer if nothing else shares it. Throws ShapeError.
+/// Backward pass of add_bias: dx = dy where y > 0, else 0; dbias = Σ dx over rows. y is the result if there
+/// was a ReLU; without one it is empty, and dx = dy. Uses dy's buffer if nothing else shares it. Throws
+/// ShapeError.
 template <Scalar T>
 BiasGradients<T> add_bias_backward(const Tensor<T>& y, Tensor<T> dy) {
   if (!y) return {dy, column_sum(dy)};

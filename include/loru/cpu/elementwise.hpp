@@ -53,7 +53,8 @@ Tensor<T> to_layout(const Tensor<T>& x, Layout layout) {
 
 namespace cpu {
 
-/// x in the given layout, in a buffer that nothing else shares: x's own if possible, so that an op may write over it.
+/// x in the given layout, in a buffer that nothing else shares: x's own if possible, so that an op may write
+/// over it.
 template <class T>
 Tensor<T> own(Tensor<T> x, Layout layout) {
   if (x.layout() != layout) x = to_layout(x, layout);
@@ -138,8 +139,8 @@ Tensor<T> gelu_backward(const Tensor<T>& x, const Tensor<T>& dy) {
   return cpu::map("gelu_backward", x, dy, [](T v, T d) { return d * scalar::gelu_slope(v); });
 }
 
-/// x / (1 − p) where the element's random word is at least p · 2³², else 0: element i reads word i mod 4 of block
-/// i / 4 of the stream, in memory order, on every device. The same call on dy is the backward pass.
+/// x / (1 − p) where the element's random word is at least p · 2³², else 0: element i reads word i mod 4 of
+/// block i / 4 of the stream, in memory order, on every device. The same call on dy is the backward pass.
 /// Throws ConfigError unless 0 <= p < 1.
 template <Scalar T>
 Tensor<T> dropout(const Tensor<T>& x, double p, const rng::Stream& stream) {

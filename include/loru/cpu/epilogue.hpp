@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA::cpu {
 
-/// y[at] = the epilogue of z(x[at], j), for every row and channel j of rows · C elements. `from` is the place of x and y in
-/// the residual. y may be x.
+/// y[at] = the epilogue of z(x[at], j), for every row and channel j of rows · C elements. `from` is the place
+/// of x and y in the residual. y may be x.
 template <Scalar T, class F>
 void map_through(const Epilogue<Tensor<T>>& after, Index rows, Index c, const T* x, T* y, F z,
                  Index from = 0) {

@@ -9,10 +9,10 @@
 
 namespace loru::inline LORU_ISA {
 
-/// y[n, c, h, w] = (raw·unit[c] − mean[c])·inverse[c] in double, rounded once, where raw is the pixel (h + down, w' + right),
-/// w' = flip ? W − 1 − w : w, of image samples[n]; zero outside the image. y (n, C, H, W) in its layout, images
-/// (N, C, H, W) row-major, samples (n) within [0, N), places (n, 3) = down, right, flip, or empty, normalisation
-/// (C, 3) = unit, mean, inverse deviation. Throws ShapeError.
+/// y[n, c, h, w] = (raw·unit[c] − mean[c])·inverse[c] in double, rounded once, where raw is the pixel (h +
+/// down, w' + right), w' = flip ? W − 1 − w : w, of image samples[n]; zero outside the image. y (n, C, H, W)
+/// in its layout, images (N, C, H, W) row-major, samples (n) within [0, N), places (n, 3) = down, right,
+/// flip, or empty, normalisation (C, 3) = unit, mean, inverse deviation. Throws ShapeError.
 template <Scalar T, class Raw>
 void gather_images(Tensor<T>& y, const Tensor<Raw>& images, const Tensor<std::int32_t>& samples,
                    const Tensor<std::int32_t>& places, const Tensor<double>& normalisation) {

@@ -1,9 +1,10 @@
 #pragma once
 // Means and variances of channels and of groups of channels on host tensors, in one pass over the data.
 //
-// Blocks of 64 rows are summed relative to their first row and joined by the formula of Chan, Golub and LeVeque (1983):
-// M2 = Σ(x − μ)² of two parts is M2ₐ + M2_b + (μ_b − μₐ)²·nₐ·n_b / (nₐ + n_b). Since a block's first row is one of its
-// own, M2 is at least a 64th of the sum that it is the difference of: nothing cancels, whatever the mean.
+// Blocks of 64 rows are summed relative to their first row and joined by the formula of Chan, Golub and
+// LeVeque (1983): M2 = Σ(x − μ)² of two parts is M2ₐ + M2_b + (μ_b − μₐ)²·nₐ·n_b / (nₐ + n_b). Since a
+// block's first row is one of its own, M2 is at least a 64th of the sum that it is the difference of: nothing
+// cancels, whatever the mean.
 
 #include <loru/core/scalar.hpp>
 #include <loru/cpu/elementwise.hpp>

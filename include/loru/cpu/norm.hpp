@@ -1,9 +1,9 @@
 #pragma once
 // Batch and group normalisation on host tensors, channels-last.
 //
-// Both compute x̂ = (x − μ)·ρ with ρ = 1 / √(σ² + ε) and y = γ·x̂ + β; they differ in what shares μ and σ²: a channel
-// over the batch (Ioffe and Szegedy 2015), or a group of channels of one image (Wu and He 2018). A batch is treated as
-// one image of N·H·W pixels whose groups are its channels.
+// Both compute x̂ = (x − μ)·ρ with ρ = 1 / √(σ² + ε) and y = γ·x̂ + β; they differ in what shares μ and σ²: a
+// channel over the batch (Ioffe and Szegedy 2015), or a group of channels of one image (Wu and He 2018). A
+// batch is treated as one image of N·H·W pixels whose groups are its channels.
 
 #include <loru/cpu/epilogue.hpp>
 #include <loru/cpu/moments.hpp>
@@ -72,7 +72,8 @@ void gradient_rows(Gate gate, Index rows, Index c, const T* dy, const T* x, Affi
 }
 
 /// The sums Σ g and Σ g·x̂ of an image as the a and b of gradient_rows: with means over each group,
-/// a = ρ·mean(γ·g), b = ρ²·mean(γ·g·x̂); `weight` is 1 / the group's elements, or 0 for moments that are constants.
+/// a = ρ·mean(γ·g), b = ρ²·mean(γ·g·x̂); `weight` is 1 / the group's elements, or 0 for moments that are
+/// constants.
 template <Scalar T>
 void gradient_offsets(const NormShape& s, const T* sums, const T* rho, const T* gamma, T weight, T* a, T* b) {
   const Index width = s.channels / s.groups;
@@ -124,8 +125,8 @@ NormGradients<T> norm_backward(const NormShape& s, Gate gate, Tensor<T> dy, cons
 
 }  // namespace cpu
 
-/// z = γ·(x − μ)·ρ + β and the epilogue of z, in one pass. x (N, C, H, W), moments per channel (C) or per image and group
-/// (N, G). Throws ShapeError.
+/// z = γ·(x − μ)·ρ + β and the epilogue of z, in one pass. x (N, C, H, W), moments per channel (C) or per
+/// image and group (N, G). Throws ShapeError.
 template <Scalar T>
 Tensor<T> normalise(const Tensor<T>& x_any, const Moments<T>& moments, const Tensor<T>& gamma,
                     const Tensor<T>& beta, const Epilogue<Tensor<T>>& after) {
@@ -145,10 +146,10 @@ Tensor<T> normalise(const Tensor<T>& x_any, const Moments<T>& moments, const Ten
   return y;
 }
 
-/// Backward pass of normalise. With g = dy where the gate lets it pass, else 0, and means over what shares the moments:
-/// dx = ρ·(γ·g − mean(γ·g) − x̂·mean(γ·g·x̂)), dγ = Σ g·x̂, dβ = Σ g. Where the moments are constants (`fixed`, evaluation)
-/// dx = ρ·γ·g. y is the result behind Gate::output, which gives g as the residual's gradient, and empty otherwise.
-/// Uses dy's buffer if nothing else shares it. Throws ShapeError.
+/// Backward pass of normalise. With g = dy where the gate lets it pass, else 0, and means over what shares
+/// the moments: dx = ρ·(γ·g − mean(γ·g) − x̂·mean(γ·g·x̂)), dγ = Σ g·x̂, dβ = Σ g. Where the moments are
+/// constants (`fixed`, evaluation) dx = ρ·γ·g. y is the result behind Gate::output, which gives g as the
+/// residual's gradient, and empty otherwise. Uses dy's buffer if nothing else shares it. Throws ShapeError.
 template <Scalar T>
 NormGradients<T> normalise_backward(Tensor<T> dy, const Tensor<T>& y, const Tensor<T>& x_any,
                                     const Moments<T>& moments, const Tensor<T>& gamma, const Tensor<T>& beta,

@@ -28,7 +28,8 @@ Tensor<T> sum(const Tensor<T>& x) {
 
 namespace cpu {
 
-/// Σ xᵢ² of the value parts of n elements, in 32 interleaved sums so that neither latency nor rounding piles up.
+/// Σ xᵢ² of the value parts of n elements, in 32 interleaved sums so that neither latency nor rounding piles
+/// up.
 template <Scalar T>
 double squares(const T* x, Index n) {
   constexpr Index lanes = 32;

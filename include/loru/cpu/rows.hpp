@@ -1,6 +1,6 @@
 #pragma once
-// Loops over rows of channels, the form of all activations: (N·H·W, C) or (M, n). They run in pieces that depend on the
-// shape alone, so that results are the same bits for any number of threads.
+// Loops over rows of channels, the form of all activations: (N·H·W, C) or (M, n). They run in pieces that
+// depend on the shape alone, so that results are the same bits for any number of threads.
 
 #include <array>
 
@@ -28,7 +28,8 @@ void map_apart(Index first, Index last, Index c, const T* __restrict x, T* __res
     for (Index j = 0, at = i * c; j < c; ++j, ++at) y[at] = f(x[at], at, j);
 }
 
-/// y[at] = f(x[at], at, j) with at = i·C + j, for every row i and channel j. y may be x; f reads nothing else of y.
+/// y[at] = f(x[at], at, j) with at = i·C + j, for every row i and channel j. y may be x; f reads nothing else
+/// of y.
 template <Scalar T, class F>
 void map_rows(Index rows, Index c, const T* x, T* y, F f) {
   parallel_blocks(rows, piece_rows(c), [=](Index first, Index last) {
@@ -74,8 +75,8 @@ void mask(Index n, const T* __restrict y, T* __restrict dy) {
   for (Index i = 0; i < n; ++i) dy[i] = scalar::relu_gradient(y[i], dy[i]);
 }
 
-/// out[k, j] = Σ_i f(i, j)[k], K sums in one pass; f gives a std::array<T, K>. before(first, last) is called for each
-/// block of at most sum_rows rows ahead of its sums, to change what f reads while it is at hand.
+/// out[k, j] = Σ_i f(i, j)[k], K sums in one pass; f gives a std::array<T, K>. before(first, last) is called
+/// for each block of at most sum_rows rows ahead of its sums, to change what f reads while it is at hand.
 template <std::size_t K, Scalar T, class F, class Before>
 void column_sums(Index rows, Index c, T* out, F f, Before before) {
   const Index width = static_cast<Index>(K) * c, piece = piece_rows(c);

@@ -28,8 +28,8 @@ void adam_block(Index n, T* __restrict w, const T* __restrict g, T* __restrict m
 
 }  // namespace cpu
 
-/// g' = c·g + λ·w; v = μ·v + g'; w −= η·v, or η·(g' + μ·v) with Nesterov; c is the gradient's scale, which clips. The
-/// velocity starts at zero and may be empty if the momentum is zero. As in PyTorch's SGD.
+/// g' = c·g + λ·w; v = μ·v + g'; w −= η·v, or η·(g' + μ·v) with Nesterov; c is the gradient's scale, which
+/// clips. The velocity starts at zero and may be empty if the momentum is zero. As in PyTorch's SGD.
 template <Scalar T>
 void sgd_update(Tensor<T>& w, const Tensor<T>& g, Tensor<T>& velocity, const SgdStep& o) {
   require_same_shape("sgd_update", w, g);
@@ -44,8 +44,8 @@ void sgd_update(Tensor<T>& w, const Tensor<T>& g, Tensor<T>& velocity, const Sgd
 }
 
 /// g' = c·g; m = β₁·m + (1 − β₁)·g'; v = β₂·v + (1 − β₂)·g'²; w −= η·m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ),
-/// v̂ = v / (1 − β₂ᵗ) (Kingma and Ba 2015); c is the gradient's scale, which clips. Weight decay λ·w is added to g', or,
-/// decoupled, w shrinks by η·λ·w first (Loshchilov and Hutter 2019).
+/// v̂ = v / (1 − β₂ᵗ) (Kingma and Ba 2015); c is the gradient's scale, which clips. Weight decay λ·w is added
+/// to g', or, decoupled, w shrinks by η·λ·w first (Loshchilov and Hutter 2019).
 template <Scalar T>
 void adam_update(Tensor<T>& w, const Tensor<T>& g, Tensor<T>& m, Tensor<T>& v, const AdamStep& o) {
   require_same_shape("adam_update", w, g);

@@ -14,7 +14,8 @@ namespace loru::inline LORU_ISA {
 #define LORU_REQUIRE_OP(name, parameters, arguments, ...)                        \
   && requires parameters { { name arguments } -> std::same_as<__VA_ARGS__>; }
 
-/// Device D computes every op of the list on scalars T, and can be planned for. A missing op is an error that names it.
+/// Device D computes every op of the list on scalars T, and can be planned for. A missing op is an error that
+/// names it.
 template <class D, class T>
 concept Backend = Device<D>
     LORU_OPS(LORU_REQUIRE_OP, T, D)

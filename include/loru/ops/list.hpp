@@ -3,8 +3,9 @@
 // concept Backend, the declarations of a device's ops and their explicit instantiations.
 //
 // Formulas, shapes and what is thrown are documented at the host's ops of the same names (include/loru/cpu).
-// T is the scalar (float, double or a Dual of them), E the type of elements that are moved but not computed with,
-// D the device's tag. There are no default arguments, and no overload is generic in both scalar and device.
+// T is the scalar (float, double or a Dual of them), E the type of elements that are moved but not computed
+// with, D the device's tag. There are no default arguments, and no overload is generic in both scalar and
+// device.
 
 #include <cstdint>
 

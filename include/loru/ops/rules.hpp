@@ -33,9 +33,9 @@ struct SgdRule {
   static T number(double x) { return T(static_cast<Real<T>>(x)); }
 };
 
-/// g' = c·g + λ·w; m = β₁·m + (1 − β₁)·g'; v = β₂·v + (1 − β₂)·g'²; w = shrink·w − rate·m / (√v·correction + ε), where
-/// rate = η / (1 − β₁ᵗ) and correction = 1 / √(1 − β₂ᵗ) take the bias out of the moments. A decoupled decay shrinks w by
-/// 1 − η·λ and has no part in g'.
+/// g' = c·g + λ·w; m = β₁·m + (1 − β₁)·g'; v = β₂·v + (1 − β₂)·g'²; w = shrink·w − rate·m / (√v·correction +
+/// ε), where rate = η / (1 − β₁ᵗ) and correction = 1 / √(1 − β₂ᵗ) take the bias out of the moments. A
+/// decoupled decay shrinks w by 1 − η·λ and has no part in g'.
 template <class T>
 struct AdamRule {
   T rate, correction, beta1, beta2, epsilon, shrink, decay, c;

@@ -65,7 +65,8 @@ struct ConvExtents {
   }
   Index window() const { return kh * kw * cg; }
   Index line() const { return kw * cg; }
-  /// Output lines of a block of about `pixels` rows whose window matrix of `width` columns stays below 8 MiB of floats.
+  /// Output lines of a block of about `pixels` rows whose window matrix of `width` columns stays below 8 MiB
+  /// of floats.
   Index block_lines(Index pixels, Index width) const {
     const Index rows = std::min(pixels, Index{2 << 20} / std::max<Index>(1, width));
     return std::max<Index>(1, rows / std::max<Index>(1, wo));
@@ -187,7 +188,8 @@ void check_lowrank_conv(const char* where, const Tensor<T, D>& w, const Tensor<T
                       w.shape());
 }
 
-/// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel extents.
+/// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel
+/// extents.
 template <class T, class D>
 Index factor_rank(const char* where, const Tensor<T, D>& w, const Tensor<T, D>& a, const Tensor<T, D>& b) {
   const Index m = w.dim(0), r = a.dim(0);

@@ -52,7 +52,8 @@ struct AdamStep {
   double gradient_scale = 1.0;
 };
 
-/// A parameter, its gradient, and what its optimizer keeps for it: SGD the velocity, Adam two moments and the step.
+/// A parameter, its gradient, and what its optimizer keeps for it: SGD the velocity, Adam two moments and the
+/// step.
 template <class T, class D = Cpu>
 struct ParameterUpdate {
   Tensor<T, D>* w = nullptr;
@@ -77,7 +78,8 @@ inline const char* to_string(Plan plan) {
   return "?";
 }
 
-/// Output of max_pool2d and, per output element, the offset of the winning input pixel inside its image (h · W + w).
+/// Output of max_pool2d and, per output element, the offset of the winning input pixel inside its image (h ·
+/// W + w).
 template <class T, class D = Cpu>
 struct MaxPool {
   Tensor<T, D> output;
@@ -90,8 +92,8 @@ struct Moments {
   Tensor<T, D> mean, variance, inverse_deviation;
 };
 
-/// What follows an op in the same pass over its result z: y = z + residual if there is one, then max(y, 0) if `relu`.
-/// X is a tensor or a variable.
+/// What follows an op in the same pass over its result z: y = z + residual if there is one, then max(y, 0) if
+/// `relu`. X is a tensor or a variable.
 template <class X>
 struct Epilogue {
   bool relu = false;

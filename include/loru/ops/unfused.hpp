@@ -1,5 +1,6 @@
 #pragma once
-// Low-rank convolutions out of the other ops of any device, for those that have no kernels of their own for them.
+// Low-rank convolutions out of the other ops of any device, for those that have no kernels of their own for
+// them.
 
 #include <loru/ops/shapes.hpp>
 

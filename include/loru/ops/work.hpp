@@ -1,5 +1,6 @@
 #pragma once
-// How much work a low-rank layer is, by kind: what devices count the work of their own ways from. A device answers
+// How much work a low-rank layer is, by kind: what devices count the work of their own ways from. A device
+// answers
 //   cost::Rates device_rates(Device)                                     how fast it is
 //   cost::Work step_work(Device, Plan, const LowRankProblem&)            the work of one step in a graph
 // both found by argument-dependent lookup, both the same wherever they are asked.
@@ -15,8 +16,8 @@
 
 namespace loru::inline LORU_ISA {
 
-/// One product with a factored weight: M rows, n in, m out, rank r, and whether dx is needed. For a convolution
-/// M = N·Ho·Wo, n = Cin·kh·kw, and what decides how it is computed.
+/// One product with a factored weight: M rows, n in, m out, rank r, and whether dx is needed. For a
+/// convolution M = N·Ho·Wo, n = Cin·kh·kw, and what decides how it is computed.
 struct LowRankProblem {
   Index rows = 0, in = 0, out = 0, rank = 0;
   bool input_gradient = true;
@@ -104,8 +105,8 @@ struct ConvElements {
         w{static_cast<double>(e.cout * e.window())} {}
 };
 
-/// The work of one step (forward, dx if needed, factor gradients) out of separate products; layer(direction, out) is that
-/// of one product of the layer with `out` columns or channels: m of W, r of A.
+/// The work of one step (forward, dx if needed, factor gradients) out of separate products; layer(direction,
+/// out) is that of one product of the layer with `out` columns or channels: m of W, r of A.
 template <class Layer>
 Work unfused_step(Plan plan, const LowRankProblem& p, Layer layer) {
   using enum Direction;

@@ -1,5 +1,5 @@
-// The tests on a device, from the same sources: what they allocate is managed memory, which kernels may read, and a launch
-// returns when it is done. Without a device they are skipped.
+// The tests on a device, from the same sources: what they allocate is managed memory, which kernels may read,
+// and a launch returns when it is done. Without a device they are skipped.
 #include <cstdlib>
 #include <memory_resource>
 #include <new>

@@ -1,6 +1,7 @@
 #pragma once
-// Bank conflicts of plain shared loads and stores. Shared memory has 32 banks of 4 bytes; a warp's access goes in groups
-// of lanes that ask for 128 bytes in all, and takes as many turns as the busiest bank has different words.
+// Bank conflicts of plain shared loads and stores. Shared memory has 32 banks of 4 bytes; a warp's access
+// goes in groups of lanes that ask for 128 bytes in all, and takes as many turns as the busiest bank has
+// different words.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -21,8 +22,8 @@ inline int extra_turns(std::vector<std::uint32_t> words) {
   return std::max(*std::max_element(turns.begin(), turns.end()), 1) - 1;
 }
 
-/// A warp's accesses since the last barrier. Lanes do not run in step here: what belongs to one access of the warp is
-/// told by the line and by how often the lane has been there.
+/// A warp's accesses since the last barrier. Lanes do not run in step here: what belongs to one access of the
+/// warp is told by the line and by how often the lane has been there.
 class WarpBanks {
  public:
   void add(int lane, std::uint32_t offset, int bytes, const Site& site) {

@@ -1,6 +1,6 @@
 #pragma once
-// One block of CUDA threads, run by one OS thread: a fibre for each CUDA thread that waits, one stack for those that
-// never do.
+// One block of CUDA threads, run by one OS thread: a fibre for each CUDA thread that waits, one stack for
+// those that never do.
 #include <cuda_runtime.h>
 
 #include <array>
@@ -199,7 +199,8 @@ class Block {
 
   // ---- the schedule ----
 
-  // forward and reverse: each warp runs as far ahead as barriers let it. shuffled: some warps, lanes in any order.
+  // forward and reverse: each warp runs as far ahead as barriers let it. shuffled: some warps, lanes in any
+  // order.
   void schedule() {
     for (;;) {
       bool progress = false;
@@ -241,8 +242,8 @@ class Block {
       fibers.give(std::move(running_));  // it came to rest; a waiting thread has taken its own along
   }
 
-  /// On a fibre: the current thread, from its start, and then those that follow it in this warp's turn, as long as they
-  /// are fresh, too: threads that never wait need no switches.
+  /// On a fibre: the current thread, from its start, and then those that follow it in this warp's turn, as
+  /// long as they are fresh, too: threads that never wait need no switches.
   void run_fresh() {
     for (;;) {
       state(current_) = State::ready;

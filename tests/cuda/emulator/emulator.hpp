@@ -4,8 +4,8 @@
 //  - warp operations want every lane of their mask, at one line;
 //  - shared memory starts as NaN, is exact in size and fenced by red zones;
 //  - the target of a cp.async is NaN from issue until the issuing thread waits for it;
-//  - two threads at one place of shared memory without a barrier between them, one of them writing, are a race in every
-//    order of threads (two bytes are a place; __syncwarp() is a barrier among its warp);
+//  - two threads at one place of shared memory without a barrier between them, one of them writing, are a
+//    race in every order of threads (two bytes are a place; __syncwarp() is a barrier among its warp);
 //  - addresses that ldmatrix, cp.async or a vector access may not have; bank conflicts are counted.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -31,7 +31,8 @@ inline void check_launch(const char* kernel, dim3 grid, dim3 size, std::size_t s
     fail<Fault>(kernel, ": expected at most 227 KiB of shared memory, got ", shared_bytes, " bytes");
 }
 
-/// kernel<<<grid, size, shared_bytes>>>(args...) to its end, block after block. Throws Fault at the first fault.
+/// kernel<<<grid, size, shared_bytes>>>(args...) to its end, block after block. Throws Fault at the first
+/// fault.
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 size, std::size_t shared_bytes,
             A&&... args) {

@@ -31,7 +31,8 @@ struct Site {
   std::string text() const { return concat(what, " at ", file, ":", line); }
 };
 
-/// In which order the threads of a block run between two barriers: warps and lanes upwards, downwards, or at random.
+/// In which order the threads of a block run between two barriers: warps and lanes upwards, downwards, or at
+/// random.
 enum class Order { forward, reverse, shuffled };
 inline constexpr Order all_orders[] = {Order::forward, Order::reverse, Order::shuffled};
 

@@ -1,6 +1,6 @@
 #pragma once
-// A fibre: a function with a stack of its own that can pause. Boost.Context switches; AddressSanitizer is told which
-// stack is live, so that emulated kernels run under it.
+// A fibre: a function with a stack of its own that can pause. Boost.Context switches; AddressSanitizer is
+// told which stack is live, so that emulated kernels run under it.
 #include <boost/context/fiber.hpp>
 #include <boost/context/preallocated.hpp>
 #include <cstddef>

@@ -1,6 +1,7 @@
 #pragma once
-// Host twins of mma.sync m16n8 and of the rounding to tf32. Fragments as PTX ISA 8.x, "Matrix Fragments for mma", lays
-// them out: with g = lane / 4 and t = lane % 4, a lane holds rows g and g + 8, columns 2t and 2t + 1 of d.
+// Host twins of mma.sync m16n8 and of the rounding to tf32. Fragments as PTX ISA 8.x, "Matrix Fragments for
+// mma", lays them out: with g = lane / 4 and t = lane % 4, a lane holds rows g and g + 8, columns 2t and 2t +
+// 1 of d.
 #include "emulator/emulator.hpp"
 
 namespace loru::cuda {

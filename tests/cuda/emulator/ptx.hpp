@@ -1,5 +1,6 @@
 #pragma once
-// Host twins of every function in loru/cuda/device/ptx.cuh: same names and arguments, the documented behaviour, checks.
+// Host twins of every function in loru/cuda/device/ptx.cuh: same names and arguments, the documented
+// behaviour, checks.
 #include <algorithm>
 #include <bit>
 #include <cstdint>

@@ -63,7 +63,8 @@ cudaError_t result(cudaError_t status) {
   return status;
 }
 
-/// A piece of at least `bytes`, from the pool if one fits well, else from the system; no data if there is none.
+/// A piece of at least `bytes`, from the pool if one fits well, else from the system; no data if there is
+/// none.
 Piece take(State& s, std::size_t bytes) {
   const std::size_t capacity = (bytes + 511) / 512 * 512;
   if (const auto found = s.unused.lower_bound(capacity);
@@ -86,7 +87,8 @@ void give_to_system(State& s, const Piece& piece) {
   ::operator delete(piece.data - red_zone, std::align_val_t{256});
 }
 
-/// The pool gives back what is unused beyond its threshold, as the device's does when the host waits for a stream.
+/// The pool gives back what is unused beyond its threshold, as the device's does when the host waits for a
+/// stream.
 void trim(State& s, std::size_t keep) {
   while (s.reserved > keep && !s.unused.empty()) {
     const auto last = std::prev(s.unused.end());

@@ -1,8 +1,9 @@
 #pragma once
-// The CUDA runtime and cuBLAS of the emulated device: what exists, what tests may make fail, what was done wrong.
+// The CUDA runtime and cuBLAS of the emulated device: what exists, what tests may make fail, what was done
+// wrong.
 //
-// Work is done when it is queued. Device memory is host memory that starts as NaN, has red zones and is never given to
-// two owners; copies are checked for their direction and bounds.
+// Work is done when it is queued. Device memory is host memory that starts as NaN, has red zones and is never
+// given to two owners; copies are checked for their direction and bounds.
 
 #include <cstddef>
 #include <cstdint>

@@ -10,8 +10,8 @@
 
 namespace loru::emulator {
 
-/// Who touched two bytes of shared memory since the last block barrier. A toucher is a thread's number, several threads
-/// of one warp, or several warps.
+/// Who touched two bytes of shared memory since the last block barrier. A toucher is a thread's number,
+/// several threads of one warp, or several warps.
 struct Touch {
   static constexpr std::uint16_t nobody = 0xffff, warps = 0xfffe, lanes_of = 0x4000;  // lanes_of + warp
 
@@ -58,8 +58,8 @@ class SharedMemory {
     return {};
   }
 
-  /// Notes an access. Empty, or the race: two threads at one place, one of them writing, no barrier between them,
-  /// whatever order they ran in.
+  /// Notes an access. Empty, or the race: two threads at one place, one of them writing, no barrier between
+  /// them, whatever order they ran in.
   std::string touch(const void* p, int bytes, bool write, const Toucher& who, unsigned line) {
     if (touches_.empty()) return {};
     const auto offset = static_cast<const std::byte*>(p) - data_;

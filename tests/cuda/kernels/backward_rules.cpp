@@ -1,4 +1,5 @@
-// Which form the backward pass takes, and how its reductions are cut: functions of the shape and the device's rates.
+// Which form the backward pass takes, and how its reductions are cut: functions of the shape and the device's
+// rates.
 #include <numeric>
 #include <loru/cuda/kernels/backward.cuh>
 #include <loru/cuda/kernels/backward_cohort.cuh>
@@ -17,7 +18,8 @@ TEST_CASE("the form of the backward pass") {
   CHECK(form(512, 4096, 16) == BackwardForm::split);     // dS is final at once: one group of columns
   CHECK(form(4096, 128, 65) == BackwardForm::split);
   CHECK(form(4096, 128, 16, false) == BackwardForm::split);
-  // dS twice, 2 * 4096 * 16 operations a row, against 8 groups of 16 floats written and read, 1024 bytes a row.
+  // dS twice, 2 * 4096 * 16 operations a row, against 8 groups of 16 floats written and read, 1024 bytes a
+  // row.
   CHECK(form(4096, 256, 16) == BackwardForm::one_pass);
   CHECK(backward_form(4096, 256, 16, true, true, {3e14, 3e12}) == BackwardForm::split);
   CHECK(backward_form(4096, 256, 16, true, true, {4e14, 4e12}) == BackwardForm::split);

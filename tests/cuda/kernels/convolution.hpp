@@ -12,8 +12,9 @@ struct ConvCase {
   int offset = 0;  // elements off alignment
 };
 
-/// Pixels in less and more than a tile, windows in one, two and more steps; channels in and not in multiples of 16 bytes,
-/// at most 64 and more; windows beyond the image and wider than it; strides that leave pixels out.
+/// Pixels in less and more than a tile, windows in one, two and more steps; channels in and not in multiples
+/// of 16 bytes, at most 64 and more; windows beyond the image and wider than it; strides that leave pixels
+/// out.
 inline const std::vector<ConvCase> conv_cases{
     {2, 5, 7, 3, 5, 3, 3, 1, 0, 1, 3},   {1, 9, 9, 8, 68, 3, 3, 2, 1, 1, 8},
     {2, 9, 8, 16, 8, 3, 3, 1, 1, 1, 16}, {1, 11, 9, 5, 3, 3, 2, 3, 2, 2, 1},

@@ -28,7 +28,8 @@ struct Problem : BackwardProblem<Math> {
     return all;
   }
 
-  /// dx from all output pixels that an input pixel is under, by W and, for r > 0 ranks, the dS that was stored and A.
+  /// dx from all output pixels that an input pixel is under, by W and, for r > 0 ranks, the dS that was
+  /// stored and A.
   void compare_dx(Comparison& seen, int r) const {
     const auto of = [](const auto& t, int i, int j) { return operand<Math>(t.value(i, j)); };
     std::vector<std::vector<std::pair<int, int>>> over(static_cast<std::size_t>(shape.input_pixels()));

@@ -10,8 +10,9 @@ using namespace loru_test;
 
 namespace {
 
-// A K loop step is 32 (bf16) or 16 elements: loops run 1, stages - 1, stages and more times. 0 steps: an empty second
-// product cannot be, r >= 1. Two blocks in each dimension; odd everything; strides; addresses off alignment.
+// A K loop step is 32 (bf16) or 16 elements: loops run 1, stages - 1, stages and more times. 0 steps: an
+// empty second product cannot be, r >= 1. Two blocks in each dimension; odd everything; strides; addresses
+// off alignment.
 const std::vector<ForwardShape> shapes{
     {1, 1, 1, 1},          {130, 129, 33, 3},      {33, 17, 257, 64},
     {129, 140, 40, 16, 8}, {31, 300, 50, 20, 3},   {65, 8, 160, 5, 0, 1},
@@ -62,7 +63,8 @@ TEMPLATE_TEST_CASE("forward: split at S, ranks beyond a tile", "", loru::cuda::I
 TEST_CASE("forward: the rule between the forms") {
   using loru::cuda::forward_form;
   const loru::cuda::DeviceRates rates{400e12, 3e12};
-  // One pass computes S again for each 128 columns, 2 n R operations a row; split reads a row of x again, 2 n bytes.
+  // One pass computes S again for each 128 columns, 2 n R operations a row; split reads a row of x again, 2 n
+  // bytes.
   CHECK(forward_form(128, 4096, 64, 2, rates) == ForwardForm::one_pass);
   CHECK(forward_form(1024, 4096, 16, 2, rates) == ForwardForm::one_pass);
   CHECK(forward_form(2048, 4096, 16, 2, rates) == ForwardForm::split);
@@ -70,7 +72,8 @@ TEST_CASE("forward: the rule between the forms") {
   CHECK(forward_form(4096, 4096, 8, 2, {100e12, 3e12}) == ForwardForm::split);
   CHECK(forward_form(4096, 4096, 8, 2, {900e12, 3e12}) == ForwardForm::one_pass);
   CHECK(forward_form(128, 128, 65, 2, rates) == ForwardForm::split);
-  // Up to 64 columns one pass computes as many again: 128 n operations a row, against 4 n bytes (of float) of split.
+  // Up to 64 columns one pass computes as many again: 128 n operations a row, against 4 n bytes (of float) of
+  // split.
   CHECK(forward_form(64, 4096, 16, 4, {400e12, 3e12}) == ForwardForm::one_pass);
   CHECK(forward_form(64, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::split);
   CHECK(forward_form(65, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::one_pass);

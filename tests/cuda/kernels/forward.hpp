@@ -1,6 +1,6 @@
 #pragma once
-// The forward kernels' problem, its references and bounds. Math names an element type and says whether products are taken
-// on tensor cores, as loru::cuda::InBf16 does.
+// The forward kernels' problem, its references and bounds. Math names an element type and says whether
+// products are taken on tensor cores, as loru::cuda::InBf16 does.
 #include <random>
 #include <vector>
 

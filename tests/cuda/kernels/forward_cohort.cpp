@@ -1,5 +1,5 @@
-// The forward pass of a whole cohort in one launch a kernel: against sums in double, and client by client against the bits
-// of the client alone.
+// The forward pass of a whole cohort in one launch a kernel: against sums in double, and client by client
+// against the bits of the client alone.
 #include <deque>
 #include <numeric>
 #include <loru/cuda/kernels/forward_cohort.cuh>
@@ -24,7 +24,8 @@ void rows_of(Guarded<T>& part, Guarded<T>& whole, int first, const Copy& copy) {
     for (int j = 0; j < part.cols(); ++j) copy(part(i, j), whole(first + i, j));
 }
 
-/// Clients, each a problem of its own over the first one's W and bias, and their x, y and S under one another.
+/// Clients, each a problem of its own over the first one's W and bias, and their x, y and S under one
+/// another.
 template <class Math>
 struct CohortProblem {
   using T = typename Math::Element;

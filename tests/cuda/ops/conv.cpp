@@ -14,8 +14,8 @@ struct Geometry {
   ConvOptions o;
 };
 
-/// One and several tiles of pixels, channels and window; channels in and not in multiples of 16 bytes; windows that
-/// reach beyond the image and pixels that no window reaches; groups, one of them a channel each.
+/// One and several tiles of pixels, channels and window; channels in and not in multiples of 16 bytes;
+/// windows that reach beyond the image and pixels that no window reaches; groups, one of them a channel each.
 const std::vector<Geometry> geometries{
     {{2, 3, 5, 7}, {5, 3, 3, 3}, {}},
     {{2, 4, 6, 5}, {8, 4, 3, 3}, {.padding = 1}},

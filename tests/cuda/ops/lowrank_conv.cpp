@@ -15,8 +15,8 @@ struct Geometry {
   ConvOptions o;
 };
 
-/// Channels in and not in multiples of 16 bytes, few and many of them, ranks up to and beyond a tile, kernels of one place
-/// with stride and without, and extents of zero.
+/// Channels in and not in multiples of 16 bytes, few and many of them, ranks up to and beyond a tile, kernels
+/// of one place with stride and without, and extents of zero.
 const std::vector<Geometry> geometries{
     {{2, 3, 5, 7}, {5, 3, 3, 3}, 2, {.padding = 1}},
     {{2, 8, 9, 9}, {68, 8, 3, 3}, 8, {.stride = 2, .padding = 1}},

@@ -42,8 +42,8 @@ inline Tensor<float> integers(const Shape& shape, unsigned seed = 1, Layout layo
   return to_layout(t, layout);
 }
 
-/// The tensors that body() gives, equal to the bit in every order of threads; nothing may be left on the device or have
-/// been written outside of its memory.
+/// The tensors that body() gives, equal to the bit in every order of threads; nothing may be left on the
+/// device or have been written outside of its memory.
 template <class Body>
 auto in_all_orders(const Body& body) {
   using Results = decltype(body());

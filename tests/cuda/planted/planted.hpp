@@ -1,6 +1,6 @@
 #pragma once
-// The program that runs the planted faults of one kernel. plant.py writes its source: each mutant of the kernel in a
-// namespace of its own, with a function run(Comparison&) that launches it and compares.
+// The program that runs the planted faults of one kernel. plant.py writes its source: each mutant of the
+// kernel in a namespace of its own, with a function run(Comparison&) that launches it and compares.
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -26,7 +26,8 @@ struct Mutant {
   void (*run)(Comparison&);
 };
 
-/// Compares out(i, j) with scale times the sum of left(i, k) right(k, j) in order of k; left and right are functions.
+/// Compares out(i, j) with scale times the sum of left(i, k) right(k, j) in order of k; left and right are
+/// functions.
 template <class T, class Left, class Right>
 void see_products(Comparison& seen, const Guarded<T>& out, int count, double scale, const Left& left,
                   const Right& right, const char* what) {
@@ -38,7 +39,8 @@ void see_products(Comparison& seen, const Guarded<T>& out, int count, double sca
     }
 }
 
-/// PROGRAM NAME ORDER: exit code 0 if the mutant's output is right and nothing was reported, 10 with the reason otherwise.
+/// PROGRAM NAME ORDER: exit code 0 if the mutant's output is right and nothing was reported, 10 with the
+/// reason otherwise.
 inline int run_mutant(std::span<const Mutant> mutants, int count, char** arguments) {
   if (count != 3) return 2;
   loru::emulator::options.order = static_cast<loru::emulator::Order>(arguments[2][0] - '0');

@@ -1,6 +1,6 @@
 #pragma once
-// A kernel's output against sums in double: exact for integers, within the roundings that were made for other numbers,
-// the same bits in every order of threads.
+// A kernel's output against sums in double: exact for integers, within the roundings that were made for other
+// numbers, the same bits in every order of threads.
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -32,8 +32,8 @@ struct Sum {
   void add(double term) { value += term, size += std::abs(term); }
 };
 
-/// What a float sum of `terms` products may be off by, whatever its order: each is rounded at most `terms` times, and once
-/// more for the truncation that tensor cores are allowed.
+/// What a float sum of `terms` products may be off by, whatever its order: each is rounded at most `terms`
+/// times, and once more for the truncation that tensor cores are allowed.
 inline double sum_bound(const Sum& sum, int terms) { return 2 * float_unit * (terms + 1) * sum.size; }
 
 /// The largest |got - expected| / bound seen, where, and all bits seen.
@@ -66,8 +66,8 @@ class Comparison {
   std::uint64_t bits_ = 0xcbf29ce484222325;
 };
 
-/// body(comparison), which runs a kernel and compares its output, in every order of threads: within bounds, without bank
-/// conflicts (plain accesses are watched in the first order), equal bits.
+/// body(comparison), which runs a kernel and compares its output, in every order of threads: within bounds,
+/// without bank conflicts (plain accesses are watched in the first order), equal bits.
 template <class Body>
 void compare_in_every_order(const Body& body) {
   using loru::emulator::options, loru::emulator::Order, loru::emulator::statistics;

@@ -12,8 +12,8 @@ namespace loru_test {
 enum class Fill { integers, random };  // exact whatever the order of sums; uniform in [-1, 1)
 inline constexpr Fill all_fills[] = {Fill::integers, Fill::random};
 
-/// A (rows, cols) matrix with leading dimension cols + pad, `offset` elements off a 64-byte boundary. NaN at first, and
-/// before, behind and between its rows.
+/// A (rows, cols) matrix with leading dimension cols + pad, `offset` elements off a 64-byte boundary. NaN at
+/// first, and before, behind and between its rows.
 template <class T>
 class Guarded {
  public:

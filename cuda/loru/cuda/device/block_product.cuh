@@ -1,12 +1,12 @@
 #pragma once
-// Products of tiles in shared memory by a block of 256 threads, the sums in registers: on tensor cores in bf16 or
-// tf32, or in plain float arithmetic. A kernel written over BlockSums serves all three.
+// Products of tiles in shared memory by a block of 256 threads, the sums in registers: on tensor cores in
+// bf16 or tf32, or in plain float arithmetic. A kernel written over BlockSums serves all three.
 #include <loru/cuda/device/operands.cuh>
 
 namespace loru::cuda {
 
-/// Sums of a Rows x Cols product, spread over 256 threads. WarpsDown of the 8 warps stand under one another. Right says
-/// how the right operand lies, Across or Down; only plain arithmetic spreads its sums accordingly.
+/// Sums of a Rows x Cols product, spread over 256 threads. WarpsDown of the 8 warps stand under one another.
+/// Right says how the right operand lies, Across or Down; only plain arithmetic spreads its sums accordingly.
 template <class Math, int Rows, int Cols, int WarpsDown, template <class, int> class Right = Down>
 struct BlockSums {
   using T = typename Math::Element;

@@ -4,9 +4,10 @@
 
 namespace loru::cuda {
 
-/// The same in plain arithmetic, by 16 x 16 threads: thread (tx, ty) holds rows 4 ty + 64 i + (0..3) and columns
-/// run_length tx + 16 run_length j + (0..run_length - 1). Each sum is one chain of fused multiply-adds in increasing k.
-/// An Across right operand is read down its rows: neighbours in tx must be neighbours there, and runs are single.
+/// The same in plain arithmetic, by 16 x 16 threads: thread (tx, ty) holds rows 4 ty + 64 i + (0..3) and
+/// columns run_length tx + 16 run_length j + (0..run_length - 1). Each sum is one chain of fused
+/// multiply-adds in increasing k. An Across right operand is read down its rows: neighbours in tx must be
+/// neighbours there, and runs are single.
 template <int Rows, int Cols, int WarpsDown, template <class, int> class Right>
 struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {
   static constexpr int rows_each = Rows / 16, cols_each = Cols / 16;

@@ -1,5 +1,6 @@
 #pragma once
-// The one way to start a kernel. A host that emulates the device puts a header of this name ahead of this one.
+// The one way to start a kernel. A host that emulates the device puts a header of this name ahead of this
+// one.
 
 #include <cuda_runtime.h>
 
@@ -9,8 +10,8 @@
 
 namespace loru::cuda {
 
-/// Starts kernel(args...) on `stream` with shared_bytes of dynamic shared memory a block. `name` is for reports.
-/// Throws CudaError when the launch is refused.
+/// Starts kernel(args...) on `stream` with shared_bytes of dynamic shared memory a block. `name` is for
+/// reports. Throws CudaError when the launch is refused.
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 threads, std::size_t shared_bytes,
             cudaStream_t stream, A&&... args) {

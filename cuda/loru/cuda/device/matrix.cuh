@@ -56,7 +56,8 @@ struct alignas(sizeof(T) * N) Run {
 
 }  // namespace detail
 
-/// Writes (row, column .. column + N) of a matrix, in one access where the address allows it; nothing outside.
+/// Writes (row, column .. column + N) of a matrix, in one access where the address allows it; nothing
+/// outside.
 template <class T, int N>
 __device__ __forceinline__ void store_run(const Matrix<T>& to, int row, int column, const float (&v)[N]) {
   if (!to.holds(row, column)) return;

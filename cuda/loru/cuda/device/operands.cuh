@@ -1,6 +1,6 @@
 #pragma once
-// Operands of products of tiles in shared memory: how they are multiplied, how they lie, and their fragments in the
-// registers of a warp for mma.sync.
+// Operands of products of tiles in shared memory: how they are multiplied, how they lie, and their fragments
+// in the registers of a warp for mma.sync.
 #include <loru/cuda/device/tile.cuh>
 
 namespace loru::cuda {
@@ -19,19 +19,22 @@ struct InFloat {
   static constexpr bool tensor_cores = false;
 };
 
-/// A tile whose rows are operand rows (of a left operand) or columns (of a right one) and whose columns are k.
+/// A tile whose rows are operand rows (of a left operand) or columns (of a right one) and whose columns are
+/// k.
 template <class T, int Stride>
 struct Across {
   const T* tile;
 };
-/// A tile whose rows are k and whose columns are operand rows (of a left operand) or columns (of a right one).
+/// A tile whose rows are k and whose columns are operand rows (of a left operand) or columns (of a right
+/// one).
 template <class T, int Stride>
 struct Down {
   const T* tile;
 };
 
-/// Row stride of a Down tile that meets an Across tile. Four rows of 32-bit elements at eight columns must lie in 32 banks:
-/// eight words apart modulo 32. 16-bit elements go through ldmatrix and want what row_stride gives.
+/// Row stride of a Down tile that meets an Across tile. Four rows of 32-bit elements at eight columns must
+/// lie in 32 banks: eight words apart modulo 32. 16-bit elements go through ldmatrix and want what row_stride
+/// gives.
 template <class Math, int Cols>
 inline constexpr int down_stride =
     Math::tensor_cores && sizeof(typename Math::Element) == 4 ? Cols + (8 - Cols % 16 + 16) % 16
@@ -39,9 +42,9 @@ inline constexpr int down_stride =
 
 namespace detail {
 
-/// Which row of a Down tile of 32-bit elements a lane takes as its k = t and k = t + 4 of an mma. Natural order matches
-/// ldmatrix. If both operands are Down tiles any order does, and with 2t and 2t + 1 tiles of stride row_stride have no bank
-/// conflicts.
+/// Which row of a Down tile of 32-bit elements a lane takes as its k = t and k = t + 4 of an mma. Natural
+/// order matches ldmatrix. If both operands are Down tiles any order does, and with 2t and 2t + 1 tiles of
+/// stride row_stride have no bank conflicts.
 template <bool Paired>
 __device__ __forceinline__ int k_row(int half) {
   const int t = threadIdx.x % 4;

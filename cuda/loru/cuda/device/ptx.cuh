@@ -1,7 +1,7 @@
 #pragma once
-// All PTX, and every access to shared memory: kernels touch it through these functions alone. A host that emulates the
-// device puts a header of this name, with a twin of each function, ahead of this one; kernels compile unchanged.
-// Instructions: PTX ISA 8.x, sections of the same names.
+// All PTX, and every access to shared memory: kernels touch it through these functions alone. A host that
+// emulates the device puts a header of this name, with a twin of each function, ahead of this one; kernels
+// compile unchanged. Instructions: PTX ISA 8.x, sections of the same names.
 
 #include <cuda_bf16.h>
 
@@ -48,8 +48,8 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(NewestLeftOpen) : "memory");
 }
 
-/// 8x8 matrices of 16 bits (or 8x4 of 32): lane l gives row l % 8 of matrix l / 8, aligned to 16, and gets word l % 4 of
-/// row l / 4 of each.
+/// 8x8 matrices of 16 bits (or 8x4 of 32): lane l gives row l % 8 of matrix l / 8, aligned to 16, and gets
+/// word l % 4 of row l / 4 of each.
 template <class T>
 __device__ __forceinline__ void ldmatrix_x4(std::uint32_t (&r)[4], const T* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"

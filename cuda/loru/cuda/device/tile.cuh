@@ -1,6 +1,6 @@
 #pragma once
-// A tile of a matrix in shared memory, and mma.sync on it. bf16 and float as tf32 share all of it: 32 bytes of k make
-// one step, m16n8k16 on bf16 or m16n8k8 on tf32, out of the same bytes of shared memory.
+// A tile of a matrix in shared memory, and mma.sync on it. bf16 and float as tf32 share all of it: 32 bytes
+// of k make one step, m16n8k16 on bf16 or m16n8k8 on tf32, out of the same bytes of shared memory.
 #include <cstdint>
 #include <type_traits>
 
@@ -8,8 +8,8 @@
 
 namespace loru::cuda {
 
-/// Elements from one row of a tile to the next: an odd number of 16-byte units, so that eight rows at one column lie in
-/// eight different groups of banks, and neither ldmatrix nor 16-byte accesses meet a conflict.
+/// Elements from one row of a tile to the next: an odd number of 16-byte units, so that eight rows at one
+/// column lie in eight different groups of banks, and neither ldmatrix nor 16-byte accesses meet a conflict.
 template <class T, int Cols>
 inline constexpr int row_stride =
     Cols * sizeof(T) / 16 % 2 == 1 ? Cols : Cols + 16 / static_cast<int>(sizeof(T));
@@ -59,10 +59,10 @@ __device__ __forceinline__ void store_tile(T* tile, const Get& element) {
 
 }  // namespace detail
 
-/// tile[i][j] = source(row + i, column + j), zero outside; called by all `Threads` threads of the block. Rows of the tile
-/// are Stride elements apart, or row_stride of them.
-/// Aligned (rows_aligned(source), column a multiple of 16 bytes): asynchronous, there after cp_async_wait and a barrier.
-/// Otherwise element by element, there after a barrier.
+/// tile[i][j] = source(row + i, column + j), zero outside; called by all `Threads` threads of the block. Rows
+/// of the tile are Stride elements apart, or row_stride of them. Aligned (rows_aligned(source), column a
+/// multiple of 16 bytes): asynchronous, there after cp_async_wait and a barrier. Otherwise element by
+/// element, there after a barrier.
 template <int Threads, int Rows, int Cols, bool Aligned, int Stride = 0, class T>
 __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source, int row, int column) {
   constexpr int stride = Stride != 0 ? Stride : row_stride<T, Cols>, vector = 16 / sizeof(T);
@@ -79,8 +79,8 @@ __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source
     });
 }
 
-/// start(std::bool_constant<aligned>, std::integral_constant<int, stages>) with 3 or 4 stages; 3 where tiles are loaded
-/// element by element, which gains nothing from more.
+/// start(std::bool_constant<aligned>, std::integral_constant<int, stages>) with 3 or 4 stages; 3 where tiles
+/// are loaded element by element, which gains nothing from more.
 template <class Start>
 void with_stages(bool aligned, int stages, const Start& start) {
   using Three = std::integral_constant<int, 3>;

@@ -1,12 +1,14 @@
 #pragma once
-// A convolution's operands as matrices that are never formed (implicit GEMM): tiles are gathered from the image or the
-// weight where a matrix's would be copied, so that kernels over tiles take either. Channels last; without groups.
+// A convolution's operands as matrices that are never formed (implicit GEMM): tiles are gathered from the
+// image or the weight where a matrix's would be copied, so that kernels over tiles take either. Channels
+// last; without groups.
 #include <loru/cuda/device/tile.cuh>
 
 namespace loru::cuda {
 
 /// Division of 0 <= n < 2^31 by d >= 1, a constant of the launch: n / d = (n magic / 2^32 + n) / 2^shift.
-/// Source: Granlund and Montgomery, Division by invariant integers using multiplication, PLDI 1994, section 4.
+/// Source: Granlund and Montgomery, Division by invariant integers using multiplication, PLDI 1994, section
+/// 4.
 struct Divisor {
   std::uint32_t by = 1, magic = 1, shift = 0;
 
@@ -24,8 +26,8 @@ struct Divisor {
   }
 };
 
-/// x (n, h, w, c), weight (m, kh, kw, c), y (n, ho, wo, m), channels last. None is zero; pixels and windows are at most
-/// 2^31 - 1.
+/// x (n, h, w, c), weight (m, kh, kw, c), y (n, ho, wo, m), channels last. None is zero; pixels and windows
+/// are at most 2^31 - 1.
 struct ConvShape {
   int n, h, w, c, m, kh, kw, ho, wo, stride, padding, dilation;
 
@@ -35,8 +37,8 @@ struct ConvShape {
   int window() const { return kh * kw * c; }
 };
 
-/// What the pixels of one image's grid meet in another image, (pixels, kh kw channels): columns run over the kernel's
-/// places and then over channels, and what lies outside of the image is zero.
+/// What the pixels of one image's grid meet in another image, (pixels, kh kw channels): columns run over the
+/// kernel's places and then over channels, and what lies outside of the image is zero.
 ///   Back = false  windows of x: output pixel oh meets x at oh stride - padding + i dilation
 ///   Back = true   what an input pixel h reaches in y: the pixel oh with oh stride = h + padding - i dilation
 template <class T, bool Back>
@@ -107,8 +109,8 @@ Windows<T, true> reach_of(const T* y, const ConvShape& s, int channels) {
           s.dilation};
 }
 
-/// A weight (outs, places, cols) whose rows are taken place by place, (places outs, cols): the right operand that meets
-/// reach_of.
+/// A weight (outs, places, cols) whose rows are taken place by place, (places outs, cols): the right operand
+/// that meets reach_of.
 template <class T>
 struct PlaceRows {
   using Element = T;

@@ -1,11 +1,13 @@
 #pragma once
-// Convolutions as products whose left operand is gathered from the image tile by tile (implicit GEMM), dense or with
-// low-rank factors, on the kernels of dense layers.
+// Convolutions as products whose left operand is gathered from the image tile by tile (implicit GEMM), dense
+// or with low-rank factors, on the kernels of dense layers.
 //   forward   y = windows(x) Wᵀ + S Bᵀ, S = s windows(x) Aᵀ: lora_forward on windows, in either of its forms
-//   backward  dS = s dy B and dB = dyᵀ S, pixel by pixel as they are; dx = reach(dy) W + reach(dS) A in one K loop over
+//   backward  dS = s dy B and dB = dyᵀ S, pixel by pixel as they are; dx = reach(dy) W + reach(dS) A in one K
+//   loop over
 //             the kernel's places and the channels of y, then of S; dA = dSᵀ windows(x)
-// Images are channels last, so that a pixel's channels are a row; W (m, window) and A (r, window) hold the kernel's places
-// and then channels in a row. Strides leave zeros in reach(dy), which are multiplied all the same.
+// Images are channels last, so that a pixel's channels are a row; W (m, window) and A (r, window) hold the
+// kernel's places and then channels in a row. Strides leave zeros in reach(dy), which are multiplied all the
+// same.
 #include <loru/cuda/device/windows.cuh>
 #include <loru/cuda/kernels/backward.cuh>
 #include <loru/cuda/kernels/forward.cuh>
@@ -37,8 +39,8 @@ void conv_forward(const ConvShape& shape, const T* x, Matrix<const T> W, Matrix<
       rows_aligned(windows) && rows_aligned(W), stages, stream);
 }
 
-/// dx of a convolution: dy (n, ho, wo, m), W (m, window), dx (input_pixels, c); with factors dS (pixels, r) and A (r,
-/// window), without them empty.
+/// dx of a convolution: dy (n, ho, wo, m), W (m, window), dx (input_pixels, c); with factors dS (pixels, r)
+/// and A (r, window), without them empty.
 template <class Math, class T = typename Math::Element>
 void conv_backward_dx(const ConvShape& shape, Matrix<const T> dy, Matrix<const T> W, Matrix<const T> dS,
                       Matrix<const T> A, Matrix<T> dx, cudaStream_t stream) {
@@ -62,16 +64,18 @@ void conv_backward_dx(const ConvShape& shape, Matrix<const T> dy, Matrix<const T
   }
 }
 
-/// dW (m, window) = dyᵀ windows(x): x (n, h, w, c), dy (pixels, m); reduction_workspace(pixels, window, m) floats.
+/// dW (m, window) = dyᵀ windows(x): x (n, h, w, c), dy (pixels, m); reduction_workspace(pixels, window, m)
+/// floats.
 template <class Math, class T = typename Math::Element>
 void conv_backward_dW(const ConvShape& shape, Matrix<const T> dy, const T* x, Matrix<float> dW,
                       float* workspace, cudaStream_t stream) {
   reduce_rows<Math>(windows_of(x, shape), dy, true, dW, workspace, stream);
 }
 
-/// The backward pass of a convolution with factors: dy (pixels, m), x (input_pixels, c), W (m, window), A (r, window),
-/// B (m, r), S = s windows(x) Aᵀ (pixels, r). dS (pixels, r) is scratch; of dx (input_pixels, c), dA (r, window) and
-/// dB (m, r) those without data are not wanted. The workspace is lora_backward's for (pixels, m, window, r).
+/// The backward pass of a convolution with factors: dy (pixels, m), x (input_pixels, c), W (m, window), A (r,
+/// window), B (m, r), S = s windows(x) Aᵀ (pixels, r). dS (pixels, r) is scratch; of dx (input_pixels, c), dA
+/// (r, window) and dB (m, r) those without data are not wanted. The workspace is lora_backward's for (pixels,
+/// m, window, r).
 template <class Math, class T = typename Math::Element>
 void lora_conv_backward(const ConvShape& shape, const Backward<T>& p, float* workspace, cudaStream_t stream) {
   const auto& [A, B, s] = p.client;

@@ -1,5 +1,6 @@
 #pragma once
-// The whole forward pass of y = x Wᵀ + s (x Aᵀ) Bᵀ + bias, with S = s x Aᵀ kept for the backward pass, in one of two forms:
+// The whole forward pass of y = x Wᵀ + s (x Aᵀ) Bᵀ + bias, with S = s x Aᵀ kept for the backward pass, in one
+// of two forms:
 //   one pass (r <= 64)  one kernel; S is computed again for each 128 columns of y
 //   split               S by one kernel, then y by one with two products in its K loop, which reads S back
 #include <loru/cuda/device/rates.hpp>
@@ -11,11 +12,12 @@ namespace loru::cuda {
 enum class ForwardForm { one_pass, split };
 
 /// The form with less to do beyond what both do, for x (M, n), y (M, m) and elements of `size` bytes:
-///   one pass: S for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32 or 64, and for
+///   one pass: S for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32 or
+///   64, and for
 ///     m <= 64 the columns of y that its tile has beyond the other's;
 ///   split: x once more for S, and S written and read, (n + 2 r) `size` bytes a row.
-/// M and, but for S itself, n cancel: with r << n the one pass is the form for 64 < m < 128 (1 + size flops / (2 R
-/// bandwidth)).
+/// M and, but for S itself, n cancel: with r << n the one pass is the form for 64 < m < 128 (1 + size flops /
+/// (2 R bandwidth)).
 inline ForwardForm forward_form(int m, int n, int r, int size, const DeviceRates& rates) {
   if (r > 64) return ForwardForm::split;
   const int ranks = r <= 8 ? 8 : r <= 16 ? 16 : r <= 32 ? 32 : 64;
@@ -25,8 +27,8 @@ inline ForwardForm forward_form(int m, int n, int r, int size, const DeviceRates
   return again <= split ? ForwardForm::one_pass : ForwardForm::split;
 }
 
-/// Stages of the K loops: four where a multiprocessor has the shared memory for two blocks of four (sm_90 and larger
-/// sm_80-likes have 227 KB, sm_80 itself 163 KB), else three.
+/// Stages of the K loops: four where a multiprocessor has the shared memory for two blocks of four (sm_90 and
+/// larger sm_80-likes have 227 KB, sm_80 itself 163 KB), else three.
 inline int forward_stages(std::size_t shared_bytes_per_multiprocessor) {
   return shared_bytes_per_multiprocessor >= std::size_t{200} << 10 ? 4 : 3;
 }
@@ -87,7 +89,8 @@ void lora_forward_one_pass(const Forward<typename Math::Element, Clients, X>& p,
   });
 }
 
-/// S of the split form; thin.clients cuts rows into blocks of at most 64, wide of at most 128, for S of more columns than 64.
+/// S of the split form; thin.clients cuts rows into blocks of at most 64, wide of at most 128, for S of more
+/// columns than 64.
 template <class Math, class Clients, class X>
 void lora_forward_S(const SplitS<typename Math::Element, Clients, X>& thin, const Clients& wide, bool aligned,
                     int stages, cudaStream_t stream) {
@@ -113,8 +116,9 @@ void lora_forward_y(const Forward<T, OneClient<T>, X>& p, bool aligned, int stag
     products_across<Math, 128, 128>("lora_forward_y", Y{p, rows(128)}, aligned, stages, stream);
 }
 
-/// The forward pass of one client in the form asked for.  x (M, n), W (m, n), client.A (r, n), client.B (m, r), bias (m) or
-/// null, y (M, m), S (M, r); any M, m, n, r >= 1, any alignment. x is a matrix or a convolution's windows.
+/// The forward pass of one client in the form asked for.  x (M, n), W (m, n), client.A (r, n), client.B (m,
+/// r), bias (m) or null, y (M, m), S (M, r); any M, m, n, r >= 1, any alignment. x is a matrix or a
+/// convolution's windows.
 template <class Math, class X, class T = typename Math::Element>
 void lora_forward(ForwardForm form, const X& x, Matrix<const T> W, const Client<T>& client, const T* bias,
                   bool relu, Matrix<T> y, Matrix<T> S, int stages, cudaStream_t stream) {

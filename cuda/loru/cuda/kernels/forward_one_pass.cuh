@@ -1,11 +1,13 @@
 #pragma once
-// y = x Wᵀ + s (x Aᵀ) Bᵀ + bias in one pass over x, with S = s x Aᵀ computed beside it and kept for the backward pass.
+// y = x Wᵀ + s (x Aᵀ) Bᵀ + bias in one pass over x, with S = s x Aᵀ computed beside it and kept for the
+// backward pass.
 //   x (M, n), W (m, n), A (r, n), B (m, r), bias (m), y (M, m), S (M, r); r at most 64.
 //
-// A block computes a 128 x 128 tile of y and the 128 x R tile of S that it needs: one K loop over n stages tiles of x, W
-// and A and feeds both sums. S, scaled in float and rounded once, then meets B in extra steps of k. Each column of blocks
-// computes S again; the first writes it. On tensor cores at most 128 registers, two blocks a multiprocessor, up to R = 32;
-// unaligned tf32 and the windows of a convolution up to 16, in tf32 up to 8.
+// A block computes a 128 x 128 tile of y and the 128 x R tile of S that it needs: one K loop over n stages
+// tiles of x, W and A and feeds both sums. S, scaled in float and rounded once, then meets B in extra steps
+// of k. Each column of blocks computes S again; the first writes it. On tensor cores at most 128 registers,
+// two blocks a multiprocessor, up to R = 32; unaligned tf32 and the windows of a convolution up to 16, in
+// tf32 up to 8.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/device/windows.cuh>
@@ -36,7 +38,8 @@ struct ForwardTile {
   static constexpr int shared_bytes = sizeof(T) * (stages * stage > epilogue ? stages * stage : epilogue);
 };
 
-/// The largest R for which registers must allow two blocks a multiprocessor; addresses of windows take some of them.
+/// The largest R for which registers must allow two blocks a multiprocessor; addresses of windows take some
+/// of them.
 template <class Math, bool Aligned, class X>
 inline constexpr int two_blocks_up_to = !Math::tensor_cores ? 0
                                         : Gathered<X> ? 32 / static_cast<int>(sizeof(typename Math::Element))

@@ -1,16 +1,18 @@
 #pragma once
-// out = scale (u Vᵀ + p Qᵀ + bias): two products in one K loop, the right operands with k along their rows. It is
+// out = scale (u Vᵀ + p Qᵀ + bias): two products in one K loop, the right operands with k along their rows.
+// It is
 //   S = s x Aᵀ   and   y = x Wᵀ + S Bᵀ + bias.
-// A block of 256 threads computes Rows x Cols of it: 128 x 128, at most 128 registers, two blocks a multiprocessor; or
-// 64 x Cols for thin results, whose rows are few blocks otherwise.
+// A block of 256 threads computes Rows x Cols of it: 128 x 128, at most 128 registers, two blocks a
+// multiprocessor; or 64 x Cols for thin results, whose rows are few blocks otherwise.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/kernels/clients.cuh>
 
 namespace loru::cuda {
 
-/// What one block of rows computes: u (M, k), V (n, k), p (M, l), Q (n, l), bias (n) or null, out (M, n). Either product may
-/// be empty. relu: out = max(0, out) at the end. u is a matrix, or windows of a convolution.
+/// What one block of rows computes: u (M, k), V (n, k), p (M, l), Q (n, l), bias (n) or null, out (M, n).
+/// Either product may be empty. relu: out = max(0, out) at the end. u is a matrix, or windows of a
+/// convolution.
 template <class T, class U = Matrix<const T>>
 struct AcrossOfBlock {
   U u;

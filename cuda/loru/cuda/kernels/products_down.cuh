@@ -1,8 +1,9 @@
 #pragma once
 // out = scale (u V + p Q): two products in one K loop, the right operands with k down their columns. It is
 //   dx = dy W + dS A   and, for cohorts of any rank,   dS = s dy B.
-// A block of 256 threads computes Rows x Cols of it: 128 x 128, or 64 x 64 for results of few columns. Three stages of at
-// most 19 KB and, on tensor cores, at most 128 registers allow two blocks a multiprocessor; in plain float arithmetic one.
+// A block of 256 threads computes Rows x Cols of it: 128 x 128, or 64 x 64 for results of few columns. Three
+// stages of at most 19 KB and, on tensor cores, at most 128 registers allow two blocks a multiprocessor; in
+// plain float arithmetic one.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/kernels/clients.cuh>

@@ -1,9 +1,10 @@
 #pragma once
-// Products of the sources of a convolution (conv_sources.cuh) in plain arithmetic, through tiles in shared memory.
+// Products of the sources of a convolution (conv_sources.cuh) in plain arithmetic, through tiles in shared
+// memory.
 //
-// Blocks of 256 threads make 64 x 64 elements of the result, 4 x 4 a thread. Shared memory holds two tiles of each
-// source: while one is multiplied, the other is filled by cp.async (Aligned) or element by element. The z index of a
-// block is its group, or, for sums over pixels, group and piece of the pixels.
+// Blocks of 256 threads make 64 x 64 elements of the result, 4 x 4 a thread. Shared memory holds two tiles of
+// each source: while one is multiplied, the other is filled by cp.async (Aligned) or element by element. The
+// z index of a block is its group, or, for sums over pixels, group and piece of the pixels.
 
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/device/ptx.cuh>
@@ -49,7 +50,8 @@ struct ConvResult {
 };
 
 /// result(i, j) = Σ_k left(i, k)·right(j, k) for i, j of a group; blocks (rows / 64, columns / 64, groups).
-/// Tiles lie in rows of conv_depth elements and one unit more, so that 16-byte reads of eight rows meet no bank twice.
+/// Tiles lie in rows of conv_depth elements and one unit more, so that 16-byte reads of eight rows meet no
+/// bank twice.
 template <class T, bool Aligned, class Left, class Right>
 __global__ void __launch_bounds__(conv_threads)
     conv_rows_kernel(Left left, Right right, ConvResult<T> result) {

@@ -1,10 +1,11 @@
 #pragma once
-// What a convolution multiplies, as matrices that are never formed: an element's place is computed from its row and
-// column where it is read.
+// What a convolution multiplies, as matrices that are never formed: an element's place is computed from its
+// row and column where it is read.
 //
-// A source has rows() and columns() of a block's group; row(i) and column(k) do the divisions once, at(row, column) gives
-// the element's address, or null outside of the image or of the matrix; any() is an address of nothing in particular. Where channels come in multiples of 16 bytes, the
-// elements of a 16-byte unit of columns follow each other in memory.
+// A source has rows() and columns() of a block's group; row(i) and column(k) do the divisions once, at(row,
+// column) gives the element's address, or null outside of the image or of the matrix; any() is an address of
+// nothing in particular. Where channels come in multiples of 16 bytes, the elements of a 16-byte unit of
+// columns follow each other in memory.
 
 #include <climits>
 
@@ -99,8 +100,8 @@ struct WindowSource {
   }
 };
 
-/// The elements of dy that an input pixel reaches: row = input pixel (n, h, w), column = (kernel row, kernel column,
-/// output channel of the group).
+/// The elements of dy that an input pixel reaches: row = input pixel (n, h, w), column = (kernel row, kernel
+/// column, output channel of the group).
 template <class T>
 struct ReachSource {
   const T* dy;
@@ -131,7 +132,8 @@ struct ReachSource {
   }
 };
 
-/// Weights (Cout, kh, kw, cg) in memory, reordered to (Cin, kh, kw, mg): rows that meet those of a ReachSource.
+/// Weights (Cout, kh, kw, cg) in memory, reordered to (Cin, kh, kw, mg): rows that meet those of a
+/// ReachSource.
 template <class T>
 struct TransposeWeight {
   const T* w;

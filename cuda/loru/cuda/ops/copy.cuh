@@ -44,7 +44,8 @@ struct Exchange {
   }
 };
 
-/// x in the given layout, in a buffer that nothing else shares: x's own if possible, so that an op may write over it.
+/// x in the given layout, in a buffer that nothing else shares: x's own if possible, so that an op may write
+/// over it.
 template <class T>
 Array<T> own(Array<T> x, Layout layout) {
   if (x.layout() != layout) x = to_layout(x, layout);

@@ -1,6 +1,6 @@
 #pragma once
-// Reductions in a fixed order: the cut into pieces depends on the size alone and pieces are joined in their order, so
-// that results are the same bits in every run.
+// Reductions in a fixed order: the cut into pieces depends on the size alone and pieces are joined in their
+// order, so that results are the same bits in every run.
 
 #include <loru/cuda/ops/map.cuh>
 
@@ -75,7 +75,8 @@ inline constexpr int column_lanes = 32, column_rows = fold_threads / column_lane
 /// Folds rows [piece·b, piece·(b + 1)) of each of C columns: out (images, pieces, K, C). A policy gives
 ///   part(image, first, last, step, j)   what rows first, first + step, ... below last make of column j
 ///   join(a, b)                          what two sets of rows make together; a set of no rows is nothing()
-/// Grid: x = image · column tiles + tile, y = piece. Thread (lane, ty) takes rows ty, ty + 8, ... of a column.
+/// Grid: x = image · column tiles + tile, y = piece. Thread (lane, ty) takes rows ty, ty + 8, ... of a
+/// column.
 template <class T, int K, class Policy>
 __global__ void __launch_bounds__(fold_threads)
     column_kernel(Index rows, Index c, Index piece, Policy policy, T* out) {

@@ -9,8 +9,8 @@ namespace loru::cuda {
 
 namespace detail {
 
-/// Element i of y in its memory order: pixel (h, w) of channel c of image n is pixel (h + down, w' + right) of the
-/// sample's, w' = flip ? W − 1 − w : w, or zero outside of it.
+/// Element i of y in its memory order: pixel (h, w) of channel c of image n is pixel (h + down, w' + right)
+/// of the sample's, w' = flip ? W − 1 − w : w, or zero outside of it.
 template <class T, class Raw>
 struct GatherImages {
   T* y;

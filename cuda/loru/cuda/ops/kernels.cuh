@@ -1,6 +1,6 @@
 #pragma once
-// How ops start the low-rank kernels: tensors as the kernels' matrices, and the arithmetic that this thread's products have
-// (see blas.hpp).
+// How ops start the low-rank kernels: tensors as the kernels' matrices, and the arithmetic that this thread's
+// products have (see blas.hpp).
 
 #include <loru/cuda/blas.hpp>
 #include <loru/cuda/device.hpp>

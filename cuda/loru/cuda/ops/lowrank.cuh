@@ -1,6 +1,7 @@
 #pragma once
-// Low-rank layers, and factors merged into weights: in float by the fused kernels, layers in the precision that this
-// thread's products have (see blas.hpp); in double, and where an extent is zero, as products by cuBLAS.
+// Low-rank layers, and factors merged into weights: in float by the fused kernels, layers in the precision
+// that this thread's products have (see blas.hpp); in double, and where an extent is zero, as products by
+// cuBLAS.
 
 #include <concepts>
 

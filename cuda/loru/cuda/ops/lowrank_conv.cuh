@@ -1,6 +1,6 @@
 #pragma once
-// Convolutions whose weight is W + s·B·A, in the factored form: in float by the fused kernels on windows (1 x 1 kernels with
-// stride 1 as dense layers); in double, and where an extent is zero, out of the other ops.
+// Convolutions whose weight is W + s·B·A, in the factored form: in float by the fused kernels on windows (1 x
+// 1 kernels with stride 1 as dense layers); in double, and where an extent is zero, out of the other ops.
 
 #include <loru/cuda/ops/conv.cuh>
 #include <loru/cuda/ops/elementwise.cuh>

@@ -1,8 +1,8 @@
 #pragma once
 // Means and variances of channels and of groups of channels, in one pass over the data.
 //
-// A thread sums at most a few hundred rows of a column relative to the first of them; sets of rows are joined by the
-// formula of Chan, Golub and LeVeque (1983), as on the host (include/loru/cpu/moments.hpp).
+// A thread sums at most a few hundred rows of a column relative to the first of them; sets of rows are joined
+// by the formula of Chan, Golub and LeVeque (1983), as on the host (include/loru/cpu/moments.hpp).
 
 #include <loru/core/scalar.hpp>
 #include <loru/cuda/ops/copy.cuh>

@@ -54,8 +54,8 @@ struct GradientTerms {
   }
 };
 
-/// For group i % G of image i / G: Σ g·(x − μ) becomes Σ g·x̂; a = ρ·mean(γ·g), b = ρ²·mean(γ·g·x̂) with means over the
-/// group. `weight` is 1 / the group's elements, or 0 for moments that are constants.
+/// For group i % G of image i / G: Σ g·(x − μ) becomes Σ g·x̂; a = ρ·mean(γ·g), b = ρ²·mean(γ·g·x̂) with
+/// means over the group. `weight` is 1 / the group's elements, or 0 for moments that are constants.
 template <class T>
 struct GradientOffsets {
   T* sums;     // (images, 2, C)

@@ -1,5 +1,6 @@
 #pragma once
-// Pooling, channels-last. Every output element and, but for max_pool2d_backward, every input element has its own thread.
+// Pooling, channels-last. Every output element and, but for max_pool2d_backward, every input element has its
+// own thread.
 
 #include <loru/cuda/ops/copy.cuh>
 #include <loru/ops/shapes.hpp>
@@ -34,7 +35,8 @@ struct MaxPoolElement {
   }
 };
 
-/// Channel i % C of image i / C of max_pool2d_backward: windows may overlap, so that one thread adds a whole plane.
+/// Channel i % C of image i / C of max_pool2d_backward: windows may overlap, so that one thread adds a whole
+/// plane.
 template <class T>
 struct MaxPoolBackwardPlane {
   const T* dy;

@@ -8,8 +8,8 @@ namespace loru::inline LORU_ISA {
 
 namespace detail {
 
-/// A tensor to write the result of an op on x to: x's own value, channels-last if an image, where x is a temporary
-/// that nothing else shares, else a copy.
+/// A tensor to write the result of an op on x to: x's own value, channels-last if an image, where x is a
+/// temporary that nothing else shares, else a copy.
 template <class T, class D>
 Tensor<T, D> writable(const Variable<T, D>& x) {
   Tensor<T, D> y = x.exclusive() ? x.value() : clone(x.value());
@@ -18,8 +18,8 @@ Tensor<T, D> writable(const Variable<T, D>& x) {
 
 }  // namespace detail
 
-/// z = x + bias, x (M, n) or (N, n, H, W), bias (n), and the epilogue of z in the same pass. In place of a temporary x, if
-/// nothing else shares its buffer.
+/// z = x + bias, x (M, n) or (N, n, H, W), bias (n), and the epilogue of z in the same pass. In place of a
+/// temporary x, if nothing else shares its buffer.
 template <class T, class D>
 Variable<T, D> add_bias(Variable<T, D> x, const Variable<T, D>& bias,
                         const Epilogue<Variable<T, D>>& after = {}) {

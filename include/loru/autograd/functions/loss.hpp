@@ -23,7 +23,8 @@ Variable<T, D> mean_squared_error(const Variable<T, D>& y, const Tensor<T, D>& t
           }};
 }
 
-/// Mean over elements of −t·log σ(z) − (1 − t)·log(1 − σ(z)): z logits, t targets in [0, 1], σ the logistic function.
+/// Mean over elements of −t·log σ(z) − (1 − t)·log(1 − σ(z)): z logits, t targets in [0, 1], σ the logistic
+/// function.
 template <class T, class D>
 Variable<T, D> binary_cross_entropy(const Variable<T, D>& z, const Tensor<T, D>& target) {
   const LossValue<T, D> loss = binary_cross_entropy(z.value(), target);

@@ -1,9 +1,9 @@
 #pragma once
 // Layers whose weight is W + s·B·A, in the three graphs of docs/architecture.md (low-rank arithmetic).
 //
-// W (m, n) is a constant unless it requires a gradient; A (r, n) and B (m, r) are trained. For a convolution n runs
-// over the kernel window, A keeps the window, stride, padding and dilation, and B is a 1×1 convolution. Each graph is
-// one node.
+// W (m, n) is a constant unless it requires a gradient; A (r, n) and B (m, r) are trained. For a convolution
+// n runs over the kernel window, A keeps the window, stride, padding and dilation, and B is a 1×1
+// convolution. Each graph is one node.
 
 #include <loru/autograd/functions/arithmetic.hpp>
 #include <loru/autograd/functions/matmul.hpp>
@@ -98,8 +98,9 @@ Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, 
           }};
 }
 
-/// y = x·W_effᵀ and dx = dy·W_eff; the factor gradients either through S and dS as above, S computed in the backward
-/// pass (where else: the forward pass does not need it), or projected from dW_eff = dyᵀ·x, which is also dW.
+/// y = x·W_effᵀ and dx = dy·W_eff; the factor gradients either through S and dS as above, S computed in the
+/// backward pass (where else: the forward pass does not need it), or projected from dW_eff = dyᵀ·x, which is
+/// also dW.
 template <class T, class D, class P>
 Variable<T, D> composed_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
                               const Variable<T, D>& b, double s, bool full, const P& product) {

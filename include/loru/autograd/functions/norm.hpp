@@ -5,8 +5,9 @@
 
 namespace loru::inline LORU_ISA {
 
-/// z = γ·(x − μ)·ρ + β, x (N, C, H, W), and the epilogue of z in the same pass. The moments are batch_moments(x) or
-/// group_moments(x), and are differentiated through (training), or `fixed` ones that are constants (evaluation).
+/// z = γ·(x − μ)·ρ + β, x (N, C, H, W), and the epilogue of z in the same pass. The moments are
+/// batch_moments(x) or group_moments(x), and are differentiated through (training), or `fixed` ones that are
+/// constants (evaluation).
 template <class T, class D>
 Variable<T, D> normalise(const Variable<T, D>& x, const Moments<T, D>& moments, const Variable<T, D>& gamma,
                          const Variable<T, D>& beta, bool fixed, const Epilogue<Variable<T, D>>& after = {}) {

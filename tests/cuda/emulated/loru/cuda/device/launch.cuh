@@ -1,5 +1,6 @@
 #pragma once
-// Stands in for the library's header of this name, ahead of it on the include path: kernels start on the emulator.
+// Stands in for the library's header of this name, ahead of it on the include path: kernels start on the
+// emulator.
 #include <emulator/emulator.hpp>
 
 namespace loru::cuda {
