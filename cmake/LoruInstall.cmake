@@ -1,4 +1,4 @@
-# Installing needs no build: headers, targets and their package files.
+# Installing needs no build, unless LORU_INSTALL_COMPILED asks for loru::compiled: headers, targets and their package files.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -15,6 +15,11 @@ if(TARGET loru_loru)
   install(EXPORT loru_targets FILE loru-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
 endif()
 
+if(TARGET loru_compiled AND LORU_INSTALL_COMPILED)
+  install(TARGETS loru_compiled EXPORT loru_compiled_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT loru_compiled_targets FILE loru-compiled-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
+endif()
+
 if(TARGET loru_cuda)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/cuda/loru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
@@ -25,7 +30,11 @@ endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/loru-config.cmake.in
   ${PROJECT_BINARY_DIR}/loru-config.cmake INSTALL_DESTINATION ${package_dir})
 # A header-only package serves every pointer size.
+set(any_pointer ARCH_INDEPENDENT)
+if(LORU_INSTALL_COMPILED)
+  set(any_pointer "")
+endif()
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/loru-config-version.cmake
-  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+  COMPATIBILITY SameMinorVersion ${any_pointer})
 install(FILES ${PROJECT_BINARY_DIR}/loru-config.cmake ${PROJECT_BINARY_DIR}/loru-config-version.cmake
   DESTINATION ${package_dir})

@@ -16,21 +16,6 @@ target_compile_options(loru_private_flags INTERFACE
   # precompiled header, where pragmas about them are lost.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>)
 
-# loru::compiled: `extern template` instantiations, made once.
-set(compiled_sources "")
-if(LORU_COMPILED)
-  file(GLOB compiled_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/compiled/*.cpp)
-endif()
-if(compiled_sources)
-  add_library(loru_compiled STATIC ${compiled_sources})
-  target_compile_definitions(loru_compiled PUBLIC LORU_COMPILED=1)
-  target_link_libraries(loru_compiled PUBLIC loru::loru PRIVATE loru_private_flags)
-else()
-  add_library(loru_compiled INTERFACE)
-  target_link_libraries(loru_compiled INTERFACE loru::loru)
-endif()
-add_library(loru::compiled ALIAS loru_compiled)
-
 # loru::compiled_cuda: the ops of the CUDA device in float, made once by nvcc for programs that g++ or clang compile.
 # It loads cuBLAS when that is first needed, and so links no more than the runtime.
 if(LORU_HAS_CUDA)
@@ -44,9 +29,13 @@ if(LORU_HAS_CUDA)
   add_library(loru::compiled_cuda ALIAS loru_compiled_cuda)
 endif()
 
+# What our own programs link: the library, and with LORU_COMPILED what is compiled once.
+add_library(loru_shared INTERFACE)
+target_link_libraries(loru_shared INTERFACE loru::loru $<$<BOOL:${LORU_COMPILED}>:loru::compiled>)
+
 # loru_program(TARGET): one of our own programs, in bin/.
 function(loru_program target)
-  target_link_libraries(${target} PRIVATE loru::compiled loru_private_flags)
+  target_link_libraries(${target} PRIVATE loru_shared loru_private_flags)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 

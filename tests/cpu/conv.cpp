@@ -1,4 +1,4 @@
-#include <loru/cpu/conv/conv.hpp>
+#include <loru/cpu/conv/conv_bodies.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"

@@ -1,6 +1,6 @@
 // Winograd's way against windows, over odd sizes and channels; float, as it serves no other type.
 
-#include <loru/cpu/conv/conv.hpp>
+#include <loru/cpu/conv/conv_bodies.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,7 @@
 #pragma once
 // The family of exceptions. A message says where, what was expected and what came.
 
+#include <initializer_list>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -51,18 +52,51 @@ class DivergedError : public Error {
   using Error::Error;
 };
 
+namespace detail {
+
+/// One argument of a message, by reference. What prints it is compiled once a type, and not once a message.
+class Piece {
+ public:
+  Piece(const char* text) : value_{text}, print_{&print_text} {}
+  template <class T>
+  Piece(const T& value) : value_{&value}, print_{&print_value<T>} {}
+
+  void print(std::ostream& out) const { print_(out, value_); }
+
+ private:
+  static void print_text(std::ostream& out, const void* text) { out << static_cast<const char*>(text); }
+  template <class T>
+  static void print_value(std::ostream& out, const void* value) {
+    out << *static_cast<const T*>(value);
+  }
+
+  const void* value_;
+  void (*print_)(std::ostream&, const void*);
+};
+
+[[gnu::noinline]] inline std::string text_of(std::initializer_list<Piece> pieces) {
+  std::ostringstream out;
+  for (const Piece& piece : pieces) piece.print(out);
+  return out.str();
+}
+
+template <class E>
+[[noreturn, gnu::cold, gnu::noinline]] void raise(std::initializer_list<Piece> pieces) {
+  throw E(text_of(pieces));
+}
+
+}  // namespace detail
+
 /// Text of all arguments, one after the other, as operator<< prints them.
 template <class... Args>
 std::string concat(const Args&... args) {
-  std::ostringstream out;
-  (out << ... << args);
-  return out.str();
+  return detail::text_of({detail::Piece(args)...});
 }
 
 /// Throws E with the text of args.
 template <class E, class... Args>
 [[noreturn]] void fail(const Args&... args) {
-  throw E(concat(args...));
+  detail::raise<E>({detail::Piece(args)...});
 }
 
 /// Throws E with the text of args unless condition holds; args are evaluated but formatted only on failure.

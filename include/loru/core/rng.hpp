@@ -53,7 +53,8 @@ enum class Purpose : std::uint32_t {
   downlink = 15,
 };
 
-/// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently.
+/// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. What runs the
+/// generator is not inlined: a call is nothing beside its ten rounds, and they are long where they stand.
 class Stream {
  public:
   using result_type = std::uint32_t;
@@ -63,7 +64,7 @@ class Stream {
       : key_{seed}, purpose_{static_cast<std::uint32_t>(purpose)}, round_{round}, client_{client} {}
 
   /// The stream of the given number below this one; it does not depend on what was drawn here so far.
-  Stream fork(std::uint32_t number) const {
+  [[gnu::noinline]] Stream fork(std::uint32_t number) const {
     const Words w = philox({number, purpose_ ^ 0x80000000u, round_, client_}, key_);
     Stream child = *this;
     child.key_ = w[0] | (std::uint64_t{w[1]} << 32);
@@ -73,7 +74,7 @@ class Stream {
   }
 
   /// The four words of block `index`: random access, as device code reads them.
-  Words block(std::uint32_t index) const { return philox(counter(index), key_); }
+  [[gnu::noinline]] Words block(std::uint32_t index) const { return philox(counter(index), key_); }
 
   /// The counter and the key that philox makes block `index` of.
   Words counter(std::uint32_t index) const { return {index, purpose_, round_, client_}; }
@@ -112,7 +113,7 @@ class Stream {
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
 
   /// Uniform integer in [0, n), without bias (Lemire 2019). n must be positive and below 2^32.
-  Index below(Index n) {
+  [[gnu::noinline]] Index below(Index n) {
     const auto range = static_cast<std::uint32_t>(n);
     std::uint64_t product = std::uint64_t{bits()} * range;
     if (static_cast<std::uint32_t>(product) < range) {
@@ -123,13 +124,13 @@ class Stream {
   }
 
   /// Standard normal (Box and Muller; one of the pair is dropped so that draws count the same on every path).
-  double normal() {
+  [[gnu::noinline]] double normal() {
     const double u = 1.0 - uniform(), v = uniform();
     return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v);
   }
 
   /// Gamma of the given shape and unit scale (Marsaglia and Tsang 2000). shape must be positive.
-  double gamma(double shape) {
+  [[gnu::noinline]] double gamma(double shape) {
     if (shape < 1.0) {
       const double boost = std::pow(1.0 - uniform(), 1.0 / shape);
       return gamma(shape + 1.0) * boost;

@@ -18,3 +18,7 @@
 #include <loru/data/synthetic.hpp>
 #include <loru/data/targets.hpp>
 #include <loru/data/transform.hpp>
+
+#ifndef LORU_COMPILED
+#include <loru/data/file_bodies.hpp>
+#endif

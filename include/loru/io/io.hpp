@@ -6,3 +6,7 @@
 #include <loru/io/csv.hpp>
 #include <loru/io/file.hpp>
 #include <loru/io/safetensors.hpp>
+
+#ifndef LORU_COMPILED
+#include <loru/io/safetensors_bodies.hpp>
+#endif

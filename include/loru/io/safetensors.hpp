@@ -18,95 +18,38 @@
 #include <utility>
 #include <vector>
 
+#include <loru/core/compiled.hpp>
 #include <loru/io/archive.hpp>
-#include <loru/io/detail/safetensors_header.hpp>
 #include <loru/io/file.hpp>
 
 namespace loru::inline LORU_ISA::io {
 
-namespace detail {
-
-/// Longest header that is read, as in the reference implementation.
-inline constexpr std::size_t max_header_bytes = 100'000'000;
-
-/// The header of a message, checked, and the place where its data begin.
-inline std::pair<Header, std::size_t> read_header(std::span<const std::byte> bytes, std::string_view origin) {
-  require<DataError>(bytes.size() >= 8, origin, ": byte ", bytes.size(),
-                     ": expected 8 bytes of header length, got ", bytes.size());
-  std::uint64_t length = 0;
-  for (std::size_t i = 0; i < 8; ++i) length |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * i);
-  require<DataError>(length <= max_header_bytes, origin, ": byte 0: expected a header of at most ",
-                     max_header_bytes, " bytes, got length ", length);
-  const auto header_bytes = static_cast<std::size_t>(length);
-  require<DataError>(header_bytes <= bytes.size() - 8, origin, ": byte 0: expected a header of ",
-                     header_bytes, " bytes, got ", bytes.size() - 8, " bytes after its length");
-  const std::string_view text{reinterpret_cast<const char*>(bytes.data()) + 8, header_bytes};
-  require<DataError>(text.substr(0, 1) == "{", origin, ": byte 8: expected the header to begin with '{'");
-  return {HeaderReader{text, bytes.size() - 8 - header_bytes, origin}.read(), 8 + header_bytes};
-}
-
-/// The archive of a message whose bytes `owner` keeps alive.
-inline Archive parse_in_place(std::span<const std::byte> bytes, std::string_view origin,
-                              const std::shared_ptr<const void>& owner) {
-  auto [header, data_begin] = read_header(bytes, origin);
-  Archive archive{origin};
-  archive.metadata() = std::move(header.metadata);
-  for (auto& [name, place] : header.tensors)
-    archive.put_raw(name, {place.dtype, place.shape,
-                           bytes.subspan(data_begin + place.begin, place.end - place.begin), owner});
-  return archive;
-}
-
-}  // namespace detail
-
 /// Bytes that serialise() would give.
-inline std::size_t serialised_size(const Archive& archive) {
-  std::size_t size = detail::write_header(archive).size();
-  for (const auto& [name, raw] : archive.tensors()) size += raw.bytes.size();
-  return size;
-}
+LORU_INLINE std::size_t serialised_size(const Archive& archive);
 
 /// The archive as a message. Throws DataError if a name or metadata string is not UTF-8.
-inline std::vector<std::byte> serialise(const Archive& archive) {
-  const std::string header = detail::write_header(archive);
-  std::size_t size = header.size();
-  for (const auto& [name, raw] : archive.tensors()) size += raw.bytes.size();
-  std::vector<std::byte> out;
-  out.reserve(size);
-  const auto head = std::as_bytes(std::span{header});
-  out.insert(out.end(), head.begin(), head.end());
-  for (const auto& [name, raw] : archive.tensors()) out.insert(out.end(), raw.bytes.begin(), raw.bytes.end());
-  return out;
-}
+LORU_INLINE std::vector<std::byte> serialise(const Archive& archive);
 
 /// The archive of a message, which it takes over: no tensor is copied. Throws DataError with origin, byte
 /// offset and expectation if the message is malformed.
-inline Archive parse(std::vector<std::byte>&& message, std::string_view origin = "message") {
-  auto owner = std::make_shared<const std::vector<std::byte>>(std::move(message));
-  return detail::parse_in_place(*owner, origin, owner);
-}
+LORU_INLINE Archive parse(std::vector<std::byte>&& message, std::string_view origin = "message");
 
 /// The archive of a message, copied once as a whole. Throws as above.
-inline Archive parse(std::span<const std::byte> message, std::string_view origin = "message") {
-  return parse(std::vector<std::byte>(message.begin(), message.end()), origin);
-}
+LORU_INLINE Archive parse(std::span<const std::byte> message, std::string_view origin = "message");
 
 /// The archive of a message that the caller keeps alive and unchanged as long as the archive and its copies
 /// live: no tensor is copied. Throws as above.
-inline Archive borrow(std::span<const std::byte> message, std::string_view origin = "message") {
-  return detail::parse_in_place(message, origin, nullptr);
-}
+LORU_INLINE Archive borrow(std::span<const std::byte> message, std::string_view origin = "message");
 
 /// Writes the archive as a file, atomically (see write_file). Throws IoError, and DataError as serialise
 /// does.
-inline void save(const std::filesystem::path& path, const Archive& archive) {
-  const std::string header = detail::write_header(archive);
-  std::vector<std::span<const std::byte>> pieces{std::as_bytes(std::span{header})};
-  for (const auto& [name, raw] : archive.tensors()) pieces.push_back(raw.bytes);
-  write_file(path, pieces);
-}
+LORU_INLINE void save(const std::filesystem::path& path, const Archive& archive);
 
 /// Reads a file. Throws IoError, and DataError as parse does, naming the path.
-inline Archive load(const std::filesystem::path& path) { return parse(read_file(path), path.native()); }
+LORU_INLINE Archive load(const std::filesystem::path& path);
 
 }  // namespace loru::io
+
+#ifndef LORU_COMPILED
+#include <loru/io/safetensors_bodies.hpp>
+#endif

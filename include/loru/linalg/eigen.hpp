@@ -12,8 +12,18 @@
 #endif
 
 #include <Eigen/Core>
+#if defined(EIGEN_USE_LAPACKE) || EIGEN_VERSION_AT_LEAST(3, 4, 90)
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
+#else  // of these modules the two decompositions alone: a third of the parsing
+#include <Eigen/Householder>
+#include <Eigen/Jacobi>
+#include <Eigen/src/Core/util/DisableStupidWarnings.h>
+#include <Eigen/src/Eigenvalues/Tridiagonalization.h>
+#include <Eigen/src/Eigenvalues/SelfAdjointEigenSolver.h>
+#include <Eigen/src/QR/HouseholderQR.h>
+#include <Eigen/src/Core/util/ReenableStupidWarnings.h>
+#endif
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop

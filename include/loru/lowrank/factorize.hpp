@@ -167,9 +167,12 @@ std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOption
   return wanted;
 }
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_FACTORIZE(TEMPLATE) \
+  TEMPLATE std::vector<std::string> factorize<float, Cpu>(nn::Model<float>&, const FactorizeOptions&); \
+  TEMPLATE std::vector<std::string> factorize<double, Cpu>(nn::Model<double>&, const FactorizeOptions&);
 #ifdef LORU_COMPILED
-extern template std::vector<std::string> factorize<float, Cpu>(nn::Model<float>&, const FactorizeOptions&);
-extern template std::vector<std::string> factorize<double, Cpu>(nn::Model<double>&, const FactorizeOptions&);
+LORU_COMPILED_FACTORIZE(extern template)
 #endif
 
 }  // namespace loru::lowrank

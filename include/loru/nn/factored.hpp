@@ -66,9 +66,12 @@ class Factored final : public Parametrisation<T, D> {
   Variable<T, D> weight_, a_, b_;
 };
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_FACTORED(TEMPLATE) \
+  TEMPLATE class Factored<float>; \
+  TEMPLATE class Factored<double>;
 #ifdef LORU_COMPILED
-extern template class Factored<float>;
-extern template class Factored<double>;
+LORU_COMPILED_FACTORED(extern template)
 #endif
 
 }  // namespace loru::nn

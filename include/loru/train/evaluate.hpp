@@ -66,10 +66,12 @@ Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceDat
   return evaluate(model, dataset, samples, pool, task, batch);
 }
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_EVALUATE(TEMPLATE) \
+  TEMPLATE Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, \
+      std::span<const Index>, WorkerPool&, const Task<float>&, Index);
 #ifdef LORU_COMPILED
-extern template Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&,
-                                                std::span<const Index>, WorkerPool&, const Task<float>&,
-                                                Index);
+LORU_COMPILED_EVALUATE(extern template)
 #endif
 
 }  // namespace loru::train

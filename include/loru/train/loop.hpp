@@ -91,8 +91,11 @@ class Loop {
   Index step_ = 0;
 };
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_LOOP(TEMPLATE) \
+  TEMPLATE class Loop<float>;
 #ifdef LORU_COMPILED
-extern template class Loop<float>;
+LORU_COMPILED_LOOP(extern template)
 #endif
 
 }  // namespace loru::train

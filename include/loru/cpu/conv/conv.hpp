@@ -1,64 +1,27 @@
 #pragma once
-// 2-d convolution on host tensors, each the way that cpu/conv/way.hpp says.
+// 2-d convolution on host tensors.
 
-#include <loru/cpu/conv/lines.hpp>
-#include <loru/cpu/conv/way.hpp>
-#include <loru/cpu/conv/windows.hpp>
-#include <loru/cpu/conv/winograd/winograd.hpp>
+#include <loru/core/compiled.hpp>
 #include <loru/cpu/dual.hpp>
-#include <loru/cpu/elementwise.hpp>
+#include <loru/ops/types.hpp>
 
 namespace loru::inline LORU_ISA {
 
 /// y[n, m, ·] = Σ_c w[m, c, ·] ⋆ x[n, c, ·] (cross-correlation): x (N, Cin, H, W), w (Cout, Cin / groups, kh, kw),
 /// y (N, Cout, Ho, Wo), channels-last. Throws ShapeError.
 template <std::floating_point T>
-Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptions& o) {
-  const Tensor<T> x = to_layout(x_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
-  const detail::ConvExtents e(x.shape(), w.shape(), o);
-  const cpu::ConvWay way = cpu::conv_route(Direction::forward, e, std::same_as<T, float>).way;
-  if constexpr (std::same_as<T, float>)
-    if (way == cpu::ConvWay::winograd) return cpu::winograd::forward(e, x, w);
-  if (way == cpu::ConvWay::lines) return cpu::lines_forward(e, x, w);
-  if (way == cpu::ConvWay::windows) return cpu::windows_forward(e, x, w);
-  Tensor<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
-  cpu::gemm<T>(Op::none, Op::transpose, e.n * e.h * e.w, e.cout, e.cin, T(1), {x.data(), e.cin},
-                  {w.data(), e.cin}, T(0), {y.data(), e.cout});
-  return y;
-}
+Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptions& o);
 
 /// Gradient with respect to the input of shape x_shape: the transpose of conv2d as a map of x, applied to
 /// dy (N, Cout, Ho, Wo). At stride 1 it is itself a convolution, with the reversed kernel.
 template <std::floating_point T>
 Tensor<T> conv2d_backward_input(const Tensor<T>& dy_any, const Tensor<T>& w_any, const Shape& x_shape,
-                                const ConvOptions& o) {
-  const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), w = to_layout(w_any, Layout::channels_last);
-  const detail::ConvExtents e(x_shape, w.shape(), o);
-  detail::check_gradient_shape("conv2d_backward_input", dy.shape(), e);
-  const cpu::ConvRoute route = cpu::conv_route(Direction::input_gradient, e, std::same_as<T, float>);
-  if (route.reversed) return conv2d(dy, cpu::reversed_weight(w), cpu::reversed(e).o);
-  if constexpr (std::same_as<T, float>)
-    if (route.way == cpu::ConvWay::winograd) return cpu::winograd::input_gradient(e, dy, w);
-  return cpu::windows_input_gradient(e, dy, w);
-}
+                                const ConvOptions& o);
 
 /// Gradient with respect to the weight of shape w_shape: dyᵀ times the windows of x.
 template <std::floating_point T>
 Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any, const Shape& w_shape,
-                                 const ConvOptions& o) {
-  const Tensor<T> dy = to_layout(dy_any, Layout::channels_last), x = to_layout(x_any, Layout::channels_last);
-  const detail::ConvExtents e(x.shape(), w_shape, o);
-  detail::check_gradient_shape("conv2d_backward_weight", dy.shape(), e);
-  const cpu::ConvWay way = cpu::conv_route(Direction::weight_gradient, e, std::same_as<T, float>).way;
-  if constexpr (std::same_as<T, float>)
-    if (way == cpu::ConvWay::winograd) return cpu::winograd::weight_gradient(e, dy, x);
-  if (way == cpu::ConvWay::lines) return cpu::lines_weight_gradient(e, dy, x);
-  if (way == cpu::ConvWay::windows) return cpu::windows_weight_gradient(e, dy, x);
-  Tensor<T> dw(w_shape, Layout::channels_last);
-  cpu::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
-                  {x.data(), e.cin}, T(0), {dw.data(), e.cin});
-  return dw;
-}
+                                 const ConvOptions& o);
 
 template <std::floating_point T>
 Tensor<Dual<T>> conv2d(const Tensor<Dual<T>>& x, const Tensor<Dual<T>>& w, const ConvOptions& o) {
@@ -80,17 +43,8 @@ Tensor<Dual<T>> conv2d_backward_weight(const Tensor<Dual<T>>& dy, const Tensor<D
   });
 }
 
-#ifdef LORU_COMPILED
-extern template Tensor<float> conv2d(const Tensor<float>&, const Tensor<float>&, const ConvOptions&);
-extern template Tensor<float> conv2d_backward_input(const Tensor<float>&, const Tensor<float>&, const Shape&,
-                                                    const ConvOptions&);
-extern template Tensor<float> conv2d_backward_weight(const Tensor<float>&, const Tensor<float>&, const Shape&,
-                                                     const ConvOptions&);
-extern template Tensor<double> conv2d(const Tensor<double>&, const Tensor<double>&, const ConvOptions&);
-extern template Tensor<double> conv2d_backward_input(const Tensor<double>&, const Tensor<double>&,
-                                                     const Shape&, const ConvOptions&);
-extern template Tensor<double> conv2d_backward_weight(const Tensor<double>&, const Tensor<double>&,
-                                                      const Shape&, const ConvOptions&);
-#endif
-
 }  // namespace loru
+
+#ifndef LORU_COMPILED
+#include <loru/cpu/conv/conv_bodies.hpp>
+#endif

@@ -5,7 +5,7 @@
 // stride·Cin apart: the micro-kernel reads both through its strides. Serves few input channels, 1×1 kernels with a stride
 // and what Winograd's way leaves.
 
-#include <loru/cpu/gemm/gemm.hpp>
+#include <loru/cpu/gemm/gemm_bodies.hpp>
 #include <loru/cpu/conv/windows.hpp>
 
 namespace loru::inline LORU_ISA::cpu {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <loru/cpu/conv/way.hpp>
-#include <loru/cpu/gemm/gemm.hpp>
+#include <loru/cpu/gemm/gemm_bodies.hpp>
 
 namespace loru::inline LORU_ISA::cpu {
 

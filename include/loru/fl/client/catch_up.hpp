@@ -38,8 +38,11 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
       model, [&](const std::string&, auto& weight) { weight.base().set_value(weights[next++]); });
 }
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_CATCH_UP(TEMPLATE) \
+  TEMPLATE void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
 #ifdef LORU_COMPILED
-extern template void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
+LORU_COMPILED_CATCH_UP(extern template)
 #endif
 
 }  // namespace loru::fl

@@ -94,8 +94,11 @@ double train(const Turn<T, D>& turn) {
   return train(turn, {});
 }
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_TRAIN(TEMPLATE) \
+  TEMPLATE double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
 #ifdef LORU_COMPILED
-extern template double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
+LORU_COMPILED_TRAIN(extern template)
 #endif
 
 }  // namespace loru::fl

@@ -72,10 +72,13 @@ Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, 
   return io::serialise(update_archive(model, head, samples, loss, selection));
 }
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_STATE(TEMPLATE) \
+  TEMPLATE void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&); \
+  TEMPLATE io::Archive update_archive<float, Cpu>(nn::Model<float>&, const Head&, Index, double, \
+      const Selection&, const io::Archive&);
 #ifdef LORU_COMPILED
-extern template void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&);
-extern template io::Archive update_archive<float, Cpu>(nn::Model<float>&, const Head&, Index, double,
-                                                       const Selection&, const io::Archive&);
+LORU_COMPILED_STATE(extern template)
 #endif
 
 }  // namespace loru::fl

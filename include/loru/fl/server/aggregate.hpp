@@ -126,8 +126,11 @@ class Average {
   double loss_ = 0.0;
 };
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_AGGREGATE(TEMPLATE) \
+  TEMPLATE class Average<float>;
 #ifdef LORU_COMPILED
-extern template class Average<float>;
+LORU_COMPILED_AGGREGATE(extern template)
 #endif
 
 }  // namespace loru::fl

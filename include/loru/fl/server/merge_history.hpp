@@ -112,8 +112,11 @@ class MergeHistory {
   std::unordered_map<Index, Client> clients_;
 };
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_MERGE_HISTORY(TEMPLATE) \
+  TEMPLATE class MergeHistory<float>;
 #ifdef LORU_COMPILED
-extern template class MergeHistory<float>;
+LORU_COMPILED_MERGE_HISTORY(extern template)
 #endif
 
 }  // namespace loru::fl

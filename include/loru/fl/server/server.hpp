@@ -336,8 +336,11 @@ class Server {
   ExpectedUpdates<T, D> expected_;
 };
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_SERVER(TEMPLATE) \
+  TEMPLATE class Server<float>;
 #ifdef LORU_COMPILED
-extern template class Server<float>;
+LORU_COMPILED_SERVER(extern template)
 #endif
 
 }  // namespace loru::fl

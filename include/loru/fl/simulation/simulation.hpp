@@ -215,8 +215,11 @@ Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOp
 template <class T, class D, class A, class K>
 Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOptions, K) -> Simulation<T, D>;
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_SIMULATION(TEMPLATE) \
+  TEMPLATE class Simulation<float>;
 #ifdef LORU_COMPILED
-extern template class Simulation<float>;
+LORU_COMPILED_SIMULATION(extern template)
 #endif
 
 }  // namespace loru::fl

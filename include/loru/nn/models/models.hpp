@@ -30,10 +30,13 @@ Model<T, D> build(std::string_view name, const ModelOptions& o) {
   fail<ConfigError>("model: unknown name '", name, "', did you mean '", nearest(name, model_names()), "'?");
 }
 
+/// What loru::compiled has of this header.
+#define LORU_COMPILED_MODELS(TEMPLATE) \
+  TEMPLATE Model<float, Cpu> build<float, Cpu>(std::string_view, const ModelOptions&); \
+  TEMPLATE Model<double, Cpu> build<double, Cpu>(std::string_view, const ModelOptions&); \
+  TEMPLATE Model<float, Cpu> cnn<float, Cpu>(const ModelOptions&);
 #ifdef LORU_COMPILED
-extern template Model<float, Cpu> build<float, Cpu>(std::string_view, const ModelOptions&);
-extern template Model<double, Cpu> build<double, Cpu>(std::string_view, const ModelOptions&);
-extern template Model<float, Cpu> cnn<float, Cpu>(const ModelOptions&);
+LORU_COMPILED_MODELS(extern template)
 #endif
 
 }  // namespace loru::nn

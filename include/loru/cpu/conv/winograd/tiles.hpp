@@ -5,7 +5,7 @@
 
 #include <loru/cpu/conv/winograd/scheme.hpp>
 #include <loru/cpu/conv/winograd/transform.hpp>
-#include <loru/cpu/gemm/gemm.hpp>
+#include <loru/cpu/gemm/gemm_bodies.hpp>
 
 namespace loru::inline LORU_ISA::cpu::winograd {
 

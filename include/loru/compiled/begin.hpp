@@ -1,0 +1,9 @@
+#pragma once
+// What the sources of loru::compiled begin with.
+
+#ifndef LORU_COMPILED
+#ifdef LORU_INLINE
+#error "loru/compiled: define LORU_COMPILED for the whole program, or include this before every other header of loru"
+#endif
+#define LORU_COMPILED
+#endif

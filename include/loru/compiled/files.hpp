@@ -1,0 +1,7 @@
+#pragma once
+// Files and messages; for one source of a program.
+
+#include <loru/compiled/begin.hpp>
+
+#include <loru/data/file_bodies.hpp>
+#include <loru/io/safetensors_bodies.hpp>

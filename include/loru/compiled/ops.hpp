@@ -1,0 +1,23 @@
+#pragma once
+// Ops of the host but products and convolutions; for one source of a program.
+
+#include <loru/compiled/begin.hpp>
+
+#include <loru/cpu/cpu.hpp>
+
+// All but products and convolutions, whose bodies stand in products.hpp.
+#define LORU_COMPILED_OPS_OF(T)                                                                          \
+  LORU_ELEMENTWISE_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_REDUCE_OPS(LORU_INSTANTIATE_OP, T, Cpu)         \
+  LORU_MATMUL_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_POOL_OPS(LORU_INSTANTIATE_OP, T, Cpu)                \
+  LORU_NORM_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_LOSS_OPS(LORU_INSTANTIATE_OP, T, Cpu)                  \
+  LORU_UPDATE_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_LOWRANK_OPS(LORU_INSTANTIATE_OP, T, Cpu)             \
+  LORU_GATHER_OPS(LORU_INSTANTIATE_OP, T, Cpu)
+
+namespace loru::inline LORU_ISA {
+
+LORU_COMPILED_OPS_OF(float)
+LORU_COMPILED_OPS_OF(double)
+
+}  // namespace loru
+
+#undef LORU_COMPILED_OPS_OF
