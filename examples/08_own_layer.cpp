@@ -1,5 +1,5 @@
-// A layer of one's own in a federation. Its weights are nn::Weight, so that low-rank factors, messages and merges know
-// them without another line.
+// A layer of one's own in a federation. Its weights are nn::Weight, so that low-rank factors, messages and
+// merges know them without another line.
 
 #include <cstdio>
 #include <loru/loru.hpp>
@@ -43,9 +43,12 @@ nn::Model<float> build() {
 
 /// Accuracy, and kilobytes that one client sends up in a round.
 std::pair<double, double> run(nn::Model<float> model, const fl::AnyAlgorithm<float>& algorithm,
-                                const data::Split& digits) {
+                              const data::Split& digits) {
   const fl::ClientOptions client{.epochs = 2, .batch = 16, .optimizer = {.learning_rate = 0.05}};
-  fl::Simulation simulation{std::move(model), algorithm, digits, data::iid(digits.train, {.clients = 10}),
+  fl::Simulation simulation{std::move(model),
+                            algorithm,
+                            digits,
+                            data::iid(digits.train, {.clients = 10}),
                             {.cohort = 5, .client = client, .eval_every = 0}};
   double bytes = 0.0;
   for (const fl::Round& round : simulation.rounds(15)) bytes = static_cast<double>(round.uplink_bytes);

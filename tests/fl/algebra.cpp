@@ -120,14 +120,15 @@ TEST_CASE("A merge with new factors computes what the factors did") {
   }
   REQUIRE(merged.server().merges() == 1);
   CHECK(close(outputs(merged.model()), outputs(never.model())));
-  lowrank::for_each_weight<nn::Factored>(merged.model(), [&](const std::string& layer, nn::Factored<double>& w) {
-    INFO(layer);
-    CHECK(difference(w.base().value(), start.at(layer)) > 1e-6);  // something was learnt and merged
-    CHECK(std::all_of(w.b().value().span().begin(), w.b().value().span().end(),
-                      [](double b) { return b == 0.0; }));
-    CHECK(std::any_of(w.a().value().span().begin(), w.a().value().span().end(),
-                      [](double a) { return a != 0.0; }));
-  });
+  lowrank::for_each_weight<nn::Factored>(
+      merged.model(), [&](const std::string& layer, nn::Factored<double>& w) {
+        INFO(layer);
+        CHECK(difference(w.base().value(), start.at(layer)) > 1e-6);  // something was learnt and merged
+        CHECK(std::all_of(w.b().value().span().begin(), w.b().value().span().end(),
+                          [](double b) { return b == 0.0; }));
+        CHECK(std::any_of(w.a().value().span().begin(), w.a().value().span().end(),
+                          [](double a) { return a != 0.0; }));
+      });
 }
 
 TEST_CASE("A merge that keeps the factors counts them a second time") {
@@ -143,13 +144,14 @@ TEST_CASE("A merge that keeps the factors counts them a second time") {
   const auto before = lowrank::effective_weights(never.model());
   const auto after = lowrank::effective_weights(kept.model());
   Index layers = 0;
-  lowrank::for_each_weight<nn::Factored>(never.model(), [&](const std::string& layer, nn::Factored<double>& w) {
-    INFO(layer);
-    const auto twice = lowrank_compose(before.at(layer), w.a().value(), w.b().value(), w.scale());
-    CHECK(close(after.at(layer), twice));
-    CHECK(difference(after.at(layer), before.at(layer)) > 1e-6);
-    ++layers;
-  });
+  lowrank::for_each_weight<nn::Factored>(
+      never.model(), [&](const std::string& layer, nn::Factored<double>& w) {
+        INFO(layer);
+        const auto twice = lowrank_compose(before.at(layer), w.a().value(), w.b().value(), w.scale());
+        CHECK(close(after.at(layer), twice));
+        CHECK(difference(after.at(layer), before.at(layer)) > 1e-6);
+        ++layers;
+      });
   CHECK(layers == (name == "mlp" ? 1 : 11));
 }
 

@@ -159,7 +159,8 @@ TEST_CASE("Bytes of coded messages are the formula's") {
     ++tensors;
     kept += static_cast<std::size_t>(2 * k < size ? 8 * k : 4 * size);
   }
-  for (const auto& [name, tensor, role] : start.state()) statistics += static_cast<std::size_t>(4 * tensor.size());
+  for (const auto& [name, tensor, role] : start.state())
+    statistics += static_cast<std::size_t>(4 * tensor.size());
   statistics -= 4 * numbers;
   const auto expected = [&](Code code) {
     if (code == Code::fp16 || code == Code::bf16) return statistics + 2 * numbers;

@@ -114,13 +114,14 @@ TEST_CASE("flexlora keeps the best part of the mean product") {
   const auto w = frozen_weights(start);
   OneRound<double> run(start, fl::FlexLoRA{});
   const auto exact = exact_weights(run, w);
-  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
-    Tensor<double> update = clone(exact.at(layer));
-    add_scaled(update, -1.0, w.at(layer));
-    const auto best = lowrank::svd_factors(update, f.rank(), f.scale());
-    CHECK(difference(lowrank_compose(w.at(layer), f.a().value(), f.b().value(), f.scale()),
-                     lowrank_compose(w.at(layer), best.a, best.b, f.scale())) < 1e-12);
-  });
+  lowrank::for_each_weight<nn::Factored>(
+      run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+        Tensor<double> update = clone(exact.at(layer));
+        add_scaled(update, -1.0, w.at(layer));
+        const auto best = lowrank::svd_factors(update, f.rank(), f.scale());
+        CHECK(difference(lowrank_compose(w.at(layer), f.a().value(), f.b().value(), f.scale()),
+                         lowrank_compose(w.at(layer), best.a, best.b, f.scale())) < 1e-12);
+      });
 }
 
 TEST_CASE("ffa_lora and rolora lose nothing by averaging, fedlora does") {
@@ -158,12 +159,13 @@ TEST_CASE("The aggregation error is what averaging factors apart loses") {
   // The same from the means of the devices' factors.
   OneRound<double> run(start, fl::FedLoRA{});
   REQUIRE(errors.size() == exact.size());
-  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
-    Tensor<double> lost = lowrank_compose(exact.at(layer), f.a().value(), f.b().value(), -f.scale());
-    add_scaled(lost, -1.0, w.at(layer));
-    CHECK(errors.at(layer) > 1e-6);
-    CHECK(std::abs(errors.at(layer) / linalg::norm(lost) - 1.0) < 1e-9);
-  });
+  lowrank::for_each_weight<nn::Factored>(
+      run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+        Tensor<double> lost = lowrank_compose(exact.at(layer), f.a().value(), f.b().value(), -f.scale());
+        add_scaled(lost, -1.0, w.at(layer));
+        CHECK(errors.at(layer) > 1e-6);
+        CHECK(std::abs(errors.at(layer) / linalg::norm(lost) - 1.0) < 1e-9);
+      });
   for (const fl::AnyAlgorithm<double>& algorithm :
        {fl::AnyAlgorithm<double>(fl::FFALoRA{}), fl::AnyAlgorithm<double>(fl::RoLoRA{}),
         fl::AnyAlgorithm<double>(fl::FLoRA{}), fl::AnyAlgorithm<double>(fl::FedExLoRA{})}) {
@@ -180,13 +182,15 @@ TEST_CASE("rolora trains one factor after the other, ffa_lora only B") {
   const auto changed = [&](fl::AnyAlgorithm<float> algorithm, Index rounds) {
     OneRound<float> before(start, algorithm, rounds - 1), after(start, algorithm, rounds);
     std::string names;
-    lowrank::for_each_weight<nn::Factored>(before.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
-      lowrank::for_each_weight<nn::Factored>(after.server.model(), [&](const std::string& other, nn::Factored<float>& g) {
-        if (other != layer) return;
-        if (!same_bits(f.a().value(), g.a().value())) names += 'A';
-        if (!same_bits(f.b().value(), g.b().value())) names += 'B';
-      });
-    });
+    lowrank::for_each_weight<nn::Factored>(
+        before.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
+          lowrank::for_each_weight<nn::Factored>(after.server.model(),
+                                                 [&](const std::string& other, nn::Factored<float>& g) {
+                                                   if (other != layer) return;
+                                                   if (!same_bits(f.a().value(), g.a().value())) names += 'A';
+                                                   if (!same_bits(f.b().value(), g.b().value())) names += 'B';
+                                                 });
+        });
     return names;
   };
   CHECK(changed(fl::RoLoRA{}, 1) == "B");

@@ -23,7 +23,8 @@ TEST_CASE("hetlora: the mean of padded factors, by the norms of their products")
   auto start = rank_four<double>(GENERATE("mlp", "resnet10"));
   Mixed<double> run(start, fl::HetLoRA{});
   run.round();
-  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& got) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer,
+                                                                 nn::Factored<double>& got) {
     INFO(layer);
     std::vector<lowrank::Factors<double>> own;
     std::vector<double> norms;

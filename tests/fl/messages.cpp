@@ -120,7 +120,8 @@ TEST_CASE("Means of parameters and of running statistics are those of the messag
 }
 
 TEST_CASE("A client that slept through merges gets factors or weights, whichever is less") {
-  // fc1 256 x 64 with rank 16: weight 65,536 bytes, factors 20,480 a merge; fc2 256 x 256: 262,144 and 32,768.
+  // fc1 256 x 64 with rank 16: weight 65,536 bytes, factors 20,480 a merge; fc2 256 x 256: 262,144 and
+  // 32,768.
   const Index away = GENERATE(0, 1, 3, 4, 7, 8, 13);
   const bool already_known = GENERATE(false, true);
   auto model = small_model<float>();
@@ -183,7 +184,8 @@ TEST_CASE("A broadcast that was lost is told again, and one of which nothing was
   for (const Index merge : {0, 1, 2})
     CHECK(io::borrow(third).contains(fl::merge_name(merge, "fc2", nn::Role::down)));
 
-  // Whether it came or not: the next one has the weights themselves, and both clients end where the server is.
+  // Whether it came or not: the next one has the weights themselves, and both clients end where the server
+  // is.
   auto got_it = sleepy;
   fl::apply_missed_merges(io::borrow(third), got_it);
   pretend_round(server, busy, 0);

@@ -45,8 +45,8 @@ TEST_CASE("nested: the weight is W + s·(B + B_u·B_d)·(A + A_d·A_u)") {
                       matmul(matrix("lora_A_down.weight"), matrix("lora_A_up.weight"), {}));
   const auto b = plus(matrix("lora_B.weight"), 1.0,
                       matmul(matrix("lora_B_up.weight"), matrix("lora_B_down.weight"), {}));
-  CHECK(difference(compose(weight.form()).value().as_matrix(5), plus(matrix("weight"), 0.75, matmul(b, a, {}))) <
-        1e-13);
+  CHECK(difference(compose(weight.form()).value().as_matrix(5),
+                   plus(matrix("weight"), 0.75, matmul(b, a, {}))) < 1e-13);
   CHECK(weight.rank() == 4);
   CHECK(weight.inner_rank() == 2);
   Index trained = 0;
@@ -74,7 +74,8 @@ TEST_CASE("nested: gradients, linear and convolution") {
 
 TEST_CASE("nested: ranks there and back") {
   auto model = rank_four<double>();
-  lowrank::for_each_weight<nn::Factored>(model, [](auto&, auto& f) { f.b().set_value(gaussian(f.b().shape())); });
+  lowrank::for_each_weight<nn::Factored>(model,
+                                         [](auto&, auto& f) { f.b().set_value(gaussian(f.b().shape())); });
   const auto before = lowrank::effective_weights(model);
   lowrank::set_inner_ranks(model, Ranks{2});
   CHECK(lowrank::ranks(model) == Ranks{4});
@@ -98,9 +99,11 @@ TEST_CASE("mfedloru: the server rebuilds the clients' effective factors and aver
     lowrank::for_each_weight<nn::Factored, nn::Nested>(device, [&](const std::string& layer, auto& weight) {
       own[layer].push_back({weight.a().value(), weight.b().value()});
     });
-  for (auto& device : run.devices) lowrank::for_each_weight<nn::Nested>(device, [&](auto&, auto&) { ++nested; });
+  for (auto& device : run.devices)
+    lowrank::for_each_weight<nn::Nested>(device, [&](auto&, auto&) { ++nested; });
   CHECK(nested == 2 * std::ssize(own));  // of the clients of rank 1 and 2, not of that of rank 4
-  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer,
+                                                                 nn::Factored<double>& f) {
     INFO(layer);
     Tensor<double> a = nn::constant<double>(f.a().shape(), 0.0), b = nn::constant<double>(f.b().shape(), 0.0);
     a = to_layout(a, f.a().value().layout());

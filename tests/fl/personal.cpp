@@ -228,21 +228,23 @@ TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for eval
   for (Index k = 0; k < clients; ++k) store.save(k, run.states[static_cast<std::size_t>(k)]);
   auto evaluated = fl::with_mean_of_own(run.server.model(), run.algorithm.personal, store, run.parts);
   std::map<std::string, Tensor<float>> means;
-  lowrank::for_each_weight<nn::Factored>(evaluated,
-                             [&](const std::string& layer, auto& f) { means[layer] = f.b().value(); });
-  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
-    INFO(layer);
-    CHECK(squared_norm(f.b().value()) == 0.0);  // the server has seen none
-    Tensor<float> sum = nn::constant<float>(f.b().shape(), 0.0);
-    for (std::size_t k = 0; k < run.states.size(); ++k) {
-      const auto own = run.states[k].get<float>("own." + layer + ".lora_B.weight", f.b().shape());
-      CHECK(squared_norm(own) > 0.0);
-      add_scaled(sum, static_cast<float>(run.parts[k].size()) / 96.0f, own);
-    }
-    CHECK(difference(means.at(layer), sum) < 1e-6);
-  });
+  lowrank::for_each_weight<nn::Factored>(
+      evaluated, [&](const std::string& layer, auto& f) { means[layer] = f.b().value(); });
+  lowrank::for_each_weight<nn::Factored>(
+      run.server.model(), [&](const std::string& layer, nn::Factored<float>& f) {
+        INFO(layer);
+        CHECK(squared_norm(f.b().value()) == 0.0);  // the server has seen none
+        Tensor<float> sum = nn::constant<float>(f.b().shape(), 0.0);
+        for (std::size_t k = 0; k < run.states.size(); ++k) {
+          const auto own = run.states[k].get<float>("own." + layer + ".lora_B.weight", f.b().shape());
+          CHECK(squared_norm(own) > 0.0);
+          add_scaled(sum, static_cast<float>(run.parts[k].size()) / 96.0f, own);
+        }
+        CHECK(difference(means.at(layer), sum) < 1e-6);
+      });
   for (auto& device : run.devices)  // a device lends its model; what is the client's own is in its state
-    lowrank::for_each_weight<nn::Factored>(device, [](auto&, auto& f) { CHECK(squared_norm(f.b().value()) == 0.0); });
+    lowrank::for_each_weight<nn::Factored>(device,
+                                           [](auto&, auto& f) { CHECK(squared_norm(f.b().value()) == 0.0); });
 }
 
 TEST_CASE("fedpara in its personal form shares W_1 and keeps each client's W_2") {

@@ -56,7 +56,8 @@ TEST_CASE("Rank budgets that make no sense") {
   };
   CHECK(error({.rule = RankRule::fixed}) ==
         "ranks: values: expected at least one rank for each rule but same");
-  CHECK(error({.rule = RankRule::fixed, .values = {2, 0}}) == "ranks: values: expected a whole number >= 1, got 0");
+  CHECK(error({.rule = RankRule::fixed, .values = {2, 0}}) ==
+        "ranks: values: expected a whole number >= 1, got 0");
   CHECK(error({.rule = RankRule::tiers, .values = {2, 4}, .shares = {1.0}}) ==
         "ranks: shares: expected 2 shares, one for each of the values, got 1");
   CHECK(error({.rule = RankRule::tiers, .values = {2, 4}, .shares = {0.5, 0.4}}) ==
@@ -202,7 +203,8 @@ TEST_CASE("Factors of mixed ranks are averaged with zeros, by the server's scale
   auto start = rank_four<double>();
   Mixed<double> run(start, fl::FedLoRA{});
   run.round();
-  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer, nn::Factored<double>& f) {
+  lowrank::for_each_weight<nn::Factored>(run.server.model(), [&](const std::string& layer,
+                                                                 nn::Factored<double>& f) {
     Tensor<double> a = nn::constant<double>(f.a().shape(), 0.0), b = nn::constant<double>(f.b().shape(), 0.0);
     const Index n = a.dim(1);
     for (std::size_t k = 0; k < 3; ++k) {

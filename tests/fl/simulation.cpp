@@ -214,7 +214,8 @@ TEST_CASE("A federation that cannot run is refused before its first round") {
   CHECK(error({.cohort = 1}, {}) == "federation: clients: expected at least 1, got 0");
   CHECK(error({.cohort = 1}, {{0, 1}, {}}) == "federation: client 1: expected at least one sample");
   CHECK(error({.cohort = 1, .threads = 0}) == "threads: expected at least 1, got 0");
-  CHECK(error({.cohort = 1, .eval_every = -1}) == "federation: eval_every: expected a whole number >= 0, got -1");
+  CHECK(error({.cohort = 1, .eval_every = -1}) ==
+        "federation: eval_every: expected a whole number >= 0, got -1");
   CHECK(client([](Client& c) { c.epochs = 0; }) == "client: epochs: expected a whole number >= 1, got 0");
   CHECK(client([](Client& c) { c.batch = 0; }) == "client: batch: expected a whole number >= 1, got 0");
   CHECK(client([](Client& c) { c.optimizer.learning_rate = 0.0; }) ==
@@ -223,8 +224,10 @@ TEST_CASE("A federation that cannot run is refused before its first round") {
         "optimizer: learning_rate: expected a number > 0, got nan");
   CHECK(client([](Client& c) { c.optimizer.clip_norm = -1.0; }) ==
         "optimizer: clip_norm: expected a number >= 0, got -1");
-  CHECK(client([](Client& c) { c.optimizer.momentum = 1.0; }) == "optimizer: momentum: expected a number in [0, 1), got 1");
-  CHECK(client([](Client& c) { c.schedule.every = 0; }) == "schedule: every: expected a whole number >= 1, got 0");
+  CHECK(client([](Client& c) { c.optimizer.momentum = 1.0; }) ==
+        "optimizer: momentum: expected a number in [0, 1), got 1");
+  CHECK(client([](Client& c) { c.schedule.every = 0; }) ==
+        "schedule: every: expected a whole number >= 1, got 0");
   CHECK(client([](Client& c) { c.schedule.kind = optim::ScheduleKind::cosine; }) ==
         "client: rounds: expected the number of rounds for a cosine schedule over rounds, got 0");
   CHECK(client([](Client& c) {

@@ -1,6 +1,6 @@
 #pragma once
-// What a federated algorithm is: an aggregate of its options with a few hooks. The loop is written once, in Server and
-// Simulation; a hook that an algorithm leaves out has the default that fl/hooks.hpp gives.
+// What a federated algorithm is: an aggregate of its options with a few hooks. The loop is written once, in
+// Server and Simulation; a hook that an algorithm leaves out has the default that fl/hooks.hpp gives.
 
 #include <concepts>
 #include <span>
@@ -19,9 +19,10 @@ using train::DeviceData;
 
 struct ClientOptions;
 
-/// What a client trains: its copy of the model and its samples. `broadcast` is what it was sent, `state` its own tensors,
-/// which it finds again in its next turn if the round succeeds; their names say whose they are
-/// (`<layer>.personal_A.weight`). What it puts into `extra` goes up besides the model's state (hook::also_sent).
+/// What a client trains: its copy of the model and its samples. `broadcast` is what it was sent, `state` its
+/// own tensors, which it finds again in its next turn if the round succeeds; their names say whose they are
+/// (`<layer>.personal_A.weight`). What it puts into `extra` goes up besides the model's state
+/// (hook::also_sent).
 template <class T, class D>
 struct Turn {
   nn::Model<T, D>& model;
@@ -35,8 +36,8 @@ struct Turn {
   const train::Task<T, D>& task = train::classification<T, D>();
 };
 
-/// What a cohort has sent: the mean of its updates by samples, moved by the server's optimizer, and, for an algorithm with
-/// the hook `fold`, the updates themselves in the order of the cohort.
+/// What a cohort has sent: the mean of its updates by samples, moved by the server's optimizer, and, for an
+/// algorithm with the hook `fold`, the updates themselves in the order of the cohort.
 struct Cohort {
   const io::Archive& mean;
   std::span<const Update> updates;
@@ -44,10 +45,10 @@ struct Cohort {
   const io::Archive& averaged;  ///< the mean as it was averaged
 };
 
-/// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors; it may be a member that an option
-/// sets), `fields()`, a tuple of field(...) from which configuration keys, errors and docs are made, and `hooks`,
-/// the list of the hooks that it has (fl/hooks.hpp). An algorithm that is to run on any device takes Server<T, D> and
-/// Turn<T, D>.
+/// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors; it may be a member
+/// that an option sets), `fields()`, a tuple of field(...) from which configuration keys, errors and docs are
+/// made, and `hooks`, the list of the hooks that it has (fl/hooks.hpp). An algorithm that is to run on any
+/// device takes Server<T, D> and Turn<T, D>.
 template <class A>
 concept Algorithm = std::is_aggregate_v<A> && requires {
   { A::name } -> std::convertible_to<std::string_view>;
@@ -62,4 +63,4 @@ void check(const A& algorithm) {
   check_fields(algorithm, A::name);
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -9,8 +9,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Any algorithm, with its hooks bound for scalar T on device D. The hooks of a model have their defaults already; of the
-/// others an empty function stands for the default, which is written where the hook is called.
+/// Any algorithm, with its hooks bound for scalar T on device D. The hooks of a model have their defaults
+/// already; of the others an empty function stands for the default, which is written where the hook is
+/// called.
 template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
@@ -27,7 +28,8 @@ struct AnyAlgorithm {
   std::function<std::vector<Index>(nn::Model<T, D>&, const io::Archive&, std::vector<Index>)> kept_ranks;
   std::function<void(Server<T, D>&, const Cohort&)> fold;
   std::function<void(Server<T, D>&)> after_round;
-  std::function<nn::Model<T, D>(nn::Model<T, D>&, ClientStore&, std::span<const std::vector<Index>>)> evaluated;
+  std::function<nn::Model<T, D>(nn::Model<T, D>&, ClientStore&, std::span<const std::vector<Index>>)>
+      evaluated;
   std::function<void(const Turn<T, D>&)> personalise;
 
   /// Throws ConfigError for an option outside its range.
@@ -41,7 +43,8 @@ struct AnyAlgorithm {
           return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
         }},
         suits{[](nn::Weight<T, D>& weight) { return weight.template as<nn::Factored<T, D>>() != nullptr; }},
-        shape{[](nn::Model<T, D>& model, std::span<const Index> ranks) { lowrank::set_ranks(model, ranks); }} {
+        shape{
+            [](nn::Model<T, D>& model, std::span<const Index> ranks) { lowrank::set_ranks(model, ranks); }} {
     check(a);
     static_cast<void>(detail::check_hooks<A, T, D>());
     bind<hook::parametrise>(a, parametrise, [](auto& own, auto&&... x) { return own.parametrise(x...); });
@@ -83,4 +86,4 @@ struct AnyAlgorithm {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -44,19 +44,21 @@ struct BesideHooks : A, HookNames {};
 
 }  // namespace detail
 
-/// The hooks in the order in which they are called. `absent<A>`: A has no member of the name. `fits<A, T, D>`: it can be called
-/// with scalar T and device D, and returns what it is to return.
+/// The hooks in the order in which they are called. `absent<A>`: A has no member of the name. `fits<A, T,
+/// D>`: it can be called with scalar T and device D, and returns what it is to return.
 namespace hook {
 
-/// vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const: how a dense model gets the layers that
-/// the algorithm needs, before the first round, and their names. Default: lowrank::factorize if low_rank.
+/// vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const: how a dense model
+/// gets the layers that the algorithm needs, before the first round, and their names. Default:
+/// lowrank::factorize if low_rank.
 struct parametrise {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::parametrise; };
   template <class A, class T, class D>
-  static constexpr bool fits = requires(const A& a, nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
-    { a.parametrise(model, o) } -> std::same_as<std::vector<std::string>>;
-  };
+  static constexpr bool fits =
+      requires(const A& a, nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
+        { a.parametrise(model, o) } -> std::same_as<std::vector<std::string>>;
+      };
 };
 
 /// bool suits(nn::Weight<T, D>&) const: whether a layer is one of them. Default: W + s·B·A.
@@ -79,18 +81,21 @@ struct sends {
   };
 };
 
-/// void broadcast(Server<T, D>&, io::Archive&, span<const Index> ranks) const: what goes down to clients of these ranks, a pure
-/// function of the server's state and the ranks: clients of the same ranks are sent the same. Default: the state.
+/// void broadcast(Server<T, D>&, io::Archive&, span<const Index> ranks) const: what goes down to clients of
+/// these ranks, a pure function of the server's state and the ranks: clients of the same ranks are sent the
+/// same. Default: the state.
 struct broadcast {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::broadcast; };
   template <class A, class T, class D>
-  static constexpr bool fits = requires(const A& a, Server<T, D>& server, io::Archive& archive, std::span<const Index> ranks) {
-    { a.broadcast(server, archive, ranks) } -> std::same_as<void>;
-  };
+  static constexpr bool fits =
+      requires(const A& a, Server<T, D>& server, io::Archive& archive, std::span<const Index> ranks) {
+        { a.broadcast(server, archive, ranks) } -> std::same_as<void>;
+      };
 };
 
-/// void shape(nn::Model<T, D>&, span<const Index> ranks) const: brings a client's model to its ranks. Default: lowrank::set_ranks.
+/// void shape(nn::Model<T, D>&, span<const Index> ranks) const: brings a client's model to its ranks.
+/// Default: lowrank::set_ranks.
 struct shape {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::shape; };
@@ -100,8 +105,8 @@ struct shape {
   };
 };
 
-/// void load(nn::Model<T, D>&, const io::Archive& broadcast) const: what a client's model takes from a broadcast. Default: the
-/// state.
+/// void load(nn::Model<T, D>&, const io::Archive& broadcast) const: what a client's model takes from a
+/// broadcast. Default: the state.
 struct load {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::load; };
@@ -111,8 +116,8 @@ struct load {
   };
 };
 
-/// bool trains(const nn::TensorId&, Index round) const: which tensors of the state a client trains and sends up; the others stand
-/// still. Default: all.
+/// bool trains(const nn::TensorId&, Index round) const: which tensors of the state a client trains and sends
+/// up; the others stand still. Default: all.
 struct trains {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::trains; };
@@ -122,8 +127,8 @@ struct trains {
   };
 };
 
-/// bool personal(const nn::TensorId&) const: which of those never leave the client, but live in its state between turns. Default:
-/// none.
+/// bool personal(const nn::TensorId&) const: which of those never leave the client, but live in its state
+/// between turns. Default: none.
 struct personal {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::personal; };
@@ -143,8 +148,8 @@ struct train {
   };
 };
 
-/// vector<nn::Named<Shape>> also_sent(nn::Model<T, D>&) const: names and shapes of what a client with this model puts into
-/// Turn::extra, which goes up besides the state. Default: nothing.
+/// vector<nn::Named<Shape>> also_sent(nn::Model<T, D>&) const: names and shapes of what a client with this
+/// model puts into Turn::extra, which goes up besides the state. Default: nothing.
 struct also_sent {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::also_sent; };
@@ -154,15 +159,17 @@ struct also_sent {
   };
 };
 
-/// vector<Index> kept_ranks(nn::Model<T, D>&, const io::Archive& update, vector<Index> sent) const: the ranks of an update whose
-/// client was sent these, for algorithms whose clients change theirs; `model` is the server's. Default: those that were sent.
+/// vector<Index> kept_ranks(nn::Model<T, D>&, const io::Archive& update, vector<Index> sent) const: the ranks
+/// of an update whose client was sent these, for algorithms whose clients change theirs; `model` is the
+/// server's. Default: those that were sent.
 struct kept_ranks {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::kept_ranks; };
   template <class A, class T, class D>
-  static constexpr bool fits = requires(const A& a, nn::Model<T, D>& model, const io::Archive& update, std::vector<Index> sent) {
-    { a.kept_ranks(model, update, std::move(sent)) } -> std::same_as<std::vector<Index>>;
-  };
+  static constexpr bool fits =
+      requires(const A& a, nn::Model<T, D>& model, const io::Archive& update, std::vector<Index> sent) {
+        { a.kept_ranks(model, update, std::move(sent)) } -> std::same_as<std::vector<Index>>;
+      };
 };
 
 /// void fold(Server<T, D>&, const Cohort&) const: what the updates become. Default: the mean is the state.
@@ -185,19 +192,21 @@ struct after_round {
   };
 };
 
-/// nn::Model<T, D> evaluated(nn::Model<T, D>& global, ClientStore&, span<const vector<Index>> parts) const: the model that is
-/// evaluated, where it needs what clients keep; client k has the samples parts[k]. Default: the global model.
+/// nn::Model<T, D> evaluated(nn::Model<T, D>& global, ClientStore&, span<const vector<Index>> parts) const:
+/// the model that is evaluated, where it needs what clients keep; client k has the samples parts[k]. Default:
+/// the global model.
 struct evaluated {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::evaluated; };
   template <class A, class T, class D>
-  static constexpr bool fits = requires(const A& a, nn::Model<T, D>& global, ClientStore& states, std::span<const std::vector<Index>> parts) {
+  static constexpr bool fits = requires(const A& a, nn::Model<T, D>& global, ClientStore& states,
+                                        std::span<const std::vector<Index>> parts) {
     { a.evaluated(global, states, parts) } -> std::same_as<nn::Model<T, D>>;
   };
 };
 
-/// void personalise(const Turn<T, D>&) const: makes the turn's copy of the global model the client's own, for evaluation, also for
-/// clients without state. Default: with the tensors that it keeps.
+/// void personalise(const Turn<T, D>&) const: makes the turn's copy of the global model the client's own, for
+/// evaluation, also for clients without state. Default: with the tensors that it keeps.
 struct personalise {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::personalise; };
@@ -212,8 +221,8 @@ struct personalise {
 /// Properties that an algorithm may have, in the same list.
 namespace trait {
 
-/// It has a rule of its own for clients of less than the server's ranks, and means leave out what depends on them, the factors.
-/// Without it such clients have the leading directions (resize_factors).
+/// It has a rule of its own for clients of less than the server's ranks, and means leave out what depends on
+/// them, the factors. Without it such clients have the leading directions (resize_factors).
 struct mixed_ranks {};
 /// Its clients begin anew, whatever the dense weights were: no warm-up reaches them.
 struct begins_anew {};
@@ -236,8 +245,10 @@ inline constexpr bool lists = A::hooks::template has<H>;
 template <class A, class T, class D, class H>
 constexpr bool check_hook() {
   constexpr bool there = !H::template absent<A>;
-  static_assert(there || !lists<A, H>, "loru: the algorithm A lists the hook H but has no member of that name");
-  static_assert(!there || lists<A, H>, "loru: the algorithm A has the hook H but its list `hooks` leaves it out");
+  static_assert(there || !lists<A, H>,
+                "loru: the algorithm A lists the hook H but has no member of that name");
+  static_assert(!there || lists<A, H>,
+                "loru: the algorithm A has the hook H but its list `hooks` leaves it out");
   if constexpr (there && lists<A, H>)
     static_assert(H::template fits<A, T, D>,
                   "loru: the algorithm A has the hook H with another signature than fl/hooks.hpp asks for");
@@ -249,9 +260,11 @@ template <class A, class T, class D>
 constexpr bool check_hooks() {
   return []<class... H>(Hooks<H...>) {
     return (check_hook<A, T, D, H>(), ...);
-  }(Hooks<hook::parametrise, hook::suits, hook::sends, hook::broadcast, hook::shape, hook::load, hook::trains, hook::personal, hook::train, hook::also_sent, hook::kept_ranks, hook::fold, hook::after_round, hook::evaluated, hook::personalise>{});
+  }(Hooks<hook::parametrise, hook::suits, hook::sends, hook::broadcast, hook::shape, hook::load, hook::trains,
+          hook::personal, hook::train, hook::also_sent, hook::kept_ranks, hook::fold, hook::after_round,
+          hook::evaluated, hook::personalise>{});
 }
 
 }  // namespace detail
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA::lowrank {
 
-/// f(layer name, weight) for every layer of the model whose weight is parametrised by one of P, in the model's order:
-/// for_each_weight<nn::Factored>(model, f). With several of them f is generic.
+/// f(layer name, weight) for every layer of the model whose weight is parametrised by one of P, in the
+/// model's order: for_each_weight<nn::Factored>(model, f). With several of them f is generic.
 template <template <class, class> class... P, class T, class D, class F>
 void for_each_weight(nn::Model<T, D>& model, F f) {
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
@@ -19,4 +19,4 @@ void for_each_weight(nn::Model<T, D>& model, F f) {
   }});
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

@@ -32,8 +32,8 @@ struct Pass {
   }
 };
 
-/// What Module::visit shows, each with its full name; unset functions are skipped. A function of a name may also take the
-/// TensorId, which knows the tensor's role.
+/// What Module::visit shows, each with its full name; unset functions are skipped. A function of a name may
+/// also take the TensorId, which knows the tensor's role.
 template <class T, class D = Cpu>
 struct Visitor {
   std::function<void(const TensorId&, Variable<T, D>&)> parameter{};
@@ -54,7 +54,8 @@ class Module {
  public:
   virtual ~Module() = default;
   virtual Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) = 0;
-  /// relu(forward(x) + residual); the residual may be empty. Layers that can do it in fewer passes override this.
+  /// relu(forward(x) + residual); the residual may be empty. Layers that can do it in fewer passes override
+  /// this.
   virtual Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) {
     const Variable<T, D> y = forward(x, pass);
     return residual ? add_relu(y, residual) : relu(y);
@@ -117,7 +118,8 @@ class Model {
     return all;
   }
 
-  /// Tensors that are not trained but belong to the model's state: running statistics. The tensors are handles.
+  /// Tensors that are not trained but belong to the model's state: running statistics. The tensors are
+  /// handles.
   std::vector<Named<Tensor<T, D>>> buffers() {
     std::vector<Named<Tensor<T, D>>> all;
     visit({.buffer = [&](const TensorId& id, Tensor<T, D>& t) { all.push_back({id.name, t, id.role}); }});
@@ -144,8 +146,8 @@ class Model {
   std::unique_ptr<Module<T, D>> root_;
 };
 
-/// Sets every parameter and buffer of `to`, frozen ones included, to the values of `from`, a model of the same layers on any
-/// device. Throws ShapeError, and changes nothing, if names or shapes differ.
+/// Sets every parameter and buffer of `to`, frozen ones included, to the values of `from`, a model of the
+/// same layers on any device. Throws ShapeError, and changes nothing, if names or shapes differ.
 template <class T, class From, class To>
 void copy_values(Model<T, From>& from, Model<T, To>& to) {
   const auto parameters = from.parameters(), own = to.parameters();

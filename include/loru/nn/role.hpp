@@ -7,7 +7,8 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// What a tensor of a model is. Its parametrisation says so when it is visited; who chooses tensors goes by it, not by names.
+/// What a tensor of a model is. Its parametrisation says so when it is visited; who chooses tensors goes by
+/// it, not by names.
 enum class Role : unsigned char {
   dense,      ///< a parameter without factors: a dense weight, a bias, scale and shift of a normalisation
   frozen,     ///< the weight W of a layer beside its factors
@@ -54,4 +55,4 @@ inline std::string inner_name(const std::string& layer, Role of, Role part) {
                               (part == Role::down ? "_down.weight" : "_up.weight"));
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -39,4 +39,4 @@ inline std::vector<std::string> algorithm_names() {
   return names;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

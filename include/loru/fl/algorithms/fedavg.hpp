@@ -15,4 +15,4 @@ struct FedAvg {
   static constexpr auto fields() { return std::tuple{}; }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -16,4 +16,4 @@ struct FedLoRA {
   static constexpr auto fields() { return std::tuple{}; }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -5,9 +5,10 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// A ← Σ p_k·A_k, B ← Σ p_k·B_k; after every tau-th round, or as MergeSchedule says, W ← W + s·B·A everywhere, and the factors start anew or go
-/// on. The accumulated update has rank up to (rounds / tau)·r. Source: Park and Klabjan, arXiv 2409.12371, Algorithm 1
-/// (whose letters A and B are the other way round); merge = keep is what the authors' public code does.
+/// A ← Σ p_k·A_k, B ← Σ p_k·B_k; after every tau-th round, or as MergeSchedule says, W ← W + s·B·A
+/// everywhere, and the factors start anew or go on. The accumulated update has rank up to (rounds / tau)·r.
+/// Source: Park and Klabjan, arXiv 2409.12371, Algorithm 1 (whose letters A and B are the other way round);
+/// merge = keep is what the authors' public code does.
 struct FedLoRU {
   Index tau = 10;
   lowrank::MergeKind merge = lowrank::MergeKind::reinit;
@@ -27,4 +28,4 @@ struct FedLoRU {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Each client minimises its loss plus mu/2·‖x − x_global‖²: every gradient gets mu·(x − x_global). With mu = 0 it is FedAvg.
-/// Source: Li et al. (FedProx), arXiv 1812.06127, equation 2.
+/// Each client minimises its loss plus mu/2·‖x − x_global‖²: every gradient gets mu·(x − x_global). With mu =
+/// 0 it is FedAvg. Source: Li et al. (FedProx), arXiv 1812.06127, equation 2.
 struct FedProx {
   double mu = 0.01;
   bool low_rank = false;

@@ -7,10 +7,11 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Clients train both factors; A ← Σ p_k·A_k, while B_k stays on its client from turn to turn: r·n numbers a layer travel. The
-/// server never has a B but the one all begin with. The global model is evaluated with B̄ = Σ n_k·B_k / Σ n_k over all clients
-/// that have taken part, which the simulation reads from their states: no message carries it, and no server without them
-/// could compute it. Source: Guo et al. (FedSA-LoRA), arXiv 2410.01463, section 3.
+/// Clients train both factors; A ← Σ p_k·A_k, while B_k stays on its client from turn to turn: r·n numbers a
+/// layer travel. The server never has a B but the one all begin with. The global model is evaluated with B̄ =
+/// Σ n_k·B_k / Σ n_k over all clients that have taken part, which the simulation reads from their states: no
+/// message carries it, and no server without them could compute it. Source: Guo et al. (FedSA-LoRA), arXiv
+/// 2410.01463, section 3.
 struct FedSALoRA {
   static constexpr std::string_view name = "fedsa_lora";
   static constexpr bool low_rank = true;
@@ -27,4 +28,4 @@ struct FedSALoRA {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -7,12 +7,12 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// s·B·A ← the best rank-r part of Σ p_k·s_k·B_k·A_k, by singular value decomposition. Client k gets the leading
-/// r_k directions, which is the best rank-r_k part: s_k·B_k·A_k with B_k = √(s / s_k)·B[:, :r_k] and A_k alike.
-/// Directions that the sum lacks start anew, A's row Kaiming-uniform and B's column zero, or no client could ever
-/// learn them. Where the sum R of the ranks is the smallest extent the product is never formed: QR of the stacked
-/// factors and a decomposition of (R, R), O((m + n)·R²).
-/// Source: Bai et al. (FlexLoRA), arXiv 2402.11505, section 3.
+/// s·B·A ← the best rank-r part of Σ p_k·s_k·B_k·A_k, by singular value decomposition. Client k gets the
+/// leading r_k directions, which is the best rank-r_k part: s_k·B_k·A_k with B_k = √(s / s_k)·B[:, :r_k] and
+/// A_k alike. Directions that the sum lacks start anew, A's row Kaiming-uniform and B's column zero, or no
+/// client could ever learn them. Where the sum R of the ranks is the smallest extent the product is never
+/// formed: QR of the stacked factors and a decomposition of (R, R), O((m + n)·R²). Source: Bai et al.
+/// (FlexLoRA), arXiv 2402.11505, section 3.
 struct FlexLoRA {
   static constexpr std::string_view name = "flexlora";
   static constexpr bool low_rank = true;
@@ -31,12 +31,13 @@ struct FlexLoRA {
     get_state(cohort.mean, server.model(), not_factor);
     const rng::Stream stream(server.seed(), rng::Purpose::merge, static_cast<std::uint32_t>(server.round()));
     std::uint32_t position = 0;
-    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      auto best = truncated(server, layer, weight, lowrank::stack(terms(cohort, layer, weight)));
-      restart_missing(best, weight.shape(), stream.fork(++position));
-      weight.a().set_value(to_device<D>(best.a));
-      weight.b().set_value(to_device<D>(best.b));
-    });
+    lowrank::for_each_weight<nn::Factored>(
+        server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+          auto best = truncated(server, layer, weight, lowrank::stack(terms(cohort, layer, weight)));
+          restart_missing(best, weight.shape(), stream.fork(++position));
+          weight.a().set_value(to_device<D>(best.a));
+          weight.b().set_value(to_device<D>(best.b));
+        });
   }
 
  private:
@@ -63,4 +64,4 @@ struct FlexLoRA {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -7,11 +7,11 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// W ← W + Σ p_k·s_k·B_k·A_k each round, as one product of the stacked factors A = [p_1·s_1·A_1; …] and B = [B_1 B_2 …], on the
-/// server and on every client, each of its own rank; then the factors start anew. The stack is what goes down: (m + n)·Σ r_k numbers a
-/// layer and round, or W where that is cheaper. The new factors follow from the seed and are not sent. A server's optimizer makes a step of
-/// full rank of the sum, and W goes down.
-/// Source: Wang et al. (FLoRA), arXiv 2409.05976, Algorithm 1.
+/// W ← W + Σ p_k·s_k·B_k·A_k each round, as one product of the stacked factors A = [p_1·s_1·A_1; …] and B =
+/// [B_1 B_2 …], on the server and on every client, each of its own rank; then the factors start anew. The
+/// stack is what goes down: (m + n)·Σ r_k numbers a layer and round, or W where that is cheaper. The new
+/// factors follow from the seed and are not sent. A server's optimizer makes a step of full rank of the sum,
+/// and W goes down. Source: Wang et al. (FLoRA), arXiv 2409.05976, Algorithm 1.
 struct FLoRA {
   static constexpr std::string_view name = "flora";
   static constexpr bool low_rank = true;
@@ -34,17 +34,18 @@ struct FLoRA {
     get_state(cohort.mean, server.model(), not_factor);
     lowrank::Products<T, D> stacks;
     std::map<std::string, Tensor<T>> updates;
-    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      require<ConfigError>(squared_norm(weight.b().value()) == 0.0, "flora: layer ", layer,
-                           ": expected factors that start with a zero product");
-      const lowrank::Factors<T> sum = lowrank::stack(terms(cohort, layer, weight));
-      if (server.takes_means()) return void(stacks[layer] = lowrank::to_device<D>(sum));
-      const Tensor<T> mean = formed(weight, sum, weight.scale());
-      const auto zero = to_layout(nn::constant<T>(mean.shape(), 0.0), mean.layout());
-      updates[layer] = server.optimized(layer + ".update", zero, mean);
-    });
+    lowrank::for_each_weight<nn::Factored>(
+        server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+          require<ConfigError>(squared_norm(weight.b().value()) == 0.0, "flora: layer ", layer,
+                               ": expected factors that start with a zero product");
+          const lowrank::Factors<T> sum = lowrank::stack(terms(cohort, layer, weight));
+          if (server.takes_means()) return void(stacks[layer] = lowrank::to_device<D>(sum));
+          const Tensor<T> mean = formed(weight, sum, weight.scale());
+          const auto zero = to_layout(nn::constant<T>(mean.shape(), 0.0), mean.layout());
+          updates[layer] = server.optimized(layer + ".update", zero, mean);
+        });
     server.takes_means() ? server.merge(stacks) : server.merge(updates);
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -1,21 +1,18 @@
 #pragma once
 // Factors of clients of different ranks, zero-padded and weighted by what they changed.
 
-#include <tuple>
-
 #include <loru/fl/server/server.hpp>
 #include <loru/lowrank/tail.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Client k gets the leading r_k directions of A and B. The server pads with zeros and averages, layer by layer:
-/// A ← Σ w_k·A_k, B ← Σ w_k·B_k with w_k = ‖B_k·A_k‖_F / Σ ‖B_j·A_j‖_F, equal where all are zero; all else by
-/// samples. With gamma < 1 clients prune themselves: with q = ⌊gamma·r_k⌋, at least 1, they minimise their loss +
-/// lambda·‖B_k[:, q:]‖_F·‖A_k[q:, :]‖_F, and a layer in which that product of norms is smaller after training
-/// than before is cut to rank q for good. Source: Cho et al. (HetLoRA), arXiv 2401.06432.
+/// Client k gets the leading r_k directions of A and B. The server pads with zeros and averages, layer by
+/// layer: A ← Σ w_k·A_k, B ← Σ w_k·B_k with w_k = ‖B_k·A_k‖_F / Σ ‖B_j·A_j‖_F, equal where all are zero; all
+/// else by samples. With gamma < 1 clients prune themselves: with q = ⌊gamma·r_k⌋, at least 1, they minimise
+/// their loss + lambda·‖B_k[:, q:]‖_F·‖A_k[q:, :]‖_F, and a layer in which that product of norms is smaller
+/// after training than before is cut to rank q for good. Source: Cho et al. (HetLoRA), arXiv 2401.06432.
 struct HetLoRA {
-  double gamma = 1.0;
-  double lambda = 0.0;
+  double gamma = 1.0, lambda = 0.0;
 
   static constexpr std::string_view name = "hetlora";
   static constexpr bool low_rank = true;
@@ -37,7 +34,7 @@ struct HetLoRA {
   double train(const Turn<T, D>& turn) const {
     if (gamma == 1.0) return fl::train(turn);
     std::vector<lowrank::Tail<T, D>> tails;
-    lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string&, auto& weight) {
       const auto kept = static_cast<Index>(gamma * static_cast<double>(weight.rank()));
       tails.push_back({weight.a(), weight.b(), std::max<Index>(1, kept)});
     });
@@ -46,8 +43,7 @@ struct HetLoRA {
     const double loss = fl::train(turn, [&](std::vector<Variable<T, D>>&) {
       for (const auto& tail : tails) tail.add_gradient(lambda);
     });
-    std::size_t i = 0;
-    lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string&, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(turn.model, [&, i = std::size_t{0}](auto&, auto& weight) mutable {
       if (tails[i].norm() < before[i]) weight.set_factors(tails[i].head().a, tails[i].head().b);
       ++i;
     });
@@ -65,7 +61,7 @@ struct HetLoRA {
     get_state(cohort.mean, server.model(), not_factor);
     std::vector<std::vector<Index>> ranks(cohort.updates.size());
     io::Archive factors("aggregate");
-    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    lowrank::for_each_weight<nn::Factored>(server.model(), [&](const std::string& layer, auto& weight) {
       auto all = terms(cohort, layer, weight);
       double sum = 0.0;
       for (auto& term : all) sum += term.weight = lowrank::product_norm(term.a, term.b);

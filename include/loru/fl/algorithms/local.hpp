@@ -7,9 +7,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// x_k ← what client k trains from its own x_k in each of its turns; nothing is sent but the heads of the messages. The global
-/// model stays the one that all begin with: what was learned shows in the personal accuracy only. Rounds of others that came
-/// before would not reach a client either.
+/// x_k ← what client k trains from its own x_k in each of its turns; nothing is sent but the heads of the
+/// messages. The global model stays the one that all begin with: what was learned shows in the personal
+/// accuracy only. Rounds of others that came before would not reach a client either.
 struct Local {
   bool low_rank = false;
 
@@ -21,4 +21,4 @@ struct Local {
   bool personal(const nn::TensorId&) const { return true; }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -8,11 +8,12 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Client k computes with W + s·B·A + s_p·U_k·L_k, s_p = personal_alpha / personal_rank. (A, B) are FedLoRU's; (L_k, U_k) never
-/// leave the client. Its turn has two phases of the configured epochs each: the first trains (L_k, U_k) over the frozen
-/// W + s·B·A with everything else fixed, statistics included, on streams of its own; the second is FedLoRU's turn over the frozen
-/// W + s_p·U_k·L_k. A client that was never chosen has the first phase only. personal_alpha = 0 is FedLoRU.
-/// Source: Park and Klabjan, arXiv 2409.12371, Algorithm 2.
+/// Client k computes with W + s·B·A + s_p·U_k·L_k, s_p = personal_alpha / personal_rank. (A, B) are
+/// FedLoRU's; (L_k, U_k) never leave the client. Its turn has two phases of the configured epochs each: the
+/// first trains (L_k, U_k) over the frozen W + s·B·A with everything else fixed, statistics included, on
+/// streams of its own; the second is FedLoRU's turn over the frozen W + s_p·U_k·L_k. A client that was never
+/// chosen has the first phase only. personal_alpha = 0 is FedLoRU. Source: Park and Klabjan, arXiv
+/// 2409.12371, Algorithm 2.
 struct PFedLoRU {
   Index tau = 10;
   lowrank::MergeKind merge = lowrank::MergeKind::reinit;

@@ -8,11 +8,12 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Local steps follow g + c − c_k, so that clients do not drift apart; after its K steps c_k⁺ is the mean of the client's
-/// gradients g, which under plain descent is option II: c_k − c + (x − y_k) / (K·η). The server averages the models by samples,
-/// as FedAvg does, and c ← c + Σ_k (c_k⁺ − c_k) / N over the cohort of a federation of N clients. Controls begin at zero and have
-/// the shapes of the trained parameters; c goes down and c_k⁺ − c_k up, while c_k stays on its client.
-/// Source: Karimireddy et al., arXiv 1910.06378, Algorithm 1 with a global step of 1.
+/// Local steps follow g + c − c_k, so that clients do not drift apart; after its K steps c_k⁺ is the mean of
+/// the client's gradients g, which under plain descent is option II: c_k − c + (x − y_k) / (K·η). The server
+/// averages the models by samples, as FedAvg does, and c ← c + Σ_k (c_k⁺ − c_k) / N over the cohort of a
+/// federation of N clients. Controls begin at zero and have the shapes of the trained parameters; c goes down
+/// and c_k⁺ − c_k up, while c_k stays on its client. Source: Karimireddy et al., arXiv 1910.06378, Algorithm
+/// 1 with a global step of 1.
 struct SCAFFOLD {
   bool low_rank = false;
 
@@ -39,7 +40,8 @@ struct SCAFFOLD {
   template <class T, class D>
   std::vector<nn::Named<Shape>> also_sent(nn::Model<T, D>& model) const {
     std::vector<nn::Named<Shape>> controls;
-    for (const auto& p : model.trained_parameters()) controls.push_back({control_name(p.name), p.value.shape()});
+    for (const auto& p : model.trained_parameters())
+      controls.push_back({control_name(p.name), p.value.shape()});
     return controls;
   }
 
@@ -58,4 +60,4 @@ struct SCAFFOLD {
   }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -45,4 +45,4 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
 LORU_COMPILED_CATCH_UP(extern template)
 #endif
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -12,7 +12,8 @@ Tensor<T> control_or_zero(const io::Archive& memory, const std::string& paramete
   return memory.contains(key) ? memory.get<T>(key, shape) : nn::constant<T>(shape, 0.0);
 }
 
-/// The controls of a client during its turn: c as the broadcast has it, c_k of its state, one for each trained parameter.
+/// The controls of a client during its turn: c as the broadcast has it, c_k of its state, one for each
+/// trained parameter.
 template <class T, class D = Cpu>
 class Controls {
  public:
@@ -70,4 +71,4 @@ class Controls {
   Index steps_ = 0;
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

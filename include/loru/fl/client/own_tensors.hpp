@@ -24,8 +24,8 @@ inline bool keeps(const io::Archive& state, std::string_view prefix) {
   return at != state.tensors().end() && at->first.starts_with(prefix);
 }
 
-/// Sets the client's own tensors in the model from its state, if it has kept any: `own.<tensor>`. Throws DataError for another
-/// model's.
+/// Sets the client's own tensors in the model from its state, if it has kept any: `own.<tensor>`. Throws
+/// DataError for another model's.
 template <class T, class D>
 void get_own(const Turn<T, D>& turn, const Selection& own) {
   if (!keeps(turn.state, detail::own_prefix)) return;
@@ -36,8 +36,8 @@ void get_own(const Turn<T, D>& turn, const Selection& own) {
   });
 }
 
-/// While one is alive the model has the client's own tensors, in its first turn those that the model had; keep() puts them into
-/// its state. Afterwards the model has its former ones again.
+/// While one is alive the model has the client's own tensors, in its first turn those that the model had;
+/// keep() puts them into its state. Afterwards the model has its former ones again.
 template <class T, class D = Cpu>
 class OwnTensors {
  public:
@@ -68,4 +68,4 @@ class OwnTensors {
   std::vector<Tensor<T, D>> before_;
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -13,33 +13,36 @@ inline std::string personal_name(const std::string& layer, nn::Role role) {
 }
 
 /// The client's own factors of every factored layer, (r_p, n) and (m, r_p): `<layer>.personal_A.weight` and
-/// `<layer>.personal_B.weight` of its state or, before its first turn, L Kaiming-uniform by stream (seed, personal, 0, client)
-/// and U zero. Throws DataError for state of another model.
+/// `<layer>.personal_B.weight` of its state or, before its first turn, L Kaiming-uniform by stream (seed,
+/// personal, 0, client) and U zero. Throws DataError for state of another model.
 template <class T, class D>
 lowrank::Products<T, D> personal_factors(const Turn<T, D>& turn, Index rank) {
   const Index client = turn.head.client;
   const rng::Stream stream(turn.head.seed, rng::Purpose::personal, 0, static_cast<std::uint32_t>(client));
   bool known = false;
-  for (const std::string& name : turn.state.names()) known |= name.ends_with(personal_name("", nn::Role::down));
+  for (const std::string& name : turn.state.names())
+    known |= name.ends_with(personal_name("", nn::Role::down));
   lowrank::Products<T, D> own;
   std::uint32_t position = 0;
-  lowrank::for_each_weight<nn::Factored>(turn.model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-    const Shape w = weight.shape();
-    lowrank::Factors<T> f;
-    if (known)
-      f = {personal_tensor<T>(turn.state, client, personal_name(layer, nn::Role::down),
-                              lowrank::factor_shape(w, rank)),
-           personal_tensor<T>(turn.state, client, personal_name(layer, nn::Role::up), {w[0], rank})};
-    else
-      f = lowrank::initial_factors<T>(w, rank, stream.fork(++position));
-    f.a = to_layout(f.a, weight.a().value().layout());
-    own[layer] = lowrank::to_device<D>(f);
-  });
+  lowrank::for_each_weight<nn::Factored>(
+      turn.model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+        const Shape w = weight.shape();
+        lowrank::Factors<T> f;
+        if (known)
+          f = {personal_tensor<T>(turn.state, client, personal_name(layer, nn::Role::down),
+                                  lowrank::factor_shape(w, rank)),
+               personal_tensor<T>(turn.state, client, personal_name(layer, nn::Role::up), {w[0], rank})};
+        else
+          f = lowrank::initial_factors<T>(w, rank, stream.fork(++position));
+        f.a = to_layout(f.a, weight.a().value().layout());
+        own[layer] = lowrank::to_device<D>(f);
+      });
   return own;
 }
 
-/// The client's own factors trained over the frozen W + s·B·A, all else fixed, on streams of their own, in a copy of the model: what
-/// else a training pass moves is lost with it. Throws as personal_factors and train do.
+/// The client's own factors trained over the frozen W + s·B·A, all else fixed, on streams of their own, in a
+/// copy of the model: what else a training pass moves is lost with it. Throws as personal_factors and train
+/// do.
 template <class T, class D>
 lowrank::Products<T, D> fit_personal_factors(const Turn<T, D>& turn, Index rank, double alpha) {
   const auto start = personal_factors(turn, rank);
@@ -95,4 +98,4 @@ class KeepBase {
   std::vector<std::pair<Variable<T, D>, Tensor<T, D>>> before_;
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

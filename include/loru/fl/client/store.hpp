@@ -11,8 +11,8 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Named tensors of each client, by its number. Only clients that were saved take room. Several threads may load at the
-/// same time, but not while one saves.
+/// Named tensors of each client, by its number. Only clients that were saved take room. Several threads may
+/// load at the same time, but not while one saves.
 class ClientStore {
  public:
   virtual ~ClientStore() = default;
@@ -43,8 +43,8 @@ class MemoryStore final : public ClientStore {
   std::map<Index, io::Archive> states_;
 };
 
-/// Client states as files `<client>.safetensors` of a folder, each written atomically: they outlive the program. The folder is
-/// made for the first of them.
+/// Client states as files `<client>.safetensors` of a folder, each written atomically: they outlive the
+/// program. The folder is made for the first of them.
 class DiskStore final : public ClientStore {
  public:
   explicit DiskStore(std::filesystem::path folder) : folder_{std::move(folder)} {}
@@ -80,7 +80,8 @@ class DiskStore final : public ClientStore {
   std::filesystem::path folder_;
 };
 
-/// A tensor of a client's state. Throws DataError if it is missing or is another model's: of another type or shape.
+/// A tensor of a client's state. Throws DataError if it is missing or is another model's: of another type or
+/// shape.
 template <class T>
 Tensor<T> personal_tensor(const io::Archive& state, Index client, const std::string& name,
                           const Shape& shape) {
@@ -93,4 +94,4 @@ Tensor<T> personal_tensor(const io::Archive& state, Index client, const std::str
   return state.get<T>(name);
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -42,7 +42,8 @@ inline void check(const ClientOptions& o) {
       "client: rounds: expected the number of rounds for a cosine schedule over rounds, got ", o.rounds);
 }
 
-/// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken for them.
+/// While one is alive, the model's trained parameters outside the selection stand still: no gradient is taken
+/// for them.
 template <class T, class D = Cpu>
 class TrainOnly {
  public:
@@ -63,11 +64,11 @@ class TrainOnly {
   std::vector<Variable<T, D>> still_;
 };
 
-/// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples, each in a
-/// new order, in batches of which the last may be smaller. Returns the mean loss over all samples seen.
-/// Streams: order (seed, batches, round, client), augmentation and dropout alike.
-/// Throws ConfigError as check() and the optimizer do and for a client without samples, DivergedError with round and
-/// client if the loss is not finite.
+/// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples,
+/// each in a new order, in batches of which the last may be smaller. Returns the mean loss over all samples
+/// seen. Streams: order (seed, batches, round, client), augmentation and dropout alike. Throws ConfigError as
+/// check() and the optimizer do and for a client without samples, DivergedError with round and client if the
+/// loss is not finite.
 template <class T, class D>
 double train(const Turn<T, D>& turn, const std::type_identity_t<AdjustGradients<T, D>>& adjust) {
   const ClientOptions& o = turn.options;
@@ -101,4 +102,4 @@ double train(const Turn<T, D>& turn) {
 LORU_COMPILED_TRAIN(extern template)
 #endif
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -27,24 +27,27 @@ enum class Frozen : unsigned char {
   shared,  ///< the server's, in which they are done already
 };
 
-/// Brings a client's model to the ranks and the state of a broadcast that is not coded any more. Throws DataError.
+/// Brings a client's model to the ranks and the state of a broadcast that is not coded any more. Throws
+/// DataError.
 template <class T, class D>
-void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast, const AnyAlgorithm<T, D>& algorithm) {
+void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast,
+                    const AnyAlgorithm<T, D>& algorithm) {
   detail::get_head(broadcast, "broadcast");
   if (broadcast.metadata().contains("ranks")) algorithm.shape(model, detail::get_ranks(broadcast, "ranks"));
   algorithm.load ? algorithm.load(model, broadcast) : get_state(broadcast, model, algorithm.sends);
 }
 
-/// A client's whole turn. `model` is built and factorised as the server's was, from the same seed; `state` is what the client
-/// keeps between turns, empty before its first: it is of after the turn then, to be kept if the round succeeds.
-/// Throws DataError for a malformed broadcast and for state of another model, DivergedError if the loss is not finite; the
-/// state may then be half changed.
+/// A client's whole turn. `model` is built and factorised as the server's was, from the same seed; `state` is
+/// what the client keeps between turns, empty before its first: it is of after the turn then, to be kept if
+/// the round succeeds. Throws DataError for a malformed broadcast and for state of another model,
+/// DivergedError if the loss is not finite; the state may then be half changed.
 template <class T, class D>
 Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const AnyAlgorithm<T, D>& algorithm,
                   const LocalData<T, D>& local, io::Archive& state, Frozen frozen) {
   const io::Archive received = decode_broadcast<T>(broadcast, coded_tensors(model), state);
   load_broadcast(model, received, algorithm);
-  if (frozen == Frozen::own) apply_missed_merges(received, model);  // last: a bad message leaves the weights alone
+  if (frozen == Frozen::own)
+    apply_missed_merges(received, model);  // last: a bad message leaves the weights alone
   const Head head = detail::get_head(received, "broadcast");
   io::Archive extra("update");
   const Turn<T, D> turn{model, local.dataset, local.samples, local.options, head,
@@ -62,8 +65,9 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
   return io::serialise(update);
 }
 
-/// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with it between
-/// rounds. Off the host keep a DeviceData, or each turn uploads the data set again. Throws as take_turn does.
+/// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with
+/// it between rounds. Off the host keep a DeviceData, or each turn uploads the data set again. Throws as
+/// take_turn does.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
@@ -88,4 +92,4 @@ Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
   return message;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

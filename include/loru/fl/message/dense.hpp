@@ -64,8 +64,8 @@ Tensor<T> get_int8(const io::Archive& archive, std::string_view name) {
 
 }  // namespace detail
 
-/// Adds a row-major tensor under its name, of two bytes a number, or of one and `<name>.scale`. int8 draws a number of the
-/// stream for each number of the tensor. Throws DivergedError unless all numbers are finite.
+/// Adds a row-major tensor under its name, of two bytes a number, or of one and `<name>.scale`. int8 draws a
+/// number of the stream for each number of the tensor. Throws DivergedError unless all numbers are finite.
 template <class T>
 void put_dense(io::Archive& archive, const std::string& name, const Tensor<T>& x, Code code,
                const rng::Stream& stream) {
@@ -92,4 +92,4 @@ Tensor<T> get_dense(const io::Archive& archive, std::string_view name) {
   return detail::get_int8<T>(archive, name);
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

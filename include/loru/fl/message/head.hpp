@@ -1,9 +1,9 @@
 #pragma once
-// What server and clients send each other: archives of named tensors, serialised, so that bytes are counted and not
-// computed.
+// What server and clients send each other: archives of named tensors, serialised, so that bytes are counted
+// and not computed.
 //
-// A broadcast holds the state (trained parameters and buffers by their names) and, for merges that the client has
-// not seen, either a layer's weight (`<layer>.weight`) or the factors of every missed merge
+// A broadcast holds the state (trained parameters and buffers by their names) and, for merges that the client
+// has not seen, either a layer's weight (`<layer>.weight`) or the factors of every missed merge
 // (`merge.<number>.<layer>.lora_A.weight` and `..._B.weight`). An update holds the state after training.
 
 #include <cmath>
@@ -29,7 +29,8 @@ struct Head {
   Index client = 0;
 };
 
-/// An update as the server sees it: the state after training, the client's samples and its mean training loss.
+/// An update as the server sees it: the state after training, the client's samples and its mean training
+/// loss.
 struct Update {
   Head head;
   Index samples = 0;
@@ -57,7 +58,8 @@ Number number(const io::Archive& archive, const std::string& key) {
   return number<Number>(key, text(archive, key));
 }
 
-/// A list of the factored layers' ranks, in the model's order: `ranks` the client's, `layer_ranks` the server's.
+/// A list of the factored layers' ranks, in the model's order: `ranks` the client's, `layer_ranks` the
+/// server's.
 inline void put_ranks(io::Archive& archive, const char* key, std::span<const Index> ranks) {
   std::string list;
   for (const Index rank : ranks) {
@@ -114,4 +116,4 @@ inline Update read_update(Message&& message) {
   return update;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

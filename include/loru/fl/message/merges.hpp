@@ -1,5 +1,6 @@
 #pragma once
-// How a broadcast tells of merges: by the layer's weight under its own name, or by the factors of each missed merge.
+// How a broadcast tells of merges: by the layer's weight under its own name, or by the factors of each missed
+// merge.
 
 #include <loru/fl/message/head.hpp>
 #include <loru/nn/role.hpp>
@@ -11,4 +12,4 @@ inline std::string merge_name(Index number, const std::string& layer, nn::Role r
   return "merge." + std::to_string(number) + "." + nn::factor_name(layer, role);
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -1,16 +1,17 @@
 #pragma once
-// Factors of a message at another rank: what a client of a rank of its own has of the server's, and the other way round.
+// Factors of a message at another rank: what a client of a rank of its own has of the server's, and the other
+// way round.
 
 #include <loru/fl/message/state.hpp>
 #include <loru/lowrank/resize.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Brings the factors in an archive, and their controls, to these ranks, one for each factored layer of the model in its
-/// order.
-/// From rank r to r', with s = alpha / r: A' = A[:r'] and B' = (r' / r)·B[:, :r'], with zeros where r' > r, so that down
-/// s_k·B_k·A_k are the leading directions of s·B·A, and up s·B'·A' = s_k·B_k·A_k: means of B' and A' are those of an algorithm whose
-/// clients all have rank r. A control is a gradient: B's goes with r / r'.
+/// Brings the factors in an archive, and their controls, to these ranks, one for each factored layer of the
+/// model in its order. From rank r to r', with s = alpha / r: A' = A[:r'] and B' = (r' / r)·B[:, :r'], with
+/// zeros where r' > r, so that down s_k·B_k·A_k are the leading directions of s·B·A, and up s·B'·A' =
+/// s_k·B_k·A_k: means of B' and A' are those of an algorithm whose clients all have rank r. A control is a
+/// gradient: B's goes with r / r'.
 template <class T, class D>
 void resize_factors(io::Archive& archive, nn::Model<T, D>& model, std::span<const Index> ranks) {
   auto rank = ranks.begin();
@@ -28,4 +29,4 @@ void resize_factors(io::Archive& archive, nn::Model<T, D>& model, std::span<cons
   });
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -21,13 +21,15 @@ inline Index kept_numbers(double keep, Index size) {
   return std::clamp(static_cast<Index>(std::ceil(keep * static_cast<double>(size))), Index{1}, size);
 }
 
-/// Whether `count` numbers with their positions, of four bytes each, take fewer bytes than all `size` numbers.
+/// Whether `count` numbers with their positions, of four bytes each, take fewer bytes than all `size`
+/// numbers.
 template <class T>
 bool sparse_pays(Index count, Index size) {
   return count * static_cast<Index>(sizeof(std::int32_t) + sizeof(T)) < size * static_cast<Index>(sizeof(T));
 }
 
-/// Positions, in increasing order, of the k numbers that are largest in absolute value; of equal ones the first.
+/// Positions, in increasing order, of the k numbers that are largest in absolute value; of equal ones the
+/// first.
 template <class T>
 std::vector<std::int32_t> largest(std::span<const T> x, Index k) {
   std::vector<std::int32_t> all(x.size());
@@ -59,8 +61,8 @@ inline bool sparse_coded(const io::Archive& archive, std::string_view name) {
   return archive.contains(detail::index_name(name)) && archive.contains(detail::value_name(name));
 }
 
-/// f(position, value) for all that put_sparse added for a tensor of that size. Throws DataError, before the first call, unless
-/// positions and values are as many, and positions increase and lie within the tensor.
+/// f(position, value) for all that put_sparse added for a tensor of that size. Throws DataError, before the
+/// first call, unless positions and values are as many, and positions increase and lie within the tensor.
 template <class T, class F>
 void for_each_sparse(const io::Archive& archive, std::string_view name, Index size, F f) {
   const auto positions = archive.get<std::int32_t>(detail::index_name(name));
@@ -77,4 +79,4 @@ void for_each_sparse(const io::Archive& archive, std::string_view name, Index si
   for (Index i = 0; i < positions.size(); ++i) f(Index{positions.data()[i]}, values.data()[i]);
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

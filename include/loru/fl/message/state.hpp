@@ -45,7 +45,8 @@ void put_state(io::Archive& archive, nn::Model<T, D>& model, const Selection& se
     if (chosen(selection, entry.id())) archive.share(entry.name, to_host(entry.value));
 }
 
-/// Sets the model's state from the archive. Throws DataError for a tensor that is missing or of another shape or type.
+/// Sets the model's state from the archive. Throws DataError for a tensor that is missing or of another shape
+/// or type.
 template <class T, class D>
 void get_state(const io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
   for_each_tensor(model, selection, [&](const std::string& name, Tensor<T, D>& t) {
@@ -81,4 +82,4 @@ Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, 
 LORU_COMPILED_STATE(extern template)
 #endif
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -21,8 +21,8 @@ std::optional<Tensor<T>> base_of(const io::Archive& broadcast, const std::string
   return broadcast.get<T>(name);
 }
 
-/// What top_k left out in the client's turns before, if it is a change of the same numbers: not of factors that have started
-/// anew since.
+/// What top_k left out in the client's turns before, if it is a change of the same numbers: not of factors
+/// that have started anew since.
 template <class T>
 std::optional<Tensor<T>> feedback(const io::Archive& state, const nn::TensorId& tensor, const Shape& shape,
                                   Index factors_since) {
@@ -33,8 +33,8 @@ std::optional<Tensor<T>> feedback(const io::Archive& state, const nn::TensorId& 
   return state.get<T>(key);
 }
 
-/// Replaces a tensor of the update by the largest numbers of its change, and keeps the others. Without something that it is
-/// a change of, or where that would not save bytes, the tensor stays as it is.
+/// Replaces a tensor of the update by the largest numbers of its change, and keeps the others. Without
+/// something that it is a change of, or where that would not save bytes, the tensor stays as it is.
 template <class T>
 void encode_top_k(io::Archive& update, const nn::TensorId& tensor, const io::Archive& broadcast, double keep,
                   Index factors_since, io::Archive& state) {
@@ -58,10 +58,11 @@ void encode_top_k(io::Archive& update, const nn::TensorId& tensor, const io::Arc
 
 }  // namespace detail
 
-/// Codes the trained parameters of an update as its broadcast asks (metadata `uplink`, `keep`, `factors`): x_k − x, x being what
-/// the client received, or x_k itself where it received nothing of that name and shape. What top_k leaves out is kept in the
-/// client's state and added to its next change. int8 draws from stream (seed, uplink, round, client).
-/// Throws DivergedError unless all numbers are finite, DataError for a request or state that is malformed.
+/// Codes the trained parameters of an update as its broadcast asks (metadata `uplink`, `keep`, `factors`):
+/// x_k − x, x being what the client received, or x_k itself where it received nothing of that name and shape.
+/// What top_k leaves out is kept in the client's state and added to its next change. int8 draws from stream
+/// (seed, uplink, round, client). Throws DivergedError unless all numbers are finite, DataError for a request
+/// or state that is malformed.
 template <class T>
 void encode_update(io::Archive& update, const io::Archive& broadcast, const Head& head,
                    const std::vector<nn::TensorId>& parameters, io::Archive& state) {
@@ -90,8 +91,9 @@ void encode_update(io::Archive& update, const io::Archive& broadcast, const Head
   }
 }
 
-/// The update as it was before encode_update, up to what the code lost. `received` is what the client received. Tensors that
-/// are not coded stay as they are. Throws DataError for coded tensors that are malformed.
+/// The update as it was before encode_update, up to what the code lost. `received` is what the client
+/// received. Tensors that are not coded stay as they are. Throws DataError for coded tensors that are
+/// malformed.
 template <class T>
 io::Archive decode_update(const io::Archive& update, const io::Archive& received) {
   io::Archive plain(update.origin());
@@ -119,4 +121,4 @@ io::Archive decode_update(const io::Archive& update, const io::Archive& received
   return plain;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -14,9 +14,10 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Σ n_k·x_k / Σ n_k for every tensor of the state. Updates are added in the order of the cohort, in blocks of eight
-/// whose sums are added in order, so that the bits depend on the cohort alone. Floats are summed in double, doubles in
-/// long double: equal updates have their own value as mean. Source: McMahan et al., arXiv 1602.05629.
+/// Σ n_k·x_k / Σ n_k for every tensor of the state. Updates are added in the order of the cohort, in blocks
+/// of eight whose sums are added in order, so that the bits depend on the cohort alone. Floats are summed in
+/// double, doubles in long double: equal updates have their own value as mean. Source: McMahan et al., arXiv
+/// 1602.05629.
 template <class T>
 class Average {
  public:
@@ -25,8 +26,8 @@ class Average {
   /// Chooses tensors of an update by name. Empty: all of them.
   using Names = std::function<bool(const std::string&)>;
 
-  /// Throws DataError if the update's chosen tensors are others than the first one's, DivergedError if any value is not
-  /// finite; it is then left out as a whole. Tensors that are not chosen have no mean.
+  /// Throws DataError if the update's chosen tensors are others than the first one's, DivergedError if any
+  /// value is not finite; it is then left out as a whole. Tensors that are not chosen have no mean.
   void add(const Update& update, const Names& names = {}) {
     check(update, names);
     if (added_ > 0 && added_ % block == 0) close_block();
@@ -74,8 +75,9 @@ class Average {
     require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
                        ": expected ", sums_.size(), " tensors, got ", count);
     for (const auto& [name, raw] : tensors) {
-      require<DataError>(raw.dtype == io::dtype_of<T>, update.state.origin(), ": tensor ", name, ": expected dtype ",
-                         io::to_string(io::dtype_of<T>), ", got ", io::to_string(raw.dtype));
+      require<DataError>(raw.dtype == io::dtype_of<T>, update.state.origin(), ": tensor ", name,
+                         ": expected dtype ", io::to_string(io::dtype_of<T>), ", got ",
+                         io::to_string(raw.dtype));
       if (added_ > 0 && chosen(names, name)) {
         const auto sum = sums_.find(name);
         require<DataError>(sum != sums_.end(), "aggregate: update of client ", client, ": unexpected tensor ",
@@ -133,4 +135,4 @@ class Average {
 LORU_COMPILED_AGGREGATE(extern template)
 #endif
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -10,10 +10,11 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// By layer: ‖W + Σ p_k·s_k·B_k·A_k − W'‖_F with W' the effective weight after the fold and before a merge. For averaged factors
-/// it is ‖Σ p_k·s_k·B_k·A_k − s·B̄·Ā‖_F (Singhal et al., FedEx-LoRA, arXiv 2410.09432, equation 5); a server optimizer's own step counts
-/// too. Nested factors count as the A_k, B_k rebuilt from them; where the server keeps W whole, it is ‖Σ p_k·U_k·V_k − W'‖_F. In
-/// double, O(m·n·R) a layer, R the sum of the ranks. Layers of which the clients train a factor that they do not send are left out.
+/// By layer: ‖W + Σ p_k·s_k·B_k·A_k − W'‖_F with W' the effective weight after the fold and before a merge.
+/// For averaged factors it is ‖Σ p_k·s_k·B_k·A_k − s·B̄·Ā‖_F (Singhal et al., FedEx-LoRA, arXiv 2410.09432,
+/// equation 5); a server optimizer's own step counts too. Nested factors count as the A_k, B_k rebuilt from
+/// them; where the server keeps W whole, it is ‖Σ p_k·U_k·V_k − W'‖_F. In double, O(m·n·R) a layer, R the sum
+/// of the ranks. Layers of which the clients train a factor that they do not send are left out.
 template <class T, class D>
 class AggregationError {
  public:
@@ -32,11 +33,12 @@ class AggregationError {
       const auto stack = lowrank::stack(terms(cohort, layer, weight));
       exact_[layer] = compose(to_host(weight.base().value()), stack.a, stack.b, weight.scale());
     });
-    lowrank::for_each_weight<nn::LowRankProduct>(model, [&](const std::string& layer, nn::LowRankProduct<T, D>&) {
-      if (cohort.updates.empty()) return;
-      const auto stack = lowrank::stack(product_terms<T>(cohort, layer));
-      exact_[layer] = matmul(wide(stack.b), wide(stack.a), {});
-    });
+    lowrank::for_each_weight<nn::LowRankProduct>(
+        model, [&](const std::string& layer, nn::LowRankProduct<T, D>&) {
+          if (cohort.updates.empty()) return;
+          const auto stack = lowrank::stack(product_terms<T>(cohort, layer));
+          exact_[layer] = matmul(wide(stack.b), wide(stack.a), {});
+        });
   }
 
   /// After it.
@@ -50,13 +52,14 @@ class AggregationError {
       add_scaled(lost, -1.0, found->second);
       errors[layer] = linalg::norm(lost);
     });
-    lowrank::for_each_weight<nn::LowRankProduct>(model, [&](const std::string& layer, nn::LowRankProduct<T, D>& weight) {
-      const auto found = exact_.find(layer);
-      if (found == exact_.end()) return;
-      Tensor<double> lost = clone(found->second);
-      add_scaled(lost, -1.0, wide(lowrank::whole_matrix(weight)));
-      errors[layer] = linalg::norm(lost);
-    });
+    lowrank::for_each_weight<nn::LowRankProduct>(
+        model, [&](const std::string& layer, nn::LowRankProduct<T, D>& weight) {
+          const auto found = exact_.find(layer);
+          if (found == exact_.end()) return;
+          Tensor<double> lost = clone(found->second);
+          add_scaled(lost, -1.0, wide(lowrank::whole_matrix(weight)));
+          errors[layer] = linalg::norm(lost);
+        });
     return errors;
   }
 
@@ -73,4 +76,4 @@ class AggregationError {
   std::map<std::string, Tensor<double>> exact_;
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

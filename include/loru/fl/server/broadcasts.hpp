@@ -10,9 +10,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// The broadcasts of a round. Clients of the same ranks have the same state before it is coded; those that also know the same
-/// merges and the same copy of a coded state are sent the same but for the client's number. Copies of an archive share its
-/// tensors.
+/// The broadcasts of a round. Clients of the same ranks have the same state before it is coded; those that
+/// also know the same merges and the same copy of a coded state are sent the same but for the client's
+/// number. Copies of an archive share its tensors.
 template <class T, class D>
 class Broadcasts {
  public:
@@ -25,7 +25,8 @@ class Broadcasts {
     coded_.clear();
   }
 
-  /// What a client of these ranks that knows these merges is sent: plain(), coded, and what catch_up(archive) adds.
+  /// What a client of these ranks that knows these merges is sent: plain(), coded, and what catch_up(archive)
+  /// adds.
   template <class Plain, class CatchUp>
   io::Archive coded(nn::Model<T, D>& model, const std::vector<Index>& ranks,
                     const typename MergeHistory<T, D>::Known& known, Index client, Index round, Plain plain,
@@ -40,7 +41,8 @@ class Broadcasts {
 
   /// What a client of these ranks makes of the state that it was sent.
   template <class Plain>
-  const io::Archive& received(nn::Model<T, D>& model, const std::vector<Index>& ranks, Index round, Plain plain) {
+  const io::Archive& received(nn::Model<T, D>& model, const std::vector<Index>& ranks, Index round,
+                              Plain plain) {
     return once(received_, ranks, [&] {
       io::Archive archive = once(plain_, ranks, plain);
       downlink_.receive(archive, coded_tensors(model), round);
@@ -66,4 +68,4 @@ class Broadcasts {
   std::map<std::tuple<std::vector<Index>, typename MergeHistory<T, D>::Known, Index>, io::Archive> coded_;
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -45,7 +45,8 @@ struct RankOptions {
   }
 };
 
-/// The rank budget r_k of every client. A client's rank in a layer is min(r_k, the layer's), and s_k = alpha / that.
+/// The rank budget r_k of every client. A client's rank in a layer is min(r_k, the layer's), and s_k = alpha
+/// / that.
 class ClientRanks {
  public:
   /// Every client has the layers' own ranks.

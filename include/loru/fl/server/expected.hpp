@@ -13,8 +13,9 @@ namespace loru::inline LORU_ISA::fl {
 template <class T, class D>
 class ExpectedUpdates {
  public:
-  /// Throws DataError unless the update has the tensors of its client's state that are sent in the round, and what the algorithm
-  /// sends besides. `ranks` are those that the client was sent; none where all clients have the model's.
+  /// Throws DataError unless the update has the tensors of its client's state that are sent in the round, and
+  /// what the algorithm sends besides. `ranks` are those that the client was sent; none where all clients
+  /// have the model's.
   void check(const Update& update, nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm, Index round,
              std::vector<Index> ranks) {
     if (algorithm.kept_ranks) ranks = algorithm.kept_ranks(model, update.state, std::move(ranks));
@@ -28,9 +29,9 @@ class ExpectedUpdates {
                        ": expected ", expected.size(), " tensors, got ", update.state.size());
     for (const auto& [name, shape, role] : expected) {
       const io::RawTensor& raw = update.state.raw(name);
-      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ", client,
-                         ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ', shape, ", got ",
-                         io::to_string(raw.dtype), ' ', raw.shape);
+      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ",
+                         client, ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ', shape,
+                         ", got ", io::to_string(raw.dtype), ' ', raw.shape);
     }
   }
 
@@ -55,4 +56,4 @@ class ExpectedUpdates {
   std::map<std::vector<Index>, Contents> contents_;
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

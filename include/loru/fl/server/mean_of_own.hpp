@@ -7,8 +7,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// A copy of the model whose tensors of the selection are the means, by samples, of those that clients have kept, at the model's
-/// ranks; those of the model where none has. For evaluating a global model of which clients keep a part: a server could not compute it.
+/// A copy of the model whose tensors of the selection are the means, by samples, of those that clients have
+/// kept, at the model's ranks; those of the model where none has. For evaluating a global model of which
+/// clients keep a part: a server could not compute it.
 template <class T, class D>
 nn::Model<T, D> with_mean_of_own(nn::Model<T, D>& model, const Selection& own, ClientStore& store,
                                  std::span<const std::vector<Index>> parts) {
@@ -30,4 +31,4 @@ nn::Model<T, D> with_mean_of_own(nn::Model<T, D>& model, const Selection& own, C
   return result;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -10,13 +10,13 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Factors of every merge still needed, by layer, and how many merges each client knows. They stand on the host, whatever
-/// the model's device.
+/// Factors of every merge still needed, by layer, and how many merges each client knows. They stand on the
+/// host, whatever the model's device.
 template <class T, class D = Cpu>
 class MergeHistory {
  public:
-  /// What a client knows: the merges that it has done, -1 if it does not know the first weights. Not sure: it was sent a
-  /// broadcast that told of more, and nobody said whether it arrived.
+  /// What a client knows: the merges that it has done, -1 if it does not know the first weights. Not sure: it
+  /// was sent a broadcast that told of more, and nobody said whether it arrived.
   struct Known {
     Index merges = 0;
     bool sure = true;
@@ -64,8 +64,8 @@ class MergeHistory {
   /// or was lost: it knows what it knew.
   void lost(Index client) { client_of(client).told = client_of(client).merges; }
 
-  /// Adds what a client lacks, per layer the cheaper of the weight and the missed merges' factors; the weight, which may be
-  /// told twice, where it is not sure what the client knows.
+  /// Adds what a client lacks, per layer the cheaper of the weight and the missed merges' factors; the
+  /// weight, which may be told twice, where it is not sure what the client knows.
   void catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const {
     if (known.merges == merges_) return;
     lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
@@ -119,4 +119,4 @@ class MergeHistory {
 LORU_COMPILED_MERGE_HISTORY(extern template)
 #endif
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -44,7 +44,8 @@ double update_norm(nn::Model<T, D>& model) {
   return std::sqrt(sum);
 }
 
-/// The effective rank of s·B·A (lowrank::effective_rank), mean over the factored layers; 0 while all updates are.
+/// The effective rank of s·B·A (lowrank::effective_rank), mean over the factored layers; 0 while all updates
+/// are.
 template <class T, class D>
 double update_effective_rank(nn::Model<T, D>& model) {
   double sum = 0.0;
@@ -58,9 +59,9 @@ double update_effective_rank(nn::Model<T, D>& model) {
   return layers > 0 ? sum / static_cast<double>(layers) : 0.0;
 }
 
-/// Which rounds end with a merge: every tau-th; those of a list; or, measuring q = update_norm or update_effective_rank after
-/// each round, the first one since the last merge with q_t − q_{t−window} < growth·q_{t−window}. What was measured lies in the
-/// server's memory.
+/// Which rounds end with a merge: every tau-th; those of a list; or, measuring q = update_norm or
+/// update_effective_rank after each round, the first one since the last merge with q_t − q_{t−window} <
+/// growth·q_{t−window}. What was measured lies in the server's memory.
 struct MergeSchedule {
   MergeWhen when = MergeWhen::tau;
   Index tau = 10;
@@ -100,7 +101,8 @@ struct MergeSchedule {
   }
 };
 
-/// The options of an algorithm A that merges: its members tau, merge, merge_when, merge_rounds, growth and window.
+/// The options of an algorithm A that merges: its members tau, merge, merge_when, merge_rounds, growth and
+/// window.
 template <class A>
 constexpr auto merge_fields() {
   using lowrank::MergeKind;
@@ -118,8 +120,7 @@ constexpr auto merge_fields() {
             "with rounds: those that end with a merge; none: never"),
       field("growth", &A::growth, range::not_negative,
             "with norm or effective_rank: merge once the measure of s·B·A grew by less than this share"),
-      field("window", &A::window, range::at_least(1),
-            "rounds over which that growth is measured")};
+      field("window", &A::window, range::at_least(1), "rounds over which that growth is measured")};
 }
 
 /// Merges if the options of merge_fields() say so.

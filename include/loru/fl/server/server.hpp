@@ -30,15 +30,17 @@ struct ServerOptions {
   bool weights_known = true;
 };
 
-/// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves the messages.
-/// A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer, always in
-/// one order where the bits of the mean matter, then finish_round(). A broadcast that did not arrive is lost(client). Messages
-/// and means are the host's, the model is on device D. Not thread-safe.
+/// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves
+/// the messages. A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for
+/// each answer, always in one order where the bits of the mean matter, then finish_round(). A broadcast that
+/// did not arrive is lost(client). Messages and means are the host's, the model is on device D. Not
+/// thread-safe.
 template <class T, class D>
 class Server {
  public:
-  /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, if clients have ranks of
-  /// their own and the layers are not W + s·B·A or the downlink is coded by top_k, and for options out of range.
+  /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, if
+  /// clients have ranks of their own and the layers are not W + s·B·A or the downlink is coded by top_k, and
+  /// for options out of range.
   Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ServerOptions options = {})
       : model_{std::move(model)},
         algorithm_{std::move(algorithm)},
@@ -72,8 +74,8 @@ class Server {
   }
   /// Other ranks for the client from now on; a round that fails keeps its old ones.
   void set_ranks(Index client, std::vector<Index> ranks) { own_ranks_[client] = std::move(ranks); }
-  /// Whether clients have ranks of their own and the algorithm no rule for them: factors are brought to them and back
-  /// (resize_factors).
+  /// Whether clients have ranks of their own and the algorithm no rule for them: factors are brought to them
+  /// and back (resize_factors).
   bool resizes() const { return resizes_; }
   /// The model; of the client's ranks if the server resizes.
   nn::Model<T, D> client_model(Index client) {
@@ -84,7 +86,8 @@ class Server {
   /// What the clients of this round train, and what they send of it.
   Selection trained() const { return algorithm_.trained(round_); }
   Selection sent() const { return algorithm_.sent(round_); }
-  /// What the algorithm itself remembers from round to round. Change it last in a fold: a round that fails keeps it.
+  /// What the algorithm itself remembers from round to round. Change it last in a fold: a round that fails
+  /// keeps it.
   io::Archive& memory() { return memory_; }
 
   /// Whether finish_round() measures what the fold loses; the updates of a round are then kept.
@@ -102,15 +105,15 @@ class Server {
     broadcasts_.clear();
   }
 
-  /// The message for a client: the state, and the merges that it slept through. Throws Error for a second one of a round
-  /// to the same client, and before the first round.
+  /// The message for a client: the state, and the merges that it slept through. Throws Error for a second one
+  /// of a round to the same client, and before the first round.
   Message broadcast(Index client) { return io::serialise(offer(client)); }
 
   /// The same before it is bytes. What clients are sent the same is made once a round and shared.
   io::Archive offer(Index client) {
     require<Error>(running_, "server: expected begin_round() before broadcast()");
-    require<Error>(!answered_.contains(client), "server: client ", client, " was sent its broadcast of round ",
-                   round_, " already");
+    require<Error>(!answered_.contains(client), "server: client ", client,
+                   " was sent its broadcast of round ", round_, " already");
     const std::vector<Index> own = ranks(client);
     io::Archive archive = broadcasts_.coded(
         model_, own, history_.known(client), client, round_, [&] { return plain(own); },
@@ -121,9 +124,10 @@ class Server {
     return archive;
   }
 
-  /// The client's broadcast of this round did not arrive: its next one, which may be of this round, tells the same merges
-  /// again, and no answer is awaited. A broadcast of which nothing is said, neither by an answer nor here nor by arrived(),
-  /// makes the next one dearer: it sends the weights that merges changed. Throws Error without one that may be lost.
+  /// The client's broadcast of this round did not arrive: its next one, which may be of this round, tells the
+  /// same merges again, and no answer is awaited. A broadcast of which nothing is said, neither by an answer
+  /// nor here nor by arrived(), makes the next one dearer: it sends the weights that merges changed. Throws
+  /// Error without one that may be lost.
   void lost(Index client) {
     require_unanswered(client);
     answered_.erase(client);
@@ -136,8 +140,8 @@ class Server {
     history_.arrived(client);
   }
 
-  /// Folds one update in. Throws DataError if it is malformed or nobody's of this round that is still to answer,
-  /// DivergedError if a value is not finite; the round goes on without it.
+  /// Folds one update in. Throws DataError if it is malformed or nobody's of this round that is still to
+  /// answer, DivergedError if a value is not finite; the round goes on without it.
   void receive(Message&& message) {
     Update update = read_update(std::move(message));
     const Index client = update.head.client;
@@ -151,8 +155,8 @@ class Server {
     history_.arrived(client);
     const std::vector<Index> own = ranks(client);
     if (codecs_.uplink != Code::none)
-      update.state = decode_update<T>(
-          update.state, broadcasts_.received(model_, own, round_, [&] { return plain(own); }));
+      update.state = decode_update<T>(update.state,
+                                      broadcasts_.received(model_, own, round_, [&] { return plain(own); }));
     expected_.check(update, model_, algorithm_, round_,
                     resizes_ || algorithm_.mixed_ranks || algorithm_.kept_ranks ? own : std::vector<Index>{});
     if (resizes_) resize_factors(update.state, model_, lowrank::ranks(model_));
@@ -188,7 +192,8 @@ class Server {
     return average.loss();
   }
 
-  /// Means of trained parameters, moved to where the server's optimizer goes from the model's. For folds that average themselves.
+  /// Means of trained parameters, moved to where the server's optimizer goes from the model's. For folds that
+  /// average themselves.
   io::Archive optimized(io::Archive mean) {
     if (!optimizer_.plain()) optimize(optimizer_, model_, mean, memory_, moments_);
     return mean;
@@ -197,13 +202,14 @@ class Server {
   /// Whether the optimizer takes every mean as it is.
   bool takes_means() const { return optimizer_.plain(); }
 
-  /// The same for anything else that has a mean, both on the host and of one layout; `name` is that of its moments.
+  /// The same for anything else that has a mean, both on the host and of one layout; `name` is that of its
+  /// moments.
   Tensor<T> optimized(const std::string& name, const Tensor<T>& x, const Tensor<T>& mean) {
     return takes_means() ? mean : optimize(optimizer_, name, x, clone(mean), memory_, moments_);
   }
 
-  /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it. The server optimizer's
-  /// moments of factors that start anew start anew too.
+  /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it. The server
+  /// optimizer's moments of factors that start anew start anew too.
   void merge(lowrank::MergeKind kind) {
     merge(lowrank::products(model_));
     if (kind != lowrank::MergeKind::reinit) return;
@@ -213,7 +219,8 @@ class Server {
     renew_factors();
   }
 
-  /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own factors stay.
+  /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own
+  /// factors stay.
   void merge(const lowrank::Products<T, D>& products) {
     history_.record(model_, products);
     lowrank::merge_products(model_, products);
@@ -222,15 +229,15 @@ class Server {
   /// W ← W + the layer's update, of W's shape and layout and on the host: clients that lack it are sent W.
   void merge(const std::map<std::string, Tensor<T>>& updates) {
     history_.record_whole();
-    lowrank::for_each_weight<nn::Factored>(
-        model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-          Tensor<T, D> w = clone(weight.base().value());
-          add_scaled(w, T(1), to_device<D>(updates.at(layer)));
-          weight.base().set_value(w);
-        });
+    lowrank::for_each_weight<nn::Factored>(model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      Tensor<T, D> w = clone(weight.base().value());
+      add_scaled(w, T(1), to_device<D>(updates.at(layer)));
+      weight.base().set_value(w);
+    });
   }
 
-  /// In a fold: from the next round on the factors have nothing to do with those of before, and codecs keep nothing of them.
+  /// In a fold: from the next round on the factors have nothing to do with those of before, and codecs keep
+  /// nothing of them.
   void renew_factors() { renewed_ = true; }
 
  private:
@@ -343,4 +350,4 @@ class Server {
 LORU_COMPILED_SERVER(extern template)
 #endif
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -75,9 +75,9 @@ inline Tensor<double> moment(const io::Archive& memory, const std::string& key, 
 
 }  // namespace detail
 
-/// x moved to where the optimizer goes from it, given its mean; both on the host and of one layout. The new moments join
-/// `moments`, by the names that they have in a server's memory, `memory` has those of before. Throws DivergedError if a value
-/// is not finite.
+/// x moved to where the optimizer goes from it, given its mean; both on the host and of one layout. The new
+/// moments join `moments`, by the names that they have in a server's memory, `memory` has those of before.
+/// Throws DivergedError if a value is not finite.
 template <class T>
 Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tensor<T>& x, Tensor<T> mean,
                    const io::Archive& memory, io::Archive& moments) {
@@ -95,9 +95,9 @@ Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tens
   return mean;
 }
 
-/// Moves the means of trained parameters, in place, to where the optimizer goes from the model's state; running
-/// statistics and all else keep their means. Throws DivergedError if a value is not finite; the mean may then be half
-/// changed.
+/// Moves the means of trained parameters, in place, to where the optimizer goes from the model's state;
+/// running statistics and all else keep their means. Throws DivergedError if a value is not finite; the mean
+/// may then be half changed.
 template <class T, class D>
 void optimize(const ServerOptimizer& o, nn::Model<T, D>& model, io::Archive& mean, const io::Archive& memory,
               io::Archive& moments) {

@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Adds to a broadcast the leading r_k rows of A and columns of B of every factored layer, each times factor(s, s_k) with
-/// s = alpha / r and s_k = alpha / r_k. Where r_k = r they are sent as they are.
+/// Adds to a broadcast the leading r_k rows of A and columns of B of every factored layer, each times
+/// factor(s, s_k) with s = alpha / r and s_k = alpha / r_k. Where r_k = r they are sent as they are.
 template <class T, class D, class F>
 void put_leading(io::Archive& archive, nn::Model<T, D>& model, std::span<const Index> ranks, F factor) {
   auto rank = ranks.begin();
@@ -33,8 +33,8 @@ Tensor<T> formed(nn::Factored<T, D>& weight, const lowrank::Factors<T>& f, doubl
   return lowrank_compose(zero, f.a, f.b, s);
 }
 
-/// A_k = A + A_d·A_u (`of` down) or B_k = B + B_u·B_d (up) of an update with inner factors nested in the server's `outer`, A or
-/// B; without them `outer` itself. Throws DataError for inner factors that do not fit.
+/// A_k = A + A_d·A_u (`of` down) or B_k = B + B_u·B_d (up) of an update with inner factors nested in the
+/// server's `outer`, A or B; without them `outer` itself. Throws DataError for inner factors that do not fit.
 template <class T>
 Tensor<T> rebuilt(const io::Archive& sent, const std::string& layer, const Tensor<T>& outer, nn::Role of) {
   const nn::Role other = of == nn::Role::down ? nn::Role::up : nn::Role::down;
@@ -59,9 +59,10 @@ std::vector<Index> sent_ranks(nn::Model<T, D>& model, const io::Archive& update,
   return most;
 }
 
-/// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k: the layer's update
-/// is s·Σ weight_k·B_k·A_k. A factor of which nothing was sent stood still and is the server's. The terms are on the host. Ranks
-/// may differ. Throws DataError for factors that do not fit the layer.
+/// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k:
+/// the layer's update is s·Σ weight_k·B_k·A_k. A factor of which nothing was sent stood still and is the
+/// server's. The terms are on the host. Ranks may differ. Throws DataError for factors that do not fit the
+/// layer.
 template <class T, class D>
 std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& layer,
                                     nn::Factored<T, D>& weight) {
@@ -83,7 +84,8 @@ std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& lay
   return all;
 }
 
-/// (p_k, V_k, U_k) of one layer for each update of the cohort: its weight as a matrix is Σ p_k·U_k·V_k. Ranks may differ.
+/// (p_k, V_k, U_k) of one layer for each update of the cohort: its weight as a matrix is Σ p_k·U_k·V_k. Ranks
+/// may differ.
 template <class T>
 std::vector<lowrank::Term<T>> product_terms(const Cohort& cohort, const std::string& layer) {
   std::vector<lowrank::Term<T>> all;
@@ -95,4 +97,4 @@ std::vector<lowrank::Term<T>> product_terms(const Cohort& cohort, const std::str
   return all;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

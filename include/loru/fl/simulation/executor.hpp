@@ -10,9 +10,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// deliver(i, work(i)) for i of [0, n): work runs on the pool, deliver one at a time in increasing order of i. At most
-/// the results that wait for an earlier one are held. Rethrows the exception of the smallest index that threw; what
-/// comes after it is not delivered.
+/// deliver(i, work(i)) for i of [0, n): work runs on the pool, deliver one at a time in increasing order of
+/// i. At most the results that wait for an earlier one are held. Rethrows the exception of the smallest index
+/// that threw; what comes after it is not delivered.
 template <class Result>
 void run_in_order(WorkerPool& pool, Index n, const std::function<Result(Index)>& work,
                   const std::function<void(Index, Result&&)>& deliver) {
@@ -67,4 +67,4 @@ class Lender {
   std::vector<T> free_;
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -5,13 +5,14 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Frobenius norms of the update that all clients share and of the clients' own, and the cosine of the angle between them: −1
-/// where the one undoes the other. Means over clients.
+/// Frobenius norms of the update that all clients share and of the clients' own, and the cosine of the angle
+/// between them: −1 where the one undoes the other. Means over clients.
 struct Overlap {
   double global_norm = 0.0, personal_norm = 0.0, cosine = 0.0;
 };
 
-/// By layer, of the model's effective weight − `start` and of s_p·U_k·L_k for the clients with personal factors. Empty if none has.
+/// By layer, of the model's effective weight − `start` and of s_p·U_k·L_k for the clients with personal
+/// factors. Empty if none has.
 template <class T, class D>
 std::map<std::string, Overlap> personal_overlap(nn::Model<T, D>& model,
                                                 const std::map<std::string, Tensor<T, D>>& start,
@@ -52,4 +53,4 @@ std::map<std::string, Overlap> personal_overlap(nn::Model<T, D>& model,
   return all;
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -6,9 +6,9 @@
 
 #include <loru/data/partition/common.hpp>
 #include <loru/fl/client/store.hpp>
-#include <loru/train/evaluate.hpp>
-#include <loru/fl/simulation/sampler.hpp>
 #include <loru/fl/server/server.hpp>
+#include <loru/fl/simulation/sampler.hpp>
+#include <loru/train/evaluate.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -17,17 +17,17 @@ struct PersonalOptions {
   Index clients = 200;  ///< at most so many clients are looked at, chosen by the seed
 };
 
-/// Mean accuracy over clients, and that of the worst tenth of them (at least one), of the clients' own models and of the global
-/// model on the same images.
+/// Mean accuracy over clients, and that of the worst tenth of them (at least one), of the clients' own models
+/// and of the global model on the same images.
 struct PersonalAccuracy {
   double mean = 0.0, worst_decile = 0.0;
   double global_mean = 0.0, global_worst_decile = 0.0;
   Index clients = 0;
 };
 
-/// `count` test samples in the proportions of the labels of a client's training samples, as whole numbers by largest remainders;
-/// within a class without repetition until it is used up. Classes that the test set lacks are left out; nothing if it
-/// has none of the client's.
+/// `count` test samples in the proportions of the labels of a client's training samples, as whole numbers by
+/// largest remainders; within a class without repetition until it is used up. Classes that the test set lacks
+/// are left out; nothing if it has none of the client's.
 inline std::vector<Index> personal_test(const data::Dataset& train, std::span<const Index> samples,
                                         const data::Dataset& test, Index count, const rng::Stream& stream) {
   const auto classes = static_cast<std::size_t>(std::max(train.classes, test.classes));
@@ -66,10 +66,10 @@ inline double worst_decile(std::vector<double> values) {
          static_cast<double>(tenth);
 }
 
-/// Evaluates clients' own models and the global model on the clients' own kind of test images (stream (seed, personal_test,
-/// client)). A client without state has the global model or what the algorithm's hook makes of it; one whose hook diverges has
-/// the global model. Clients of whose classes there are no test images are left out, all of them where targets are no classes.
-/// The states stay as they are.
+/// Evaluates clients' own models and the global model on the clients' own kind of test images (stream (seed,
+/// personal_test, client)). A client without state has the global model or what the algorithm's hook makes of
+/// it; one whose hook diverges has the global model. Clients of whose classes there are no test images are
+/// left out, all of them where targets are no classes. The states stay as they are.
 template <class T, class D>
 PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
                                    const DeviceData<D>& train, const DeviceData<D>& test,
@@ -113,4 +113,4 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
   return {mean(own), worst_decile(own), mean(common), worst_decile(common), static_cast<Index>(own.size())};
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -28,7 +28,8 @@ struct SimulationOptions {
   std::shared_ptr<ClientStore> store{};
   /// Measures what each fold loses (Server::measure_aggregation).
   bool aggregation_error = false;
-  /// Rounds that were run before, as a warm-up, and whether clients know the first frozen weights: see ServerOptions.
+  /// Rounds that were run before, as a warm-up, and whether clients know the first frozen weights: see
+  /// ServerOptions.
   Index rounds_before = 0;
   bool weights_known = true;
 
@@ -39,13 +40,15 @@ struct SimulationOptions {
               "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
         field("federation.aggregation_error", &S::aggregation_error,
               "measures the aggregation error of each round; its mean is in summary.json"),
-        section("", &S::client), section("ranks", &S::ranks), section("server", &S::server),
+        section("", &S::client),
+        section("ranks", &S::ranks),
+        section("server", &S::server),
         section("codec", &S::codecs)};
   }
 };
 
-/// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also where the task has
-/// none.
+/// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also
+/// where the task has none.
 struct Round {
   Index index = 0;
   std::vector<Index> cohort{};
@@ -62,4 +65,4 @@ struct Round {
   bool evaluated() const { return !test_metrics.empty(); }
 };
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

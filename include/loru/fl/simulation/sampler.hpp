@@ -29,4 +29,4 @@ inline Index cohort_size(Index clients, double fraction) {
   return std::max<Index>(1, static_cast<Index>(std::llround(fraction * static_cast<double>(clients))));
 }
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

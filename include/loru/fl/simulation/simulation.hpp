@@ -16,14 +16,16 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Simulates a federation: clients of a partition train in parallel, one thread each, over one shared copy of the frozen
-/// weights. The model depends on the seed and the options, not on the number of threads. On a device other than the host
-/// clients train one after the other, as with one thread, and the data lie there once.
+/// Simulates a federation: clients of a partition train in parallel, one thread each, over one shared copy of
+/// the frozen weights. The model depends on the seed and the options, not on the number of threads. On a
+/// device other than the host clients train one after the other, as with one thread, and the data lie there
+/// once.
 template <class T, class D = Cpu>
 class Simulation {
  public:
-  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do, for a client
-  /// without samples and for data whose targets are not the task's. Keeps a reference to the data, which must outlive the simulation.
+  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do, for a
+  /// client without samples and for data whose targets are not the task's. Keeps a reference to the data,
+  /// which must outlive the simulation.
   Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
              data::Partition parts, const SimulationOptions& options,
              train::Task<T, D> task = train::Classification{})
@@ -53,8 +55,8 @@ class Simulation {
   ClientStore& store() { return *options_.store; }
   Index clients() const { return static_cast<Index>(parts_.size()); }
 
-  /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a round.
-  /// Throws DivergedError and keeps the state of the round before, the clients' too.
+  /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a
+  /// round. Throws DivergedError and keeps the state of the round before, the clients' too.
   Round run_round(bool evaluated) {
     const auto begin = std::chrono::steady_clock::now();
     server_.begin_round();
@@ -142,8 +144,8 @@ class Simulation {
   /// How well each client is served by its own model.
   PersonalAccuracy personal_accuracy(const PersonalOptions& o = {}) {
     nn::Model<T, D> global = global_model();
-    return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o,
-                                 pool_, task_);
+    return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o, pool_,
+                                 task_);
   }
 
   /// Whether the next round is to be evaluated.
@@ -165,7 +167,8 @@ class Simulation {
                      LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
   }
 
-  /// Lets the model's frozen weights be the server's, by name: an algorithm may give the replica other parameters.
+  /// Lets the model's frozen weights be the server's, by name: an algorithm may give the replica other
+  /// parameters.
   void share_frozen(nn::Model<T, D>& model) {
     std::map<std::string, Tensor<T, D>> frozen;
     for (auto& p : server_.model().parameters())
@@ -222,4 +225,4 @@ Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOp
 LORU_COMPILED_SIMULATION(extern template)
 #endif
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl
