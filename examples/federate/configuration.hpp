@@ -17,7 +17,8 @@ namespace federate {
 
 using loru::Index;
 
-/// What to run, with its default. The library's options describe themselves; the runner's own are described here.
+/// What to run, with its default. The library's options describe themselves; the runner's own are described
+/// here.
 struct Configuration {
   Index seed = 1;
   std::string device = "cpu";
@@ -74,8 +75,9 @@ struct Configuration {
   }
 };
 
-/// Reads a file, over the one that its key `base` names if there is one, and applies the overrides. Throws IoError if it cannot be read, ConfigError for broken TOML, an
-/// unknown key (naming the nearest), a value of a wrong type or out of range, with file and line.
+/// Reads a file, over the one that its key `base` names if there is one, and applies the overrides. Throws
+/// IoError if it cannot be read, ConfigError for broken TOML, an unknown key (naming the nearest), a value of
+/// a wrong type or out of range, with file and line.
 Configuration read_configuration(const std::string& file, const Overrides& overrides);
 
 /// The configuration as TOML that read_configuration() understands.

@@ -1,6 +1,6 @@
 #pragma once
-// Configuration keys, bound to the variables that they set. They are made from the fields of the option structs: a new key
-// is a new field, and nothing here changes.
+// Configuration keys, bound to the variables that they set. They are made from the fields of the option
+// structs: a new key is a new field, and nothing here changes.
 
 #include <functional>
 #include <utility>

@@ -1,6 +1,6 @@
 #pragma once
-// The values of configuration keys, by the variable's type and its domain (loru/core/fields.hpp): read from TOML, written to
-// TOML, and what they may be. A new type or domain is taught here.
+// The values of configuration keys, by the variable's type and its domain (loru/core/fields.hpp): read from
+// TOML, written to TOML, and what they may be. A new type or domain is taught here.
 
 #include <filesystem>
 #include <optional>
@@ -42,8 +42,8 @@ void read(const toml::node& node, std::vector<Index>& value, const Each<Index>& 
 void read(const toml::node& node, std::vector<double>& value, const Each<double>& each);
 void read(const toml::node& node, std::vector<Index>& value, Rounds);
 void read(const toml::node& node, loru::Shape& value, const Each<Index>& each);
-/// A table of rates, or the name of a file that `./dev calibrate` wrote. Entries that are not there stay as they are: zero
-/// stands for those of the device (make_planner).
+/// A table of rates, or the name of a file that `./dev calibrate` wrote. Entries that are not there stay as
+/// they are: zero stands for those of the device (make_planner).
 void read(const toml::node& node, loru::lowrank::Rates& value, Anything);
 
 /// The place of a TOML string among words; names the nearest of them otherwise.

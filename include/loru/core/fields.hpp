@@ -4,7 +4,7 @@
 //   struct Options {
 //     double momentum = 0.0;
 //     static constexpr auto fields() {
-//       return std::tuple{field("momentum", &Options::momentum, range::below_one, "share of the last step that is kept")};
+//       return std::tuple{field("momentum", &Options::momentum, range::below_one, "share of a step kept")};
 //     }
 //   };
 //
@@ -27,8 +27,8 @@ namespace loru::inline LORU_ISA {
 /// Whatever the member's type holds: true or false, a text, a path.
 struct Anything {};
 
-/// The numbers from least to most, without an end that is open. The largest finite number as `most`, or the lowest as `least`, stands for no
-/// bound; infinity and NaN are in no range.
+/// The numbers from least to most, without an end that is open. The largest finite number as `most`, or the
+/// lowest as `least`, stands for no bound; infinity and NaN are in no range.
 template <class V>
 struct Range {
   V least, most;
@@ -84,7 +84,8 @@ constexpr Words<V, N> words(const Word<V> (&list)[N]) {
   return all;
 }
 
-/// One of the strings that are known at run time (models, data sets), or, for a list, any of them. Whoever looks them up refuses others.
+/// One of the strings that are known at run time (models, data sets), or, for a list, any of them. Whoever
+/// looks them up refuses others.
 struct Names {
   std::vector<std::string> (*list)();
 };
@@ -100,7 +101,8 @@ struct Field {
   const char* text;
 };
 
-/// Options within A that describe themselves. Their keys stand in the table `name`, or with A's own if that is empty.
+/// Options within A that describe themselves. Their keys stand in the table `name`, or with A's own if that
+/// is empty.
 template <class A, class Part>
 struct Section {
   const char* name;
@@ -148,8 +150,8 @@ void visit_entry(Options& options, const Section<A, Part>& section, const F& f, 
 
 }  // namespace detail
 
-/// f(table, field, value) for every field, those of sections too, in the order of the lists. `table` is what stands before the name in a
-/// configuration ("optimizer."), `value` the member, const if the options are.
+/// f(table, field, value) for every field, those of sections too, in the order of the lists. `table` is what
+/// stands before the name in a configuration ("optimizer."), `value` the member, const if the options are.
 template <class Options, class F>
 void for_each_field(Options& options, const F& f, const std::string& table) {
   std::apply([&](const auto&... entry) { (detail::visit_entry(options, entry, f, table), ...); },
@@ -174,7 +176,8 @@ std::string text(const Range<V>& range) {
 
 namespace detail {
 
-/// What is wrong with a value, "expected ..., got ..."; nothing if it is in its domain. Words and names are not looked at.
+/// What is wrong with a value, "expected ..., got ..."; nothing if it is in its domain. Words and names are
+/// not looked at.
 template <class V, class Domain>
 std::string mistake(const V&, const Domain&) {
   return {};
@@ -217,7 +220,8 @@ inline std::string spoken(std::string key) {
 
 }  // namespace detail
 
-/// Throws ConfigError "where: name: expected ..., got ..." for the first field whose value is outside its domain.
+/// Throws ConfigError "where: name: expected ..., got ..." for the first field whose value is outside its
+/// domain.
 template <class Options>
 void check_fields(const Options& options, std::string_view where = {}) {
   for_each_field(options, [&](const std::string& table, const auto& field, const auto& value) {
