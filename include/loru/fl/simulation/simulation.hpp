@@ -28,25 +28,7 @@ class Simulation {
   /// which must outlive the simulation.
   Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
              data::Partition parts, const SimulationOptions& options,
-             train::Task<T, D> task = train::Classification{})
-      : options_{options},
-        task_{std::move(task)},
-        train_{data.train},
-        test_{data.test},
-        parts_{std::move(parts)},
-        server_{std::move(model), std::move(algorithm), options.seed, server_options(options, parts_)},
-        pool_{threads(options)},
-        replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
-    if (!options_.store) options_.store = std::make_shared<MemoryStore>();
-    check_fields(options);
-    check(options.client);
-    for (const data::Dataset* half : {&data.train, &data.test}) task_.outputs(*half);
-    sample_cohort(options.seed, 1, clients(), options.cohort);
-    optim::make<T, D>(options.client.optimizer, {});
-    server_.measure_aggregation(options.aggregation_error);
-    for (std::size_t k = 0; k < parts_.size(); ++k)
-      require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
-  }
+             train::Task<T, D> task = train::Classification{});
   Simulation(nn::Model<T, D>, AnyAlgorithm<T, D>, const data::Split&&, data::Partition,
              const SimulationOptions&, train::Task<T, D> = train::Classification{}) = delete;
 
@@ -57,41 +39,7 @@ class Simulation {
 
   /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a
   /// round. Throws DivergedError and keeps the state of the round before, the clients' too.
-  Round run_round(bool evaluated) {
-    const auto begin = std::chrono::steady_clock::now();
-    server_.begin_round();
-    Round round{.index = server_.round(),
-                .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
-    std::vector<io::Archive> broadcasts, states(round.cohort.size());
-    for (const Index client : round.cohort) {
-      broadcasts.push_back(server_.offer(client));
-      round.downlink_bytes += io::serialised_size(broadcasts.back());
-    }
-    run_in_order<Message>(
-        pool_, options_.cohort,
-        [&](Index i) {
-          const auto at = static_cast<std::size_t>(i);
-          return train_client(round.cohort[at], broadcasts[at], states[at]);
-        },
-        [&](Index, Message&& update) {
-          round.uplink_bytes += update.size();
-          server_.receive(std::move(update));
-        });
-    round.train_loss = server_.finish_round();
-    for (std::size_t i = 0; i < states.size(); ++i)
-      if (states[i].size() > 0) store().save(round.cohort[i], states[i]);
-    round.merges = server_.merges();
-    round.aggregation_error = server_.aggregation_error();
-    round.train_seconds = seconds_since(begin);
-    if (evaluated) {
-      const train::Evaluation test = evaluate();
-      round.test_accuracy = test.accuracy;
-      round.test_loss = test.loss;
-      round.test_metrics = test.metrics;
-    }
-    round.seconds = seconds_since(begin);
-    return round;
-  }
+  Round run_round(bool evaluated);
 
   /// Rounds as a range that runs them one by one while it is iterated over.
   class Rounds {
@@ -131,22 +79,12 @@ class Simulation {
   Rounds rounds(Index count) { return {*this, count}; }
 
   /// The model that is evaluated: the server's, or what the algorithm makes of it and of what clients keep.
-  nn::Model<T, D> global_model() {
-    const AnyAlgorithm<T, D>& algorithm = server_.algorithm();
-    return algorithm.evaluated ? algorithm.evaluated(server_.model(), store(), parts_) : server_.model();
-  }
+  nn::Model<T, D> global_model();
 
-  train::Evaluation evaluate() {
-    nn::Model<T, D> model = global_model();
-    return train::evaluate(model, test_, pool_, task_);
-  }
+  train::Evaluation evaluate();
 
   /// How well each client is served by its own model.
-  PersonalAccuracy personal_accuracy(const PersonalOptions& o = {}) {
-    nn::Model<T, D> global = global_model();
-    return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o, pool_,
-                                 task_);
-  }
+  PersonalAccuracy personal_accuracy(const PersonalOptions& o = {});
 
   /// Whether the next round is to be evaluated.
   bool wants_evaluation(bool last) const {
@@ -212,6 +150,86 @@ class Simulation {
   WorkerPool pool_;
   Lender<nn::Model<T, D>> replicas_;
 };
+
+// Out of the class, so that no user of loru::compiled compiles them: what is defined inside is inline.
+
+template <class T, class D>
+Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
+                             data::Partition parts, const SimulationOptions& options, train::Task<T, D> task)
+    : options_{options},
+      task_{std::move(task)},
+      train_{data.train},
+      test_{data.test},
+      parts_{std::move(parts)},
+      server_{std::move(model), std::move(algorithm), options.seed, server_options(options, parts_)},
+      pool_{threads(options)},
+      replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
+  if (!options_.store) options_.store = std::make_shared<MemoryStore>();
+  check_fields(options);
+  check(options.client);
+  for (const data::Dataset* half : {&data.train, &data.test}) task_.outputs(*half);
+  sample_cohort(options.seed, 1, clients(), options.cohort);
+  optim::make<T, D>(options.client.optimizer, {});
+  server_.measure_aggregation(options.aggregation_error);
+  for (std::size_t k = 0; k < parts_.size(); ++k)
+    require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
+}
+
+template <class T, class D>
+Round Simulation<T, D>::run_round(bool evaluated) {
+  const auto begin = std::chrono::steady_clock::now();
+  server_.begin_round();
+  Round round{.index = server_.round(),
+              .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
+  std::vector<io::Archive> broadcasts, states(round.cohort.size());
+  for (const Index client : round.cohort) {
+    broadcasts.push_back(server_.offer(client));
+    round.downlink_bytes += io::serialised_size(broadcasts.back());
+  }
+  run_in_order<Message>(
+      pool_, options_.cohort,
+      [&](Index i) {
+        const auto at = static_cast<std::size_t>(i);
+        return train_client(round.cohort[at], broadcasts[at], states[at]);
+      },
+      [&](Index, Message&& update) {
+        round.uplink_bytes += update.size();
+        server_.receive(std::move(update));
+      });
+  round.train_loss = server_.finish_round();
+  for (std::size_t i = 0; i < states.size(); ++i)
+    if (states[i].size() > 0) store().save(round.cohort[i], states[i]);
+  round.merges = server_.merges();
+  round.aggregation_error = server_.aggregation_error();
+  round.train_seconds = seconds_since(begin);
+  if (evaluated) {
+    const train::Evaluation test = evaluate();
+    round.test_accuracy = test.accuracy;
+    round.test_loss = test.loss;
+    round.test_metrics = test.metrics;
+  }
+  round.seconds = seconds_since(begin);
+  return round;
+}
+
+template <class T, class D>
+nn::Model<T, D> Simulation<T, D>::global_model() {
+  const AnyAlgorithm<T, D>& algorithm = server_.algorithm();
+  return algorithm.evaluated ? algorithm.evaluated(server_.model(), store(), parts_) : server_.model();
+}
+
+template <class T, class D>
+train::Evaluation Simulation<T, D>::evaluate() {
+  nn::Model<T, D> model = global_model();
+  return train::evaluate(model, test_, pool_, task_);
+}
+
+template <class T, class D>
+PersonalAccuracy Simulation<T, D>::personal_accuracy(const PersonalOptions& o) {
+  nn::Model<T, D> global = global_model();
+  return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o, pool_,
+                               task_);
+}
 
 template <class T, class D, class A>
 Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOptions) -> Simulation<T, D>;
