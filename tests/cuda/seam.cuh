@@ -53,7 +53,8 @@ double step(const loru::Tensor<T, D>& images, const loru::Tensor<std::int32_t, D
   loru::nn::Factored<T, D> factored = fc;
 
   const loru::Variable<T, D> x(images);
-  const auto z = factored.linear(body.forward(conv.conv2d(x, {.padding = 1}, pass), pass), pass);
+  const auto features = body.forward(conv2d(conv.form(), x, {.padding = 1}, pass), pass);
+  const auto z = linear(factored.form(), features, pass);
   const auto loss = cross_entropy(z, labels);
   loss.backward();
   std::vector<loru::Variable<T, D>> parameters{factored.a(), factored.b()};

@@ -26,7 +26,7 @@ std::vector<std::string> names(nn::Model<double> model) {
   return all;
 }
 
-using Names = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
 }  // namespace
 
@@ -62,7 +62,7 @@ TEST_CASE("layers: names of parameters and buffers") {
       .add("bn", nn::BatchNorm2d<double>({.channels = 1}))
       .add("gn", nn::GroupNorm<double>({}))
       .add("act", nn::ReLU<double>());
-  CHECK(names(nn::Model<double>(std::move(s))) == Names{"fc.weight", "fc.bias", "conv.weight", "bn.weight",
+  CHECK(names(nn::Model<double>(std::move(s))) == Strings{"fc.weight", "fc.bias", "conv.weight", "bn.weight",
                                                         "bn.bias", "gn.weight", "gn.bias", "bn.running_mean",
                                                         "bn.running_var"});
 }
@@ -161,7 +161,7 @@ TEST_CASE("layers: residual blocks") {
   nn::Sequential<double> wide, projection;
   wide.add("conv", conv(3, 5));
   projection.add("0", conv(3, 5));
-  CHECK(names(nn::Residual<double>(wide, projection)) == Names{"conv.weight", "downsample.0.weight"});
+  CHECK(names(nn::Residual<double>(wide, projection)) == Strings{"conv.weight", "downsample.0.weight"});
   nn::Residual<double> unfit(wide, {});
   CHECK_THROWS_AS(unfit.forward(x, pass), ShapeError);
 }
