@@ -28,7 +28,7 @@ using Values = std::map<std::string, std::string>;
 Values common_values(const Configuration& c) {
   const toml::table document = toml::parse(to_toml(c));
   Values values;
-  for (const char* section : {"data", "partition", "federation"}) {
+  for (const char* section : {"data", "partition", "task", "federation"}) {
     const toml::table* table = document[section].as_table();
     if (!table) continue;
     for (const auto& [key, node] : *table) {
@@ -37,7 +37,9 @@ Values common_values(const Configuration& c) {
       values[concat(section, '.', key.str())] = text.str();
     }
   }
-  for (const char* own : {"federation.rounds", "federation.warmup_rounds"}) values.erase(own);
+  for (const char* own :
+       {"federation.rounds", "federation.warmup_rounds", "federation.keep_best", "federation.stop_at"})
+    values.erase(own);
   values["seed"] = std::to_string(c.seed);  // draws clients and cohorts
   return values;
 }
@@ -61,7 +63,7 @@ void require_same_clients(const std::string& file, const Configuration& c, const
 bool finished(const fs::path& folder, const Setup& setup) {
   if (!fs::exists(folder / "summary.json") || !fs::exists(folder / "config.toml")) return false;
   return loru::io::read_text(folder / "config.toml") == config_text(setup) &&
-         read_run(folder, {}).rounds == setup.configuration.rounds;
+         read_run(folder, {}).whole(setup.configuration.rounds);
 }
 
 }  // namespace

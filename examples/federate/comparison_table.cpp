@@ -55,6 +55,10 @@ Statistic over(const ComparisonRow& row, double RunResult::* value) {
   return over(row, [&](const RunResult& run) { return std::optional(run.*value); });
 }
 
+Statistic over(const ComparisonRow& row, std::optional<double> RunResult::* value) {
+  return over(row, [&](const RunResult& run) { return run.*value; });
+}
+
 auto diverged_runs(const ComparisonRow& row) {
   return std::count_if(row.runs.begin(), row.runs.end(), [](const RunResult& run) { return run.diverged; });
 }
@@ -138,14 +142,17 @@ RunResult read_run(const std::filesystem::path& folder, const std::vector<double
     const auto summary = nlohmann::json::parse(loru::io::read_text(file));
     RunResult run{.seed = summary.at("seed"),
                   .rounds = summary.at("rounds"),
-                  .accuracy = summary.at("final_test_accuracy"),
+                  .stopped = summary.contains("stopped_after"),
                   .seconds = summary.at("train_seconds"),
                   .uplink = summary.at("uplink_bytes"),
                   .downlink = summary.at("downlink_bytes"),
+                  .accuracy = {},
                   .personal = {},
                   .at_budgets = {},
                   .aggregation_error = layer_values(summary, "aggregation_error"),
                   .update_rank = layer_values(summary, "update_rank")};
+    if (const auto& accuracy = summary.at("final_test_accuracy"); !accuracy.is_null())
+      run.accuracy = accuracy.get<double>();
     if (summary.contains("personal_accuracy"))
       run.personal = summary.at("personal_accuracy").at("mean").get<double>();
     for (double budget : budgets) run.at_budgets.push_back(accuracy_at(rounds, 1e6 * budget));

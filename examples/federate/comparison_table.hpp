@@ -18,10 +18,14 @@ using LayerValues = std::map<std::string, double>;
 struct RunResult {
   Index seed = 0, rounds = 0;
   bool diverged = false;  // it ended before its last round: its numbers are of another point, and in no mean
-  double accuracy = 0.0, seconds = 0.0, uplink = 0.0, downlink = 0.0;
+  bool stopped = false;  // it ended early, being as good as wanted
+  double seconds = 0.0, uplink = 0.0, downlink = 0.0;
+  std::optional<double> accuracy;                 // nothing where the task has none
   std::optional<double> personal;                 // mean accuracy of the clients' own models
   std::vector<std::optional<double>> at_budgets;  // nothing where the first round evaluated is beyond
   LayerValues aggregation_error, update_rank;
+
+  bool whole(Index wanted) const { return rounds == wanted || stopped; }
 };
 
 /// Reads summary.json and rounds.csv of a run's folder; budgets are MB (10^6 bytes) of uplink. Throws IoError, DataError.

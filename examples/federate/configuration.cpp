@@ -161,6 +161,8 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
   require<ConfigError>(!c.data.name.empty(), file, ": data.name: expected one of ", names, "; got nothing");
   require<ConfigError>(!(c.cohort && c.fraction), file,
                        ": federation: expected cohort or fraction, got both");
+  require<ConfigError>(c.simulation.eval_every > 0 || !(c.keep_best || c.stop_at), file,
+                       ": federation.eval_every: expected at least 1 for keep_best and stop_at, got 0");
   return c;
 }
 

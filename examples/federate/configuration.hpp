@@ -10,6 +10,7 @@
 #include <loru/fl/algorithms/algorithms.hpp>
 #include <loru/fl/simulation/simulation.hpp>
 #include <loru/nn/models/models.hpp>
+#include <loru/train/tasks/tasks.hpp>
 
 #include "run.hpp"
 
@@ -27,6 +28,8 @@ struct Configuration {
   loru::data::AugmentOptions augment;
   loru::data::PartitionOptions partition;
 
+  std::string task = "classification";
+
   std::string model = "cnn";
   loru::nn::ModelOptions model_options;
   loru::lowrank::FactorizeOptions lowrank;
@@ -40,6 +43,8 @@ struct Configuration {
   Index warmup_rounds = 0;
   bool state_on_disk = false;
   Index personal_images = 100;
+  bool keep_best = false;
+  std::optional<double> stop_at;
 
   loru::fl::SimulationOptions simulation{
       .client = {.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}}};
@@ -54,6 +59,8 @@ struct Configuration {
         section("data", &C::data),
         section("data", &C::augment),
         section("partition", &C::partition),
+        field("task.kind", &C::task, Names{[] { return std::vector(train::task_names()); }},
+              "what is learned: the loss and the metrics; the targets of the data have to fit"),
         field("model.name", &C::model, Names{[] { return std::vector(nn::model_names()); }}, "the model"),
         section("model", &C::model_options),
         section("lowrank", &C::lowrank),
@@ -71,6 +78,10 @@ struct Configuration {
               "where clients keep what they keep between turns: in memory, or in DIR/clients/"),
         field("federation.personal_images", &C::personal_images, range::at_least(0),
               "test images a client for personal_accuracy, in its own label proportions; 0: none"),
+        field("federation.keep_best", &C::keep_best,
+              "whether the model best by the task's first metric is kept as DIR/best.safetensors"),
+        field("federation.stop_at", &C::stop_at, range::finite,
+              "the run ends after the round in which the task's first metric is as good as this"),
         section("", &C::simulation)};
   }
 };

@@ -45,6 +45,13 @@ std::string shape_text(const loru::Shape& shape) {
   return text;
 }
 
+/// "10 classes", "4 numbers".
+std::string targets_text(const loru::data::Dataset& data) {
+  const bool classes = std::holds_alternative<loru::data::Labels>(data.targets);
+  return loru::concat(classes ? data.classes : loru::data::width_of(data.targets), ' ',
+                      loru::data::kind_of(data.targets));
+}
+
 void describe_model(std::ostream& out, Setup& setup) {
   const std::vector<Layer> layers = layers_of(setup.model);
   const ParameterCount count = count_parameters(setup.model);
@@ -123,11 +130,19 @@ void describe(std::ostream& out, Setup& setup, const loru::data::Partition& part
   const Configuration& c = setup.configuration;
   out << headline(setup) << "\n\ndata " << c.data.name << ": " << human_count(setup.data.train.size())
       << " samples to train on, " << human_count(setup.data.test.size()) << " to test on, "
-      << shape_text(setup.data.train.sample) << ", " << setup.data.train.classes << " classes\n";
+      << shape_text(setup.data.train.sample) << ", " << targets_text(setup.data.train) << '\n';
   describe_model(out, setup);
-  std::ostringstream summary;
-  summary << loru::data::describe(setup.data.train, parts);
-  out << "\npartition " << c.partition.kind << ", " << summary.str();
+  out << "\npartition " << c.partition.kind << ", ";
+  if (std::holds_alternative<loru::data::Labels>(setup.data.train.targets)) {
+    std::ostringstream summary;
+    summary << loru::data::describe(setup.data.train, parts);
+    out << summary.str();
+  } else {
+    const auto [least, most] = std::minmax_element(
+        parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    out << parts.size() << " clients\nsamples a client    min " << least->size() << "  max " << most->size()
+        << '\n';
+  }
   describe_bytes(out, setup, parts);
 }
 

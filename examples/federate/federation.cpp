@@ -36,6 +36,17 @@ std::optional<loru::data::Dataset> known_shape(const Configuration& c) {
   return std::nullopt;
 }
 
+/// build(), whose ShapeError says that the samples do not fit the model at all.
+template <class F>
+auto fitting(const Configuration& c, const loru::data::Dataset& data, F build) {
+  try {
+    return build();
+  } catch (const loru::ShapeError& error) {
+    loru::fail<ConfigError>("model.name: ", c.model, " does not take samples of shape ", data.sample, ": ",
+                            error.what());
+  }
+}
+
 /// Builds and factorises the model for the data.
 Setup build(const Configuration& configuration, loru::data::Split data) {
   Setup setup{configuration, std::move(data), {}, {}, {}};
@@ -46,8 +57,8 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   c.simulation.client.rounds = c.rounds;
   c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
   const loru::data::Dataset& train = setup.data.train;
-  setup.model = dense_model(c, train);
   const auto algorithm = make_algorithm(c);
+  setup.model = fitting(c, train, [&] { return dense_model(c, train); });
   require<ConfigError>(c.warmup_rounds <= c.rounds, "federation.warmup_rounds: expected at most ", c.rounds,
                        ", the rounds, got ", c.warmup_rounds);
   require<ConfigError>(c.warmup_rounds == 0 || !algorithm.begins_anew,
@@ -58,9 +69,9 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   // The model is the host's also where the run is not.
   loru::lowrank::for_each_weight<loru::nn::Factored>(
       setup.model, [&](const std::string&, auto& layer) { layer.set_plan(setup.planner.rule); });
-  // This also shows that the samples fit the model at all.
-  setup.plans = loru::lowrank::explain(setup.model,
-                                       {c.simulation.client.batch, train.sample[0], train.sample[1], train.sample[2]});
+  loru::Shape batch{c.simulation.client.batch};
+  for (const Index extent : train.sample) batch.push_back(extent);
+  setup.plans = fitting(c, train, [&] { return loru::lowrank::explain(setup.model, batch); });
   return setup;
 }
 
@@ -70,10 +81,11 @@ template loru::fl::AnyAlgorithm<float> make_algorithm<loru::Cpu>(const Configura
 
 loru::nn::ModelOptions model_options(const Configuration& c, const loru::data::Dataset& data) {
   loru::nn::ModelOptions options = c.model_options;
-  options.channels = data.sample[0];
-  options.height = data.sample[1];
-  options.width = data.sample[2];
-  options.classes = data.classes;
+  const bool image = data.sample.rank() == 3;
+  options.channels = data.channels();
+  options.height = image ? data.sample[1] : 1;
+  options.width = image ? data.sample[2] : 1;
+  options.classes = loru::train::make_task<float>(c.task).outputs(data);
   options.seed = static_cast<std::uint64_t>(c.seed);
   return options;
 }
@@ -98,6 +110,10 @@ loru::data::Partition make_partition(Setup& setup) {
   require<ConfigError>(cohort_size(c) <= *c.clients, "federation.cohort: expected at most ", *c.clients,
                        ", the clients, got ", cohort_size(c));
   return loru::data::partition(data, c.partition);
+}
+
+std::vector<loru::train::Metric> metrics(const Configuration& c) {
+  return loru::train::make_task<float>(c.task).metrics;
 }
 
 Index cohort_size(const Configuration& c) {

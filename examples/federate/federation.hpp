@@ -77,6 +77,9 @@ loru::fl::AnyAlgorithm<float, D> make_algorithm(const Configuration& c) {
 // All algorithms at once: compiled in federation.cpp.
 extern template loru::fl::AnyAlgorithm<float> make_algorithm<loru::Cpu>(const Configuration&);
 
+/// The metrics of the task; models are compared by the first.
+std::vector<loru::train::Metric> metrics(const Configuration& configuration);
+
 /// Clients in a round.
 Index cohort_size(const Configuration& configuration);
 

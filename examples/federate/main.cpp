@@ -24,6 +24,7 @@ struct CommandLine {
   std::string config, folder;
   bool keys = false, schema = false;
   federate::Overrides overrides;
+  federate::Prediction prediction;
   Comparison comparison;
   federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
 };
@@ -49,10 +50,27 @@ void add_comparison(CLI::App& app, Comparison& comparison) {
       ->needs(compare);
 }
 
+CLI::App* add_prediction(CLI::App& app, CommandLine& line) {
+  CLI::App* predict = app.add_subcommand("predict", "Outputs of the model in a run's folder");
+  predict->add_option("OUT", line.prediction.folder, "The run's folder")->required();
+  predict->add_option("--data", line.prediction.data, "safetensors file with the samples x")
+      ->required()
+      ->type_name("FILE");
+  predict->add_option("--out", line.prediction.out, "Where y goes: a safetensors file, or a table NAME.csv")
+      ->required()
+      ->type_name("FILE");
+  predict->add_option("--data-dir", line.overrides.data_dir, "Folder that holds the run's data set's files")
+      ->type_name("DIR");
+  predict->add_option("--threads", line.run.threads, "Threads; default: all cores")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+  return predict;
+}
+
 CLI::App* add_options(CLI::App& app, CommandLine& line) {
   const CLI::Range threads(1, 4096);
   app.footer(
-      "A second form, federate eval OUT, evaluates what was saved. Bundled federations: "
+      "federate eval OUT evaluates what was saved, federate predict OUT applies it. Bundled federations: "
       "examples/federations/.");
   app.set_version_flag("--version", std::string("federate ") + loru::version);
   app.add_option("CONFIG", line.config, "The federation to run");
@@ -82,7 +100,7 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
   app.add_flag("--schema", line.schema, "Prints the JSON Schema of a configuration");
   add_comparison(app, line.comparison);
 
-  CLI::App* evaluate = app.add_subcommand("eval", "Accuracy and loss of the model in a run's folder");
+  CLI::App* evaluate = app.add_subcommand("eval", "Metrics and loss of the model in a run's folder");
   evaluate->add_option("OUT", line.folder, "The run's folder")->required();
   evaluate->add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
       ->type_name("DIR");
@@ -107,9 +125,10 @@ int main(int argc, char** argv) {
                "federate");
   CommandLine line;
   CLI::App* evaluate = add_options(app, line);
+  CLI::App* predict = add_prediction(app, line);
   try {
     app.parse(argc, argv);
-    if (!evaluate->parsed() && !line.keys && !line.schema && line.config.empty() &&
+    if (!evaluate->parsed() && !predict->parsed() && !line.keys && !line.schema && line.config.empty() &&
         line.comparison.files.empty())
       throw CLI::RequiredError("CONFIG");
   } catch (const CLI::ParseError& error) {
@@ -122,6 +141,7 @@ int main(int argc, char** argv) {
     if (line.schema) federate::write_schema(std::cout);
     if (line.keys || line.schema) return federate::success;
     if (evaluate->parsed()) return federate::evaluate(line.folder, line.overrides, line.run.threads);
+    if (predict->parsed()) return federate::predict(line.prediction, line.overrides, line.run.threads);
     if (!line.comparison.files.empty()) {
       if (line.run.out.empty()) line.run.out = "runs/compare";
       return federate::compare(line.comparison, line.overrides, line.run);

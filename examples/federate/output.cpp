@@ -3,6 +3,8 @@
 #include <openssl/evp.h>
 #include <sys/resource.h>
 
+#include <cmath>
+
 #include <nlohmann/json.hpp>
 
 namespace federate {
@@ -15,12 +17,13 @@ namespace {
 const char* const config_file = "config.toml";
 const char* const rounds_file = "rounds.csv";
 const char* const model_file = "model.safetensors";
+const char* const best_file = "best.safetensors";
 const char* const summary_file = "summary.json";
 
 /// The folder, empty of a run's files.
 fs::path prepare(const fs::path& folder) {
   loru::io::make_directories(folder);
-  for (const char* name : {config_file, rounds_file, model_file, summary_file}) {
+  for (const char* name : {config_file, rounds_file, model_file, best_file, summary_file}) {
     const fs::path path = folder / name;
     std::error_code code;
     const fs::file_status status = fs::symlink_status(path, code);
@@ -53,7 +56,9 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
       {"device", c.device},
       {"threads", outcome.threads},
       {"final_test_accuracy", outcome.test.accuracy},
-      {"best_test_accuracy", std::max(totals.best_test_accuracy, outcome.test.accuracy)},
+      {"best_test_accuracy", std::isnan(outcome.test.accuracy)
+                                 ? outcome.test.accuracy  // null: the task has none
+                                 : std::max(totals.best_test_accuracy, outcome.test.accuracy)},
       {"final_test_loss", outcome.test.loss},
       {"merges", outcome.merges},
       {"update_rank", nlohmann::ordered_json(outcome.update_rank)},
@@ -66,6 +71,13 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
       {"train_seconds", totals.train_seconds},
       {"peak_rss_bytes", peak_rss_bytes()},
       {"model_sha256", outcome.model_sha256}};
+  const auto names = metrics(c);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (names[i].name != "accuracy")
+      json[loru::concat("final_test_", names[i].name)] = outcome.test.metrics[i];
+  if (c.task != "classification") json["task"] = c.task;
+  if (outcome.best_round) json["best_round"] = *outcome.best_round;
+  if (outcome.stopped_after) json["stopped_after"] = *outcome.stopped_after;
   if (const auto& p = outcome.personal)
     json["personal_accuracy"] = {{"mean", p->mean},
                                  {"worst_decile", p->worst_decile},
@@ -98,24 +110,46 @@ void Totals::add(const loru::fl::Round& round) {
   downlink_bytes += round.downlink_bytes;
   train_seconds += round.train_seconds;
   for (const auto& [layer, error] : round.aggregation_error) aggregation_error[layer] += error;
-  if (round.evaluated()) best_test_accuracy = std::max(best_test_accuracy, round.test_accuracy);
+  if (!std::isnan(round.test_accuracy))
+    best_test_accuracy = std::max(best_test_accuracy, round.test_accuracy);
 }
+
+namespace {
+
+std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics) {
+  std::vector<std::string> names{"round",     "cohort",       "train_loss",     "test_accuracy",
+                                 "test_loss", "uplink_bytes", "downlink_bytes", "seconds"};
+  for (const auto& metric : metrics)
+    if (metric.name != "accuracy") names.push_back(loru::concat("test_", metric.name));
+  return names;
+}
+
+}  // namespace
 
 Output::Output(const fs::path& folder, const Setup& setup)
     : folder_{prepare(folder)},
-      rounds_{folder / rounds_file,
-              {"round", "cohort", "train_loss", "test_accuracy", "test_loss", "uplink_bytes",
-               "downlink_bytes", "seconds"}} {
+      metrics_{metrics(setup.configuration)},
+      rounds_{folder / rounds_file, columns(metrics_)} {
   loru::io::write_file(folder_ / config_file, config_text(setup));
 }
 
 void Output::add(const loru::fl::Round& round) {
-  const auto if_evaluated = [&](double value) {
-    return round.evaluated() ? std::optional(value) : std::nullopt;
-  };
-  rounds_.row({round.index, round.cohort.size(), round.train_loss, if_evaluated(round.test_accuracy),
-               if_evaluated(round.test_loss), round.uplink_bytes, round.downlink_bytes, round.seconds});
+  const auto if_there = [](bool there, double value) { return there ? std::optional(value) : std::nullopt; };
+  const bool tested = round.evaluated();
+  std::vector<loru::io::CsvField> fields{round.index,
+                                         round.cohort.size(),
+                                         round.train_loss,
+                                         if_there(!std::isnan(round.test_accuracy), round.test_accuracy),
+                                         if_there(tested, round.test_loss),
+                                         round.uplink_bytes,
+                                         round.downlink_bytes,
+                                         round.seconds};
+  for (std::size_t i = 0; i < metrics_.size(); ++i)
+    if (metrics_[i].name != "accuracy") fields.push_back(if_there(tested, tested ? round.test_metrics[i] : 0.0));
+  rounds_.row(fields);
 }
+
+void Output::keep_best(Model& model) const { loru::io::save(model, folder_ / best_file); }
 
 void Output::finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const {
   loru::io::save(model, folder_ / model_file);

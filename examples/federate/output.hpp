@@ -1,5 +1,5 @@
 #pragma once
-// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors.
+// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors and, if it is kept, best.safetensors.
 
 #include <filesystem>
 #include <map>
@@ -35,6 +35,8 @@ struct Outcome {
   Index threads = 0;
   double wall_seconds = 0.0;
   std::string model_sha256;
+  std::optional<Index> best_round = {};    // of the model in best.safetensors
+  std::optional<Index> stopped_after = {};  // the round that was as good as wanted
 };
 
 /// What config.toml holds: the effective configuration and, as a comment, the plans.
@@ -50,6 +52,9 @@ class Output {
   /// Appends a line to rounds.csv.
   void add(const loru::fl::Round& round);
 
+  /// Writes best.safetensors.
+  void keep_best(Model& model) const;
+
   /// Writes model.safetensors and summary.json.
   void finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const;
 
@@ -57,6 +62,7 @@ class Output {
 
  private:
   std::filesystem::path folder_;
+  std::vector<loru::train::Metric> metrics_;
   loru::io::CsvWriter rounds_;
 };
 

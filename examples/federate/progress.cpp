@@ -52,11 +52,23 @@ std::string human_count(Index count) {
   return text;
 }
 
-Progress::Progress(bool quiet, Index rounds)
+std::string human_metrics(const std::vector<loru::train::Metric>& metrics, const std::vector<double>& values,
+                          double loss, const char* between) {
+  std::string text;
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const bool share = metrics[i].name == "accuracy";
+    text += std::string(metrics[i].name) +
+            format(share ? " %.2f %%" : " %.4f", share ? 100.0 * values[i] : values[i]) + between;
+  }
+  return text + format("loss %.4f", loss);
+}
+
+Progress::Progress(bool quiet, Index rounds, std::vector<loru::train::Metric> metrics)
     : kind_{quiet                     ? Kind::none
             : ::isatty(STDOUT_FILENO) ? Kind::bar
                                       : Kind::lines},
-      rounds_{rounds} {}
+      rounds_{rounds},
+      metrics_{std::move(metrics)} {}
 
 void Progress::line(const std::string& text) {
   if (kind_ == Kind::none) return;
@@ -66,16 +78,12 @@ void Progress::line(const std::string& text) {
 }
 
 void Progress::round(const loru::fl::Round& round, const Totals& totals) {
-  if (round.evaluated()) {
-    accuracy_ = round.test_accuracy;
-    loss_ = round.test_loss;
-  }
+  if (round.evaluated()) tested_ = human_metrics(metrics_, round.test_metrics, round.test_loss);
   draw(totals);
   if (kind_ == Kind::lines) {
     std::string text = format("round %lld/%lld  train loss %.4f", static_cast<long long>(round.index),
                               static_cast<long long>(rounds_), round.train_loss);
-    if (round.evaluated())
-      text += format("  accuracy %.2f %%  loss %.4f", 100.0 * round.test_accuracy, round.test_loss);
+    if (round.evaluated()) text += "  " + tested_;
     line(text + "  up " + human_bytes(static_cast<double>(round.uplink_bytes)) + "  down " +
          human_bytes(static_cast<double>(round.downlink_bytes)) + format("  %.2f s", round.seconds));
   }
@@ -87,7 +95,7 @@ std::string Progress::bar(const Totals& totals) const {
   std::string text =
       format("round %lld/%lld [", static_cast<long long>(totals.rounds), static_cast<long long>(rounds_));
   text.append(full, '#').append(width - full, '.').append("]");
-  if (accuracy_ >= 0.0) text += format("  accuracy %.2f %%  loss %.4f", 100.0 * accuracy_, loss_);
+  if (!tested_.empty()) text += "  " + tested_;
   text += "  " + human_bytes(static_cast<double>(totals.uplink_bytes + totals.downlink_bytes));
   if (totals.rounds == 0) return text;
   const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();

@@ -15,9 +15,13 @@ std::string human_time(double seconds);
 /// A count for people: "1,663,370".
 std::string human_count(Index count);
 
+/// Metrics and loss for people: "accuracy 97.12 %  loss 0.1034".
+std::string human_metrics(const std::vector<loru::train::Metric>& metrics, const std::vector<double>& values,
+                          double loss, const char* between = "  ");
+
 class Progress {
  public:
-  Progress(bool quiet, Index rounds);
+  Progress(bool quiet, Index rounds, std::vector<loru::train::Metric> metrics);
 
   /// A line of its own.
   void line(const std::string& text);
@@ -32,8 +36,8 @@ class Progress {
 
   enum class Kind { none, lines, bar } kind_;
   Index rounds_;
-  double accuracy_ = -1.0;
-  double loss_ = 0.0;
+  std::vector<loru::train::Metric> metrics_;
+  std::string tested_;  // how the last round evaluated did
   bool open_ = false;  // whether the cursor stands in a bar
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };

@@ -6,6 +6,9 @@
 
 #include "cuda.hpp"
 #include "describe.hpp"
+#include <loru/data/arrays.hpp>
+#include <loru/train/predict.hpp>
+
 #include "training.hpp"
 
 namespace federate {
@@ -60,8 +63,54 @@ ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index t
   loru::io::load(setup.model, path / "model.safetensors");
   const loru::train::Evaluation test =
       on_cuda(configuration) ? evaluate_on_cuda(setup) : evaluate_on<loru::Cpu>(setup, threads);
-  std::cout << "accuracy " << loru::io::CsvField(test.accuracy).quoted() << "\nloss "
-            << loru::io::CsvField(test.loss).quoted() << '\n';
+  const auto names = metrics(configuration);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    std::cout << names[i].name << ' ' << loru::to_text(test.metrics[i]) << '\n';
+  std::cout << "loss " << loru::to_text(test.loss) << '\n';
+  return success;
+}
+
+namespace {
+
+/// The samples of a file, as the run's model is to see them.
+loru::data::Dataset samples_for(const loru::data::Dataset& train, const std::string& file) {
+  loru::data::Dataset samples = loru::data::read_samples(file);
+  loru::require<loru::DataError>(samples.sample == train.sample, file, ": tensor x: expected samples of shape ",
+                                 train.sample, " as in ", train.name, ", got ", samples.sample);
+  loru::require<loru::DataError>(samples.features.index() == train.features.index(), file, ": tensor x: expected ",
+                                 train.features.index() == 0 ? "U8" : "F32", " as in ", train.name);
+  samples.normalisation = train.normalisation;
+  return samples;
+}
+
+void write_table(const std::filesystem::path& path, const loru::Tensor<float>& y) {
+  std::vector<std::string> columns;
+  for (Index j = 0; j < y.dim(1); ++j) columns.push_back(loru::concat('y', j));
+  loru::io::CsvWriter table(path, columns);
+  for (Index i = 0; i < y.dim(0); ++i) {
+    const float* row = y.data() + i * y.dim(1);
+    table.row({row, row + y.dim(1)});
+  }
+}
+
+}  // namespace
+
+ExitCode predict(const Prediction& p, const Overrides& overrides, Index threads) {
+  const std::filesystem::path folder = p.folder, out = p.out;
+  const Configuration configuration = read_configuration((folder / "config.toml").string(), overrides);
+  Setup setup = set_up(configuration);
+  loru::io::load(setup.model, folder / "model.safetensors");
+  const loru::data::Dataset samples = samples_for(setup.data.train, p.data);
+  loru::WorkerPool pool(threads);
+  const auto y = loru::train::predict(setup.model, samples, pool,
+                                      loru::train::make_task<float>(configuration.task));
+  if (out.extension() == ".csv") {
+    write_table(out, y);
+  } else {
+    loru::io::Archive archive(p.out);
+    archive.share("y", y);
+    loru::io::save(out, archive);
+  }
   return success;
 }
 

@@ -40,8 +40,17 @@ struct Setup;
 /// The same for a setup and its clients.
 ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& options);
 
-/// Prints accuracy and loss of the model saved in a run's folder. Throws loru::Error.
+/// Prints metrics and loss of the model saved in a run's folder. Throws loru::Error.
 ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads);
+
+/// What federate predict is told.
+struct Prediction {
+  std::string folder, data, out;
+};
+
+/// Writes the outputs of a run's model for the samples x of a safetensors file: y (N, k) as safetensors, or a table for a
+/// name that ends in .csv. The run's own data give shapes and normalisation. Throws loru::Error.
+ExitCode predict(const Prediction& prediction, const Overrides& overrides, Index threads);
 
 /// One line to stderr.
 void report_error(const std::string& message);

@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include <loru/lowrank/rank.hpp>
+#include <loru/train/tasks/tasks.hpp>
 
 #include "describe.hpp"
 #include "output.hpp"
@@ -36,6 +37,7 @@ class Training {
  public:
   Training(Setup& setup, loru::data::Partition parts, const RunOptions& options)
       : setup_{setup},
+        task_{loru::train::make_task<float, D>(setup.configuration.task)},
         threads_{std::same_as<D, loru::Cpu> ? options.threads : 1},
         parts_{std::move(parts)},
         options_{options},
@@ -51,7 +53,7 @@ class Training {
     ExitCode code = success;
     try {
       train();
-      if (totals_.rounds < setup_.configuration.rounds) code = interrupted;
+      if (totals_.rounds < setup_.configuration.rounds && !stopped_after_) code = interrupted;
     } catch (const loru::DivergedError& error) {
       failure_ = error.what();
       code = failed_run;
@@ -77,7 +79,7 @@ class Training {
     options.store = c.state_on_disk ? disk : nullptr;
     options.rounds_before = totals_.rounds;
     options.weights_known = totals_.rounds == 0;
-    simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_, options);
+    simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_, options, task_);
   }
 
   /// After the dense rounds: the trained model in the algorithm's parametrisation.
@@ -102,20 +104,36 @@ class Training {
       throw;
     }
     if (c.warmup_rounds > 0) end_warm_up();
+    warming_up_ = false;
     rounds_up_to(c.rounds);
   }
 
   void rounds_up_to(Index last) {
     const Index rounds = setup_.configuration.rounds;
-    while (totals_.rounds < last && !stop_wanted) {
+    while (totals_.rounds < last && !stop_wanted && !stopped_after_) {
       const bool wanted = simulation_->wants_evaluation(totals_.rounds + 1 == rounds);
       const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
       output_->add(round);
       progress_.round(round, totals_);
       test_.reset();
-      if (round.evaluated()) test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size(), round.test_metrics};
+      if (!round.evaluated()) continue;
+      test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size(), round.test_metrics};
+      if (!warming_up_) compare(round);
     }
+  }
+
+  /// Keeps the model if it is the best so far, and ends the run if it is as good as wanted: by the task's first metric.
+  void compare(const loru::fl::Round& round) {
+    const Configuration& c = setup_.configuration;
+    const double value = round.test_metrics[0], sign = task_.metrics[0].higher_is_better ? 1.0 : -1.0;
+    if (c.keep_best && (best_ ? sign * value > sign * *best_ : !std::isnan(value))) {
+      best_ = value;
+      best_round_ = round.index;
+      Model model = host_model();
+      output_->keep_best(model);
+    }
+    if (c.stop_at && sign * value >= sign * *c.stop_at) stopped_after_ = round.index;
   }
 
   /// Writes the last good model and its summary, and says how it went.
@@ -124,7 +142,9 @@ class Training {
     Outcome outcome{.test = test_ ? *test_ : simulation_->evaluate(),
                     .merges = simulation_->server().merges(),
                     .threads = threads_,
-                    .model_sha256 = sha256(loru::io::to_archive(model))};
+                    .model_sha256 = sha256(loru::io::to_archive(model)),
+                    .best_round = best_round_,
+                    .stopped_after = stopped_after_};
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
       if (all_finite(weight))
         outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
@@ -171,14 +191,16 @@ class Training {
   }
 
   void show(const Outcome& outcome, const std::string& folder) {
-    char accuracy[64];
-    std::snprintf(accuracy, sizeof accuracy, "accuracy %.2f %%, loss %.4f", 100.0 * outcome.test.accuracy,
-                  outcome.test.loss);
+    if (stopped_after_)
+      progress_.line(loru::concat("stopped after round ", *stopped_after_, ": ", task_.metrics[0].name, " ",
+                                  *setup_.configuration.stop_at, " is reached"));
+    const std::string tested = human_metrics(task_.metrics, outcome.test.metrics, outcome.test.loss, ", ");
     const double turns = static_cast<double>(std::max<Index>(totals_.cohorts, 1));
-    progress_.line(loru::concat(accuracy, ", ", outcome.merges, " merges, ",
+    progress_.line(loru::concat(tested, ", ", outcome.merges, " merges, ",
                                 human_bytes(static_cast<double>(totals_.uplink_bytes) / turns),
                                 " up a client and round, trained in ", human_time(totals_.train_seconds)));
     if (const auto& p = outcome.personal; p && p->mean != p->global_mean) {
+      char accuracy[64];
       std::snprintf(accuracy, sizeof accuracy, "clients' own models %.2f %%, the global one %.2f %%",
                     100.0 * p->mean, 100.0 * p->global_mean);
       progress_.line(accuracy);
@@ -189,6 +211,7 @@ class Training {
   }
 
   Setup& setup_;
+  loru::train::Task<float, D> task_;
   Index threads_;
   loru::data::Partition parts_;
   const RunOptions& options_;
@@ -196,9 +219,12 @@ class Training {
       start_;  // effective weights of the factored layers before their first round
   std::optional<loru::fl::Simulation<float, D>> simulation_;
   std::optional<Output> output_;  // once everything has been checked
-  Progress progress_{options_.quiet, setup_.configuration.rounds};
+  Progress progress_{options_.quiet, setup_.configuration.rounds, task_.metrics};
   Totals totals_;
   std::optional<loru::train::Evaluation> test_;  // of the model as it is, if it was evaluated
+  bool warming_up_ = true;
+  std::optional<double> best_;  // the first metric of the model that is kept
+  std::optional<Index> best_round_, stopped_after_;
   std::string failure_;
 };
 
@@ -219,7 +245,8 @@ template <class D>
 loru::train::Evaluation evaluate_on(Setup& setup, Index threads) {
   auto model = model_on<D>(setup);
   loru::WorkerPool pool(std::same_as<D, loru::Cpu> ? threads : 1);
-  return loru::train::evaluate(model, setup.data.test, pool);
+  return loru::train::evaluate(model, setup.data.test, pool,
+                               loru::train::make_task<float, D>(setup.configuration.task));
 }
 
 }  // namespace federate

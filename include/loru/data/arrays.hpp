@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include <loru/core/fields.hpp>
 #include <loru/data/dataset.hpp>
 #include <loru/data/locate.hpp>
 #include <loru/data/select.hpp>
@@ -22,6 +23,15 @@ namespace loru::inline LORU_ISA::data {
 struct ArrayFiles {
   Path train = {}, test = {};
   bool normalise = false;
+
+  static constexpr auto fields() {
+    return std::tuple{
+        field("train", &ArrayFiles::train,
+              "of safetensors: file with x and y to train on, in data.dir or the working folder"),
+        field("test", &ArrayFiles::test, "of safetensors: the same to test on"),
+        field("normalise", &ArrayFiles::normalise,
+              "of safetensors: whether each channel or feature gets mean 0 and deviation 1 over the training samples")};
+  }
 };
 
 namespace detail {
@@ -59,10 +69,10 @@ inline Targets read_targets(const io::Archive& archive, Index count) {
 
 }  // namespace detail
 
-/// One file. Bytes count as byte / 255; there are as many classes as the largest label + 1. Throws IoError, and DataError
-/// that names the file, the tensor and the first bad sample.
-inline Dataset read_arrays(const Path& path) {
-  const io::Archive archive = io::load(path);
+namespace detail {
+
+/// x alone; the targets are labels of 0.
+inline Dataset read_inputs(const io::Archive& archive, const Path& path) {
   const io::RawTensor& x = archive.raw("x");
   const Index rank = x.shape.rank();
   const bool bytes = x.dtype == io::DType::u8;
@@ -76,14 +86,34 @@ inline Dataset read_arrays(const Path& path) {
   if (rank == 3) set.sample.push_back(1);
   for (Index i = 1; i < rank; ++i) set.sample.push_back(x.shape[i]);
   if (bytes)
-    set.features = detail::values_of<std::uint8_t>(x);
+    set.features = values_of<std::uint8_t>(x);
   else
-    set.features = detail::values_of<float>(x);
+    set.features = values_of<float>(x);
   set.normalisation.unit = bytes ? 1.0 / 255.0 : 1.0;
-  set.targets = detail::read_targets(archive, x.shape[0]);
+  set.targets = Labels(static_cast<std::size_t>(x.shape[0]));
+  set.classes = 1;
+  return set;
+}
+
+}  // namespace detail
+
+/// One file without its targets: each label is 0. Throws as read_arrays does.
+inline Dataset read_samples(const Path& path) {
+  Dataset set = detail::read_inputs(io::load(path), path);
+  set.check();
+  return set;
+}
+
+/// One file. Bytes count as byte / 255; there are as many classes as the largest label + 1. Throws IoError, and DataError
+/// that names the file, the tensor and the first bad sample.
+inline Dataset read_arrays(const Path& path) {
+  const io::Archive archive = io::load(path);
+  Dataset set = detail::read_inputs(archive, path);
+  const Index count = set.size();
+  set.targets = detail::read_targets(archive, count);
   if (const auto* labels = std::get_if<Labels>(&set.targets))
     set.classes = Index{*std::max_element(labels->begin(), labels->end())} + 1;
-  if (archive.contains("client")) set.groups = detail::read_counts(archive, "client", x.shape[0]);
+  if (archive.contains("client")) set.groups = detail::read_counts(archive, "client", count);
   set.check();
   return set;
 }

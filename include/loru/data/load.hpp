@@ -40,7 +40,7 @@ struct Source {
             "folder of its files, as --data-dir; if empty, $LORU_DATA_DIR, the package's folder and ./data"),
         field("batches", &Source::batches, range::between(1, 5),
               "of cifar10: how many of its five training files are read"),
-        section("", &Source::idx), section("", &Source::synthetic)};
+        section("", &Source::idx), section("", &Source::arrays), section("", &Source::synthetic)};
   }
 };
 

@@ -13,8 +13,8 @@ struct LayerPlan {
   Plan plan;
 };
 
-/// The plans of one training step with inputs of the given shape (N, C, H, W), in the model's order, found by sending
-/// one image of zeros through a copy.
+/// The plans of one training step with inputs of the given shape (N, C, H, W) or (N, n), in the model's order, found by
+/// sending one sample of zeros through a copy.
 template <class T, class D>
 std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
   std::vector<LayerPlan> plans;
@@ -29,7 +29,9 @@ std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
       return Plan::composed;
     });
   });
-  Tensor<T, D> zeros(Shape{1, input[1], input[2], input[3]}, Layout::channels_last);
+  Shape one{1};
+  for (Index i = 1; i < input.rank(); ++i) one.push_back(input[i]);
+  Tensor<T, D> zeros(one, one.rank() == 4 ? Layout::channels_last : Layout::row_major);
   fill(zeros, T(0));
   model(Variable<T, D>(zeros));
   return plans;
