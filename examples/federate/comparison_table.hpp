@@ -18,7 +18,7 @@ using LayerValues = std::map<std::string, double>;
 struct RunResult {
   Index seed = 0, rounds = 0;
   bool diverged = false;  // it ended before its last round: its numbers are of another point, and in no mean
-  bool stopped = false;  // it ended early, being as good as wanted
+  bool stopped = false;   // it ended early, being as good as wanted
   double seconds = 0.0, uplink = 0.0, downlink = 0.0;
   std::optional<double> accuracy;                 // nothing where the task has none
   std::optional<double> personal;                 // mean accuracy of the clients' own models

@@ -31,8 +31,7 @@ std::optional<loru::data::Dataset> known_shape(const Configuration& c) {
   if (name == "mnist" || name == "fashion-mnist") return of({1, 28, 28}, 10);
   if (name == "cifar10" || name == "cifar100") return of({3, 32, 32}, name == "cifar10" ? 10 : 100);
   if (name == "omniglot") return of({1, 28, 28}, 242);  // what ./dev data omniglot fetches
-  if (name == "synthetic")
-    return of(c.data.synthetic.sample, c.data.synthetic.classes);
+  if (name == "synthetic") return of(c.data.synthetic.sample, c.data.synthetic.classes);
   return std::nullopt;
 }
 

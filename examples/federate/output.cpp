@@ -145,7 +145,8 @@ void Output::add(const loru::fl::Round& round) {
                                          round.downlink_bytes,
                                          round.seconds};
   for (std::size_t i = 0; i < metrics_.size(); ++i)
-    if (metrics_[i].name != "accuracy") fields.push_back(if_there(tested, tested ? round.test_metrics[i] : 0.0));
+    if (metrics_[i].name != "accuracy")
+      fields.push_back(if_there(tested, tested ? round.test_metrics[i] : 0.0));
   rounds_.row(fields);
 }
 

@@ -4,10 +4,10 @@
 #include <filesystem>
 #include <map>
 
-#include <loru/train/model_file.hpp>
-#include <loru/fl/simulation/personal.hpp>
 #include <loru/fl/simulation/overlap.hpp>
+#include <loru/fl/simulation/personal.hpp>
 #include <loru/io/csv.hpp>
+#include <loru/train/model_file.hpp>
 
 #include "federation.hpp"
 
@@ -35,7 +35,7 @@ struct Outcome {
   Index threads = 0;
   double wall_seconds = 0.0;
   std::string model_sha256;
-  std::optional<Index> best_round = {};    // of the model in best.safetensors
+  std::optional<Index> best_round = {};     // of the model in best.safetensors
   std::optional<Index> stopped_after = {};  // the round that was as good as wanted
 };
 

@@ -38,7 +38,7 @@ class Progress {
   Index rounds_;
   std::vector<loru::train::Metric> metrics_;
   std::string tested_;  // how the last round evaluated did
-  bool open_ = false;  // whether the cursor stands in a bar
+  bool open_ = false;   // whether the cursor stands in a bar
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 

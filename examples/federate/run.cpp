@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <iostream>
 
-#include "cuda.hpp"
-#include "describe.hpp"
 #include <loru/data/arrays.hpp>
 #include <loru/train/predict.hpp>
+#include "cuda.hpp"
+#include "describe.hpp"
 
 #include "training.hpp"
 
@@ -75,10 +75,12 @@ namespace {
 /// The samples of a file, as the run's model is to see them.
 loru::data::Dataset samples_for(const loru::data::Dataset& train, const std::string& file) {
   loru::data::Dataset samples = loru::data::read_samples(file);
-  loru::require<loru::DataError>(samples.sample == train.sample, file, ": tensor x: expected samples of shape ",
-                                 train.sample, " as in ", train.name, ", got ", samples.sample);
-  loru::require<loru::DataError>(samples.features.index() == train.features.index(), file, ": tensor x: expected ",
-                                 train.features.index() == 0 ? "U8" : "F32", " as in ", train.name);
+  loru::require<loru::DataError>(samples.sample == train.sample, file,
+                                 ": tensor x: expected samples of shape ", train.sample, " as in ",
+                                 train.name, ", got ", samples.sample);
+  loru::require<loru::DataError>(samples.features.index() == train.features.index(), file,
+                                 ": tensor x: expected ", train.features.index() == 0 ? "U8" : "F32",
+                                 " as in ", train.name);
   samples.normalisation = train.normalisation;
   return samples;
 }
@@ -102,8 +104,8 @@ ExitCode predict(const Prediction& p, const Overrides& overrides, Index threads)
   loru::io::load(setup.model, folder / "model.safetensors");
   const loru::data::Dataset samples = samples_for(setup.data.train, p.data);
   loru::WorkerPool pool(threads);
-  const auto y = loru::train::predict(setup.model, samples, pool,
-                                      loru::train::make_task<float>(configuration.task));
+  const auto y =
+      loru::train::predict(setup.model, samples, pool, loru::train::make_task<float>(configuration.task));
   if (out.extension() == ".csv") {
     write_table(out, y);
   } else {

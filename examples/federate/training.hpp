@@ -43,7 +43,8 @@ class Training {
         options_{options},
         start_{loru::lowrank::effective_weights(setup.model)} {
     const Configuration& c = setup.configuration;
-    begin(model_on<D>(setup), make_algorithm<D>(c), c.simulation.server);  // also where a warm-up comes first: it checks
+    begin(model_on<D>(setup), make_algorithm<D>(c),
+          c.simulation.server);  // also where a warm-up comes first: it checks
     if (c.warmup_rounds > 0) begin(dense_model<D>(c, setup.data.train), loru::fl::FedAvg{}, {});
     output_.emplace(options.out, setup);
   }

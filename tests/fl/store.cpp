@@ -1,6 +1,9 @@
 // What clients keep between their turns.
 #include <filesystem>
 
+#include <loru/data/digits.hpp>
+#include <loru/data/partition/dirichlet.hpp>
+
 #include "federation.hpp"
 
 using namespace loru;
@@ -162,4 +165,21 @@ TEST_CASE("State of another model is refused, and answers without a place for st
   CHECK(message_of<ConfigError>([&] {
           fl::answer(model, broadcast, Counting{}, small_data().train, small_parts(1)[0], momentum_client());
         }) == "counting: expected the client's state, which it keeps between turns, got none");
+}
+
+TEST_CASE("Clients' states that an earlier version wrote are theirs still") {
+  const auto old = std::filesystem::path(LORU_SOURCE_DIR) / "tests/golden/run_7684c20";
+  const data::Split digits = data::digits(data::Path{LORU_SOURCE_DIR} / "examples/data");
+  const auto parts = data::dirichlet(digits.train, {.clients = 6, .alpha = 1.0, .seed = 3});
+  auto model = nn::logistic<float>({.height = 8, .width = 8, .seed = 3});
+  io::load(model, old / "model.safetensors");
+  fl::Simulation simulation{model,
+                            fl::FedSALoRA{},
+                            digits,
+                            parts,
+                            {.cohort = 3, .seed = 3, .store = std::make_shared<fl::DiskStore>(old / "clients")}};
+  const auto personal = simulation.personal_accuracy();
+  CHECK(personal.clients == 6);
+  CHECK(personal.mean == Approx(0.415));  // as in the run's summary.json
+  CHECK(personal.global_mean == Approx(0.36166666666666664));
 }

@@ -30,7 +30,8 @@ struct ArrayFiles {
               "of safetensors: file with x and y to train on, in data.dir or the working folder"),
         field("test", &ArrayFiles::test, "of safetensors: the same to test on"),
         field("normalise", &ArrayFiles::normalise,
-              "of safetensors: whether each channel or feature gets mean 0 and deviation 1 over the training samples")};
+              "of safetensors: whether each channel or feature gets mean 0 and deviation 1 over the training "
+              "samples")};
   }
 };
 
@@ -76,8 +77,8 @@ inline Dataset read_inputs(const io::Archive& archive, const Path& path) {
   const io::RawTensor& x = archive.raw("x");
   const Index rank = x.shape.rank();
   const bool bytes = x.dtype == io::DType::u8;
-  require<DataError>(bytes || x.dtype == io::DType::f32, path.string(), ": tensor x: expected F32 or U8, got ",
-                     to_string(x.dtype));
+  require<DataError>(bytes || x.dtype == io::DType::f32, path.string(),
+                     ": tensor x: expected F32 or U8, got ", to_string(x.dtype));
   require<DataError>(rank >= 2 && rank <= 4, path.string(),
                      ": tensor x: expected (N, n), (N, H, W) or (N, C, H, W), got ", x.shape);
   require<DataError>(x.shape.size() > 0, path.string(),
@@ -104,8 +105,8 @@ inline Dataset read_samples(const Path& path) {
   return set;
 }
 
-/// One file. Bytes count as byte / 255; there are as many classes as the largest label + 1. Throws IoError, and DataError
-/// that names the file, the tensor and the first bad sample.
+/// One file. Bytes count as byte / 255; there are as many classes as the largest label + 1. Throws IoError,
+/// and DataError that names the file, the tensor and the first bad sample.
 inline Dataset read_arrays(const Path& path) {
   const io::Archive archive = io::load(path);
   Dataset set = detail::read_inputs(archive, path);
@@ -118,8 +119,8 @@ inline Dataset read_arrays(const Path& path) {
   return set;
 }
 
-/// Both files, relative to `dir`. Labels of the test file lie below the classes of the training file. Throws as read_arrays
-/// does, and DataError if the two do not fit together.
+/// Both files, relative to `dir`. Labels of the test file lie below the classes of the training file. Throws
+/// as read_arrays does, and DataError if the two do not fit together.
 inline Split arrays(const ArrayFiles& files, const Path& dir = {}) {
   require<ConfigError>(!files.train.empty() && !files.test.empty(),
                        "safetensors: expected two files, data.train and data.test, got \"",
@@ -142,4 +143,4 @@ inline Split arrays(const ArrayFiles& files, const Path& dir = {}) {
   return split;
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

@@ -22,11 +22,11 @@ namespace loru::inline LORU_ISA::data {
 /// Samples and targets as tensors; what a data set has not is empty.
 template <class T, class D = Cpu>
 struct Batch {
-  Tensor<T, D> inputs = {};                 // (N, C, H, W) or (N, n)
-  Tensor<std::int32_t, D> labels = {};      // (N) classes; of a class a token: (tokens)
-  Tensor<T, D> values = {};                 // (N, k) numbers, or labels of which several hold as 1 and 0
-  Tensor<std::int32_t, D> tokens = {};      // (tokens) of all sequences, one after the other
-  std::vector<Index> starts = {};           // sequence i is the tokens [starts[i], starts[i + 1])
+  Tensor<T, D> inputs = {};             // (N, C, H, W) or (N, n)
+  Tensor<std::int32_t, D> labels = {};  // (N) classes; of a class a token: (tokens)
+  Tensor<T, D> values = {};             // (N, k) numbers, or labels of which several hold as 1 and 0
+  Tensor<std::int32_t, D> tokens = {};  // (tokens) of all sequences, one after the other
+  std::vector<Index> starts = {};       // sequence i is the tokens [starts[i], starts[i + 1])
 
   Index size() const { return inputs ? inputs.dim(0) : static_cast<Index>(starts.size()) - 1; }
 };
@@ -129,8 +129,9 @@ void gather_targets(Batch<T>& batch, const Dataset& dataset, std::span<const Ind
 }  // namespace detail
 
 /// The given samples in the given order, normalised (Normalisation) and, with `augment`, changed at random by
-/// `stream`, which is asked once a sample in order: the result does not depend on the layout, which is that of images. Throws
-/// ShapeError for a sample outside the data set, ConfigError for augment without stream or of what is no image.
+/// `stream`, which is asked once a sample in order: the result does not depend on the layout, which is that
+/// of images. Throws ShapeError for a sample outside the data set, ConfigError for augment without stream or
+/// of what is no image.
 template <Scalar T>
 Batch<T> gather(const Dataset& dataset, std::span<const Index> samples, Layout layout = Layout::channels_last,
                 const Augment* augment = nullptr, rng::Stream* stream = nullptr) {
@@ -152,4 +153,4 @@ Batch<T> gather(const Dataset& dataset, std::span<const Index> samples, Layout l
   return batch;
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

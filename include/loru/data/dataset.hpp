@@ -16,8 +16,8 @@
 
 namespace loru::inline LORU_ISA::data {
 
-/// value = (raw * unit - mean[c]) / deviation[c]: what a model sees of a raw feature of channel c. No means and deviations
-/// are 0 and 1.
+/// value = (raw * unit - mean[c]) / deviation[c]: what a model sees of a raw feature of channel c. No means
+/// and deviations are 0 and 1.
 struct Normalisation {
   double unit = 1.0;
   std::vector<double> mean = {};
@@ -28,11 +28,10 @@ struct Normalisation {
 };
 
 /// Samples follow each other: as bytes or floats, or the tokens of sequences.
-using Features =
-    std::variant<std::vector<std::uint8_t>, std::vector<float>, std::vector<std::int32_t>>;
+using Features = std::variant<std::vector<std::uint8_t>, std::vector<float>, std::vector<std::int32_t>>;
 
-/// Samples in memory with their targets. A sample is an image (C, H, W), a vector (n), or a sequence of tokens: sequence i
-/// is the tokens [starts[i], starts[i + 1]), and `sample` is then the scalar's shape.
+/// Samples in memory with their targets. A sample is an image (C, H, W), a vector (n), or a sequence of
+/// tokens: sequence i is the tokens [starts[i], starts[i + 1]), and `sample` is then the scalar's shape.
 struct Dataset {
   std::string name = {};
   Shape sample = {};  // (C, H, W), (n) or ()
@@ -71,8 +70,8 @@ struct Dataset {
   /// Channels of an image, features of a vector; 0 of sequences.
   Index channels() const { return sample.rank() > 0 ? sample[0] : 0; }
 
-  /// Throws DataError unless counts fit together, every label is a class, every flag is 0 or 1 and every number is finite;
-  /// names the first bad sample.
+  /// Throws DataError unless counts fit together, every label is a class, every flag is 0 or 1 and every
+  /// number is finite; names the first bad sample.
   void check() const;
 };
 
@@ -101,8 +100,8 @@ inline void check_features(const Dataset& set) {
   if (tokens) {
     require<DataError>(sample.rank() == 0, set.name, ": expected no shape for sequences, got ", sample);
     require<DataError>(set.starts.front() == 0 && set.starts.back() == count, set.name,
-                       ": expected starts from 0 to the ", count, " tokens, got ", set.starts.front(),
-                       " to ", set.starts.back());
+                       ": expected starts from 0 to the ", count, " tokens, got ", set.starts.front(), " to ",
+                       set.starts.back());
     for (std::size_t i = 1; i < set.starts.size(); ++i)
       require<DataError>(set.starts[i - 1] <= set.starts[i], set.name, ": sample ", i - 1,
                          ": expected a start after ", set.starts[i - 1], ", got ", set.starts[i]);
@@ -125,8 +124,8 @@ inline void check_targets(const Dataset& set) {
   };
   if (const auto* numbers = std::get_if<Numbers>(&set.targets)) {
     whole(numbers->values.size(), numbers->width);
-    check_each(set, numbers->values, numbers->width, [](float x) { return std::isfinite(x); },
-               "finite targets");
+    check_each(
+        set, numbers->values, numbers->width, [](float x) { return std::isfinite(x); }, "finite targets");
   } else if (const auto* flags = std::get_if<Flags>(&set.targets)) {
     whole(flags->values.size(), flags->width);
     check_each(set, flags->values, flags->width, [](std::uint8_t x) { return x <= 1; }, "labels of 0 or 1");
@@ -156,4 +155,4 @@ inline void Dataset::check() const {
   detail::check_targets(*this);
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

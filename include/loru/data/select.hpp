@@ -70,8 +70,8 @@ inline Dataset select(const Dataset& from, std::span<const Index> samples) {
   return out;
 }
 
-/// Mean and standard deviation of raw * unit over all samples, per channel of images and per feature of vectors; what is
-/// constant gets deviation 1.
+/// Mean and standard deviation of raw * unit over all samples, per channel of images and per feature of
+/// vectors; what is constant gets deviation 1.
 inline Normalisation measure(const Dataset& dataset, double unit) {
   const Index channels = dataset.channels(), plane = channels > 0 ? dataset.sample.size() / channels : 0;
   const auto count = static_cast<double>(dataset.size() * plane);
@@ -98,4 +98,4 @@ inline Normalisation measure(const Dataset& dataset, double unit) {
   return result;
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

@@ -45,4 +45,4 @@ inline Index width_of(const Targets& targets) {
   return 1;
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

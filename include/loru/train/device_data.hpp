@@ -10,9 +10,9 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// A data set whose batches device D gathers. The host reads the data set; to another device raw features and labels go
-/// once, and with each batch only the numbers of its samples. A batch is the same to the bit everywhere. Keeps a
-/// reference to the data set, which must outlive it. Copies share the device's memory.
+/// A data set whose batches device D gathers. The host reads the data set; to another device raw features and
+/// labels go once, and with each batch only the numbers of its samples. A batch is the same to the bit
+/// everywhere. Keeps a reference to the data set, which must outlive it. Copies share the device's memory.
 template <class D = Cpu>
 class DeviceData {
  public:
@@ -108,7 +108,8 @@ class DeviceData {
   }
 
   /// (N, 3) = down, right, flip of each sample, or nothing without augmentation.
-  static Numbers places_of(std::span<const Index> samples, const data::Augment* augment, rng::Stream* stream) {
+  static Numbers places_of(std::span<const Index> samples, const data::Augment* augment,
+                           rng::Stream* stream) {
     if (!augment) return {};
     Numbers places(Shape{static_cast<Index>(samples.size()), 3});
     for (std::int32_t* at = places.data(); at != places.data() + places.size(); at += 3) {
@@ -126,4 +127,4 @@ class DeviceData {
   Tensor<double, D> normalisation_;  // (C, 3) = unit, mean, 1 / deviation
 };
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

@@ -11,7 +11,8 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// The task's metrics in its order; `accuracy` is that of the metric of this name, NaN for a task that has none.
+/// The task's metrics in its order; `accuracy` is that of the metric of this name, NaN for a task that has
+/// none.
 struct Evaluation {
   double accuracy = std::numeric_limits<double>::quiet_NaN();
   double loss = 0.0;
@@ -19,8 +20,8 @@ struct Evaluation {
   std::vector<double> metrics{};
 };
 
-/// The task's metrics and mean loss on the given samples, in evaluation mode. Batches run in parallel on the pool and are
-/// added in order: the result does not depend on the threads.
+/// The task's metrics and mean loss on the given samples, in evaluation mode. Batches run in parallel on the
+/// pool and are added in order: the result does not depend on the threads.
 /// On a device other than the host give a pool of one thread: its batches run one after the other.
 /// Throws DataError if there are no samples, ConfigError if batch < 1 and as the task does.
 template <class T, class D>
@@ -74,4 +75,4 @@ Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceDat
 LORU_COMPILED_EVALUATE(extern template)
 #endif
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

@@ -19,9 +19,10 @@ struct FitOptions {
   std::uint64_t seed = 1;
 };
 
-/// Trains every trained parameter: `epochs` passes over the samples, each in a new order, in batches of which the last may
-/// be smaller. Returns the mean loss of each epoch, as it was while training. Streams: (seed, batches | augment | dropout).
-/// Throws ConfigError for options or samples that make no sense, DivergedError if the loss is not finite.
+/// Trains every trained parameter: `epochs` passes over the samples, each in a new order, in batches of which
+/// the last may be smaller. Returns the mean loss of each epoch, as it was while training. Streams: (seed,
+/// batches | augment | dropout). Throws ConfigError for options or samples that make no sense, DivergedError
+/// if the loss is not finite.
 template <class T, class D>
 std::vector<double> fit(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
                         std::span<const Index> samples, const FitOptions& o,
@@ -58,4 +59,4 @@ std::vector<double> fit(nn::Model<T, D>& model, const std::type_identity_t<Devic
   return fit(model, dataset, samples, options, task, adjust);
 }
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

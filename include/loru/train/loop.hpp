@@ -48,8 +48,8 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   /// One pass over the samples, which it puts into a new order, in batches of which the last may be smaller.
-  /// rate(step) is the learning rate of the step, counted from 0 over all passes. Adds loss · samples of each batch to
-  /// `total`, one by one. Throws DivergedError if the loss is not finite.
+  /// rate(step) is the learning rate of the step, counted from 0 over all passes. Adds loss · samples of each
+  /// batch to `total`, one by one. Throws DivergedError if the loss is not finite.
   template <class Rate>
   void epoch(std::span<Index> samples, Index batch, const Rate& rate, const AdjustGradients<T, D>& adjust,
              double& total) {
@@ -98,4 +98,4 @@ class Loop {
 LORU_COMPILED_LOOP(extern template)
 #endif
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

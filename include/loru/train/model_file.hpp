@@ -1,7 +1,7 @@
 #pragma once
-// Models as safetensors files: W as `<layer>.weight`, factors not merged yet as `<layer>.lora_A.weight` (r, n) and
-// `<layer>.lora_B.weight` (m, r), buffers by their names; all row-major. Metadata: `alpha`, and `<layer>.alpha` for layers
-// that have another.
+// Models as safetensors files: W as `<layer>.weight`, factors not merged yet as `<layer>.lora_A.weight` (r,
+// n) and `<layer>.lora_B.weight` (m, r), buffers by their names; all row-major. Metadata: `alpha`, and
+// `<layer>.alpha` for layers that have another.
 
 #include <filesystem>
 
@@ -60,9 +60,9 @@ void save(nn::Model<T, D>& model, const std::filesystem::path& path) {
   save(path, to_archive(model));
 }
 
-/// Sets the model's weights, factors and buffers from the archive. Layers that have factors there become factored,
-/// with the archive's rank and alpha; layers that are factored already must have these. Throws DataError for a tensor that
-/// is missing or of another shape, and for another alpha.
+/// Sets the model's weights, factors and buffers from the archive. Layers that have factors there become
+/// factored, with the archive's rank and alpha; layers that are factored already must have these. Throws
+/// DataError for a tensor that is missing or of another shape, and for another alpha.
 template <class T, class D>
 void from_archive(nn::Model<T, D>& model, const Archive& archive) {
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
@@ -89,4 +89,4 @@ void load(nn::Model<T, D>& model, const std::filesystem::path& path) {
   from_archive(model, load(path));
 }
 
-}  // namespace loru::io
+}  // namespace loru::inline LORU_ISA::io

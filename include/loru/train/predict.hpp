@@ -7,8 +7,9 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// The outputs (N, k) for all samples in order, on the host, in evaluation mode. Batches run in parallel on the pool; on a device
-/// other than the host give one of one thread. Throws DataError if there are no samples, ConfigError if batch < 1.
+/// The outputs (N, k) for all samples in order, on the host, in evaluation mode. Batches run in parallel on
+/// the pool; on a device other than the host give one of one thread. Throws DataError if there are no
+/// samples, ConfigError if batch < 1.
 template <class T, class D>
 Tensor<T> predict(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
                   WorkerPool& pool, const std::type_identity_t<Task<T, D>>& task = Classification{},
@@ -31,4 +32,4 @@ Tensor<T> predict(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<
   return all;
 }
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

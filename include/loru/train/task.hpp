@@ -20,20 +20,22 @@ struct Metric {
 };
 
 /// A task for models of scalar T on device D: an aggregate that has
+///
 ///   name      its word in a configuration
 ///   metrics   an array of Metric; models are compared by the first
-///   Index outputs(const data::Dataset&) const                        width of the model's last layer; throws ConfigError if
-///                                                                    the data set's targets are not what the task needs
+///   Index outputs(const data::Dataset&) const
+///             width of the model's last layer; throws ConfigError if the targets are not what the task needs
 ///   Variable<T, D> loss(const Variable<T, D>& outputs, const data::Batch<T, D>&) const
-///                                                                    mean over the batch, a scalar
+///             mean over the batch, a scalar
 ///   std::vector<double> observe(const Tensor<T, D>& outputs, const data::Batch<T, D>&) const
-///                                                                    what the metrics need to know of a batch
+///             what the metrics need to know of a batch
 ///   std::vector<double> measure(std::span<const double> observed, Index samples) const
-///                                                                    the metrics, from what was observed of all batches,
-///                                                                    one after the other in order
+///             the metrics, from what was observed of all batches, one after the other in order
+///
 /// and may have
+///
 ///   Variable<T, D> forward(nn::Model<T, D>&, const data::Batch<T, D>&, const nn::Pass&) const
-///                                                                    the outputs; default: the model of batch.inputs
+///             the outputs; default: the model of batch.inputs
 template <class K, class T, class D>
 concept TaskOf =
     requires(const K& task, const data::Dataset& dataset, const data::Batch<T, D>& batch,
@@ -67,7 +69,9 @@ struct Task {
         return model(Variable<T, D>(batch.inputs), pass);
     };
     loss = [task](const Variable<T, D>& y, const data::Batch<T, D>& batch) { return task.loss(y, batch); };
-    observe = [task](const Tensor<T, D>& y, const data::Batch<T, D>& batch) { return task.observe(y, batch); };
+    observe = [task](const Tensor<T, D>& y, const data::Batch<T, D>& batch) {
+      return task.observe(y, batch);
+    };
     measure = [task](std::span<const double> observed, Index samples) {
       return task.measure(observed, samples);
     };
@@ -92,4 +96,4 @@ std::vector<double> pairs(const Tensor<T, D>& outputs, const Tensor<T, D>& targe
 
 }  // namespace detail
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

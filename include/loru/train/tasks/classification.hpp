@@ -8,8 +8,8 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// Outputs are logits (N, classes). The loss is the cross-entropy; accuracy is the share of samples whose largest logit (the
-/// first of equals) is the label's.
+/// Outputs are logits (N, classes). The loss is the cross-entropy; accuracy is the share of samples whose
+/// largest logit (the first of equals) is the label's.
 struct Classification {
   static constexpr std::string_view name = "classification";
   static constexpr std::array metrics{Metric{"accuracy"}};
@@ -43,4 +43,4 @@ const Task<T, D>& classification() {
   return task;
 }
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

@@ -13,8 +13,8 @@ namespace loru::inline LORU_ISA::train {
 
 namespace detail {
 
-/// The chance that a sample that has the label scores above one that has not, ties counting half: the area under the ROC
-/// curve by ranks (Mann and Whitney). 0.5 if one of the two kinds is missing.
+/// The chance that a sample that has the label scores above one that has not, ties counting half: the area
+/// under the ROC curve by ranks (Mann and Whitney). 0.5 if one of the two kinds is missing.
 inline double area_under_curve(std::vector<std::pair<double, bool>> scored) {
   std::sort(scored.begin(), scored.end());
   double below = 0.0, wins = 0.0, with = 0.0;
@@ -31,10 +31,11 @@ inline double area_under_curve(std::vector<std::pair<double, bool>> scored) {
 
 }  // namespace detail
 
-/// Outputs are logits (N, k); the loss is the mean binary cross-entropy over all of them, and a label is predicted where its
-/// logit is above 0. f1 is the micro mean: 2·TP / (2·TP + FP + FN) over all N·k answers, 1 if there is nothing to find
-/// and nothing was found. auc is the macro mean over the labels of the area under the ROC curve; labels that all or none of
-/// the samples have are left out, and it is 0.5 if that leaves none.
+/// Outputs are logits (N, k); the loss is the mean binary cross-entropy over all of them, and a label is
+/// predicted where its logit is above 0. f1 is the micro mean: 2·TP / (2·TP + FP + FN) over all N·k answers,
+/// 1 if there is nothing to find and nothing was found. auc is the macro mean over the labels of the area
+/// under the ROC curve; labels that all or none of the samples have are left out, and it is 0.5 if that
+/// leaves none.
 struct MultiLabel {
   static constexpr std::string_view name = "multilabel";
   static constexpr std::array metrics{Metric{"f1"}, Metric{"auc"}};
@@ -79,4 +80,4 @@ struct MultiLabel {
   }
 };
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

@@ -8,9 +8,9 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// Outputs (N, k) are the numbers themselves; the loss is the mean squared error over all of them. Over all N·k numbers
-/// mae = mean |y − t|; r2 = 1 − Σ (y − t)² / Σ (t − t̄_j)², t̄_j the mean of number j over the samples (1 is perfect, 0 is what
-/// the means alone give); r2 is 0 where the targets are all the same.
+/// Outputs (N, k) are the numbers themselves; the loss is the mean squared error over all of them. Over all
+/// N·k numbers mae = mean |y − t|; r2 = 1 − Σ (y − t)² / Σ (t − t̄_j)², t̄_j the mean of number j over the
+/// samples (1 is perfect, 0 is what the means alone give); r2 is 0 where the targets are all the same.
 struct Regression {
   static constexpr std::string_view name = "regression";
   static constexpr std::array metrics{Metric{"mae", false}, Metric{"r2"}};
@@ -47,4 +47,4 @@ struct Regression {
   }
 };
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train

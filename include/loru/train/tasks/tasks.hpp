@@ -30,4 +30,4 @@ Task<T, D> make_task(std::string_view name) {
   return *found;
 }
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train
