@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <loru/data/partition/natural.hpp>
 #include <loru/fl/fl.hpp>
 #include <loru/nn/models/mlp.hpp>
 #include <loru/train/train.hpp>
