@@ -31,7 +31,7 @@ const fs::path& digits() {
 }
 
 Result run_bundled(const Scratch& scratch, const std::string& name, Arguments more = {}) {
-  Arguments arguments{(bundled / name).string(),
+  Arguments arguments{(bundled / "own_data" / name).string(),
                       "--out",
                       (scratch.path / "out").string(),
                       "--data-dir",
