@@ -60,6 +60,7 @@ int write_ctest(Catch::Session& session, const std::string& program, const std::
     const std::string label = room == "cuda" || room == "gpu" ? room : "";
     if (slow || !label.empty())
       file << " LABELS \"" << (slow ? "slow" : "") << (slow && !label.empty() ? ";" : "") << label << '"';
+    if (slow) file << " COST 50";  // ctest begins with what takes longest
     if (tags.find("[serial]") != std::string::npos) file << " RUN_SERIAL ON";
     file << ")\n";
   }

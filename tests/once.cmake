@@ -1,0 +1,82 @@
+# What says the same of every configuration, and so is tested in one: checks of the sources, code that must not compile,
+# what nvcc makes of the kernels, other projects.
+
+# ---- what readers copy: the README's code compiles ----
+
+# Every C++ block of the README, as one program: the first one has its main().
+execute_process(
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/readme/extract.py ${PROJECT_SOURCE_DIR}/README.md
+    ${CMAKE_CURRENT_BINARY_DIR}/readme
+  OUTPUT_VARIABLE readme_sources OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" readme_sources "${readme_sources}")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md readme/extract.py)
+add_executable(readme_example ${readme_sources})
+loru_program(readme_example)
+add_dependencies(loru_tests readme_example)
+
+# ---- what nvcc makes of the kernels ----
+
+if(LORU_HAS_CUDA)
+  set(check_kernels Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/check.py --nvcc ${CMAKE_CUDA_COMPILER}
+    --include ${PROJECT_SOURCE_DIR}/include --include ${PROJECT_SOURCE_DIR}/cuda)
+  add_test(NAME "cuda: compiled kernels" COMMAND ${check_kernels} --source ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/kernels.cu)
+  add_test(NAME "cuda: compiled kernels, self-test"
+    COMMAND ${check_kernels} --source ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/faulty.cu --expect-faults)
+  set_tests_properties("cuda: compiled kernels" "cuda: compiled kernels, self-test"
+    PROPERTIES TIMEOUT ${timeout} LABELS cuda COST 100)
+endif()
+
+# ---- checks of the sources and of the bundled federations ----
+
+if(TARGET federate)
+  add_test(NAME "federate: schema" COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/federate/schema.py
+    $<TARGET_FILE:federate> ${PROJECT_SOURCE_DIR})
+  set_tests_properties("federate: schema" PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
+endif()
+add_test(NAME layering COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/check.py ${PROJECT_SOURCE_DIR})
+add_test(NAME layering_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/self_test.py)
+
+add_test(NAME bench_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/bench/self_test.py)
+
+add_test(NAME "dev: data" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/dev/data.sh)
+set_tests_properties("dev: data" PROPERTIES SKIP_RETURN_CODE 77)
+
+# ---- code that must not compile ----
+
+set(compile_fail Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/support/compile_fail.py
+  --compiler ${CMAKE_CXX_COMPILER} --include ${PROJECT_SOURCE_DIR}/include
+  --system "$<TARGET_PROPERTY:Eigen3::Eigen,INTERFACE_INCLUDE_DIRECTORIES>")
+add_test(NAME compile_fail_self_test COMMAND ${compile_fail} --self-test)
+file(GLOB misuses RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/compile_fail CONFIGURE_DEPENDS compile_fail/*.cpp)
+foreach(misuse ${misuses})
+  get_filename_component(name ${misuse} NAME_WE)
+  add_test(NAME "compile_fail: ${name}" COMMAND ${compile_fail} ${CMAKE_CURRENT_SOURCE_DIR}/compile_fail/${misuse})
+endforeach()
+
+# ---- what a program links ----
+
+if(TARGET 03_federation AND TARGET federate)
+  add_dependencies(loru_tests 03_federation federate)
+  add_test(NAME "links: no convolution without one" COMMAND ${Python3_EXECUTABLE}
+    ${CMAKE_CURRENT_SOURCE_DIR}/compiled/links.py $<TARGET_FILE:03_federation> $<TARGET_FILE:federate>)
+endif()
+
+# ---- other projects that use loru ----
+
+set(ways install compiled add_subdirectory fetch_content)
+if(LORU_HAS_CUDA)
+  list(APPEND ways cuda)
+endif()
+foreach(way ${ways})
+  add_test(NAME "downstream: ${way}" COMMAND ${CMAKE_COMMAND}
+    -D WAY=${way} -D SOURCE=${PROJECT_SOURCE_DIR} -D WORK=${CMAKE_CURRENT_BINARY_DIR}/downstream/${way}
+    -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D CUDA_COMPILER=${CMAKE_CUDA_COMPILER}
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/downstream/downstream.cmake)
+  set_tests_properties("downstream: ${way}" PROPERTIES TIMEOUT 600 COST 100)
+endforeach()
+add_test(NAME "downstream: two instruction sets" COMMAND ${CMAKE_COMMAND}
+  -D SOURCE=${PROJECT_SOURCE_DIR} -D WORK=${CMAKE_CURRENT_BINARY_DIR}/downstream/instruction_sets
+  -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER}
+  -P ${CMAKE_CURRENT_SOURCE_DIR}/downstream/instruction_sets.cmake)
+set_tests_properties("downstream: two instruction sets" PROPERTIES
+  TIMEOUT 600 COST 100 SKIP_REGULAR_EXPRESSION "SKIPPED:")
