@@ -39,18 +39,18 @@ double measure_peak() {
   constexpr Index steps = 400'000;
   float number = 1e-9F;
   benchmark::DoNotOptimize(number);
-  const P x = Eigen::internal::pset1<P>(number);
+  const P x = cpu::pset1<P>(number);
   double best = 0.0;
   for (int run = 0; run < 10; ++run) {
     P acc[chains];
     cpu::unroll<chains>(
-        [&]<int I>() { acc[I] = Eigen::internal::pset1<P>(static_cast<float>(I)); });
+        [&]<int I>() { acc[I] = cpu::pset1<P>(static_cast<float>(I)); });
     const auto begin = std::chrono::steady_clock::now();
     for (Index i = 0; i < steps; ++i)
-      cpu::unroll<chains>([&]<int I>() { acc[I] = Eigen::internal::pmadd(x, acc[I], acc[I]); });
+      cpu::unroll<chains>([&]<int I>() { acc[I] = cpu::pmadd(x, acc[I], acc[I]); });
     cpu::unroll<chains>([&]<int I>() {
       alignas(64) float out[cpu::lanes<float>];
-      Eigen::internal::pstore(out, acc[I]);
+      cpu::pstore(out, acc[I]);
       benchmark::DoNotOptimize(out[0]);
     });
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
