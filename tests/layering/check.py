@@ -137,6 +137,8 @@ def check_header(file, base, problems):
         problems.append(f"{file}:{lines}: {lines} lines, at most {MAX_LINES[file.suffix]}")
     if not re.search(r"^#pragma once$", text, re.MULTILINE):
         problems.append(f"{file}:1: no '#pragma once'")
+    if "Eigen::internal" in text and relative != "cpu/simd.hpp":
+        problems.append(f"{file}:1: Eigen's internals are named in cpu/simd.hpp only")
     if room is None and relative not in FREE | {"loru.hpp"}:
         problems.append(f"{file}:1: every header but loru.hpp and {', '.join(FREE)} lives in a room")
     if room is not None and room != "cuda" and room not in FLOORS:

@@ -28,6 +28,7 @@ BREACHES = [
     ("include/loru/optim/bad.hpp", "#include <loru/nn/nn.hpp>\n", "room optim (floor 5) includes room nn"),
     ("include/loru/lowrank/bad.hpp", "#include <loru/io/io.hpp>\n", "built without room io"),
     ("include/loru/nn/bad.hpp", "#include <Eigen/Dense>\n", "<Eigen/Dense> belongs in cpu/simd.hpp or linalg/eigen.hpp only"),
+    ("include/loru/cpu/bad.hpp", "using Eigen::internal::padd;\n", "Eigen's internals are named in cpu/simd.hpp only"),
     ("include/loru/nn/bad.hpp", "#include <nlohmann/json.hpp>\n", "<nlohmann/json.hpp> belongs in"),
     ("include/loru/io/bad.hpp", "#include <nlohmann/json.hpp>\n", "<nlohmann/json.hpp> belongs in"),
     ("include/loru/fl/bad.hpp", "#include <loru/compiled/src.hpp>\n", "room fl (floor 8) includes room compiled"),
