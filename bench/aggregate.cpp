@@ -1,5 +1,6 @@
-// Aggregation of a cohort's factors: FlexLoRA's thin path, QR of the stacked factors and a small decomposition, and the
-// decomposition of the whole sum, which does the same. The error counter is the distance of the two results.
+// Aggregation of a cohort's factors: FlexLoRA's thin path, QR of the stacked factors and a small
+// decomposition, and the decomposition of the whole sum, which does the same. The error counter is the
+// distance of the two results.
 
 #include <benchmark/benchmark.h>
 

@@ -1,5 +1,5 @@
-// Measures this machine's rates for the planner: times every plan of a set of factored layers and finds the rates that
-// explain the times best.
+// Measures this machine's rates for the planner: times every plan of a set of factored layers and finds the
+// rates that explain the times best.
 
 #include <CLI/CLI.hpp>
 
@@ -36,7 +36,8 @@ LowRankProblem convolution(Index images, Index c, Index m, Index r, Index kernel
           .width = side};
 }
 
-/// Layers as they occur in practice: dense ones of few and many rows, and convolutions of every way to compute them.
+/// Layers as they occur in practice: dense ones of few and many rows, and convolutions of every way to
+/// compute them.
 std::vector<LowRankProblem> problems() {
   std::vector<LowRankProblem> all;
   for (Index r : {8, 16, 24, 64, 128}) {
@@ -86,8 +87,8 @@ struct Measured {
   std::array<double, plans.size()> seconds;
 };
 
-/// Rates whose predictions come nearest to the measured times. Each counts relative to itself; differences between the
-/// plans of a layer, which decide, count more; where nothing is known the shipped table holds.
+/// Rates whose predictions come nearest to the measured times. Each counts relative to itself; differences
+/// between the plans of a layer, which decide, count more; where nothing is known the shipped table holds.
 Rates fit(const std::vector<Measured>& measured) {
   const Rates shipped = device_rates(Cpu{});
   constexpr double of_differences = 4.0, of_shipped = 0.05;

@@ -1,5 +1,6 @@
-// Matrix products and convolutions of the library beside Eigen, a BLAS and oneDNN called alone, on one thread. Counters:
-// GFLOP/s of the direct form, and its fraction of the core's measured peak (Winograd's may exceed 1).
+// Matrix products and convolutions of the library beside Eigen, a BLAS and oneDNN called alone, on one
+// thread. Counters: GFLOP/s of the direct form, and its fraction of the core's measured peak (Winograd's may
+// exceed 1).
 
 #include <benchmark/benchmark.h>
 
@@ -32,7 +33,8 @@ Tensor<float> normal(const Shape& shape, std::uint32_t number, Layout layout = L
 
 // ---- peak ----
 
-/// Fused multiply-adds on as many independent packets as the register file holds, in GFLOP/s: the best of ten runs.
+/// Fused multiply-adds on as many independent packets as the register file holds, in GFLOP/s: the best of ten
+/// runs.
 double measure_peak() {
   using P = cpu::Packet<float>;
   constexpr int chains = cpu::many_registers ? 24 : 12;
@@ -174,7 +176,8 @@ void conv_dw_loru(benchmark::State& state) {
 #ifdef LORU_BENCH_ONEDNN
 using Memory = dnnl::memory;
 
-/// oneDNN's best of its direct and automatic algorithms, in the layouts it chooses for itself; reorders are not timed.
+/// oneDNN's best of its direct and automatic algorithms, in the layouts it chooses for itself; reorders are
+/// not timed.
 template <class Make>
 void time_onednn(benchmark::State& state, Make make) {
   using namespace dnnl;

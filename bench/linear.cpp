@@ -1,5 +1,5 @@
-// Forward and backward pass of one factored linear layer, as it stands in a model: the planner chooses the graph.
-// Prints one line of JSON.
+// Forward and backward pass of one factored linear layer, as it stands in a model: the planner chooses the
+// graph. Prints one line of JSON.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -23,7 +23,8 @@ Tensor<float> normal(const Shape& shape, std::uint32_t number) {
   return t;
 }
 
-/// y = x·(W + s·B·A)ᵀ for x (M, n) and A (r, n), B (m, r), W (m, n) frozen; then dx, dA and dB from dy (M, m).
+/// y = x·(W + s·B·A)ᵀ for x (M, n) and A (r, n), B (m, r), W (m, n) frozen; then dx, dA and dB from dy (M,
+/// m).
 void run(const Options& o) {
   nn::Sequential<float> layers;
   layers.add(

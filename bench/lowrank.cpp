@@ -1,5 +1,5 @@
-// Low-rank kernels: products of a factored layer forward and backward in each plan, and the merge. GFLOP/s count what
-// the plan computes.
+// Low-rank kernels: products of a factored layer forward and backward in each plan, and the merge. GFLOP/s
+// count what the plan computes.
 
 #include <benchmark/benchmark.h>
 

@@ -1,6 +1,6 @@
 #pragma once
-// One factored layer's part of a training step, made from a planner's problem: forward, input gradient, factor
-// gradients, in any plan.
+// One factored layer's part of a training step, made from a planner's problem: forward, input gradient,
+// factor gradients, in any plan.
 
 #include <ctime>
 

@@ -1,5 +1,5 @@
-// How good the planner's choices are: times every plan of linear layers and of the residual networks' convolutions, and
-// compares the plan that the planner takes with the fastest.
+// How good the planner's choices are: times every plan of linear layers and of the residual networks'
+// convolutions, and compares the plan that the planner takes with the fastest.
 
 #include <CLI/CLI.hpp>
 

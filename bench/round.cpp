@@ -1,5 +1,6 @@
-// Whole rounds of a federation: broadcast, local training, averaging and, every few rounds, evaluation. Prints one line
-// of JSON. bench/peers trains the same federations in other people's software, on the data that --export writes.
+// Whole rounds of a federation: broadcast, local training, averaging and, every few rounds, evaluation.
+// Prints one line of JSON. bench/peers trains the same federations in other people's software, on the data
+// that --export writes.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -30,9 +31,10 @@ struct Case {
   fl::ClientOptions client;
 };
 
-/// conv1 3×3 (32), relu, conv2 3×3 (64), relu, max-pool 2, dropout 1/4, fc1 (128), relu, dropout 1/2, fc2 (classes); no
-/// padding. Source: simple_cnn in benchmarks/model/pytorch/cnn.py of github.com/apple/pfl-research, as its published
-/// CIFAR-10 benchmark (benchmarks/image_classification/configs/baseline.yaml) trains it.
+/// conv1 3×3 (32), relu, conv2 3×3 (64), relu, max-pool 2, dropout 1/4, fc1 (128), relu, dropout 1/2, fc2
+/// (classes); no padding. Source: simple_cnn in benchmarks/model/pytorch/cnn.py of
+/// github.com/apple/pfl-research, as its published CIFAR-10 benchmark
+/// (benchmarks/image_classification/configs/baseline.yaml) trains it.
 nn::Model<float> pfl_cnn(const nn::ModelOptions& o) {
   const rng::Stream init(o.seed, rng::Purpose::init);
   const auto xavier = nn::Init::xavier;
@@ -49,8 +51,9 @@ nn::Model<float> pfl_cnn(const nn::ModelOptions& o) {
   return s;
 }
 
-/// The cases by name. `quickstart` and `fedavg` are examples/federations/quickstart.toml and quickstart_fedavg.toml with
-/// fewer rounds, `cifar` the published benchmark of pfl-research. Throws ConfigError.
+/// The cases by name. `quickstart` and `fedavg` are examples/federations/quickstart.toml and
+/// quickstart_fedavg.toml with fewer rounds, `cifar` the published benchmark of pfl-research. Throws
+/// ConfigError.
 Case find_case(const std::string& name) {
   const data::SyntheticOptions mnist{.sample = {1, 28, 28}, .train = 60000, .test = 10000};
   const data::SyntheticOptions cifar{.sample = {3, 32, 32}, .train = 50000, .test = 10000};

@@ -1,5 +1,5 @@
-// One training step of a model, dense against low-rank, in turn: forward, backward, clipping, SGD with momentum and
-// weight decay. Prints one line of JSON.
+// One training step of a model, dense against low-rank, in turn: forward, backward, clipping, SGD with
+// momentum and weight decay. Prints one line of JSON.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,5 +1,5 @@
-// A line through noisy points: write the loss down, ask for its gradient, walk downhill. The slope and the intercept
-// found must be those of the closed formula.
+// A line through noisy points: write the loss down, ask for its gradient, walk downhill. The slope and the
+// intercept found must be those of the closed formula.
 
 #include <cmath>
 #include <cstdio>

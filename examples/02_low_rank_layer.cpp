@@ -1,5 +1,5 @@
-// A layer that learns through W + s·B·A: W stays frozen while A and B are trained, then s·B·A is merged into W. The
-// layer computes the same before and after the merge, and what W gained has rank r.
+// A layer that learns through W + s·B·A: W stays frozen while A and B are trained, then s·B·A is merged into
+// W. The layer computes the same before and after the merge, and what W gained has rank r.
 
 #include <cmath>
 #include <cstdio>

@@ -1,5 +1,6 @@
-// Twenty clients with different mixes of digits, five of them in each round: averaging whole models against averaging
-// low-rank factors. FedLoRU comes within a few points of accuracy on less than an eighth of the bytes.
+// Twenty clients with different mixes of digits, five of them in each round: averaging whole models against
+// averaging low-rank factors. FedLoRU comes within a few points of accuracy on less than an eighth of the
+// bytes.
 
 #include <cstdio>
 #include <loru/loru.hpp>

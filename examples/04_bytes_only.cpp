@@ -1,5 +1,6 @@
-// The two ends of a federation, joined by nothing but bytes: what a device and a server of your own would run. Each
-// client keeps its own model and learns of merges from the messages. The result is the simulator's, bit for bit.
+// The two ends of a federation, joined by nothing but bytes: what a device and a server of your own would
+// run. Each client keeps its own model and learns of merges from the messages. The result is the simulator's,
+// bit for bit.
 
 #include <cstdint>
 #include <cstdio>

@@ -1,6 +1,6 @@
-// The low-rank kernels on a CUDA device beside cuBLAS doing the same work unfused: the dense product alone, and the base
-// with two thin products. One line of JSON a measurement; the first tells the device, its copy bandwidth and its dense
-// throughput, of which the others name their fraction.
+// The low-rank kernels on a CUDA device beside cuBLAS doing the same work unfused: the dense product alone,
+// and the base with two thin products. One line of JSON a measurement; the first tells the device, its copy
+// bandwidth and its dense throughput, of which the others name their fraction.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -33,7 +33,8 @@ void product(bool transpose_a, bool transpose_b, float alpha, const Matrix<const
                                  a.ld, &beta, c.data, out, c.ld, compute, CUBLAS_GEMM_DEFAULT));
 }
 
-/// Matrices of a layer: x (M, n), W (m, n), A (r, n), B (m, r), y, dy (M, m), S, dS (M, r), dx (M, n), dA, dB.
+/// Matrices of a layer: x (M, n), W (m, n), A (r, n), B (m, r), y, dy (M, m), S, dS (M, r), dx (M, n), dA,
+/// dB.
 template <class T>
 struct Layer {
   int M, m, n, r;
@@ -188,8 +189,8 @@ void merges(Bench& bench) {
     }
 }
 
-/// Convolutions of ResNet-18 on 32 images of 3x32x32, dense and with factors of rank 16, beside cuBLAS multiplying the same
-/// matrices with the windows already in memory.
+/// Convolutions of ResNet-18 on 32 images of 3x32x32, dense and with factors of rank 16, beside cuBLAS
+/// multiplying the same matrices with the windows already in memory.
 void convolutions(Bench& bench, loru::cuda::Precision precision, const char* math) {
   struct Case {
     Index in, out, extent, stride;

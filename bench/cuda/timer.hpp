@@ -1,5 +1,6 @@
 #pragma once
-// Times work on the device by events: warm-up, a second-level cache emptied before each repetition, the median.
+// Times work on the device by events: warm-up, a second-level cache emptied before each repetition, the
+// median.
 
 #include <algorithm>
 #include <vector>

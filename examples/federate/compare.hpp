@@ -15,10 +15,11 @@ struct Comparison {
   std::vector<double> budgets{5, 20, 60};  // MB (10^6 bytes) of uplink at which accuracy is read
 };
 
-/// Runs every configuration with every seed into OUT/<name>/seed-<seed>, prints one table, and writes it as OUT/compare.csv and
-/// OUT/compare.md, and a line a run as OUT/runs.csv. A run that is there already, whole and of the same configuration,
-/// is not run again. Throws ConfigError if two configurations differ in their data, clients, cohorts or evaluation, or in their
-/// seeds where none are given, or have one name, and for a seed given twice. After Ctrl-C the table holds what is finished.
+/// Runs every configuration with every seed into OUT/<name>/seed-<seed>, prints one table, and writes it as
+/// OUT/compare.csv and OUT/compare.md, and a line a run as OUT/runs.csv. A run that is there already, whole
+/// and of the same configuration, is not run again. Throws ConfigError if two configurations differ in their
+/// data, clients, cohorts or evaluation, or in their seeds where none are given, or have one name, and for a
+/// seed given twice. After Ctrl-C the table holds what is finished.
 ExitCode compare(const Comparison& comparison, const Overrides& overrides, const RunOptions& options);
 
 }  // namespace federate

@@ -28,7 +28,8 @@ struct RunResult {
   bool whole(Index wanted) const { return rounds == wanted || stopped; }
 };
 
-/// Reads summary.json and rounds.csv of a run's folder; budgets are MB (10^6 bytes) of uplink. Throws IoError, DataError.
+/// Reads summary.json and rounds.csv of a run's folder; budgets are MB (10^6 bytes) of uplink. Throws
+/// IoError, DataError.
 RunResult read_run(const std::filesystem::path& folder, const std::vector<double>& budgets);
 
 /// The runs of one configuration.

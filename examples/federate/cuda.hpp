@@ -1,5 +1,6 @@
 #pragma once
-// The CUDA device as the program knows it: cuda/present.cpp is built where the CUDA toolkit is found, else cuda/absent.cpp.
+// The CUDA device as the program knows it: cuda/present.cpp is built where the CUDA toolkit is found, else
+// cuda/absent.cpp.
 
 #include "federation.hpp"
 

@@ -48,7 +48,8 @@ struct Setup {
   std::vector<LayerPlan> plans;  // of the factored layers, in the model's order
 };
 
-/// Loads the data and builds and factorises the model. Throws as the library does, before anything is trained.
+/// Loads the data and builds and factorises the model. Throws as the library does, before anything is
+/// trained.
 Setup set_up(const Configuration& configuration);
 
 /// The same without data where its shape is known by its name: data that are not loaded have no samples.

@@ -1,5 +1,6 @@
 #pragma once
-// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors and, if it is kept, best.safetensors.
+// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors and, if it is kept,
+// best.safetensors.
 
 #include <filesystem>
 #include <map>
@@ -45,8 +46,8 @@ std::string config_text(const Setup& setup);
 /// A run's folder. Nothing is ever left half-written under a final name.
 class Output {
  public:
-  /// Creates the folder, removes what an earlier run left there, writes config.toml and begins rounds.csv. Throws
-  /// IoError if a file of the run could not be written.
+  /// Creates the folder, removes what an earlier run left there, writes config.toml and begins rounds.csv.
+  /// Throws IoError if a file of the run could not be written.
   Output(const std::filesystem::path& folder, const Setup& setup);
 
   /// Appends a line to rounds.csv.
@@ -66,9 +67,9 @@ class Output {
   loru::io::CsvWriter rounds_;
 };
 
-/// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its name, a zero
-/// byte, the number of extents and the extents (8 bytes each, little-endian), then its row-major bytes. Metadata do not
-/// count.
+/// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its name,
+/// a zero byte, the number of extents and the extents (8 bytes each, little-endian), then its row-major
+/// bytes. Metadata do not count.
 std::string sha256(const loru::io::Archive& archive);
 
 }  // namespace federate

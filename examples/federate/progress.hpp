@@ -1,5 +1,6 @@
 #pragma once
-// What a run shows while it goes on: a bar on a terminal, plain lines elsewhere, nothing if it is to be quiet.
+// What a run shows while it goes on: a bar on a terminal, plain lines elsewhere, nothing if it is to be
+// quiet.
 
 #include <chrono>
 #include <string>

@@ -31,8 +31,9 @@ struct RunOptions {
 /// What a program exits with.
 enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 130 };
 
-/// Trains what a configuration file describes and writes the run's files. Throws loru::Error while nothing is trained
-/// yet; later failures are reported. Ctrl-C and SIGTERM end it after the current round; a second one ends it at once.
+/// Trains what a configuration file describes and writes the run's files. Throws loru::Error while nothing is
+/// trained yet; later failures are reported. Ctrl-C and SIGTERM end it after the current round; a second one
+/// ends it at once.
 ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options);
 
 struct Setup;
@@ -48,8 +49,8 @@ struct Prediction {
   std::string folder, data, out;
 };
 
-/// Writes the outputs of a run's model for the samples x of a safetensors file: y (N, k) as safetensors, or a table for a
-/// name that ends in .csv. The run's own data give shapes and normalisation. Throws loru::Error.
+/// Writes the outputs of a run's model for the samples x of a safetensors file: y (N, k) as safetensors, or a
+/// table for a name that ends in .csv. The run's own data give shapes and normalisation. Throws loru::Error.
 ExitCode predict(const Prediction& prediction, const Overrides& overrides, Index threads);
 
 /// One line to stderr.

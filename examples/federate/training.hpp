@@ -124,7 +124,8 @@ class Training {
     }
   }
 
-  /// Keeps the model if it is the best so far, and ends the run if it is as good as wanted: by the task's first metric.
+  /// Keeps the model if it is the best so far, and ends the run if it is as good as wanted: by the task's
+  /// first metric.
   void compare(const loru::fl::Round& round) {
     const Configuration& c = setup_.configuration;
     const double value = round.test_metrics[0], sign = task_.metrics[0].higher_is_better ? 1.0 : -1.0;
@@ -229,7 +230,8 @@ class Training {
   std::string failure_;
 };
 
-/// Trains and writes the run's files. Throws what is thrown before the first round; what comes later is a failed run.
+/// Trains and writes the run's files. Throws what is thrown before the first round; what comes later is a
+/// failed run.
 template <class D>
 ExitCode train_on(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
   Training<D> training(setup, std::move(parts), options);

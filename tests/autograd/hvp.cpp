@@ -15,7 +15,8 @@ namespace {
 
 using Tensors = std::vector<Tensor<double>>;
 
-/// A classification loss as a function of the trained parameters of a bundled model, over real or dual numbers.
+/// A classification loss as a function of the trained parameters of a bundled model, over real or dual
+/// numbers.
 struct Problem {
   std::string name;
   nn::ModelOptions options;
@@ -70,8 +71,8 @@ double norm(const Tensors& v) {
   return std::sqrt(squares);
 }
 
-/// hvp of the problem at its initial parameters in a random unit direction, against the plain gradient (bit for bit)
-/// and central differences of it.
+/// hvp of the problem at its initial parameters in a random unit direction, against the plain gradient (bit
+/// for bit) and central differences of it.
 void check(const Problem& problem) {
   nn::Model<double> plain = problem.model<double>();
   nn::Model<Dual<double>> dual = problem.model<Dual<double>>();

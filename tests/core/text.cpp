@@ -33,7 +33,8 @@ TEST_CASE("text: what is a number and what is none") {
   CHECK(parse_number<double>("inf") == std::numeric_limits<double>::infinity());
   CHECK(std::isnan(parse_number<double>("nan").value()));
   CHECK(parse_number<Index>("-17") == -17);
-  for (const char* text : {"", " 1", "1 ", "+1", "0x10", "1e", "1.5.2", "1,5", "one", "1e400", "-1e400", "1e-400", "-"})
+  for (const char* text :
+       {"", " 1", "1 ", "+1", "0x10", "1e", "1.5.2", "1,5", "one", "1e400", "-1e400", "1e-400", "-"})
     CHECK_FALSE(parse_number<double>(text).has_value());
   using namespace std::string_view_literals;
   CHECK_FALSE(parse_number<double>("1\0002"sv).has_value());

@@ -278,9 +278,11 @@ TEST_CASE("losses: binary cross-entropy of logits") {
   const LossValue<double> loss = binary_cross_entropy(z, t);
   CHECK(loss.loss.data()[0] == Approx(7.615689670595724).epsilon(1e-15));
   const auto dz = binary_cross_entropy_backward(Tensor<double>(Shape{}, {3.0}), loss.kept);
-  const double expected[] = {-0.25, 0.4087872380968218, -0.4523252675504453, 0.5, 3.8338240368610003e-53, 0.2145893495876965};
+  const double expected[] = {-0.25, 0.4087872380968218,     -0.4523252675504453,
+                             0.5,   3.8338240368610003e-53, 0.2145893495876965};
   for (Index i = 0; i < 6; ++i) CHECK(dz.data()[i] == Approx(expected[i]).epsilon(1e-14).margin(1e-60));
-  CHECK(binary_cross_entropy(Tensor<float>({1}, {-200.0f}), Tensor<float>({1}, {1.0f})).loss.data()[0] == 200.0f);
+  CHECK(binary_cross_entropy(Tensor<float>({1}, {-200.0f}), Tensor<float>({1}, {1.0f})).loss.data()[0] ==
+        200.0f);
   CHECK_THROWS_AS(binary_cross_entropy(z, Tensor<double>(Shape{3})), ShapeError);
   CHECK_THROWS_WITH(binary_cross_entropy(Tensor<double>(Shape{0}), Tensor<double>(Shape{0})),
                     "binary_cross_entropy: expected at least one element");

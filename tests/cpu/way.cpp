@@ -53,8 +53,9 @@ TEST_CASE("way: what Winograd's way and lines leave goes by windows") {
 }
 
 TEST_CASE("way: at stride 1 an input gradient goes as the forward convolution with the reversed kernel") {
-  for (const Layer& layer : {Layer{4, 3, 5, 9, 3, 1, 1}, Layer{4, 16, 16, 9, 3, 1, 2, 2}, Layer{4, 3, 5, 9, 1, 1, 0},
-                             Layer{4, 3, 5, 9, 7, 1, 3}, Layer{2, 16, 16, 7, 3, 1, 0}}) {
+  for (const Layer& layer :
+       {Layer{4, 3, 5, 9, 3, 1, 1}, Layer{4, 16, 16, 9, 3, 1, 2, 2}, Layer{4, 3, 5, 9, 1, 1, 0},
+        Layer{4, 3, 5, 9, 7, 1, 3}, Layer{2, 16, 16, 7, 3, 1, 0}}) {
     const ConvExtents e = layer.extents(), back = cpu::reversed(e);
     const cpu::ConvRoute route = cpu::conv_route(Direction::input_gradient, e, true);
     CHECK(route.reversed);
@@ -64,6 +65,7 @@ TEST_CASE("way: at stride 1 an input gradient goes as the forward convolution wi
   // 50 output pixels are too few, 98 input pixels are not.
   CHECK(way(Direction::forward, {2, 16, 16, 7, 3, 1, 0}) == ConvWay::windows);
   CHECK(way(Direction::input_gradient, {2, 16, 16, 7, 3, 1, 0}) == ConvWay::winograd);
-  for (const Layer& layer : {Layer{4, 16, 16, 9, 3, 1, 1, 1, 2}, Layer{4, 16, 16, 9, 1, 1, 1}, Layer{4, 3, 5, 9, 3, 2, 1}})
+  for (const Layer& layer :
+       {Layer{4, 16, 16, 9, 3, 1, 1, 1, 2}, Layer{4, 16, 16, 9, 1, 1, 1}, Layer{4, 3, 5, 9, 3, 2, 1}})
     CHECK_FALSE(cpu::conv_route(Direction::input_gradient, layer.extents(), true).reversed);
 }

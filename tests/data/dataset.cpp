@@ -152,7 +152,8 @@ TEST_CASE("synthetic: separated clouds, one seed one set") {
   }
   CHECK(std::sqrt(radius) == Approx(8.0).epsilon(0.06));
   CHECK(scatter == Approx(1.0).epsilon(0.1));
-  CHECK_THROWS_WITH(data::synthetic({.classes = 0}), "synthetic: classes: expected a whole number >= 1, got 0");
+  CHECK_THROWS_WITH(data::synthetic({.classes = 0}),
+                    "synthetic: classes: expected a whole number >= 1, got 0");
   CHECK_THROWS_AS(data::synthetic({.sample = {8, 8}}), ConfigError);
   CHECK_THROWS_AS(data::synthetic({.train = 0}), ConfigError);
   CHECK_THROWS_AS(data::synthetic({.noise = -1}), ConfigError);

@@ -94,7 +94,8 @@ TEST_CASE("dirichlet: alpha sets the skew, shares average to 1 / clients") {
   CHECK(distance(0.3) < 0.65);
   CHECK(distance(1000.0) < 0.06);
 
-  // The share of one client in one class is Beta(alpha, alpha (K - 1)): variance (K - 1) / (K^2 (alpha K + 1)).
+  // The share of one client in one class is Beta(alpha, alpha (K - 1)): variance (K - 1) / (K^2 (alpha K +
+  // 1)).
   const double alpha = 0.5, K = 10;
   double sum = 0.0, squares = 0.0;
   int draws = 0;

@@ -7,7 +7,8 @@ using namespace loru_test;
 
 namespace {
 
-/// Runs the tiny federation with a wrong setting: exit 2, one line that holds `expected`, and no file left behind.
+/// Runs the tiny federation with a wrong setting: exit 2, one line that holds `expected`, and no file left
+/// behind.
 void check_refused(const Arguments& more, const std::string& expected) {
   const Scratch scratch;
   const Result result = run_tiny(scratch.path, "out", more);
@@ -220,7 +221,8 @@ TEST_CASE("warm-ups and codecs that make no sense are refused") {
   check_set("codec.keep=0", "codec.keep: expected a number");
   check_set(
       "codec.uplink=int4",
-      R"(codec.uplink: expected "none", "fp16", "bf16", "int8" or "top_k", got string 'int4', nearest is "int8")");
+      R"(codec.uplink: expected "none", "fp16", "bf16", "int8" or "top_k", got string 'int4', )"
+      R"(nearest is "int8")");
   for (const char* rounds : {"0", "1"})
     check_refused({"--set", "codec.downlink=top_k", "--set", "algorithm.name=hetlora", "--set",
                    std::string("federation.warmup_rounds=") + rounds},

@@ -12,7 +12,8 @@ using namespace loru_test;
 
 namespace {
 
-using Plans = std::vector<std::pair<std::string, std::string>>;  // of each factored layer, in the model's order
+// of each factored layer, in the model's order
+using Plans = std::vector<std::pair<std::string, std::string>>;
 
 constexpr const char *factored = "factored", *composed = "composed", *full = "composed_full";
 

@@ -69,7 +69,8 @@ struct ThroughBytes {
   }
 };
 
-/// Requires the same bits in all three ways: losses, bytes, models and what clients keep. Returns the model's.
+/// Requires the same bits in all three ways: losses, bytes, models and what clients keep. Returns the
+/// model's.
 template <class A>
 fl::Message require_alike(const A& algorithm, const nn::Model<float>& start, const SixClients& o = {},
                           Index rounds = 5) {

@@ -1,4 +1,5 @@
-// Whole federations on a second device whose memory the host cannot read: the results are the host's to the bit.
+// Whole federations on a second device whose memory the host cannot read: the results are the host's to the
+// bit.
 #include <numeric>
 
 #include <loru/data/digits.hpp>

@@ -311,7 +311,8 @@ TEST_CASE("flora under a server optimizer sends W, and its momentum lasts") {
     add_scaled(step, -1.0, before);
     steps.push_back(step);
   }
-  // The second step is 0.9 times the first and what the cohort added, of rank 3·4 at most; to the root of the rounding.
+  // The second step is 0.9 times the first and what the cohort added, of rank 3·4 at most; to the root of the
+  // rounding.
   add_scaled(steps[1], -0.9, steps[0]);
   const auto values = linalg::singular_values(steps[1]);
   CHECK(values[11] > 1e-5);

@@ -173,11 +173,12 @@ TEST_CASE("Clients' states that an earlier version wrote are theirs still") {
   const auto parts = data::dirichlet(digits.train, {.clients = 6, .alpha = 1.0, .seed = 3});
   auto model = nn::logistic<float>({.height = 8, .width = 8, .seed = 3});
   io::load(model, old / "model.safetensors");
-  fl::Simulation simulation{model,
-                            fl::FedSALoRA{},
-                            digits,
-                            parts,
-                            {.cohort = 3, .seed = 3, .store = std::make_shared<fl::DiskStore>(old / "clients")}};
+  fl::Simulation simulation{
+      model,
+      fl::FedSALoRA{},
+      digits,
+      parts,
+      {.cohort = 3, .seed = 3, .store = std::make_shared<fl::DiskStore>(old / "clients")}};
   const auto personal = simulation.personal_accuracy();
   CHECK(personal.clients == 6);
   CHECK(personal.mean == Approx(0.415));  // as in the run's summary.json

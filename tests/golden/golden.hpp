@@ -71,8 +71,9 @@ void compare(const io::Archive& file, const std::string& name, const Tensor<T>& 
   CHECK(difference(got, read<T>(file, name)) <= tolerance<T>);
 }
 
-/// Sets every parameter and buffer of the model to the file's tensor of that name. `step` goes before the name
-/// if there is such a tensor: in training files the trained ones belong to a step, the frozen ones do not.
+/// Sets every parameter and buffer of the model to the file's tensor of that name. `step` goes before the
+/// name if there is such a tensor: in training files the trained ones belong to a step, the frozen ones do
+/// not.
 template <class T>
 void set_parameters(nn::Model<T>& model, const io::Archive& file, const std::string& step = "") {
   const auto tensor = [&](const std::string& name, Layout layout) {

@@ -42,6 +42,7 @@ THIRD_PARTY = {
 # Headers next to the rooms, free for all.
 FREE = {"version.hpp"}
 MAX_LINES = {".hpp": 400, ".cuh": 250}
+MAX_COLUMNS = 110  # of every source, .clang-format's
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Standard C++ headers have no suffix and no folder; a few of C and of the system are allowed by name.
@@ -180,8 +181,17 @@ def check_nobody_includes_leaves(root, problems):
                     problems.append(f"{file}:{number}: {target}: nobody includes examples, bench or tests")
 
 
+def check_line_lengths(root, problems):
+    for base in ("include", "cuda", "examples", "bench", "tests"):
+        for file in sorted(path for path in (root / base).rglob("*.[ch]*") if path.suffix in (".hpp", ".cpp", ".cuh", ".cu")):
+            for number, line in enumerate(file.read_text().splitlines(), 1):
+                if len(line) > MAX_COLUMNS:
+                    problems.append(f"{file}:{number}: {len(line)} columns, at most {MAX_COLUMNS}")
+
+
 def check(root):
     problems = []
+    check_line_lengths(root, problems)
     include = root / "include"
     for base in (include, root / "cuda"):
         for file in sorted([*base.rglob("*.hpp"), *base.rglob("*.cuh")]):

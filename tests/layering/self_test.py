@@ -46,6 +46,7 @@ BREACHES = [
     ("cuda/loru/cuda/device/bad.cuh", "#include <emulator/emulator.hpp>\n", "is not a header this library knows"),
     ("cuda/loru/cuda/kernels/bad.cuh", "//\n" * 250, "lines, at most 250"),
     ("include/loru/core/bad.hpp", "//\n" * 400, "lines, at most 400"),
+    ("include/loru/core/bad.hpp", "// " + "é" * 108 + "\n", "bad.hpp:2: 111 columns, at most 110"),
     ("include/loru/gpu/bad.hpp", "", "room gpu has no floor"),
     ("include/loru/bad.hpp", "", "lives in a room"),
     ("include/loru/core/bad.cuh", "", "include/ holds .hpp files only"),

@@ -105,7 +105,8 @@ TEST_CASE("factorize: small layers") {
 
 TEST_CASE("factorize: options that make no sense, and layers factorised twice") {
   nn::Model<double> model = small_cnn();
-  CHECK_THROWS_WITH(lowrank::factorize(model, {.rank = 0}), "factorize: rank: expected a whole number >= 1, got 0");
+  CHECK_THROWS_WITH(lowrank::factorize(model, {.rank = 0}),
+                    "factorize: rank: expected a whole number >= 1, got 0");
   CHECK_THROWS_AS(lowrank::factorize(model, {.dropout = 1.0}), ConfigError);
   lowrank::factorize(model, {.rank = 2, .layers = {"fc1"}});
   CHECK_THROWS_WITH(lowrank::factorize(model, {.rank = 2, .layers = {"fc1"}}),

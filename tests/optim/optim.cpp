@@ -206,7 +206,8 @@ TEST_CASE("schedule: rates over time") {
         {0.2, 0.8, 1.0, 0.5});
   CHECK(warm.rate(1.0, 4, 4) == 1.0);  // nothing left after the warm-up
 
-  CHECK_THROWS_WITH((Schedule{.every = 0}.rate(1.0, 0, 1)), "schedule: every: expected a whole number >= 1, got 0");
+  CHECK_THROWS_WITH((Schedule{.every = 0}.rate(1.0, 0, 1)),
+                    "schedule: every: expected a whole number >= 1, got 0");
   CHECK_THROWS_AS((Schedule{.warmup = -1}.rate(1.0, 0, 1)), ConfigError);
 }
 

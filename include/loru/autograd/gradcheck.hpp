@@ -10,9 +10,9 @@
 
 namespace loru::inline LORU_ISA {
 
-/// Largest |numeric − analytic| / max(1, |numeric|, |analytic|) over all elements of all inputs of a scalar function,
-/// with numeric = (f(x + h) − f(x − h)) / 2h. `f` takes a vector of variables and returns a scalar variable.
-/// The inputs' values are restored; they must require gradients.
+/// Largest |numeric − analytic| / max(1, |numeric|, |analytic|) over all elements of all inputs of a scalar
+/// function, with numeric = (f(x + h) − f(x − h)) / 2h. `f` takes a vector of variables and returns a scalar
+/// variable. The inputs' values are restored; they must require gradients.
 template <class F>
 double gradcheck(F f, std::vector<Variable<double>> inputs, double h = 1e-5) {
   for (auto& input : inputs) {

@@ -14,9 +14,9 @@ struct HessianProduct {
   std::vector<Tensor<T>> gradient, product;
 };
 
-/// ∇f(θ) and ∇²f(θ)·v, exactly (Pearlmutter 1994): the gradient at θ + ε·v over dual numbers has ∇f as its values
-/// and ∇²f·v as its tangents. `f` takes a span of dual variables in the order of `point` and returns a scalar.
-/// Throws ShapeError if point and direction differ in shape.
+/// ∇f(θ) and ∇²f(θ)·v, exactly (Pearlmutter 1994): the gradient at θ + ε·v over dual numbers has ∇f as its
+/// values and ∇²f·v as its tangents. `f` takes a span of dual variables in the order of `point` and returns a
+/// scalar. Throws ShapeError if point and direction differ in shape.
 template <std::floating_point T, class F>
 HessianProduct<T> hvp(F f, std::span<const Tensor<T>> point, std::span<const Tensor<T>> direction) {
   require<ShapeError>(point.size() == direction.size(), "hvp: expected ", point.size(), " directions, got ",

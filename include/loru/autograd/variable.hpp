@@ -1,8 +1,9 @@
 #pragma once
 // Variable: a tensor in a graph of shared nodes, and the backward pass over that graph.
 //
-// A node owns its value, its gradient, handles of its parents and a closure that turns its gradient into theirs.
-// Closures capture tensors and parents, never their own output, so that nodes die with their last handle.
+// A node owns its value, its gradient, handles of its parents and a closure that turns its gradient into
+// theirs. Closures capture tensors and parents, never their own output, so that nodes die with their last
+// handle.
 
 #include <functional>
 #include <iterator>
@@ -52,7 +53,8 @@ struct Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  /// A graph that no backward pass has freed goes node by node: let go by one another, they would need stack for its depth.
+  /// A graph that no backward pass has freed goes node by node: let go by one another, they would need stack
+  /// for its depth.
   ~Node() {
     std::vector<std::shared_ptr<Node>> handles;
     give_up(handles);
@@ -91,8 +93,9 @@ class Variable {
     node_->requires_grad = requires_grad;
   }
 
-  /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one. It is handed dy for
-  /// good: a closure that takes it by value may write over its buffer if nothing else shares that.
+  /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one. It is
+  /// handed dy for good: a closure that takes it by value may write over its buffer if nothing else shares
+  /// that.
   template <class F>
   Variable(const char* name, Tensor<T, D> value, std::initializer_list<Variable> parents, F backward)
       : Variable(std::move(value)) {

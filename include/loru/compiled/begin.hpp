@@ -3,7 +3,7 @@
 
 #ifndef LORU_COMPILED
 #ifdef LORU_INLINE
-#error "loru/compiled: define LORU_COMPILED for the whole program, or include this before every other header of loru"
+#error "loru/compiled: define LORU_COMPILED for all files, or include this before every other header of loru"
 #endif
 #define LORU_COMPILED
 #endif

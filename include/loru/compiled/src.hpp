@@ -1,6 +1,6 @@
 #pragma once
-// Everything that loru compiles once, for one source of a program whose others are compiled with LORU_COMPILED defined.
-// The target loru::compiled does the same in several sources.
+// Everything that loru compiles once, for one source of a program whose others are compiled with
+// LORU_COMPILED defined. The target loru::compiled does the same in several sources.
 
 #include <loru/compiled/begin.hpp>
 #include <loru/compiled/federation.hpp>

@@ -1,9 +1,11 @@
 #pragma once
-// What LORU_COMPILED changes. With it defined, headers declare what a program compiles once, in the target loru::compiled
-// or in one source of its own that includes loru/compiled/src.hpp; without it everything is defined where it is used.
+// What LORU_COMPILED changes. With it defined, headers declare what a program compiles once, in the target
+// loru::compiled or in one source of its own that includes loru/compiled/src.hpp; without it everything is
+// defined where it is used.
 //
-// A header x.hpp with much to compile keeps it in x_bodies.hpp. It includes that itself unless LORU_COMPILED is
-// defined; then the one source does. Scalars other than float, double and their duals need the bodies by hand.
+// A header x.hpp with much to compile keeps it in x_bodies.hpp. It includes that itself unless LORU_COMPILED
+// is defined; then the one source does. Scalars other than float, double and their duals need the bodies by
+// hand.
 
 #include <string_view>
 
@@ -19,7 +21,8 @@
 #define LORU_TEXT(name) LORU_TEXT_OF(name)
 
 #ifdef LORU_COMPILED_ISA
-static_assert(std::string_view(LORU_TEXT(LORU_ISA)) == LORU_TEXT(LORU_COMPILED_ISA),
-              "this file is compiled for another instruction set than loru::compiled (LORU_COMPILED_ISA): use the same "
-              "-m flags, or link loru::loru, which is headers alone");
+static_assert(
+    std::string_view(LORU_TEXT(LORU_ISA)) == LORU_TEXT(LORU_COMPILED_ISA),
+    "this file is compiled for another instruction set than loru::compiled (LORU_COMPILED_ISA): use the same "
+    "-m flags, or link loru::loru, which is headers alone");
 #endif

@@ -1,5 +1,6 @@
 #pragma once
-// Dual numbers: value + tangent·ε with ε² = 0. Running a computation on them gives its directional derivative.
+// Dual numbers: value + tangent·ε with ε² = 0. Running a computation on them gives its directional
+// derivative.
 
 #include <cmath>
 #include <concepts>

@@ -22,7 +22,8 @@ struct Half {
     if (size >= 0x47800000)  // 2^16 or more, infinite or not a number
       half = size > 0x7f800000 ? 0x7e00 : 0x7c00;
     else if (size < 0x38800000)  // below 2^-14, in units of 2^-24: those of 0.5f, whose sum rounds
-      half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5f) - std::bit_cast<std::uint32_t>(0.5f);
+      half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5f) -
+             std::bit_cast<std::uint32_t>(0.5f);
     else  // the exponent's bias goes from 127 to 15, the fraction loses 13 bits
       half = (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
     bits = static_cast<std::uint16_t>(sign | half);

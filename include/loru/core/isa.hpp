@@ -1,9 +1,9 @@
 #pragma once
 // The instruction set that this file is compiled for, as the name of a namespace.
 //
-// Two files of one program may be compiled with different -m flags. Their inline functions then have different code, and
-// the one-definition rule asks that they have different names. So all of loru but its device `cuda` lies in
-// `loru::inline LORU_ISA`: nobody has to write the name, and every symbol carries it.
+// Two files of one program may be compiled with different -m flags. Their inline functions then have
+// different code, and the one-definition rule asks that they have different names. So all of loru but its
+// device `cuda` lies in `loru::inline LORU_ISA`: nobody has to write the name, and every symbol carries it.
 
 #if defined(__AVX512F__)
 #define LORU_ISA avx512

@@ -1,9 +1,10 @@
 #pragma once
-// Reused buffers: 64-byte aligned blocks with an intrusive reference count that return to size-class free lists.
+// Reused buffers: 64-byte aligned blocks with an intrusive reference count that return to size-class free
+// lists.
 //
 // A training step allocates the same sizes again and again; after its first step it takes no memory from the
-// system. Blocks freed by the thread that took them go to that thread's lists; blocks freed by another thread,
-// or left behind by a thread that ends, go to shared lists that every thread may take from.
+// system. Blocks freed by the thread that took them go to that thread's lists; blocks freed by another
+// thread, or left behind by a thread that ends, go to shared lists that every thread may take from.
 
 #include <array>
 #include <atomic>

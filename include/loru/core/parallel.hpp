@@ -1,6 +1,6 @@
 #pragma once
-// A small pool of threads and a loop over it. What is computed must not depend on which thread runs which index;
-// nothing here introduces an order. std::thread, since libc++ 19 has no std::jthread.
+// A small pool of threads and a loop over it. What is computed must not depend on which thread runs which
+// index; nothing here introduces an order. std::thread, since libc++ 19 has no std::jthread.
 
 #include <algorithm>
 #include <condition_variable>
@@ -15,7 +15,8 @@
 
 namespace loru::inline LORU_ISA {
 
-/// `threads - 1` workers plus the calling thread. One loop at a time; a loop begun inside a loop runs serially.
+/// `threads - 1` workers plus the calling thread. One loop at a time; a loop begun inside a loop runs
+/// serially.
 class WorkerPool {
  public:
   explicit WorkerPool(Index threads) {
@@ -33,8 +34,8 @@ class WorkerPool {
 
   Index threads() const { return static_cast<Index>(workers_.size()) + 1; }
 
-  /// body(i) for every i of [0, n), each once, indices handed out in increasing order. Rethrows the exception of
-  /// the smallest index that threw; indices not yet begun by then are left out.
+  /// body(i) for every i of [0, n), each once, indices handed out in increasing order. Rethrows the exception
+  /// of the smallest index that threw; indices not yet begun by then are left out.
   void for_each(Index n, const std::function<void(Index)>& body) {
     if (n <= 0) return;
     if (workers_.empty() || n == 1 || inside()) {

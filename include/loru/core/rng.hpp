@@ -53,8 +53,9 @@ enum class Purpose : std::uint32_t {
   downlink = 15,
 };
 
-/// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. What runs the
-/// generator is not inlined: a call is nothing beside its ten rounds, and they are long where they stand.
+/// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. What
+/// runs the generator is not inlined: a call is nothing beside its ten rounds, and they are long where they
+/// stand.
 class Stream {
  public:
   using result_type = std::uint32_t;

@@ -24,7 +24,8 @@ inline const char* to_string(Layout layout) {
 }
 
 /// A dense array of T on device D. Copies share the elements; clone() copies them. The shape is logical: a
-/// channels-last tensor still has shape (N, C, H, W), its memory runs over (N, H, W, C). Memory is contiguous.
+/// channels-last tensor still has shape (N, C, H, W), its memory runs over (N, H, W, C). Memory is
+/// contiguous.
 template <class T, class D = Cpu>
 class Tensor {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -83,8 +84,8 @@ class Tensor {
   /// True if row-major and channels-last mean the same memory: rank below 4, one channel or one pixel.
   bool layout_free() const { return rank() != 4 || shape_[1] == 1 || (shape_[2] == 1 && shape_[3] == 1); }
 
-  /// The same elements under another row-major shape. Throws ShapeError if the sizes differ or if the memory is
-  /// channels-last where that matters (convert first).
+  /// The same elements under another row-major shape. Throws ShapeError if the sizes differ or if the memory
+  /// is channels-last where that matters (convert first).
   Tensor reshape(const Shape& shape) const {
     require<ShapeError>(shape.size() == size(), "reshape: expected ", size(), " elements, got ", shape);
     require<ShapeError>(layout_ == Layout::row_major || layout_free(),

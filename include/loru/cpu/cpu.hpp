@@ -1,5 +1,6 @@
 #pragma once
-// Room cpu: the host as a device like another. Every op of Backend, and the products and convolutions under them.
+// Room cpu: the host as a device like another. Every op of Backend, and the products and convolutions under
+// them.
 
 #include <loru/core/compiled.hpp>
 #include <loru/cpu/bias.hpp>

@@ -25,7 +25,8 @@ Tensor<T> lowrank_compose(const Tensor<T>& w, const Tensor<T>& a, const Tensor<T
   return composed;
 }
 
-/// y = x·Wᵀ + low·Bᵀ with low = s·x·Aᵀ: x (M, n), W (m, n), A (r, n), B (m, r), low (M, r). Throws ShapeError.
+/// y = x·Wᵀ + low·Bᵀ with low = s·x·Aᵀ: x (M, n), W (m, n), A (r, n), B (m, r), low (M, r). Throws
+/// ShapeError.
 template <Scalar T>
 LowrankFeatures<T> lowrank_forward(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& a,
                                    const Tensor<T>& b, double s) {

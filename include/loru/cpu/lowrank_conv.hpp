@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA {
 
-/// y = W ⋆ x + B·low, channels-last, with low = s·A ⋆ x as rows: x (N, Cin, H, W), W (Cout, Cin, kh, kw), A (r, Cin, kh,
-/// kw), B (Cout, r) or (Cout, r, 1, 1), low (N·Ho·Wo, r). Throws ShapeError.
+/// y = W ⋆ x + B·low, channels-last, with low = s·A ⋆ x as rows: x (N, Cin, H, W), W (Cout, Cin, kh, kw), A
+/// (r, Cin, kh, kw), B (Cout, r) or (Cout, r, 1, 1), low (N·Ho·Wo, r). Throws ShapeError.
 template <Scalar T>
 LowrankFeatures<T> lowrank_conv2d_forward(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& a,
                                           const Tensor<T>& b, double s, const ConvOptions& o) {

@@ -1,5 +1,6 @@
 #pragma once
-// SIMD packets of the instruction set, from Eigen's portable ones. The only header that names Eigen's internals.
+// SIMD packets of the instruction set, from Eigen's portable ones. The only header that names Eigen's
+// internals.
 
 #if defined(__CUDACC__) && !defined(EIGEN_NO_CUDA)
 #define EIGEN_NO_CUDA  // Eigen stays host code under nvcc
@@ -40,8 +41,8 @@ using Element = typename Eigen::internal::unpacket_traits<P>::type;
 /// Whether the register file has 32 vector registers or more.
 inline constexpr bool many_registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
 
-/// Packet arithmetic by Eigen's names: padd, psub, pmul, pmadd(a, b, c) = a·b + c, pset1<P>(x), pload1<P>(address), ploadu<P>,
-/// pload<P> (aligned), pstoreu, pstore, ptranspose of a PacketSquare.
+/// Packet arithmetic by Eigen's names: padd, psub, pmul, pmadd(a, b, c) = a·b + c, pset1<P>(x),
+/// pload1<P>(address), ploadu<P>, pload<P> (aligned), pstoreu, pstore, ptranspose of a PacketSquare.
 using Eigen::internal::padd;
 using Eigen::internal::pload;
 using Eigen::internal::pload1;

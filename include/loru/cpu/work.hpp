@@ -9,7 +9,8 @@ namespace loru::inline LORU_ISA {
 
 namespace cpu {
 
-/// A filtering of tiles that lie F.out_step apart in the (h, w) images that it writes: products of points² slabs.
+/// A filtering of tiles that lie F.out_step apart in the (h, w) images that it writes: products of points²
+/// slabs.
 template <class F>
 cost::Work filtering_work(const F& f, Index taps, const ConvExtents& e, Index h, Index w) {
   const auto tiles =
@@ -32,7 +33,8 @@ inline cost::Work winograd_work(Direction direction, const ConvExtents& e) {
   });
 }
 
-/// Images are padded once and read in place. Forward a product is one line of outputs high; for dW kernel rows are apart.
+/// Images are padded once and read in place. Forward a product is one line of outputs high; for dW kernel
+/// rows are apart.
 inline cost::Work lines_work(Direction direction, const ConvExtents& e) {
   const cost::ConvElements elements(e);
   const Index pixels = e.n * e.ho * e.wo;

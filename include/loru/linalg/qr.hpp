@@ -13,7 +13,8 @@ struct Qr {
   Tensor<double> q, r;
 };
 
-/// Thin QR decomposition by Householder reflections. Throws ShapeError unless A is a matrix (m, n) with m >= n.
+/// Thin QR decomposition by Householder reflections. Throws ShapeError unless A is a matrix (m, n) with m >=
+/// n.
 template <std::same_as<double> T>
 Qr thin_qr(const Tensor<T>& a);
 

@@ -1,9 +1,9 @@
 #pragma once
 // Singular values and truncated singular value decomposition of tall or wide matrices, in double.
 //
-// Computed from the eigenvectors of the smaller Gram matrix. Singular values below about 1e-8 of the largest are
-// lost in rounding; ranks of float updates and truncated initialisations lie far above that. The functions are
-// templates so that only who calls them compiles the eigensolver.
+// Computed from the eigenvectors of the smaller Gram matrix. Singular values below about 1e-8 of the largest
+// are lost in rounding; ranks of float updates and truncated initialisations lie far above that. The
+// functions are templates so that only who calls them compiles the eigensolver.
 
 #include <algorithm>
 #include <limits>
@@ -21,7 +21,8 @@ struct SymmetricEigen {
 };
 
 /// Eigendecomposition of a symmetric (n, n) matrix; only its lower triangle is read.
-/// Throws ShapeError if the matrix is not square, DivergedError if the iteration does not converge, as for numbers that are not finite.
+/// Throws ShapeError if the matrix is not square, DivergedError if the iteration does not converge, as for
+/// numbers that are not finite.
 template <std::floating_point T>
 SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix);
 
@@ -36,19 +37,20 @@ struct Svd {
 template <std::same_as<double> T>
 std::vector<T> singular_values(const Tensor<T>& a);
 
-/// The k largest singular triplets of an (m, n) matrix. Directions of singular value zero come out as zero columns
-/// on the longer side. Throws ShapeError unless 0 <= k <= min(m, n).
+/// The k largest singular triplets of an (m, n) matrix. Directions of singular value zero come out as zero
+/// columns on the longer side. Throws ShapeError unless 0 <= k <= min(m, n).
 template <std::same_as<double> T>
 Svd truncated_svd(const Tensor<T>& a, Index k);
 
-/// The k largest singular triplets of the product B·A, B (m, R) and A (R, n), without forming it where R is the smallest
-/// extent: B = Q_B·R_B, Aᵀ = Q_A·R_A, and the decomposition of the (R, R) core R_B·R_Aᵀ turned by Q_B and Q_A, in
-/// O((m + n)·R²). Throws ShapeError unless 0 <= k <= min(m, n, R) and the inner extents agree.
+/// The k largest singular triplets of the product B·A, B (m, R) and A (R, n), without forming it where R is
+/// the smallest extent: B = Q_B·R_B, Aᵀ = Q_A·R_A, and the decomposition of the (R, R) core R_B·R_Aᵀ turned
+/// by Q_B and Q_A, in O((m + n)·R²). Throws ShapeError unless 0 <= k <= min(m, n, R) and the inner extents
+/// agree.
 template <std::same_as<double> T>
 Svd product_svd(const Tensor<T>& b, const Tensor<T>& a, Index k);
 
-/// Number of singular values above max(m, n) · epsilon · largest: the rule of numpy.linalg.matrix_rank, with the
-/// epsilon of the type the matrix was computed in.
+/// Number of singular values above max(m, n) · epsilon · largest: the rule of numpy.linalg.matrix_rank, with
+/// the epsilon of the type the matrix was computed in.
 template <std::same_as<double> T>
 Index numerical_rank(const Tensor<T>& a, double epsilon = std::numeric_limits<float>::epsilon()) {
   const std::vector<double> values = singular_values(a);

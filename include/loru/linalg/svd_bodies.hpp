@@ -33,9 +33,11 @@ Tensor<T> gram(const Tensor<T>& a) {
   const Index m = a.dim(0), n = a.dim(1), k = std::min(m, n);
   Tensor<double> g(Shape{k, k});
   if (m >= n)
-    cpu::gemm<double>(Op::transpose, Op::none, n, n, m, 1.0, {a.data(), n}, {a.data(), n}, 0.0, {g.data(), n});
+    cpu::gemm<double>(Op::transpose, Op::none, n, n, m, 1.0, {a.data(), n}, {a.data(), n}, 0.0,
+                      {g.data(), n});
   else
-    cpu::gemm<double>(Op::none, Op::transpose, m, m, n, 1.0, {a.data(), n}, {a.data(), n}, 0.0, {g.data(), m});
+    cpu::gemm<double>(Op::none, Op::transpose, m, m, n, 1.0, {a.data(), n}, {a.data(), n}, 0.0,
+                      {g.data(), m});
   return g;
 }
 

@@ -13,8 +13,8 @@ struct LayerPlan {
   Plan plan;
 };
 
-/// The plans of one training step with inputs of the given shape (N, C, H, W) or (N, n), in the model's order, found by
-/// sending one sample of zeros through a copy.
+/// The plans of one training step with inputs of the given shape (N, C, H, W) or (N, n), in the model's
+/// order, found by sending one sample of zeros through a copy.
 template <class T, class D>
 std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
   std::vector<LayerPlan> plans;

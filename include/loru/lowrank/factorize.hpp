@@ -45,7 +45,8 @@ struct FactorizeOptions {
         field("ranks", &F::ranks, Each{range::at_least(1)},
               "instead of rank: one for each chosen layer, in the model's order"),
         field("alpha", &F::alpha, range::not_negative, "scale of the update; 0 stands for the rank"),
-        field("layers", &F::layers, "name patterns of the layers; none: every layer but the first and the last"),
+        field("layers", &F::layers,
+              "name patterns of the layers; none: every layer but the first and the last"),
         field("small_layers", &F::small_layers,
               words<SmallLayers>({{"error", SmallLayers::error},
                                   {"dense", SmallLayers::dense},
@@ -59,7 +60,8 @@ struct FactorizeOptions {
                                  {"composed_full", PlanChoice::composed_full}}),
               "the graph that computes a layer"),
         field("rates", &F::rates,
-              "what plan = \"auto\" computes with: a file that ./dev calibrate wrote, or a table of its entries"),
+              "what plan = \"auto\" computes with: a file that ./dev calibrate wrote, or a table of its "
+              "entries"),
         field("start", &F::start, words<Start>({{"zero", Start::zero}, {"svd", Start::svd}}),
               "where the factors start: B is zero, or s·B·A the best part of W of that rank")};
   }
@@ -142,9 +144,10 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const Factorize
 }  // namespace detail
 
 /// Replaces the weight of every chosen layer by W + s·B·A with W frozen; the effective weights stay the same.
-/// Returns the names of the factorised layers. Throws ConfigError, and changes nothing, for a field outside its range, a list of ranks of
-/// another length than the chosen layers, a pattern without a layer, a rank above min(m, n) with SmallLayers::error, and a layer that is factorised already. A convolution with
-/// groups refuses its factored weight at the first product.
+/// Returns the names of the factorised layers. Throws ConfigError, and changes nothing, for a field outside
+/// its range, a list of ranks of another length than the chosen layers, a pattern without a layer, a rank
+/// above min(m, n) with SmallLayers::error, and a layer that is factorised already. A convolution with groups
+/// refuses its factored weight at the first product.
 template <class T, class D>
 std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
   check_fields(o, "factorize");

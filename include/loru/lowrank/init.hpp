@@ -30,8 +30,8 @@ Factors<T> initial_factors(const Shape& weight, Index rank, const rng::Stream& s
           nn::constant<T>({weight[0], rank}, 0.0)};
 }
 
-/// Factors of s·B·A = U·Σ·Vᵀ that share √Σ: B = U·√Σ / √s and A = √Σ·Vᵀ / √s, A of the given shape and layout. Rows of A and
-/// columns of B beyond the triplets are zero. Throws ConfigError unless s > 0.
+/// Factors of s·B·A = U·Σ·Vᵀ that share √Σ: B = U·√Σ / √s and A = √Σ·Vᵀ / √s, A of the given shape and
+/// layout. Rows of A and columns of B beyond the triplets are zero. Throws ConfigError unless s > 0.
 template <std::floating_point T>
 Factors<T> balanced_factors(const linalg::Svd& svd, const Shape& shape, Layout layout, double s) {
   require<ConfigError>(s > 0.0, "balanced_factors: expected a scale > 0, got ", s);
@@ -49,8 +49,8 @@ Factors<T> balanced_factors(const linalg::Svd& svd, const Shape& shape, Layout l
   return f;
 }
 
-/// Best factors of rank r of s·B·A ≈ M in the Frobenius norm (Eckart and Young 1936), M of a weight's shape and
-/// layout. Throws ShapeError if r > min(m, n), ConfigError unless s > 0.
+/// Best factors of rank r of s·B·A ≈ M in the Frobenius norm (Eckart and Young 1936), M of a weight's shape
+/// and layout. Throws ShapeError if r > min(m, n), ConfigError unless s > 0.
 template <std::floating_point T>
 Factors<T> svd_factors(const Tensor<T>& matrix, Index rank, double s) {
   require<ConfigError>(s > 0.0, "svd_factors: expected a scale > 0, got ", s);

@@ -39,7 +39,8 @@ Products<T, D> products(nn::Model<T, D>& model) {
   return all;
 }
 
-/// W ← W + s·B·A in every factored layer with the given factors, one product a layer; the layers' own stay as they are.
+/// W ← W + s·B·A in every factored layer with the given factors, one product a layer; the layers' own stay as
+/// they are.
 template <class T, class D>
 void merge_products(nn::Model<T, D>& model, const Products<T, D>& products) {
   for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
@@ -59,8 +60,8 @@ void restart_factors(nn::Model<T, D>& model, const rng::Stream& stream) {
   });
 }
 
-/// Merges every factored layer: W ← W + s·B·A; then, with MergeKind::reinit, A and B start anew from the stream.
-/// Source: Park and Klabjan, arXiv 2409.12371, Algorithm 1.
+/// Merges every factored layer: W ← W + s·B·A; then, with MergeKind::reinit, A and B start anew from the
+/// stream. Source: Park and Klabjan, arXiv 2409.12371, Algorithm 1.
 template <class T, class D>
 void merge(nn::Model<T, D>& model, MergeKind kind, const rng::Stream& stream) {
   merge_products(model, products(model));

@@ -8,8 +8,8 @@
 
 namespace loru::inline LORU_ISA::lowrank {
 
-/// Inner factors whose products are zero: A_u and B_d Kaiming-uniform from the stream, A_d and B_u zero. `a` and
-/// `b` are the outer factors' shapes.
+/// Inner factors whose products are zero: A_u and B_d Kaiming-uniform from the stream, A_d and B_u zero. `a`
+/// and `b` are the outer factors' shapes.
 template <class T, class D>
 typename nn::Nested<T, D>::Inner initial_inner(const Shape& a, const Shape& b, Index rank,
                                                const rng::Stream& stream) {
@@ -19,8 +19,8 @@ typename nn::Nested<T, D>::Inner initial_inner(const Shape& a, const Shape& b, I
 }
 
 /// Makes the factored and nested layers of the model those of a client of these ranks, in the model's order:
-/// where its rank is the layer's or more the factors are trained as they are, else factors of its rank nested in
-/// them, whose products are zero. Throws DataError for another number of ranks.
+/// where its rank is the layer's or more the factors are trained as they are, else factors of its rank nested
+/// in them, whose products are zero. Throws DataError for another number of ranks.
 template <class T, class D>
 void set_inner_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   std::size_t next = 0;

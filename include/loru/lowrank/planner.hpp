@@ -1,6 +1,6 @@
 #pragma once
-// Which graph computes a low-rank layer and its gradients: the one that the device's count of its work and a table of
-// rates predict to be fastest. Nothing is measured here, so that one seed gives one model.
+// Which graph computes a low-rank layer and its gradients: the one that the device's count of its work and a
+// table of rates predict to be fastest. Nothing is measured here, so that one seed gives one model.
 
 #include <loru/cpu/work.hpp>
 #include <loru/lowrank/rates.hpp>
@@ -11,7 +11,8 @@ namespace loru::inline LORU_ISA::lowrank {
 /// How a plan is found: by the planner, or forced.
 enum class PlanChoice : unsigned char { automatic, factored, composed, composed_full };
 
-/// FLOPs of one step (forward, dx if needed, factor gradients) as the table of docs/architecture.md counts them:
+/// FLOPs of one step (forward, dx if needed, factor gradients) as the table of docs/architecture.md counts
+/// them:
 /// factored       4Mnm + 6Mr(n+m)
 /// composed       4Mnm + 4Mr(n+m) + 2nmr
 /// composed_full  6Mnm + 6nmr

@@ -36,9 +36,9 @@ void set_whole(nn::LowRankProduct<T, D>& layer, const Tensor<T>& matrix) {
   layer.v().set_value(f.a);
 }
 
-/// Gives every layer that the options choose the server's form, W and its best factors of the chosen rank; the
-/// effective weights stay the same. Returns their names. Throws ConfigError, and changes nothing, as factorize()
-/// does, a layer's m and n being those of its matrix: m·kh and kw·Cin for a convolution.
+/// Gives every layer that the options choose the server's form, W and its best factors of the chosen rank;
+/// the effective weights stay the same. Returns their names. Throws ConfigError, and changes nothing, as
+/// factorize() does, a layer's m and n being those of its matrix: m·kh and kw·Cin for a convolution.
 template <class T, class D>
 std::vector<std::string> factorize_product(nn::Model<T, D>& model, const FactorizeOptions& o) {
   const std::map<std::string, Index> ranks = detail::chosen_ranks(detail::chosen_layers(model, o), o);

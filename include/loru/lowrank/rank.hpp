@@ -27,15 +27,15 @@ std::vector<double> update_spectrum(const Tensor<T>& now, const Tensor<T>& start
   return linalg::singular_values(update_matrix(now, start));
 }
 
-/// Number of singular values of now − start above max(m, n) · ε · largest with the ε of float, which is what singular
-/// values from Gram matrices resolve in double too.
+/// Number of singular values of now − start above max(m, n) · ε · largest with the ε of float, which is what
+/// singular values from Gram matrices resolve in double too.
 template <std::floating_point T>
 Index update_rank(const Tensor<T>& now, const Tensor<T>& start) {
   return linalg::numerical_rank(update_matrix(now, start));
 }
 
-/// exp of the entropy of the normalised singular values: a smooth count of directions (Roy and Vetterli 2007).
-/// Zero for an empty or zero spectrum.
+/// exp of the entropy of the normalised singular values: a smooth count of directions (Roy and Vetterli
+/// 2007). Zero for an empty or zero spectrum.
 inline double effective_rank(const std::vector<double>& values) {
   double sum = 0.0, entropy = 0.0;
   for (double v : values) sum += v;

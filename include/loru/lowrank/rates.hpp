@@ -25,7 +25,8 @@ struct RateEntry {
 };
 
 inline constexpr std::array rate_entries{
-    RateEntry{"product", cost::kind::product, cost::thin_extents.size(), "GFLOP/s of products by thinnest extent"},
+    RateEntry{"product", cost::kind::product, cost::thin_extents.size(),
+              "GFLOP/s of products by thinnest extent"},
     RateEntry{"filtering", cost::kind::filtering, cost::thin_extents.size(),
               "GFLOP/s inside Winograd's filtering, likewise"},
     RateEntry{"memory", cost::kind::memory, 1, "GB/s of the operands of products"},
@@ -33,8 +34,8 @@ inline constexpr std::array rate_entries{
     RateEntry{"transforms", cost::kind::transforms, 1, "GB/s of transformed tiles"},
     RateEntry{"calls", cost::kind::calls, 1, "millions of products a second"}};
 
-/// Sets a part of the table by name. Throws ConfigError for an unknown name (naming the nearest), a wrong number of
-/// values and a value that is not positive and finite.
+/// Sets a part of the table by name. Throws ConfigError for an unknown name (naming the nearest), a wrong
+/// number of values and a value that is not positive and finite.
 inline void set_rate(Rates& rates, std::string_view name, std::span<const double> values) {
   std::vector<std::string> names;
   for (const RateEntry& entry : rate_entries) {
@@ -86,8 +87,8 @@ inline std::vector<double> parse_numbers(std::string_view text) {
 
 }  // namespace detail
 
-/// Reads what to_toml() writes: lines `name = number` or `name = [number, ...]`, comments after #. Entries that are not
-/// there are those of `rates`. Throws ConfigError with origin and line.
+/// Reads what to_toml() writes: lines `name = number` or `name = [number, ...]`, comments after #. Entries
+/// that are not there are those of `rates`. Throws ConfigError with origin and line.
 inline Rates parse_rates(std::string_view text, const std::string& origin, Rates rates) {
   for (Index number = 1; !text.empty(); ++number) {
     const std::size_t end = std::min(text.find('\n'), text.size());

@@ -46,9 +46,10 @@ std::vector<Index> ranks(nn::Model<T, D>& model) {
   return all;
 }
 
-/// Gives the factored layers these ranks, in the model's order; alpha stays, so that s = alpha / r. A layer that goes from rank r
-/// to r' has A[:r'] and (r' / r)·B[:, :r'], so that s'·B'·A' are the leading directions of s·B·A; where r' > r zeros follow.
-/// Throws ConfigError, and changes nothing, for another number of ranks or a rank < 1.
+/// Gives the factored layers these ranks, in the model's order; alpha stays, so that s = alpha / r. A layer
+/// that goes from rank r to r' has A[:r'] and (r' / r)·B[:, :r'], so that s'·B'·A' are the leading directions
+/// of s·B·A; where r' > r zeros follow. Throws ConfigError, and changes nothing, for another number of ranks
+/// or a rank < 1.
 template <class T, class D>
 void set_ranks(nn::Model<T, D>& model, std::span<const Index> wanted) {
   std::size_t layers = 0;

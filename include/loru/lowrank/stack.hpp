@@ -14,9 +14,9 @@ struct Term {
   Tensor<T> a, b;
 };
 
-/// Factors of Σ c_k·B_k·A_k: A = [c_1·A_1; c_2·A_2; …] (R, n) and B = [B_1 B_2 …] (m, R), R the sum of the ranks. A convolution's
-/// A keeps its window. Source: Wang et al. (FLoRA), arXiv 2409.05976, section 3. Throws ShapeError if there is no term or
-/// extents differ.
+/// Factors of Σ c_k·B_k·A_k: A = [c_1·A_1; c_2·A_2; …] (R, n) and B = [B_1 B_2 …] (m, R), R the sum of the
+/// ranks. A convolution's A keeps its window. Source: Wang et al. (FLoRA), arXiv 2409.05976, section 3.
+/// Throws ShapeError if there is no term or extents differ.
 template <std::floating_point T>
 Factors<T> stack(const std::vector<Term<T>>& terms) {
   require<ShapeError>(!terms.empty(), "stack: expected at least one term, got none");
@@ -43,9 +43,9 @@ Factors<T> stack(const std::vector<Term<T>>& terms) {
   return sum;
 }
 
-/// The best factors of rank r of s·B·A ≈ P for the product P of given factors (Eckart and Young 1936), without forming P:
-/// B = U·√Σ / √s, A = √Σ·Vᵀ / √s. Where P has fewer than r directions the rest of A and B is zero.
-/// Throws ConfigError unless s > 0 and r >= 1.
+/// The best factors of rank r of s·B·A ≈ P for the product P of given factors (Eckart and Young 1936),
+/// without forming P: B = U·√Σ / √s, A = √Σ·Vᵀ / √s. Where P has fewer than r directions the rest of A and B
+/// is zero. Throws ConfigError unless s > 0 and r >= 1.
 template <std::floating_point T>
 Factors<T> truncate(const Factors<T>& product, Index rank, double s) {
   require<ConfigError>(rank >= 1, "truncate: expected rank >= 1, got ", rank);

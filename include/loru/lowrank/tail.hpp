@@ -43,8 +43,8 @@ Factors<T> padded_mean(const std::vector<Term<T>>& terms, Index rank) {
   return mean;
 }
 
-/// The directions of a layer's factors from number `kept` on: A_t = A[kept:, :], B_t = B[:, kept:]. Computed on
-/// the host.
+/// The directions of a layer's factors from number `kept` on: A_t = A[kept:, :], B_t = B[:, kept:]. Computed
+/// on the host.
 template <class T, class D = Cpu>
 struct Tail {
   Variable<T, D> a, b;

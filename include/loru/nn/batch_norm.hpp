@@ -11,9 +11,9 @@ struct BatchNormOptions {
   double momentum = 0.1;
 };
 
-/// y = γ·(x − μ) / √(σ² + ε) + β per channel of x (N, C, H, W). Training uses the batch's moments and moves the
-/// running ones, r ← (1 − momentum)·r + momentum·batch, with the unbiased variance; evaluation uses the running ones.
-/// Source: Ioffe and Szegedy, arXiv 1502.03167; running statistics as in PyTorch.
+/// y = γ·(x − μ) / √(σ² + ε) + β per channel of x (N, C, H, W). Training uses the batch's moments and moves
+/// the running ones, r ← (1 − momentum)·r + momentum·batch, with the unbiased variance; evaluation uses the
+/// running ones. Source: Ioffe and Szegedy, arXiv 1502.03167; running statistics as in PyTorch.
 template <class T, class D = Cpu>
 class BatchNorm2d final : public Module<T, D> {
  public:

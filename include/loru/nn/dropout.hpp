@@ -5,8 +5,8 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// In training, zeroes each element with probability p and divides the others by 1 − p; otherwise the identity.
-/// Source: Srivastava et al., JMLR 15, 2014. Throws ConfigError unless 0 <= p < 1.
+/// In training, zeroes each element with probability p and divides the others by 1 − p; otherwise the
+/// identity. Source: Srivastava et al., JMLR 15, 2014. Throws ConfigError unless 0 <= p < 1.
 template <class T, class D = Cpu>
 class Dropout final : public Module<T, D> {
  public:

@@ -7,10 +7,10 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// W = W_1 ⊙ (W_2 + c) with W_i = B_i·A_i of rank R: A_i (R, n) and B_i (m, R) are trained. The rank of W reaches R² with
-/// 2·R·(m + n) numbers. For a convolution W_i = T_i ×_1 B_i ×_2 A_i with a core T_i (R, R, kh, kw), A_i (Cin, R, 1, 1) and
-/// B_i (m, R). c = 0 is FedPara, c = 1 the personalised form, of which only W_1 is shared.
-/// Source: Hyeon-Woo et al. (FedPara), arXiv 2108.06098, propositions 1 and 3, section 2.3.
+/// W = W_1 ⊙ (W_2 + c) with W_i = B_i·A_i of rank R: A_i (R, n) and B_i (m, R) are trained. The rank of W
+/// reaches R² with 2·R·(m + n) numbers. For a convolution W_i = T_i ×_1 B_i ×_2 A_i with a core T_i (R, R,
+/// kh, kw), A_i (Cin, R, 1, 1) and B_i (m, R). c = 0 is FedPara, c = 1 the personalised form, of which only
+/// W_1 is shared. Source: Hyeon-Woo et al. (FedPara), arXiv 2108.06098, propositions 1 and 3, section 2.3.
 template <class T, class D = Cpu>
 class Hadamard final : public Parametrisation<T, D> {
  public:

@@ -1,5 +1,6 @@
 #pragma once
-// Initial values of parameters, drawn on the host in row-major order of the logical shape, whatever layout and device.
+// Initial values of parameters, drawn on the host in row-major order of the logical shape, whatever layout
+// and device.
 
 #include <cmath>
 

@@ -11,7 +11,8 @@ Variable<T, D> linear(const WeightForm<T, D>& form, const Variable<T, D>& x, Pas
   if (!form.a) return loru::linear(x, form.w);
   if (pass.training && form.dropout > 0.0) {
     const auto low = loru::dropout(loru::linear(x, form.a), form.dropout, pass.next_dropout());
-    return add(loru::linear(x, form.w), scale(loru::linear(low, form.b), T(static_cast<Real<T>>(form.scale))));
+    return add(loru::linear(x, form.w),
+               scale(loru::linear(low, form.b), T(static_cast<Real<T>>(form.scale))));
   }
   const Shape w = form.w.shape();
   const LowRankProblem problem{.rows = x.shape()[0],

@@ -5,10 +5,11 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// W = U·V with U (m, r) and V (r, n) trained. For a convolution U is (m·kh, r) and V (r, kw·Cin): kernel element
-/// W[o, c, y, x] stands in row (o, y) and column (x, c) of the product. It is what two convolutions in a row
-/// compute, (r, Cin, 1, kw) and then (m, r, kh, 1), but done as one with the composed kernel, since a ConvOptions
-/// has one stride and one padding for both directions. Source: Yao et al. (FedHM), arXiv 2111.14655.
+/// W = U·V with U (m, r) and V (r, n) trained. For a convolution U is (m·kh, r) and V (r, kw·Cin): kernel
+/// element W[o, c, y, x] stands in row (o, y) and column (x, c) of the product. It is what two convolutions
+/// in a row compute, (r, Cin, 1, kw) and then (m, r, kh, 1), but done as one with the composed kernel, since
+/// a ConvOptions has one stride and one padding for both directions. Source: Yao et al. (FedHM), arXiv
+/// 2111.14655.
 ///
 /// The server's form also holds W itself, which then is the weight and stands still; U and V are what clients
 /// begin with.

@@ -107,7 +107,8 @@ class Model {
   /// Every parameter with its name, frozen ones included. The variables are handles.
   std::vector<Named<Variable<T, D>>> parameters() {
     std::vector<Named<Variable<T, D>>> all;
-    visit({.parameter = [&](const TensorId& id, Variable<T, D>& v) { all.push_back({id.name, v, id.role}); }});
+    visit(
+        {.parameter = [&](const TensorId& id, Variable<T, D>& v) { all.push_back({id.name, v, id.role}); }});
     return all;
   }
 

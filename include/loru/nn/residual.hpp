@@ -5,8 +5,8 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// y = relu(body(x) + shortcut(x)), sum and ReLU fused with the body's last layer where it can; an empty shortcut is
-/// the identity. Source: He et al., arXiv 1512.03385.
+/// y = relu(body(x) + shortcut(x)), sum and ReLU fused with the body's last layer where it can; an empty
+/// shortcut is the identity. Source: He et al., arXiv 1512.03385.
 /// The body's children are named under the block itself, the shortcut's under "downsample".
 template <class T, class D = Cpu>
 class Residual final : public Module<T, D> {

@@ -5,8 +5,8 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// Named modules, each fed with the result of the one before. A module that a ReLU follows is asked for both at once
-/// (Module::forward_relu). A value: copying copies the modules.
+/// Named modules, each fed with the result of the one before. A module that a ReLU follows is asked for both
+/// at once (Module::forward_relu). A value: copying copies the modules.
 template <class T, class D = Cpu>
 class Sequential final : public Module<T, D> {
  public:

@@ -1,6 +1,7 @@
 #pragma once
-// A layer's weight and how it is parametrised. A weight says in which form its product is; linear_product.hpp and
-// conv2d_product.hpp compute it. So a new parametrisation changes no layer, and what has no convolution compiles none.
+// A layer's weight and how it is parametrised. A weight says in which form its product is; linear_product.hpp
+// and conv2d_product.hpp compute it. So a new parametrisation changes no layer, and what has no convolution
+// compiles none.
 
 #include <loru/autograd/functions/lowrank.hpp>
 #include <loru/nn/low_rank_problem.hpp>
@@ -8,8 +9,8 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// The form of a product with a weight of shape (m, n) or (Cout, Cin / groups, kh, kw), valid as long as the weight is
-/// neither changed nor destroyed: W, or W + s·B·A.
+/// The form of a product with a weight of shape (m, n) or (Cout, Cin / groups, kh, kw), valid as long as the
+/// weight is neither changed nor destroyed: W, or W + s·B·A.
 template <class T, class D = Cpu>
 struct WeightForm {
   Variable<T, D> w;

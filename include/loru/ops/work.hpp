@@ -61,7 +61,8 @@ inline Work stream(double elements, double passes = 1.0) {
 inline Work multiplications(Index rows, Index columns, Index depth, Index thinnest) {
   Work work;
   add_flops(work, kind::product,
-            2.0 * static_cast<double>(rows) * static_cast<double>(columns) * static_cast<double>(depth), thinnest);
+            2.0 * static_cast<double>(rows) * static_cast<double>(columns) * static_cast<double>(depth),
+            thinnest);
   work[kind::calls] = 1.0;
   return work;
 }
@@ -124,7 +125,8 @@ Work unfused_step(Plan plan, const LowRankProblem& p, Layer layer) {
                                 : layer(input_gradient, r) +
                                       stream(pixels * static_cast<double>(channels(p)), 3.0));
   }
-  if (plan == Plan::composed_full) return total + layer(weight_gradient, m) + product(m, r, n) + product(r, n, m);
+  if (plan == Plan::composed_full)
+    return total + layer(weight_gradient, m) + product(m, r, n) + product(r, n, m);
   return total + layer(forward, r) + product(m, r, rows) + product(rows, r, m) + layer(weight_gradient, r);
 }
 

@@ -16,10 +16,10 @@ struct AdamOptions {
   double clip_norm = 0.0;
 };
 
-/// With g clipped to clip_norm: m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², w −= η·m̂ / (√v̂ + ε), with m̂ and v̂
-/// corrected for their start.
-/// Throws ConfigError unless 0 <= β < 1, ε > 0, λ >= 0 and clip_norm >= 0. Sources: Kingma and Ba, arXiv 1412.6980; Loshchilov and
-/// Hutter, arXiv 1711.05101.
+/// With g clipped to clip_norm: m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², w −= η·m̂ / (√v̂ + ε), with m̂
+/// and v̂ corrected for their start.
+/// Throws ConfigError unless 0 <= β < 1, ε > 0, λ >= 0 and clip_norm >= 0. Sources: Kingma and Ba, arXiv
+/// 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
 template <class T, class D = Cpu>
 class Adam final : public Optimizer<T, D> {
  public:

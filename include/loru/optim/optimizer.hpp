@@ -12,16 +12,16 @@ namespace loru::inline LORU_ISA::optim {
 template <class T, class D = Cpu>
 class Optimizer {
  public:
-  /// Gradients whose norm over all parameters exceeds `clip_norm` enter updates scaled down to it; zero does not clip.
-  /// Throws ConfigError if it is negative.
+  /// Gradients whose norm over all parameters exceeds `clip_norm` enter updates scaled down to it; zero does
+  /// not clip. Throws ConfigError if it is negative.
   explicit Optimizer(std::vector<Variable<T, D>> parameters, double clip_norm = 0.0)
       : parameters_{std::move(parameters)}, clip_norm_{clip_norm} {
     require<ConfigError>(clip_norm >= 0.0, "optimizer: expected clip_norm >= 0, got ", clip_norm);
   }
   virtual ~Optimizer() = default;
 
-  /// One update with the given learning rate. Gradients are read, once for their norm if it is limited and once for the
-  /// update, and stay as they are.
+  /// One update with the given learning rate. Gradients are read, once for their norm if it is limited and
+  /// once for the update, and stay as they are.
   void step(double learning_rate) {
     update(learning_rate, clip_norm_ > 0.0 ? clip_factor(gradient_norm(parameters_), clip_norm_) : 1.0);
   }

@@ -33,8 +33,8 @@ struct Schedule {
         field("min_learning_rate", &S::minimum, range::not_negative, "of cosine: the rate at the end")};
   }
 
-  /// constant: η. step: η·γ^⌊t / every⌋. cosine over the counts after the warm-up, u = (t − warmup) / (total − warmup):
-  /// min + (η − min)·(1 + cos πu) / 2 (Loshchilov and Hutter, arXiv 1608.03983).
+  /// constant: η. step: η·γ^⌊t / every⌋. cosine over the counts after the warm-up, u = (t − warmup) / (total
+  /// − warmup): min + (η − min)·(1 + cos πu) / 2 (Loshchilov and Hutter, arXiv 1608.03983).
   /// Throws ConfigError for a field outside its range.
   double rate(double base, Index t, Index total) const {
     check_fields(*this, "schedule");

@@ -1,4 +1,5 @@
-// A few steps of a small factored network with a convolution, as a hash of the bits that its factors have then.
+// A few steps of a small factored network with a convolution, as a hash of the bits that its factors have
+// then.
 
 #include <cstdint>
 
@@ -20,7 +21,8 @@ Variable<float> normal(const Shape& shape, std::uint32_t number, bool trained) {
 std::uint64_t train() {
   const auto x = normal({8, 16, 12, 12}, 0, false), w1 = normal({16, 16, 3, 3}, 1, false),
              a1 = normal({8, 16, 3, 3}, 2, true), b1 = normal({16, 8}, 3, true),
-             w2 = normal({10, 16 * 144}, 4, false), a2 = normal({4, 16 * 144}, 5, true), b2 = normal({10, 4}, 6, true);
+             w2 = normal({10, 16 * 144}, 4, false), a2 = normal({4, 16 * 144}, 5, true),
+             b2 = normal({10, 4}, 6, true);
   Tensor<std::int32_t> labels(Shape{8});
   for (Index i = 0; i < 8; ++i) labels.data()[i] = static_cast<std::int32_t>(i);
   const Plan convolution = lowrank::choose({.rows = 8 * 144,

@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA {
 
-/// y[n, m, ·] = Σ_c w[m, c, ·] ⋆ x[n, c, ·] (cross-correlation): x (N, Cin, H, W), w (Cout, Cin / groups, kh, kw),
-/// y (N, Cout, Ho, Wo), channels-last. Throws ShapeError.
+/// y[n, m, ·] = Σ_c w[m, c, ·] ⋆ x[n, c, ·] (cross-correlation): x (N, Cin, H, W), w (Cout, Cin / groups, kh,
+/// kw), y (N, Cout, Ho, Wo), channels-last. Throws ShapeError.
 template <std::floating_point T>
 Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptions& o);
 

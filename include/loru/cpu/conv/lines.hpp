@@ -1,9 +1,10 @@
 #pragma once
-// Convolutions straight from images, without a matrix of windows: of one group and no dilation, any kernel and stride.
+// Convolutions straight from images, without a matrix of windows: of one group and no dilation, any kernel
+// and stride.
 //
-// In a padded channels-last image, row i of a window is kw·Cin numbers on end, and the windows of an output line begin
-// stride·Cin apart: the micro-kernel reads both through its strides. Serves few input channels, 1×1 kernels with a stride
-// and what Winograd's way leaves.
+// In a padded channels-last image, row i of a window is kw·Cin numbers on end, and the windows of an output
+// line begin stride·Cin apart: the micro-kernel reads both through its strides. Serves few input channels,
+// 1×1 kernels with a stride and what Winograd's way leaves.
 
 #include <loru/cpu/gemm/gemm_bodies.hpp>
 #include <loru/cpu/conv/windows.hpp>
@@ -59,8 +60,8 @@ Tensor<T> lines_forward(const ConvExtents& e, const Tensor<T>& x, const Tensor<T
   return y;
 }
 
-/// dw from dy and x: for every kernel row and panel of output channels the sums over an image's pixels, image by image.
-/// Full panels of dy are read in place, one that is not full is packed.
+/// dw from dy and x: for every kernel row and panel of output channels the sums over an image's pixels, image
+/// by image. Full panels of dy are read in place, one that is not full is packed.
 template <std::floating_point T>
 Tensor<T> lines_weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tensor<T>& x) {
   Tensor<T> dw(Shape{e.cout, e.cin, e.kh, e.kw}, Layout::channels_last);

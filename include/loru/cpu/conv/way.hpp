@@ -1,6 +1,6 @@
 #pragma once
-// Which way a convolution goes on the host: a pure function of its shapes, its scalar and its direction. The ops ask it,
-// and so does the planner.
+// Which way a convolution goes on the host: a pure function of its shapes, its scalar and its direction. The
+// ops ask it, and so does the planner.
 
 #include <loru/cpu/conv/winograd/scheme.hpp>
 #include <loru/cpu/lanes.hpp>
@@ -24,8 +24,8 @@ struct ConvRoute {
 
 namespace winograd {
 
-/// Whether this way serves the convolution: a square kernel that has a Scheme, and enough channels and pixels for the
-/// transforms to pay; at stride 2, where they pay less, full packets of channels too.
+/// Whether this way serves the convolution: a square kernel that has a Scheme, and enough channels and pixels
+/// for the transforms to pay; at stride 2, where they pay less, full packets of channels too.
 inline bool serves(const ConvExtents& e) {
   const bool stride1 =
       e.o.stride == 1 && (e.kh == 3 || e.kh == 5) && e.o.padding < e.kh && e.cin >= 8 && e.cout >= 8;
@@ -45,10 +45,12 @@ auto with_scheme(const ConvExtents& e, F f) {
 
 }  // namespace winograd
 
-/// Padding of the convolution of dy with the reversed kernel that gives dx at stride 1; negative where there is none.
+/// Padding of the convolution of dy with the reversed kernel that gives dx at stride 1; negative where there
+/// is none.
 inline Index reversed_padding(const ConvExtents& e) { return e.o.dilation * (e.kh - 1) - e.o.padding; }
 
-/// The convolution of dy (N, Cout, Ho, Wo) with the reversed kernel (Cin, Cout, k, k) that gives dx at stride 1.
+/// The convolution of dy (N, Cout, Ho, Wo) with the reversed kernel (Cin, Cout, k, k) that gives dx at stride
+/// 1.
 inline ConvExtents reversed(const ConvExtents& e) {
   return {{e.n, e.cout, e.ho, e.wo},
           {e.cin, e.cout, e.kh, e.kw},

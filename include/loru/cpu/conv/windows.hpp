@@ -1,9 +1,10 @@
 #pragma once
-// Convolutions by windows: gathered into a matrix, block by block, and multiplied (im2col + GEMM). Serves every geometry,
-// and is what faster paths are held against.
+// Convolutions by windows: gathered into a matrix, block by block, and multiplied (im2col + GEMM). Serves
+// every geometry, and is what faster paths are held against.
 //
-// Activations and weights are channels-last: x (N, H, W, Cin), w (Cout, kh, kw, Cin / groups) in memory, so that a
-// window row is one contiguous copy and the weight is the (m, n) matrix of the layer. Blocks depend on shapes alone.
+// Activations and weights are channels-last: x (N, H, W, Cin), w (Cout, kh, kw, Cin / groups) in memory, so
+// that a window row is one contiguous copy and the weight is the (m, n) matrix of the layer. Blocks depend on
+// shapes alone.
 
 #include <vector>
 
@@ -39,7 +40,8 @@ void for_each_run(const ConvExtents& e, Index group, Index oh, Index ow, Index i
   for (Index j = range.first; j < range.last; ++j) f(j * e.cg, base + j * e.o.dilation * e.cin, e.cg);
 }
 
-/// Kernel rows [i0, i1) of the windows of output lines [line0, line1) (lines run over (n, oh)): (rows, (i1−i0)·kw·cg).
+/// Kernel rows [i0, i1) of the windows of output lines [line0, line1) (lines run over (n, oh)): (rows,
+/// (i1−i0)·kw·cg).
 template <std::floating_point T>
 void gather_windows(const ConvExtents& e, const T* x, Index group, Index line0, Index line1, Index i0,
                     Index i1, T* columns) {
@@ -75,8 +77,8 @@ void scatter_windows(const ConvExtents& e, const T* columns, Index group, Index 
   }
 }
 
-/// The weight whose convolution with dy is the input gradient at stride 1: (Cin, kh, kw, Cout) in memory, kernel
-/// reversed in both directions.
+/// The weight whose convolution with dy is the input gradient at stride 1: (Cin, kh, kw, Cout) in memory,
+/// kernel reversed in both directions.
 template <std::floating_point T>
 Tensor<T> reversed_weight(const Tensor<T>& w) {
   const Index cout = w.dim(0), cin = w.dim(1), taps = w.dim(2) * w.dim(3);
@@ -131,8 +133,8 @@ Tensor<T> windows_forward(const ConvExtents& e, const Tensor<T>& x, const Tensor
   return y;
 }
 
-/// dw from dy and x: the window matrix of x, transposed, times dy, kernel row by kernel row (all rows at once for a small
-/// window).
+/// dw from dy and x: the window matrix of x, transposed, times dy, kernel row by kernel row (all rows at once
+/// for a small window).
 template <std::floating_point T>
 Tensor<T> windows_weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tensor<T>& x) {
   Tensor<T> dw(Shape{e.cout, e.cg, e.kh, e.kw}, Layout::channels_last);

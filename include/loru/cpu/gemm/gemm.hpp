@@ -15,8 +15,8 @@ struct View {
   Index stride;
 };
 
-/// C = alpha · op(A) · op(B) + beta · C with op(A) (m, k), op(B) (k, n), C (m, n), all row-major; beta = 0 ignores
-/// what C holds.
+/// C = alpha · op(A) · op(B) + beta · C with op(A) (m, k), op(B) (k, n), C (m, n), all row-major; beta = 0
+/// ignores what C holds.
 template <std::floating_point T>
 void gemm(Op op_a, Op op_b, Index m, Index n, Index k, T alpha, View<const T> a, View<const T> b, T beta,
           View<T> c);

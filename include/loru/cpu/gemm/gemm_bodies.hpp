@@ -1,8 +1,9 @@
 #pragma once
 // General matrix product: blocks and packed panels around the micro-kernel.
 //
-// Element (i, j) of a product is one chain of fused multiply-adds over p within each depth block, and the sum of the
-// blocks in order. Its bits depend on the depth alone: not on the other elements, tiles, threads or orientation.
+// Element (i, j) of a product is one chain of fused multiply-adds over p within each depth block, and the sum
+// of the blocks in order. Its bits depend on the depth alone: not on the other elements, tiles, threads or
+// orientation.
 
 #include <algorithm>
 
@@ -12,7 +13,8 @@
 
 namespace loru::inline LORU_ISA::cpu {
 
-/// op(B) (k, n) laid out for the micro-kernel: panels of `width` columns, each k rows of `width` elements, zero-padded.
+/// op(B) (k, n) laid out for the micro-kernel: panels of `width` columns, each k rows of `width` elements,
+/// zero-padded.
 template <class T>
 struct Panels {
   Tensor<T> memory;
@@ -47,8 +49,8 @@ void store_tile(const T* tile, Index tile_stride, Index rows, Index columns, T a
   }
 }
 
-/// c = alpha · a · b + beta · c for `rows` rows and one panel of V packets of columns, of which the first `columns`
-/// count. Rows of b are `b_stride` apart.
+/// c = alpha · a · b + beta · c for `rows` rows and one panel of V packets of columns, of which the first
+/// `columns` count. Rows of b are `b_stride` apart.
 template <class T, int V>
 void multiply_panel(Index rows, const Depth& k, T alpha, Strided<const T> a, const T* b, Index b_stride,
                     Index columns, T beta, Strided<T> c) {
@@ -125,8 +127,8 @@ void multiply(Index m, T alpha, Strided<const T> a, const Panels<T>& b, T beta, 
   });
 }
 
-/// c = alpha · a · b + beta · c for few rows: reads b (unit column stride) in place, except for a last panel that is not
-/// full.
+/// c = alpha · a · b + beta · c for few rows: reads b (unit column stride) in place, except for a last panel
+/// that is not full.
 template <std::floating_point T>
 void multiply_in_place(Index m, Index n, Index k, T alpha, Strided<const T> a, Strided<const T> b, T beta,
                        Strided<T> c) {

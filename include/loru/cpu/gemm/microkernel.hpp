@@ -12,8 +12,8 @@ struct Strided {
   Index row, col;
 };
 
-/// Packets in a full panel of columns, and rows of a tile for a panel of V packets: as many accumulators as the
-/// register file holds beside the packets of one row of B.
+/// Packets in a full panel of columns, and rows of a tile for a panel of V packets: as many accumulators as
+/// the register file holds beside the packets of one row of B.
 inline constexpr int full_panel = many_registers ? 4 : 2;
 template <int V>
 inline constexpr int tile_rows = many_registers ? (V == 4   ? 7
@@ -21,14 +21,15 @@ inline constexpr int tile_rows = many_registers ? (V == 4   ? 7
                                                             : 14)
                                                 : (V == 2 ? 6 : 8);
 
-/// The depth of a product: `blocks` stretches of `length`, between whose beginnings a moves by a_step. Rows of b go on
-/// from stretch to stretch.
+/// The depth of a product: `blocks` stretches of `length`, between whose beginnings a moves by a_step. Rows
+/// of b go on from stretch to stretch.
 struct Depth {
   Index length, blocks = 1, a_step = 0;
 };
 
-/// c[i, j] = (Accumulate ? c[i, j] : 0) + Σ_p a[i, p]·b[p, j] for a tile of R rows and V packets of columns; the sum is
-/// one chain of fused multiply-adds in the order of p. Rows of b are `b_stride`, rows of c `c_stride` elements apart.
+/// c[i, j] = (Accumulate ? c[i, j] : 0) + Σ_p a[i, p]·b[p, j] for a tile of R rows and V packets of columns;
+/// the sum is one chain of fused multiply-adds in the order of p. Rows of b are `b_stride`, rows of c
+/// `c_stride` elements apart.
 template <class T, int R, int V, bool Accumulate>
 void micro_kernel(const Depth& k, Strided<const T> a, const T* b, Index b_stride, T* c, Index c_stride) {
   using P = Packet<T>;

@@ -5,8 +5,8 @@
 
 namespace loru::inline LORU_ISA::cpu {
 
-/// to[j * to_stride + i] = from[i * from_stride + j] for i < rows and zero for rows <= i < lanes<T>, for j < cols: at most
-/// lanes<T> rows become columns that fill a packet.
+/// to[j * to_stride + i] = from[i * from_stride + j] for i < rows and zero for rows <= i < lanes<T>, for j <
+/// cols: at most lanes<T> rows become columns that fill a packet.
 template <class T>
 void transpose_rows(Index rows, Index cols, const T* from, Index from_stride, T* to, Index to_stride) {
   constexpr Index side = lanes<T>;

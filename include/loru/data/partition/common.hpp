@@ -51,7 +51,8 @@ inline const Labels& require_labels(const char* who, const Dataset& dataset) {
   return *labels;
 }
 
-/// The samples of each class, each class in random order by a stream of its own. Throws ConfigError for other targets.
+/// The samples of each class, each class in random order by a stream of its own. Throws ConfigError for other
+/// targets.
 inline std::vector<std::vector<Index>> shuffled_classes(const char* kind, const Dataset& dataset,
                                                         std::uint64_t seed) {
   require_labels(kind, dataset);

@@ -23,9 +23,11 @@ constexpr const char* to_string(Code code) { return code_words.list[static_cast<
 /// The codes of both links. They concern trained parameters: running statistics, controls, and the weights
 /// and factors that tell of merges go as they are.
 ///   fp16, bf16   rounded to nearest, ties to even: 2 bytes a number
-///   int8         per tensor scale = max|x| / 127 and q = ⌊x / scale + u⌋, u uniform in [0, 1): stochastic rounding, unbiased;
+///   int8         per tensor scale = max|x| / 127 and q = ⌊x / scale + u⌋, u uniform in [0, 1): stochastic
+///   rounding, unbiased;
 ///                a byte a number and the scale
-///   top_k        of each tensor the k = ⌈keep·size⌉ largest in absolute value, with their positions; what is left out is
+///   top_k        of each tensor the k = ⌈keep·size⌉ largest in absolute value, with their positions; what is
+///   left out is
 ///                not lost but waits (error feedback)
 /// Uplink codes the difference from what the client received. Sources: Alistarh et al., arXiv 1610.02132
 /// (stochastic rounding); Stich et al., arXiv 1809.07599 (top-k with memory).

@@ -5,8 +5,9 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// conv1 5×5 (32), relu, max-pool 2, conv2 5×5 (64), relu, max-pool 2, fc1 (512), relu, fc2 (classes); padding 2.
-/// 1,663,370 parameters for 1×28×28 and 10 classes. Source: McMahan et al., arXiv 1602.05629, section 3.
+/// conv1 5×5 (32), relu, max-pool 2, conv2 5×5 (64), relu, max-pool 2, fc1 (512), relu, fc2 (classes);
+/// padding 2. 1,663,370 parameters for 1×28×28 and 10 classes. Source: McMahan et al., arXiv 1602.05629,
+/// section 3.
 template <class T, class D = Cpu>
 Model<T, D> cnn(const ModelOptions& o = {}) {
   detail::Builder<T, D> b(o);

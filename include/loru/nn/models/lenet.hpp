@@ -5,8 +5,8 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// conv1 5×5 (6, padding 2), relu, max-pool 2, conv2 5×5 (16), relu, max-pool 2, fc1 (120), relu, fc2 (84), relu,
-/// fc3 (classes). Layers of LeCun et al. 1998, with the activations and pooling in use since.
+/// conv1 5×5 (6, padding 2), relu, max-pool 2, conv2 5×5 (16), relu, max-pool 2, fc1 (120), relu, fc2 (84),
+/// relu, fc3 (classes). Layers of LeCun et al. 1998, with the activations and pooling in use since.
 template <class T, class D = Cpu>
 Model<T, D> lenet(const ModelOptions& o = {}) {
   require<ShapeError>(o.height >= 12 && o.width >= 12, "lenet: expected images of at least 12 x 12, got ",

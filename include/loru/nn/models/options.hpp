@@ -52,7 +52,8 @@ class Builder {
     o.init = options.init;
     return Conv2d<T, D>(o, next());
   }
-  /// The chosen norm; GroupNorm takes up to 32 groups (Wu and He), the largest count that divides the channels.
+  /// The chosen norm; GroupNorm takes up to 32 groups (Wu and He), the largest count that divides the
+  /// channels.
   void add_norm(Sequential<T, D>& s, const std::string& name, Index channels) {
     if (options.norm == Norm::batch) {
       s.add(name, BatchNorm2d<T, D>({.channels = channels}));

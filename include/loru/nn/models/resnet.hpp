@@ -28,9 +28,9 @@ Residual<T, D> basic_block(Builder<T, D>& b, Index in, Index out, Index stride) 
 
 }  // namespace detail
 
-/// Stem conv1 3×3 (64) without max-pooling, stages layer1..layer4 of 64, 128, 256 and 512 channels with the given
-/// numbers of basic blocks, the last three beginning with stride 2, mean over the image, fc. No convolution has a bias.
-/// Parameters are named as in torchvision. Source: He et al., arXiv 1512.03385.
+/// Stem conv1 3×3 (64) without max-pooling, stages layer1..layer4 of 64, 128, 256 and 512 channels with the
+/// given numbers of basic blocks, the last three beginning with stride 2, mean over the image, fc. No
+/// convolution has a bias. Parameters are named as in torchvision. Source: He et al., arXiv 1512.03385.
 template <class T, class D = Cpu>
 Model<T, D> resnet(const std::array<Index, 4>& blocks, const ModelOptions& o = {}) {
   check_fields(o, "resnet");

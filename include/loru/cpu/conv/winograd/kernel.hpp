@@ -5,8 +5,8 @@
 
 namespace loru::inline LORU_ISA::cpu::winograd {
 
-/// A kernel seen as (depth, taps, columns): element (d, tap, c) at data[d·row + tap·tap_stride + c·col], with a unit
-/// stride along the columns or along the depth.
+/// A kernel seen as (depth, taps, columns): element (d, tap, c) at data[d·row + tap·tap_stride + c·col], with
+/// a unit stride along the columns or along the depth.
 template <class T>
 struct Kernel {
   const T* data;
@@ -18,8 +18,8 @@ struct Kernel {
   }
 };
 
-/// U = G·w·Gᵀ: for each panel of `width` columns and each of the R·R transformed taps a (depth, width) panel for the
-/// micro-kernel.
+/// U = G·w·Gᵀ: for each panel of `width` columns and each of the R·R transformed taps a (depth, width) panel
+/// for the micro-kernel.
 template <class T>
 struct TransformedKernel {
   Index width, slab, taps;
@@ -30,7 +30,8 @@ struct TransformedKernel {
   T* panel(Index j) { return memory.data() + j * taps * slab; }
 };
 
-/// stage[d][tap][c] = element (d0 + d, tap, c0 + c) for lanes<T> of both, zero outside: squares, transposed in registers.
+/// stage[d][tap][c] = element (d0 + d, tap, c0 + c) for lanes<T> of both, zero outside: squares, transposed
+/// in registers.
 template <int Taps, class T>
 void load_transposed(const Kernel<T>& w, Index d0, Index c0, T* stage) {
   constexpr Index side = lanes<T>;
@@ -77,7 +78,8 @@ LORU_INLINED_WHOLE void transform_kernel(const Kernel<T>& w, Index first, const 
   }
 }
 
-/// dw[row0 + i, tap, column0 + c] = Gᵀ·du·G for `rows` × `columns` entries; du as [transformed tap][row][width].
+/// dw[row0 + i, tap, column0 + c] = Gᵀ·du·G for `rows` × `columns` entries; du as [transformed
+/// tap][row][width].
 template <auto G, class T>
 LORU_INLINED_WHOLE void finish_gradient(const T* du, Index slab, Index width, Index rows, Index columns,
                                         T* dw, Index cin) {

@@ -3,8 +3,9 @@
 //
 // A bilinear filter computes outputs y of taps g over a stretch d of pixels as
 //   y = Y·[(G·g) ⊙ (X·d)],
-// with fewer multiplications than taps times outputs; in two dimensions each matrix acts on both sides. For n points
-// a_0 .. a_{n−2} and ∞, k taps and n + 1 − k outputs (Lavin and Gray, arXiv 1509.09308; Toom and Cook before them):
+// with fewer multiplications than taps times outputs; in two dimensions each matrix acts on both sides. For n
+// points a_0 .. a_{n−2} and ∞, k taps and n + 1 − k outputs (Lavin and Gray, arXiv 1509.09308; Toom and Cook
+// before them):
 //   row i of X  coefficients of Π_{j≠i} (x − a_j); the last those of Π_j (x − a_j)
 //   row i of G  powers 0 .. k − 1 of a_i, divided by Π_{j≠i} (a_i − a_j); the last 0 .. 0 1
 //   column i of Y  powers 0 .. n − k of a_i; the last 0 .. 0 1
@@ -30,8 +31,8 @@ struct Matrix {
   }
 };
 
-/// Π (x − a_j) without factor `left_out`, as N coefficients from power 0 on. (Loops over indices alone: g++ 12 refuses to
-/// compare pointers at compile time under -fsanitize=undefined.)
+/// Π (x − a_j) without factor `left_out`, as N coefficients from power 0 on. (Loops over indices alone: g++
+/// 12 refuses to compare pointers at compile time under -fsanitize=undefined.)
 template <std::size_t N>
 constexpr std::array<double, N + 1> product_of_roots(const std::array<double, N>& points,
                                                      std::size_t left_out) {

@@ -6,8 +6,8 @@
 
 namespace loru::inline LORU_ISA::cpu::winograd {
 
-/// What a filtering does along one dimension. Point p multiplies row p of `window`·d by transformed tap tap[p]; the
-/// results meet in `collect`. Neighbouring tiles are in_step pixels apart in d and out_step in y.
+/// What a filtering does along one dimension. Point p multiplies row p of `window`·d by transformed tap
+/// tap[p]; the results meet in `collect`. Neighbouring tiles are in_step pixels apart in d and out_step in y.
 template <int Points, int In, int Out>
 struct Filtering {
   Matrix<Points, In> window;
@@ -26,13 +26,13 @@ struct Filtering {
   }
 };
 
-/// A convolution of K taps and a stride: `taps` (G), the filtering that computes it, and the filtering of dy by the
-/// reversed kernel that computes its input gradient.
+/// A convolution of K taps and a stride: `taps` (G), the filtering that computes it, and the filtering of dy
+/// by the reversed kernel that computes its input gradient.
 template <int K, int Stride>
 struct Scheme;
 
-/// Stride 1: points 0, 1, −1, 2, −2 and ∞, 7 − K outputs a tile: 36 multiplications in two dimensions, for 144 (K = 3) or
-/// 100 (K = 5) of the direct form.
+/// Stride 1: points 0, 1, −1, 2, −2 and ∞, 7 − K outputs a tile: 36 multiplications in two dimensions, for
+/// 144 (K = 3) or 100 (K = 5) of the direct form.
 template <int K>
 struct Scheme<K, 1> {
   static constexpr std::array<double, 5> points{0, 1, -1, 2, -2};
@@ -45,10 +45,10 @@ struct Scheme<K, 1> {
   static constexpr auto input_gradient = forward;
 };
 
-/// Stride 2, padding 1, K = 3, by phases. Of nine pixels for four outputs, the five at even places meet taps 0 and 2
-/// (points 0, 1, −1, 2 and ∞), the four at odd places meet tap 1 alone. 81 multiplications for 144 of the direct form,
-/// 36 different transformed taps. The input gradient has the phases in its outputs: from five values of dy, four dx at
-/// even places from tap 1, and four at odd places from taps 2 and 0.
+/// Stride 2, padding 1, K = 3, by phases. Of nine pixels for four outputs, the five at even places meet taps
+/// 0 and 2 (points 0, 1, −1, 2 and ∞), the four at odd places meet tap 1 alone. 81 multiplications for 144 of
+/// the direct form, 36 different transformed taps. The input gradient has the phases in its outputs: from
+/// five values of dy, four dx at even places from tap 1, and four at odd places from taps 2 and 0.
 template <>
 struct Scheme<3, 2> {
   static constexpr std::array<double, 4> points{0, 1, -1, 2};

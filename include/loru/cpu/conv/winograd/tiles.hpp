@@ -26,14 +26,15 @@ void store_channels(T* to, Packet<T> value, Index count) {
   for (Index i = 0; i < count; ++i) to[i] = part[i];
 }
 
-/// An image batch in channels-last memory, cut into rows × cols tiles an image of which neighbours are `step` pixels
-/// apart; the first begins `margin` pixels outside the image.
+/// An image batch in channels-last memory, cut into rows × cols tiles an image of which neighbours are `step`
+/// pixels apart; the first begins `margin` pixels outside the image.
 struct Tiling {
   Index n, h, w, channels, margin, step, rows, cols;
   Index tiles() const { return n * rows * cols; }
 };
 
-/// Where the pixels of one tile lie: Side×Side addresses of their first channel, `outside` for those out of the image.
+/// Where the pixels of one tile lie: Side×Side addresses of their first channel, `outside` for those out of
+/// the image.
 template <int Side, class T>
 struct TilePixels {
   T* at[Side][Side];
@@ -50,7 +51,8 @@ struct TilePixels {
   }
 };
 
-/// Transformed values of up to `capacity` tiles: element (point, panel of channels, tile, channel of the panel).
+/// Transformed values of up to `capacity` tiles: element (point, panel of channels, tile, channel of the
+/// panel).
 template <class T>
 struct TileBlock {
   Index channels, capacity, width, panels, slab;
@@ -67,7 +69,8 @@ struct TileBlock {
   T* panel(Index point, Index panel) { return memory.data() + point * slab + panel * capacity * width; }
 };
 
-/// Reads the pixels of tiles [first, last), zero outside the image, and keeps M·tile·Mᵀ: (R·R points, tiles, channels).
+/// Reads the pixels of tiles [first, last), zero outside the image, and keeps M·tile·Mᵀ: (R·R points, tiles,
+/// channels).
 template <auto M, class T>
 LORU_INLINED_WHOLE void gather_tiles(const Tiling& t, const T* image, Index first, Index last,
                                      TileBlock<T>& out) {
@@ -100,8 +103,8 @@ LORU_INLINED_WHOLE void gather_tiles(const Tiling& t, const T* image, Index firs
   }
 }
 
-/// Writes M·tile·Mᵀ of tiles [first, last) of one panel of channels to the pixels of the image, as far as they lie inside.
-/// `block` holds that panel alone.
+/// Writes M·tile·Mᵀ of tiles [first, last) of one panel of channels to the pixels of the image, as far as
+/// they lie inside. `block` holds that panel alone.
 template <auto M, class T>
 LORU_INLINED_WHOLE void scatter_tiles(TileBlock<T>& block, Index panel, const Tiling& t, Index first,
                                       Index last, T* image) {

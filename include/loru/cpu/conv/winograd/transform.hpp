@@ -7,8 +7,8 @@
 #include <loru/cpu/conv/winograd/matrix.hpp>
 #include <loru/cpu/gemm/microkernel.hpp>
 
-// Functions around apply_both are inlined whole, so that tiles stay in registers; not for sanitizers, over which the
-// compiler would take minutes.
+// Functions around apply_both are inlined whole, so that tiles stay in registers; not for sanitizers, over
+// which the compiler would take minutes.
 #if defined(__SANITIZE_ADDRESS__)
 #define LORU_INLINED_WHOLE
 #elif defined(__has_feature)
@@ -22,7 +22,8 @@
 
 namespace loru::inline LORU_ISA::cpu::winograd {
 
-/// How two neighbouring rows of a matrix stand to each other: equal in size, with at least one sign that differs.
+/// How two neighbouring rows of a matrix stand to each other: equal in size, with at least one sign that
+/// differs.
 template <int R, int C>
 constexpr bool mirrored(const Matrix<R, C>& m, int i) {
   if (i + 1 >= R) return false;
@@ -34,8 +35,8 @@ constexpr bool mirrored(const Matrix<R, C>& m, int i) {
   return opposite;
 }
 
-/// Σ_j M[I][j]·in[j] over the columns where row I equals row I + Other (Same) or is its opposite (not Same); without
-/// terms, zero. Zero coefficients cost nothing, ones no multiplication.
+/// Σ_j M[I][j]·in[j] over the columns where row I equals row I + Other (Same) or is its opposite (not Same);
+/// without terms, zero. Zero coefficients cost nothing, ones no multiplication.
 template <auto M, int I, int Other, bool Same, class P, std::size_t C>
 inline P signed_sum(const std::array<P, C>& in) {
   using T = Element<P>;
@@ -135,8 +136,8 @@ inline constexpr int rows_at_once = R * C <= 18  ? R
                                     : R % 3 == 0 ? 3
                                                  : 2;
 
-/// M·in·Mᵀ of a square of C×C values that load<i, j>() gives, handed to store<i, j>(value) as R×R values. A group of rows
-/// at a time: its products with the columns first, then each row.
+/// M·in·Mᵀ of a square of C×C values that load<i, j>() gives, handed to store<i, j>(value) as R×R values. A
+/// group of rows at a time: its products with the columns first, then each row.
 template <auto M, class P, class Load, class Store>
 inline void apply_both(Load load, Store store) {
   constexpr int R = M.rows, C = M.cols;

@@ -1,8 +1,8 @@
 #pragma once
 // Convolutions by Winograd's minimal filtering: 3×3 and 5×5 kernels of stride 1, 3×3 kernels of stride 2.
 //
-// Images are cut into tiles. Transformed tiles stand as [point][panel of channels][tile][channel], so that each point is
-// a matrix product on the micro-kernel, forward and for both gradients:
+// Images are cut into tiles. Transformed tiles stand as [point][panel of channels][tile][channel], so that
+// each point is a matrix product on the micro-kernel, forward and for both gradients:
 //   y = Y·[U ⊙ V]·Yᵀ,   U = G·w·Gᵀ,  V = X·x·Xᵀ
 //   dw = Gᵀ·[Σ_tiles (Yᵀ·dy·Y) ⊙ V]·G,   dx = a filtering of dy by the reversed kernel.
 
@@ -12,17 +12,20 @@
 
 namespace loru::inline LORU_ISA::cpu::winograd {
 
-/// Tiles in a block of a filtering, and at least in one of a weight gradient: multiples of the micro-kernel's rows.
+/// Tiles in a block of a filtering, and at least in one of a weight gradient: multiples of the micro-kernel's
+/// rows.
 inline constexpr Index filter_block = 56, gradient_block = 56;
 
-/// Transformed values up to which all tiles are one block: more than caches near a core hold, but the kernel is then
-/// transformed and read once.
+/// Transformed values up to which all tiles are one block: more than caches near a core hold, but the kernel
+/// is then transformed and read once.
 inline constexpr Index one_block = 3 << 19;
 
-/// Channels of which the transformed kernel is made at once where it serves one block only, so that it stays near.
+/// Channels of which the transformed kernel is made at once where it serves one block only, so that it stays
+/// near.
 inline constexpr Index near_depth = 128;
 
-/// m = (accumulate ? m : 0) + V·U at one point, over `count` channels of V from panel `first` on; U (count, width).
+/// m = (accumulate ? m : 0) + V·U at one point, over `count` channels of V from panel `first` on; U (count,
+/// width).
 template <class T>
 void multiply_channels(Index tiles, TileBlock<T>& v, Index point, Index first, Index count, const T* u,
                        Index width, bool accumulate, T* m) {
@@ -37,8 +40,9 @@ void multiply_channels(Index tiles, TileBlock<T>& v, Index point, Index first, I
   if (rest > 0) multiply({rest}, first + full);
 }
 
-/// The filtering F of `in` by a kernel with transform G, written to `out`: block by block of tiles, and of each the panels
-/// of output channels. With one block the transformed kernel is made piece by piece and used at once; else it is kept.
+/// The filtering F of `in` by a kernel with transform G, written to `out`: block by block of tiles, and of
+/// each the panels of output channels. With one block the transformed kernel is made piece by piece and used
+/// at once; else it is kept.
 template <auto F, auto G, class T>
 void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tiling& out, T* y) {
   constexpr int points = F.points, taps = G.rows;
@@ -69,8 +73,8 @@ void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tilin
   });
 }
 
-/// dw of a kernel (Cout, K·K, Cin) from x and dy: blocks of tiles one after the other, pairs of channel panels in
-/// parallel. With one block the sums of a pair are finished at once; else those of all are kept.
+/// dw of a kernel (Cout, K·K, Cin) from x and dy: blocks of tiles one after the other, pairs of channel
+/// panels in parallel. With one block the sums of a pair are finished at once; else those of all are kept.
 template <auto F, auto G, class T>
 void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* dy, T* dw, Index block_tiles) {
   constexpr int points = F.points, taps = G.rows, k = G.cols;
@@ -105,7 +109,8 @@ void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* d
   }
 }
 
-/// The images that a filtering reads and writes, cut into as many tiles; those read begin `margin` pixels outside.
+/// The images that a filtering reads and writes, cut into as many tiles; those read begin `margin` pixels
+/// outside.
 struct Tilings {
   Tiling in, out;
 };
