@@ -43,11 +43,11 @@ TEST_CASE("way: the layers of residual networks") {
 TEST_CASE("way: what Winograd's way and lines leave goes by windows") {
   using enum Direction;
   for (Direction d : {forward, input_gradient, weight_gradient}) {
-    CHECK(way(d, {4, 16, 16, 9, 3, 1, 1, 1, 2}) == ConvWay::windows);           // groups
-    CHECK(way(d, {4, 16, 16, 9, 3, 1, 2, 2}) == ConvWay::windows);              // dilation
-    CHECK_FALSE(way(d, {1, 16, 16, 7, 3, 1, 1}) == ConvWay::winograd);          // 49 pixels
-    CHECK_FALSE(way(d, {32, 40, 41, 16, 3, 2, 1}) == ConvWay::winograd);        // no full packets
-    CHECK_FALSE(way(d, {32, 7, 16, 16, 3, 1, 1}) == ConvWay::winograd);         // few channels
+    CHECK(way(d, {4, 16, 16, 9, 3, 1, 1, 1, 2}) == ConvWay::windows);     // groups
+    CHECK(way(d, {4, 16, 16, 9, 3, 1, 2, 2}) == ConvWay::windows);        // dilation
+    CHECK_FALSE(way(d, {1, 16, 16, 7, 3, 1, 1}) == ConvWay::winograd);    // 49 pixels
+    CHECK_FALSE(way(d, {32, 40, 41, 16, 3, 2, 1}) == ConvWay::winograd);  // no full packets
+    CHECK_FALSE(way(d, {32, 7, 16, 16, 3, 1, 1}) == ConvWay::winograd);   // few channels
     CHECK(way(d, {32, 16, 16, 16, 5, 1, 2}) == ConvWay::winograd);
   }
 }

@@ -55,4 +55,4 @@ struct BFloat16 {
   explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 };
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -121,9 +121,9 @@ Work unfused_step(Plan plan, const LowRankProblem& p, Layer layer) {
     const bool in_place = !p.convolution || (p.kernel == 1 && p.stride == 1 && p.padding == 0);
     const auto pixels = static_cast<double>(p.rows * p.stride * p.stride);
     if (p.input_gradient)  // dx += dS·A, for convolutions as a sum of two
-      total = total + (in_place ? product(rows, n, r, true)
-                                : layer(input_gradient, r) +
-                                      stream(pixels * static_cast<double>(channels(p)), 3.0));
+      total = total +
+              (in_place ? product(rows, n, r, true)
+                        : layer(input_gradient, r) + stream(pixels * static_cast<double>(channels(p)), 3.0));
   }
   if (plan == Plan::composed_full)
     return total + layer(weight_gradient, m) + product(m, r, n) + product(r, n, m);
@@ -132,4 +132,4 @@ Work unfused_step(Plan plan, const LowRankProblem& p, Layer layer) {
 
 }  // namespace cost
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA
