@@ -53,8 +53,8 @@ struct Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  /// A graph that no backward pass has freed goes node by node: let go by one another, they would need stack
-  /// for its depth.
+  /// Frees a graph that no backward pass has freed, node by node. If each node released its parents in turn,
+  /// the recursion would be as deep as the graph.
   ~Node() {
     std::vector<std::shared_ptr<Node>> handles;
     give_up(handles);
@@ -66,7 +66,8 @@ struct Node {
   }
 
  private:
-  /// Hands over the parents. The closure goes first, so that what it holds of them is never the last handle.
+  /// Gives up the parents. The closure is destroyed first, so that its handles of the parents are never the
+  /// last ones.
   void give_up(std::vector<std::shared_ptr<Node>>& handles) {
     if (parents.empty()) return;
     backward = nullptr;
@@ -93,9 +94,8 @@ class Variable {
     node_->requires_grad = requires_grad;
   }
 
-  /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one. It is
-  /// handed dy for good: a closure that takes it by value may write over its buffer if nothing else shares
-  /// that.
+  /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one. The
+  /// closure owns dy: if it takes dy by value, it may write over the buffer where nothing else shares it.
   template <class F>
   Variable(const char* name, Tensor<T, D> value, std::initializer_list<Variable> parents, F backward)
       : Variable(std::move(value)) {

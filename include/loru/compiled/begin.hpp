@@ -1,5 +1,5 @@
 #pragma once
-// What the sources of loru::compiled begin with.
+// Every source of loru::compiled includes this header first.
 
 #ifndef LORU_COMPILED
 #ifdef LORU_INLINE

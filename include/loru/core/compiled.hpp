@@ -3,9 +3,9 @@
 // loru::compiled or in one source of its own that includes loru/compiled/src.hpp; without it everything is
 // defined where it is used.
 //
-// A header x.hpp with much to compile keeps it in x_bodies.hpp. It includes that itself unless LORU_COMPILED
-// is defined; then the one source does. Scalars other than float, double and their duals need the bodies by
-// hand.
+// A header x.hpp with much to compile keeps its function bodies in x_bodies.hpp. Without LORU_COMPILED it
+// includes that file itself; with it, only the compiled source does. Scalars other than float, double and
+// their duals always need x_bodies.hpp.
 
 #include <string_view>
 

@@ -11,7 +11,8 @@
 
 namespace loru::inline LORU_ISA {
 
-/// value + tangent·ε. Compared by value, so that branches are those of the plain computation.
+/// value + tangent·ε. Comparisons look at the value alone, so that branches are those of the plain
+/// computation.
 template <std::floating_point T>
 struct Dual {
   T value{};

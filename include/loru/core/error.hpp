@@ -54,7 +54,8 @@ class DivergedError : public Error {
 
 namespace detail {
 
-/// One argument of a message, by reference. What prints it is compiled once a type, and not once a message.
+/// One argument of a message, by reference. The code that prints it is compiled once per type, not once per
+/// message.
 class Piece {
  public:
   Piece(const char* text) : value_{text}, print_{&print_text} {}

@@ -24,11 +24,11 @@ namespace loru::inline LORU_ISA {
 
 // ---- domains: the values that a field takes ----
 
-/// Whatever the member's type holds: true or false, a text, a path.
+/// Every value of the member's type: true or false, a text, a path.
 struct Anything {};
 
-/// The numbers from least to most, without an end that is open. The largest finite number as `most`, or the
-/// lowest as `least`, stands for no bound; infinity and NaN are in no range.
+/// The numbers from least to most; an end that is open does not belong to them. The largest finite number as
+/// `most`, or the lowest as `least`, means that there is no bound. Infinity and NaN are in no range.
 template <class V>
 struct Range {
   V least, most;
@@ -84,8 +84,8 @@ constexpr Words<V, N> words(const Word<V> (&list)[N]) {
   return all;
 }
 
-/// One of the strings that are known at run time (models, data sets), or, for a list, any of them. Whoever
-/// looks them up refuses others.
+/// One of the strings that are known at run time (models, data sets), or, for a list, any of them. The code
+/// that looks a string up refuses unknown ones.
 struct Names {
   std::vector<std::string> (*list)();
 };
@@ -101,8 +101,8 @@ struct Field {
   const char* text;
 };
 
-/// Options within A that describe themselves. Their keys stand in the table `name`, or with A's own if that
-/// is empty.
+/// A member of A that has fields of its own. Their keys stand in the table `name`, or beside A's keys if the
+/// name is empty.
 template <class A, class Part>
 struct Section {
   const char* name;
@@ -124,7 +124,7 @@ constexpr Section<A, Part> section(const char* name, Part A::* member) {
   return {name, member};
 }
 
-/// The field `layers` of an algorithm that is at home in both: whether its layers are dense or W + s·B·A.
+/// The field `layers` of an algorithm that can train either kind of layer: dense, or W + s·B·A.
 template <class A>
 constexpr auto layers_field() {
   return field("layers", &A::low_rank, words<bool>({{"dense", false}, {"low_rank", true}}),
@@ -150,8 +150,8 @@ void visit_entry(Options& options, const Section<A, Part>& section, const F& f, 
 
 }  // namespace detail
 
-/// f(table, field, value) for every field, those of sections too, in the order of the lists. `table` is what
-/// stands before the name in a configuration ("optimizer."), `value` the member, const if the options are.
+/// f(table, field, value) for every field, those of sections included, in the order of the lists. `table` is
+/// the text before the name in a configuration ("optimizer."), `value` the member, const if the options are.
 template <class Options, class F>
 void for_each_field(Options& options, const F& f, const std::string& table) {
   std::apply([&](const auto&... entry) { (detail::visit_entry(options, entry, f, table), ...); },
@@ -176,8 +176,8 @@ std::string text(const Range<V>& range) {
 
 namespace detail {
 
-/// What is wrong with a value, "expected ..., got ..."; nothing if it is in its domain. Words and names are
-/// not looked at.
+/// The error text "expected ..., got ..." of a value; empty if the value is in its domain. Words and names
+/// are not checked here.
 template <class V, class Domain>
 std::string mistake(const V&, const Domain&) {
   return {};

@@ -1,5 +1,5 @@
 #pragma once
-// Floats of 16 bits, to store and to send: numbers are computed with as float.
+// Floats of 16 bits, for storing and sending. Arithmetic converts them to float.
 
 #include <bit>
 #include <cstdint>

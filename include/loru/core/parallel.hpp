@@ -1,6 +1,6 @@
 #pragma once
-// A small pool of threads and a loop over it. What is computed must not depend on which thread runs which
-// index; nothing here introduces an order. std::thread, since libc++ 19 has no std::jthread.
+// A small pool of threads and a loop over it. Results must not depend on which thread runs which index; the
+// pool gives no order. It uses std::thread, since libc++ 19 has no std::jthread.
 
 #include <algorithm>
 #include <condition_variable>

@@ -53,9 +53,9 @@ enum class Purpose : std::uint32_t {
   downlink = 15,
 };
 
-/// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. What
-/// runs the generator is not inlined: a call is nothing beside its ten rounds, and they are long where they
-/// stand.
+/// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. The
+/// functions that run the generator are not inlined: a call costs little beside its ten rounds, and their
+/// code is long.
 class Stream {
  public:
   using result_type = std::uint32_t;
@@ -64,7 +64,7 @@ class Stream {
                   std::uint32_t client = 0)
       : key_{seed}, purpose_{static_cast<std::uint32_t>(purpose)}, round_{round}, client_{client} {}
 
-  /// The stream of the given number below this one; it does not depend on what was drawn here so far.
+  /// A child stream with the given number. It does not depend on the draws made from this stream so far.
   [[gnu::noinline]] Stream fork(std::uint32_t number) const {
     const Words w = philox({number, purpose_ ^ 0x80000000u, round_, client_}, key_);
     Stream child = *this;
@@ -77,7 +77,7 @@ class Stream {
   /// The four words of block `index`: random access, as device code reads them.
   [[gnu::noinline]] Words block(std::uint32_t index) const { return philox(counter(index), key_); }
 
-  /// The counter and the key that philox makes block `index` of.
+  /// The counter and the key from which philox makes block `index`.
   Words counter(std::uint32_t index) const { return {index, purpose_, round_, client_}; }
   std::uint64_t key() const { return key_; }
 

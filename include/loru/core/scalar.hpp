@@ -19,8 +19,7 @@ LORU_HOST_DEVICE constexpr T relu(T x) {
   return x > T(0) ? x : T(0);
 }
 
-/// The gradient g where y > 0, else 0: what passes backward through y = relu(x). The sign of x serves as
-/// well.
+/// The gradient of y = relu(x): g where y > 0, else 0. x may be given in place of y.
 template <class T>
 LORU_HOST_DEVICE constexpr T relu_gradient(T y, T g) {
   return y > T(0) ? g : T(0);
@@ -45,8 +44,8 @@ LORU_HOST_DEVICE T gelu_slope(T x) {
   return T(Real<T>(0.5)) * (T(1) + erf(x * T(root_half))) + x * phi;
 }
 
-/// What dropout multiplies an element by: `keep` = 1 / (1 − p) where its random word is at least p · 2³²,
-/// else 0.
+/// The factor of dropout for an element: `keep` = 1 / (1 − p) where its random word is at least p · 2³², else
+/// 0.
 template <class T>
 LORU_HOST_DEVICE constexpr T dropout_factor(std::uint32_t word, std::uint64_t threshold, T keep) {
   return word >= threshold ? keep : T(0);
@@ -67,7 +66,7 @@ LORU_HOST_DEVICE constexpr T normalised(T x, T mu, T scale, T beta) {
   return (x - mu) * scale + beta;
 }
 
-/// dx = scale·g − (a + b·(x − μ)): a and b carry what the moments depend on x by.
+/// dx = scale·g − (a + b·(x − μ)). a and b are the part of the gradient that comes through the moments.
 template <class T>
 LORU_HOST_DEVICE constexpr T normalised_gradient(T g, T x, T mu, T scale, T a, T b) {
   return scale * g - (a + b * (x - mu));

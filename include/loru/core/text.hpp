@@ -31,9 +31,9 @@ std::string to_text(Number x) {
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), x).ptr};
 }
 
-/// The number that the whole text is in decimal, whatever the process's locale; inf and nan are numbers too.
-/// Empty for a text that is none (a space, a +, a letter too many) and for a number that the type cannot
-/// hold.
+/// The number that the whole text spells in decimal, in any locale; inf and nan are numbers too. Empty if the
+/// text is not a number (it has a space, a + or another character too many) or if the type cannot hold the
+/// number.
 template <std::integral Number>
 std::optional<Number> parse_number(std::string_view text) {
   Number value{};
@@ -59,7 +59,7 @@ std::optional<Number> parse_number(std::string_view text) {
 }
 
 /// Number of insertions, deletions and replacements of a character and exchanges of two neighbours that turn
-/// one word into the other, no place being changed twice (Damerau 1964).
+/// one word into the other. No place is changed twice (Damerau 1964).
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1),
       row(b.size() + 1);  // rows i - 2, i - 1, i

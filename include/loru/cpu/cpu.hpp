@@ -43,7 +43,8 @@
 #include <loru/cpu/simd.hpp>
 #endif
 
-// What loru::compiled has of this room; products and convolutions have no other bodies then.
+// The parts of this room that loru::compiled instantiates. With it, only that library has the bodies of
+// products and convolutions.
 #define LORU_COMPILED_OPS(OP) LORU_OPS(OP, float, Cpu) LORU_OPS(OP, double, Cpu)
 
 #ifdef LORU_COMPILED

@@ -1,5 +1,5 @@
 #pragma once
-// How wide the vector registers of the instruction set are, for what asks without computing.
+// The width of the vector registers of the instruction set, for code that asks for it without computing.
 
 #include <loru/core/shape.hpp>
 

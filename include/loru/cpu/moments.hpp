@@ -2,9 +2,9 @@
 // Means and variances of channels and of groups of channels on host tensors, in one pass over the data.
 //
 // Blocks of 64 rows are summed relative to their first row and joined by the formula of Chan, Golub and
-// LeVeque (1983): M2 = Σ(x − μ)² of two parts is M2ₐ + M2_b + (μ_b − μₐ)²·nₐ·n_b / (nₐ + n_b). Since a
-// block's first row is one of its own, M2 is at least a 64th of the sum that it is the difference of: nothing
-// cancels, whatever the mean.
+// LeVeque (1983): M2 = Σ(x − μ)² of two parts is M2ₐ + M2_b + (μ_b − μₐ)²·nₐ·n_b / (nₐ + n_b). In a block M2
+// = Σ(x − x₀)² − n·(μ − x₀)², x₀ being the first row. Since x₀ is one of the n <= 64 rows, M2 is at least a
+// 64th of the first sum: nothing cancels, whatever the mean.
 
 #include <loru/core/scalar.hpp>
 #include <loru/cpu/elementwise.hpp>
@@ -57,7 +57,8 @@ void block_moments(Index rows, Index c, const T* __restrict x, T* __restrict mea
   }
 }
 
-/// Joins the moments of `more` rows to those of `rows` rows; moments of no rows are zero.
+/// Joins the moments of a part of `more` rows to those of a part of `rows` rows. An empty part has zero
+/// moments.
 template <Scalar T>
 void join_moments(Index rows, Index more, Index c, T* __restrict mean, T* __restrict m2,
                   const T* __restrict mean_more, const T* __restrict m2_more) {

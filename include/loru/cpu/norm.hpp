@@ -1,9 +1,9 @@
 #pragma once
 // Batch and group normalisation on host tensors, channels-last.
 //
-// Both compute x̂ = (x − μ)·ρ with ρ = 1 / √(σ² + ε) and y = γ·x̂ + β; they differ in what shares μ and σ²: a
-// channel over the batch (Ioffe and Szegedy 2015), or a group of channels of one image (Wu and He 2018). A
-// batch is treated as one image of N·H·W pixels whose groups are its channels.
+// Both compute x̂ = (x − μ)·ρ with ρ = 1 / √(σ² + ε) and y = γ·x̂ + β. They differ in the values that share μ
+// and σ²: a channel over the batch (Ioffe and Szegedy 2015), or a group of channels of one image (Wu and He
+// 2018). A batch is treated as one image of N·H·W pixels whose groups are its channels.
 
 #include <loru/cpu/epilogue.hpp>
 #include <loru/cpu/moments.hpp>
@@ -90,7 +90,7 @@ void gradient_offsets(const NormShape& s, const T* sums, const T* rho, const T* 
   }
 }
 
-/// Two passes: the sums, then dx. Overwrites dy, by dx or by the gradient of the residual.
+/// Two passes: the sums, then dx. Overwrites dy with dx or with the gradient of the residual.
 template <Scalar T>
 NormGradients<T> norm_backward(const NormShape& s, Gate gate, Tensor<T> dy, const Tensor<T>& y,
                                const Tensor<T>& x, const Moments<T>& moments, const Tensor<T>& gamma,

@@ -59,7 +59,7 @@ using Eigen::internal::ptranspose;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"
 #endif
-/// As many packets as one has elements.
+/// A square of packets: as many packets as a packet has elements.
 template <class T>
 using PacketSquare = Eigen::internal::PacketBlock<Packet<T>, static_cast<int>(lanes<T>)>;
 #if defined(__GNUC__) && !defined(__clang__)

@@ -1,5 +1,5 @@
 #pragma once
-// How much work a low-rank layer is on the host, where a convolution goes the way that cpu/conv/way.hpp says.
+// The amount of work of a low-rank layer on the host. cpu/conv/way.hpp says how a convolution is computed.
 
 #include <loru/cpu/conv/way.hpp>
 #include <loru/cpu/rates.hpp>
@@ -33,8 +33,8 @@ inline cost::Work winograd_work(Direction direction, const ConvExtents& e) {
   });
 }
 
-/// Images are padded once and read in place. Forward a product is one line of outputs high; for dW kernel
-/// rows are apart.
+/// Images are padded once and read in place. In the forward direction a product is one line of outputs high;
+/// for dW each kernel row is a product.
 inline cost::Work lines_work(Direction direction, const ConvExtents& e) {
   const cost::ConvElements elements(e);
   const Index pixels = e.n * e.ho * e.wo;

@@ -1,5 +1,5 @@
 #pragma once
-// A person's own data: arrays in safetensors files, one to train on and one to test on.
+// Your own data: arrays in safetensors files, one to train on and one to test on.
 //
 //   x        (N, n), (N, H, W) or (N, C, H, W), F32 or U8
 //   y        (N) I32: a class; (N, k) F32: numbers; (N, k) U8: labels of which several may hold, as 0 and 1
@@ -72,7 +72,7 @@ inline Targets read_targets(const io::Archive& archive, Index count) {
 
 namespace detail {
 
-/// x alone; the targets are labels of 0.
+/// Reads x alone; the targets are labels, all 0.
 inline Dataset read_inputs(const io::Archive& archive, const Path& path) {
   const io::RawTensor& x = archive.raw("x");
   const Index rank = x.shape.rank();

@@ -19,7 +19,7 @@
 
 namespace loru::inline LORU_ISA::data {
 
-/// Samples and targets as tensors; what a data set has not is empty.
+/// Samples and targets as tensors. Fields for which the data set has no values are empty.
 template <class T, class D = Cpu>
 struct Batch {
   Tensor<T, D> inputs = {};             // (N, C, H, W) or (N, n)
@@ -60,7 +60,7 @@ class Normaliser {
   double unit_, mean_, inverse_;
 };
 
-/// Asks for memory that is read soon; samples of a batch lie anywhere in the data set.
+/// Prefetches a sample that is read soon, since the samples of a batch lie anywhere in the data set.
 template <class Raw>
 void prefetch(const Raw* from, Index count) {
   for (Index i = 0; i < count; i += 64 / static_cast<Index>(sizeof(Raw))) __builtin_prefetch(from + i);
@@ -128,10 +128,10 @@ void gather_targets(Batch<T>& batch, const Dataset& dataset, std::span<const Ind
 
 }  // namespace detail
 
-/// The given samples in the given order, normalised (Normalisation) and, with `augment`, changed at random by
-/// `stream`, which is asked once a sample in order: the result does not depend on the layout, which is that
-/// of images. Throws ShapeError for a sample outside the data set, ConfigError for augment without stream or
-/// of what is no image.
+/// The given samples in the given order, normalised (Normalisation) and, with `augment`, changed at random.
+/// `stream` is used once per sample, in order, so that the values do not depend on `layout`, the layout of
+/// images. Throws ShapeError for a sample outside the data set, ConfigError for augment without a stream or
+/// for samples that are not images.
 template <Scalar T>
 Batch<T> gather(const Dataset& dataset, std::span<const Index> samples, Layout layout = Layout::channels_last,
                 const Augment* augment = nullptr, rng::Stream* stream = nullptr) {

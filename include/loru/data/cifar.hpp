@@ -21,7 +21,7 @@ namespace loru::inline LORU_ISA::data {
 
 namespace detail {
 
-/// What tells the two sets apart. The label used is the last of `label_bytes`.
+/// The differences between the two sets. The label used is the last of `label_bytes`.
 struct CifarFormat {
   std::string name;
   Index label_bytes, classes;

@@ -16,8 +16,8 @@
 
 namespace loru::inline LORU_ISA::data {
 
-/// value = (raw * unit - mean[c]) / deviation[c]: what a model sees of a raw feature of channel c. No means
-/// and deviations are 0 and 1.
+/// value = (raw * unit - mean[c]) / deviation[c]: the value that a model gets for a raw feature of channel c.
+/// Empty means and deviations stand for 0 and 1.
 struct Normalisation {
   double unit = 1.0;
   std::vector<double> mean = {};
@@ -27,11 +27,11 @@ struct Normalisation {
   double inverse_of(std::size_t c) const { return deviation.empty() ? 1.0 : 1.0 / deviation[c]; }
 };
 
-/// Samples follow each other: as bytes or floats, or the tokens of sequences.
+/// The samples one after the other: as bytes, as floats, or as the tokens of sequences.
 using Features = std::variant<std::vector<std::uint8_t>, std::vector<float>, std::vector<std::int32_t>>;
 
 /// Samples in memory with their targets. A sample is an image (C, H, W), a vector (n), or a sequence of
-/// tokens: sequence i is the tokens [starts[i], starts[i + 1]), and `sample` is then the scalar's shape.
+/// tokens. Sequence i is the tokens [starts[i], starts[i + 1]), and `sample` is then the shape of a scalar.
 struct Dataset {
   std::string name = {};
   Shape sample = {};  // (C, H, W), (n) or ()
@@ -75,7 +75,7 @@ struct Dataset {
   void check() const;
 };
 
-/// What is trained on and what is tested on.
+/// The samples to train on and the samples to test on.
 struct Split {
   Dataset train, test;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// The bytes of a file, unzipped by content: what the readers of this room start from.
+// The bytes of a file, unzipped if they are gzip: the input of the readers of this room.
 
 #include <cstddef>
 #include <cstdint>

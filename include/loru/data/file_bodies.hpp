@@ -1,5 +1,5 @@
 #pragma once
-// Reading and unzipping of files: what includes zlib.
+// Reading and unzipping of files. The only header that includes zlib.
 
 #include <algorithm>
 #include <fstream>

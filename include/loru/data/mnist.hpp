@@ -1,5 +1,5 @@
 #pragma once
-// MNIST and Fashion-MNIST by name, and a person's own files of the same format.
+// MNIST and Fashion-MNIST by name, and your own files of the same format.
 
 #include <cstdint>
 #include <span>
@@ -59,8 +59,8 @@ inline Split mnist(const Path& dir = {}, std::span<const Path> also = {}) {
   return detail::read_mnist(detail::mnist_files("mnist"), dir, also, {1.0 / 255.0, {0.1307}, {0.3081}});
 }
 
-/// A person's own four IDX files, relative to `dir`; FILE.gz is taken where FILE is missing. The largest
-/// training label gives the number of classes, the training images the mean and deviation of each channel.
+/// Your own four IDX files, relative to `dir`; FILE.gz is taken where FILE is missing. The largest training
+/// label gives the number of classes, the training images give the mean and deviation of each channel.
 inline Split idx(const IdxFiles& files, const Path& dir = {}) {
   const auto resolve = [&](const Path& name) { return plain_or_zipped(dir / name); };
   Split split = read_idx_split("idx", files, 0, resolve);

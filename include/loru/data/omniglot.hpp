@@ -15,9 +15,9 @@
 namespace loru::inline LORU_ISA::data {
 
 /// A small set of Omniglot (Lake, Salakhutdinov and Tenenbaum, Science 2015): 28x28 grey; labels are
-/// characters, groups are writers. A character's drawings come in the order of its writers, so "every fifth
-/// drawing" alone would give all drawings of every fifth writer to the test set: which fifth it is moves on
-/// by one with the character. Drawing k of character c is test if (k + c) % 5 == 4; every writer and every
+/// characters, groups are writers. A character's drawings come in the order of its writers. Taking every
+/// fifth drawing for the test would therefore take all drawings of every fifth writer. So the place moves on
+/// by one with each character: drawing k of character c is test if (k + c) % 5 == 4. Every writer and every
 /// character is then in both halves.
 inline Split omniglot(const Path& dir = {}, std::span<const Path> also = {}) {
   const FileSet files{"omniglot",

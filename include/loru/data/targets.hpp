@@ -1,5 +1,5 @@
 #pragma once
-// What a data set says of each of its samples.
+// The targets of a data set: what is known of each sample.
 
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@ struct TokenLabels {
 
 using Targets = std::variant<Labels, Numbers, Flags, TokenLabels>;
 
-/// What they are, in words.
+/// The kind of the targets, in words.
 inline const char* kind_of(const Targets& targets) {
   constexpr const char* kinds[] = {"classes", "numbers", "labels of which several hold", "classes of tokens"};
   return kinds[targets.index()];

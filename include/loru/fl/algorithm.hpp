@@ -19,10 +19,10 @@ using train::DeviceData;
 
 struct ClientOptions;
 
-/// What a client trains: its copy of the model and its samples. `broadcast` is what it was sent, `state` its
-/// own tensors, which it finds again in its next turn if the round succeeds; their names say whose they are
-/// (`<layer>.personal_A.weight`). What it puts into `extra` goes up besides the model's state
-/// (hook::also_sent).
+/// What a client trains with: its copy of the model and its samples. `broadcast` is the message that it
+/// received. `state` is the client's state: it has the same tensors again in its next turn if the round
+/// succeeds, under names that say which algorithm or layer they belong to (`<layer>.personal_A.weight`).
+/// Tensors in `extra` go up besides the model's state (hook::also_sent).
 template <class T, class D>
 struct Turn {
   nn::Model<T, D>& model;

@@ -9,9 +9,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Any algorithm, with its hooks bound for scalar T on device D. The hooks of a model have their defaults
-/// already; of the others an empty function stands for the default, which is written where the hook is
-/// called.
+/// Any algorithm, with its hooks bound for scalar T on device D. Hooks on a model already have their
+/// defaults. For the other hooks an empty function stands for the default, which the caller of the hook
+/// implements.
 template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
@@ -64,13 +64,13 @@ struct AnyAlgorithm {
     bind<hook::personalise>(a, personalise, [](auto& own, auto&&... x) { own.personalise(x...); });
   }
 
-  /// What clients train in a round.
+  /// The tensors that clients train in a round.
   Selection trained(Index round) const {
     if (!trains) return {};
     return [trains = trains, round](const nn::TensorId& tensor) { return trains(tensor, round); };
   }
 
-  /// What they send of it.
+  /// Those of them that clients send.
   Selection sent(Index round) const {
     if (!personal) return trained(round);
     return [all = trained(round), own = personal](const nn::TensorId& tensor) {

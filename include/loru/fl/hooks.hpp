@@ -21,7 +21,8 @@ class ClientStore;
 
 namespace detail {
 
-/// For the question whether A has a member of a hook's name: with this beside A it is ambiguous.
+/// Tells whether A has a member of a hook's name: in a class derived from A and this, such a name is
+/// ambiguous.
 struct HookNames {
   void parametrise();
   void suits();
@@ -45,7 +46,7 @@ struct BesideHooks : A, HookNames {};
 }  // namespace detail
 
 /// The hooks in the order in which they are called. `absent<A>`: A has no member of the name. `fits<A, T,
-/// D>`: it can be called with scalar T and device D, and returns what it is to return.
+/// D>`: it can be called with scalar T and device D, and has the right result type.
 namespace hook {
 
 /// vector<string> parametrise(nn::Model<T, D>&, const lowrank::FactorizeOptions&) const: how a dense model
@@ -61,7 +62,8 @@ struct parametrise {
       };
 };
 
-/// bool suits(nn::Weight<T, D>&) const: whether a layer is one of them. Default: W + s·B·A.
+/// bool suits(nn::Weight<T, D>&) const: whether a layer has the algorithm's parametrisation. Default: W +
+/// s·B·A.
 struct suits {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::suits; };
@@ -117,7 +119,7 @@ struct load {
 };
 
 /// bool trains(const nn::TensorId&, Index round) const: which tensors of the state a client trains and sends
-/// up; the others stand still. Default: all.
+/// up; the others are not changed. Default: all.
 struct trains {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::trains; };
@@ -127,8 +129,8 @@ struct trains {
   };
 };
 
-/// bool personal(const nn::TensorId&) const: which of those never leave the client, but live in its state
-/// between turns. Default: none.
+/// bool personal(const nn::TensorId&) const: which of those never leave the client but stay in its state.
+/// Default: none.
 struct personal {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::personal; };
@@ -160,8 +162,8 @@ struct also_sent {
 };
 
 /// vector<Index> kept_ranks(nn::Model<T, D>&, const io::Archive& update, vector<Index> sent) const: the ranks
-/// of an update whose client was sent these, for algorithms whose clients change theirs; `model` is the
-/// server's. Default: those that were sent.
+/// of an update, for algorithms whose clients may change their ranks; `sent` are the ranks that the client
+/// was sent, `model` is the server's. Default: the ranks that were sent.
 struct kept_ranks {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::kept_ranks; };
@@ -172,7 +174,7 @@ struct kept_ranks {
       };
 };
 
-/// void fold(Server<T, D>&, const Cohort&) const: what the updates become. Default: the mean is the state.
+/// void fold(Server<T, D>&, const Cohort&) const: makes the new state from the updates. Default: their mean.
 struct fold {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::fold; };
@@ -182,7 +184,7 @@ struct fold {
   };
 };
 
-/// void after_round(Server<T, D>&) const: what follows. Default: nothing.
+/// void after_round(Server<T, D>&) const: runs at the end of a round. Default: nothing.
 struct after_round {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::after_round; };
@@ -193,8 +195,8 @@ struct after_round {
 };
 
 /// nn::Model<T, D> evaluated(nn::Model<T, D>& global, ClientStore&, span<const vector<Index>> parts) const:
-/// the model that is evaluated, where it needs what clients keep; client k has the samples parts[k]. Default:
-/// the global model.
+/// the model that is evaluated, for algorithms where it depends on client states; client k has the samples
+/// parts[k]. Default: the global model.
 struct evaluated {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::evaluated; };
@@ -205,8 +207,9 @@ struct evaluated {
   };
 };
 
-/// void personalise(const Turn<T, D>&) const: makes the turn's copy of the global model the client's own, for
-/// evaluation, also for clients without state. Default: with the tensors that it keeps.
+/// void personalise(const Turn<T, D>&) const: turns the copy of the global model into the client's personal
+/// model, for evaluation; also for clients without state. Default: the copy gets the tensors of the client's
+/// state.
 struct personalise {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::personalise; };
@@ -221,8 +224,8 @@ struct personalise {
 /// Properties that an algorithm may have, in the same list.
 namespace trait {
 
-/// It has a rule of its own for clients of less than the server's ranks, and means leave out what depends on
-/// them, the factors. Without it such clients have the leading directions (resize_factors).
+/// It has a rule of its own for clients of lower ranks than the server's, and means leave out the factors,
+/// whose shapes depend on the ranks. Without it such clients get the leading directions (resize_factors).
 struct mixed_ranks {};
 /// Its clients begin anew, whatever the dense weights were: no warm-up reaches them.
 struct begins_anew {};

@@ -50,7 +50,8 @@ class CsvField {
   std::string text_;
 };
 
-/// Writes a table row by row, each row through to the system at once. Throws IoError with path and reason.
+/// Writes a table row by row; each row is handed to the system immediately. Throws IoError with path and
+/// reason.
 class CsvWriter {
  public:
   /// Creates the file with the line of column names; with Existing::append the file must begin with it

@@ -1,5 +1,5 @@
 #pragma once
-// Room io: files written atomically, named tensors in the safetensors format, CSV tables, JSON lines.
+// Room io: files written atomically, named tensors in the safetensors format, CSV tables.
 
 #include <loru/io/append_file.hpp>
 #include <loru/io/archive.hpp>

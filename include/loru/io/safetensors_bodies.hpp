@@ -1,5 +1,5 @@
 #pragma once
-// Reading and writing of safetensors: what includes a JSON library.
+// Reading and writing of safetensors. Includes a JSON library.
 
 #include <loru/io/detail/safetensors_header.hpp>
 #include <loru/io/safetensors.hpp>

@@ -3,7 +3,7 @@
 //
 // Computed from the eigenvectors of the smaller Gram matrix. Singular values below about 1e-8 of the largest
 // are lost in rounding; ranks of float updates and truncated initialisations lie far above that. The
-// functions are templates so that only who calls them compiles the eigensolver.
+// functions are templates, so that only sources that call them compile the eigensolver.
 
 #include <algorithm>
 #include <limits>

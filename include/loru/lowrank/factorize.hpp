@@ -33,7 +33,7 @@ struct FactorizeOptions {
   SmallLayers small_layers = SmallLayers::error;
   double dropout = 0.0;
   PlanChoice plan = PlanChoice::automatic;
-  /// What the planner divides by; not set: the model's device's own.
+  /// Rates for the planner; if not set, those of the model's device.
   std::optional<Rates> rates{};
   Start start = Start::zero;
   std::uint64_t seed = 1;
@@ -83,7 +83,7 @@ std::vector<std::string> layer_names(nn::Model<T, D>& model) {
   return names;
 }
 
-/// The chosen layers' names. Throws ConfigError for a pattern that chooses nothing.
+/// The chosen layers' names. Throws ConfigError for a pattern that matches no layer.
 template <class T, class D>
 std::vector<std::string> chosen_layers(nn::Model<T, D>& model, const FactorizeOptions& o) {
   const std::vector<std::string> all = layer_names(model);
@@ -170,7 +170,7 @@ std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOption
   return wanted;
 }
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_FACTORIZE(TEMPLATE) \
   TEMPLATE std::vector<std::string> factorize<float, Cpu>(nn::Model<float>&, const FactorizeOptions&); \
   TEMPLATE std::vector<std::string> factorize<double, Cpu>(nn::Model<double>&, const FactorizeOptions&);

@@ -17,8 +17,8 @@ Tensor<T> normal(const Shape& shape, double variance, rng::Stream stream) {
   return t;
 }
 
-/// One W_i whose elements have the given variance: with v the variance of the elements of its factors, that
-/// of W_i is R·v² for B·A and R²·v³ for T ×_1 B ×_2 A.
+/// One W_i whose elements have the given variance. With v the variance of the elements of its factors, the
+/// variance of W_i is R·v² for B·A and R²·v³ for T ×_1 B ×_2 A.
 template <class T, class D>
 typename nn::Hadamard<T, D>::Part hadamard_part(const Shape& w, Index rank, double variance,
                                                 const rng::Stream& stream) {
@@ -38,11 +38,11 @@ typename nn::Hadamard<T, D>::Part hadamard_part(const Shape& w, Index rank, doub
 }  // namespace detail
 
 /// Replaces the weight of every layer that `o.layers` chooses by W_1 ⊙ (W_2 + c) of inner rank `o.rank` or
-/// `o.ranks`, c = 1 if personal and else 0, and returns their names. The weights are drawn anew: those of W
-/// have He's variance by outputs, 2 / (m·kh·kw) (He et al. 2015), as a product of two equal ones, or, if
-/// personal, W_1 and W_2 each have it. Layers in which 2·R·(m + n) would be more numbers than W has are the
-/// user's choice. A layer of min(m, n) < R: see FactorizeOptions::small_layers. Throws ConfigError, and
-/// changes nothing, for rank < 1, a rank above a layer, a pattern without a layer, and a layer that is not
+/// `o.ranks`, c = 1 if personal and else 0, and returns their names. The weights are drawn anew. Those of W
+/// have He's variance by outputs, 2 / (m·kh·kw) (He et al. 2015), as a product of two with equal variances;
+/// if personal, W_1 and W_2 each have He's variance. A layer may be chosen in which 2·R·(m + n) is more
+/// numbers than W has. A layer of min(m, n) < R: see FactorizeOptions::small_layers. Throws ConfigError, and
+/// changes nothing, for rank < 1, a rank above a layer's, a pattern without a layer, and a layer that is not
 /// dense. Source: Hyeon-Woo et al. (FedPara), arXiv 2108.06098.
 template <class T, class D>
 std::vector<std::string> factorize_hadamard(nn::Model<T, D>& model, const FactorizeOptions& o,

@@ -1,5 +1,5 @@
 #pragma once
-// Factors nested in factors: models whose clients train less than the rank.
+// Factors nested in factors, for clients that train less than the full rank.
 
 #include <span>
 
@@ -18,9 +18,10 @@ typename nn::Nested<T, D>::Inner initial_inner(const Shape& a, const Shape& b, I
   return {of_a.b, of_a.a, of_b.b, of_b.a};
 }
 
-/// Makes the factored and nested layers of the model those of a client of these ranks, in the model's order:
-/// where its rank is the layer's or more the factors are trained as they are, else factors of its rank nested
-/// in them, whose products are zero. Throws DataError for another number of ranks.
+/// Changes the factored and nested layers of the model to those of a client with these ranks, in the model's
+/// order. Where the client's rank is at least the layer's, the factors themselves are trained. Elsewhere
+/// factors of the client's rank are nested in them, with products of zero. Throws DataError for another
+/// number of ranks.
 template <class T, class D>
 void set_inner_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   std::size_t next = 0;

@@ -1,6 +1,7 @@
 #pragma once
-// Which graph computes a low-rank layer and its gradients: the one that the device's count of its work and a
-// table of rates predict to be fastest. Nothing is measured here, so that one seed gives one model.
+// Chooses the graph that computes a low-rank layer and its gradients: the one with the least predicted time.
+// The prediction divides the device's count of its work by a table of rates. Nothing is measured here, so
+// that one seed gives one model.
 
 #include <loru/cpu/work.hpp>
 #include <loru/lowrank/rates.hpp>
@@ -30,7 +31,7 @@ inline double flops(Plan plan, const LowRankProblem& p) {
   return 0.0;
 }
 
-/// Predicted seconds of one step on device D: on the host of one thread.
+/// Predicted seconds of one step on device D; on the host, with one thread.
 template <Planned D = Cpu>
 double seconds(Plan plan, const LowRankProblem& p, const Rates& rates = device_rates(D{})) {
   return cost::seconds(step_work(D{}, plan, p), rates);

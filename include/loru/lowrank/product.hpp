@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA::lowrank {
 
-/// The best factors of a weight at the rank, or at the most that its matrix has: b = U·√Σ and a = √Σ·Vᵀ, in
-/// descending order.
+/// The best factors of a weight at the given rank, or at the highest rank of its matrix if that is less: b =
+/// U·√Σ and a = √Σ·Vᵀ, in descending order.
 template <std::floating_point T>
 Factors<T> product_factors(const Tensor<T>& weight, Index rank) {
   const Shape matrix = nn::LowRankProduct<T>::matrix_shape(weight.shape());
@@ -59,8 +59,8 @@ std::vector<std::string> factorize_product(nn::Model<T, D>& model, const Factori
   return wanted;
 }
 
-/// Gives these layers a client's form, without W, at the ranks; the factors are zero where something changed.
-/// Throws DataError for another number of ranks.
+/// Gives these layers a client's form, without W, of the given ranks. Factors that change their form or rank
+/// are zero afterwards. Throws DataError for another number of ranks.
 template <class T, class D>
 void set_product_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   std::size_t next = 0;

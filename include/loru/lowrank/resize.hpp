@@ -17,7 +17,7 @@ Tensor<T> resized_a(const Tensor<T>& a, Index rank) {
   return resized;
 }
 
-/// The first `rank` columns of c·B likewise.
+/// The first `rank` columns of c·B; where there are fewer, zeros follow.
 template <std::floating_point T>
 Tensor<T> resized_b(const Tensor<T>& b, Index rank, double c = 1.0) {
   require<ConfigError>(rank >= 1, "resized: expected rank >= 1, got ", rank);
@@ -30,7 +30,7 @@ Tensor<T> resized_b(const Tensor<T>& b, Index rank, double c = 1.0) {
   return resized;
 }
 
-/// Both.
+/// Both factors resized.
 template <std::floating_point T>
 Factors<T> resized(const Factors<T>& f, Index rank) {
   return {resized_a(f.a, rank), resized_b(f.b, rank)};

@@ -42,7 +42,8 @@ class BatchNorm2d final : public Module<T, D> {
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<BatchNorm2d>(*this); }
 
  private:
-  /// Those of the batch in training, which may move the running ones; else the running ones.
+  /// The moments to normalise with: in training those of the batch, which may also update the running ones;
+  /// otherwise the running ones.
   Moments<T, D> moments(const Variable<T, D>& x, const Pass& pass) {
     if (!pass.training) return fixed_moments(running_mean_, running_variance_, options_.epsilon);
     const Moments<T, D> batch = batch_moments(x.value(), options_.epsilon);

@@ -23,7 +23,7 @@ class Factored final : public Parametrisation<T, D> {
     loru::detail::factor_rank("factored weight", weight_.value(), a_.value(), b_.value());
   }
 
-  /// Of variables, which may depend on others.
+  /// From variables, which may depend on others.
   Factored(Variable<T, D> w, Variable<T, D> a, Variable<T, D> b, Options options)
       : options_{std::move(options)}, weight_{std::move(w)}, a_{std::move(a)}, b_{std::move(b)} {
     loru::detail::factor_rank("factored weight", weight_.value(), a_.value(), b_.value());
@@ -66,7 +66,7 @@ class Factored final : public Parametrisation<T, D> {
   Variable<T, D> weight_, a_, b_;
 };
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_FACTORED(TEMPLATE) \
   TEMPLATE class Factored<float>; \
   TEMPLATE class Factored<double>;

@@ -11,8 +11,7 @@ namespace loru::inline LORU_ISA::nn {
 /// a ConvOptions has one stride and one padding for both directions. Source: Yao et al. (FedHM), arXiv
 /// 2111.14655.
 ///
-/// The server's form also holds W itself, which then is the weight and stands still; U and V are what clients
-/// begin with.
+/// The server's form also holds W. W is then the weight and is not trained; clients begin with U and V.
 template <class T, class D = Cpu>
 class LowRankProduct final : public Parametrisation<T, D> {
  public:

@@ -42,7 +42,7 @@ class Nested final : public Parametrisation<T, D> {
   Variable<T, D> a() const { return lowrank_compose(a_, a_up_, a_down_, 1.0); }
   Variable<T, D> b() const { return lowrank_compose(b_, b_down_, b_up_, 1.0); }
 
-  /// The outer factors as they stand, trained again.
+  /// The outer factors with their present values, as factors that are trained again.
   Factored<T, D> outer() const {
     using loru::clone;  // not the member, and the device's own
     return {weight_.value(), clone(a_.value()), clone(b_.value()), options_};

@@ -7,8 +7,8 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// What a tensor of a model is. Its parametrisation says so when it is visited; who chooses tensors goes by
-/// it, not by names.
+/// What a tensor of a model is. Its parametrisation says so when it is visited. Code that chooses tensors
+/// asks for their roles, not for their names.
 enum class Role : unsigned char {
   dense,      ///< a parameter without factors: a dense weight, a bias, scale and shift of a normalisation
   frozen,     ///< the weight W of a layer beside its factors
@@ -20,10 +20,10 @@ enum class Role : unsigned char {
   statistic,  ///< a buffer: running statistics
 };
 
-/// Whether a tensor of this role is a factor of the server's, of which a client may have fewer directions.
+/// Whether a tensor of this role is a factor of the server, of which a client may have fewer directions.
 constexpr bool is_factor(Role role) { return role == Role::down || role == Role::up; }
 
-/// Name and role of a tensor. Where a name is asked for it is the name.
+/// Name and role of a tensor. Converts to the name.
 struct TensorId {
   std::string name;
   Role role = Role::dense;

@@ -1,7 +1,7 @@
 #pragma once
-// A layer's weight and how it is parametrised. A weight says in which form its product is; linear_product.hpp
-// and conv2d_product.hpp compute it. So a new parametrisation changes no layer, and what has no convolution
-// compiles none.
+// A layer's weight and how it is parametrised. A weight says in which form its product is computed;
+// linear_product.hpp and conv2d_product.hpp compute it. So a new parametrisation changes no layer, and a
+// program without convolutions compiles none.
 
 #include <loru/autograd/functions/lowrank.hpp>
 #include <loru/nn/low_rank_problem.hpp>
@@ -33,7 +33,7 @@ class Parametrisation {
   virtual ~Parametrisation() = default;
   virtual std::unique_ptr<Parametrisation> clone() const = 0;
   virtual Shape shape() const = 0;
-  /// Of its factors; 0 for a weight without any.
+  /// The rank of its factors; 0 for a weight without factors.
   virtual Index rank() const { return 0; }
   /// The weight as variables that are the parameters or depend on them.
   virtual WeightForm<T, D> form() const = 0;

@@ -1,6 +1,6 @@
 #pragma once
-// The ops that a device has, one entry each: name, parameters, arguments, result. From this list are made the
-// concept Backend, the declarations of a device's ops and their explicit instantiations.
+// The ops that a device has, one entry each: name, parameters, arguments, result. The concept Backend, the
+// declarations of a device's ops and their explicit instantiations are made from this list.
 //
 // Formulas, shapes and what is thrown are documented at the host's ops of the same names (include/loru/cpu).
 // T is the scalar (float, double or a Dual of them), E the type of elements that are moved but not computed

@@ -1,6 +1,6 @@
 #pragma once
-// How fast a device is at the kinds of work in a low-rank step: the table that the planner divides by. A
-// device owns its own: device_rates(Device), found by argument-dependent lookup.
+// How fast a device is at the kinds of work in a low-rank step. The planner divides work by these rates. A
+// device owns its rates: device_rates(Device), found by argument-dependent lookup.
 
 #include <array>
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace loru::inline LORU_ISA::cost {
 
-/// Thinnest extents of a product's result for which there is a rate; between them the time of a FLOP is
-/// interpolated over log2 of the extent, beyond them it is that of the nearest.
+/// Thinnest extents of a product's result for which there is a rate. Between them the time of a FLOP is
+/// interpolated over log2 of the extent; beyond them the nearest rate is used.
 inline constexpr std::array<Index, 5> thin_extents{8, 16, 32, 64, 128};
 
 /// Places of the kinds of work in Work and Rates; products and filterings take one place per thin extent.

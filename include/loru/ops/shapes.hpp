@@ -110,7 +110,7 @@ inline void check_groups(const Shape& x, Index groups) {
                       x[1], " channels");
 }
 
-/// What shares moments: `images` parts of `rows` rows of C channels in groups.
+/// The parts that share moments: `images` parts of `rows` rows of C channels in groups.
 struct NormShape {
   Index images, rows, channels, groups;
 

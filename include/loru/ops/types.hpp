@@ -52,8 +52,8 @@ struct AdamStep {
   double gradient_scale = 1.0;
 };
 
-/// A parameter, its gradient, and what its optimizer keeps for it: SGD the velocity, Adam two moments and the
-/// step.
+/// A parameter, its gradient, and its optimizer's state: the velocity of SGD, or the two moments and the step
+/// of Adam.
 template <class T, class D = Cpu>
 struct ParameterUpdate {
   Tensor<T, D>* w = nullptr;

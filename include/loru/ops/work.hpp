@@ -1,9 +1,9 @@
 #pragma once
-// How much work a low-rank layer is, by kind: what devices count the work of their own ways from. A device
-// answers
+// The amount of work of a low-rank layer, by kind. Devices count the work of their own methods from these
+// parts. A device answers
 //   cost::Rates device_rates(Device)                                     how fast it is
 //   cost::Work step_work(Device, Plan, const LowRankProblem&)            the work of one step in a graph
-// both found by argument-dependent lookup, both the same wherever they are asked.
+// both found by argument-dependent lookup, and both with the same result on every host.
 //
 // Products count FLOPs at the rate of their result's thinnest extent and the bytes of their operands.
 

@@ -1,6 +1,6 @@
 #pragma once
-// Gradient-norm clipping. Optimizers clip on the way (SgdOptions, AdamOptions::clip_norm); clip_gradient_norm
-// rewrites the gradients, for those who read them in between.
+// Gradient-norm clipping. Optimizers clip by themselves (SgdOptions, AdamOptions::clip_norm).
+// clip_gradient_norm rewrites the gradients, for code that reads them before the step.
 
 #include <cmath>
 #include <vector>

@@ -43,7 +43,7 @@ class Optimizer {
     return z;
   }
 
-  /// The parameters that have a gradient; keep(i, update) adds what the optimizer keeps for the i-th.
+  /// The parameters that have a gradient; keep(i, update) adds the optimizer's state of the i-th.
   template <class Keep>
   std::vector<ParameterUpdate<T, D>> updates(const Keep& keep) {
     std::vector<ParameterUpdate<T, D>> all;

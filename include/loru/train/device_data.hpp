@@ -10,9 +10,10 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// A data set whose batches device D gathers. The host reads the data set; to another device raw features and
-/// labels go once, and with each batch only the numbers of its samples. A batch is the same to the bit
-/// everywhere. Keeps a reference to the data set, which must outlive it. Copies share the device's memory.
+/// A data set whose batches device D gathers. The host reads the data set itself. Another device gets a copy
+/// of raw features and labels at the beginning, and with each batch only the numbers of its samples. A batch
+/// has the same bits on every device. Keeps a reference to the data set, which must outlive it. Copies share
+/// the device's memory.
 template <class D = Cpu>
 class DeviceData {
  public:

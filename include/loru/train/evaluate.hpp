@@ -11,8 +11,7 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// The task's metrics in its order; `accuracy` is that of the metric of this name, NaN for a task that has
-/// none.
+/// The task's metrics in its order. `accuracy` is the metric of this name, NaN for a task without one.
 struct Evaluation {
   double accuracy = std::numeric_limits<double>::quiet_NaN();
   double loss = 0.0;
@@ -67,7 +66,7 @@ Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceDat
   return evaluate(model, dataset, samples, pool, task, batch);
 }
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_EVALUATE(TEMPLATE) \
   TEMPLATE Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, \
       std::span<const Index>, WorkerPool&, const Task<float>&, Index);

@@ -10,7 +10,8 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// What may change the gradients of a step before they are used; it is shown the trained parameters.
+/// A function that may change the gradients of a step before they are used. Its argument is the trained
+/// parameters.
 template <class T, class D = Cpu>
 using AdjustGradients = std::function<void(std::vector<Variable<T, D>>&)>;
 
@@ -91,7 +92,7 @@ class Loop {
   Index step_ = 0;
 };
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_LOOP(TEMPLATE) \
   TEMPLATE class Loop<float>;
 #ifdef LORU_COMPILED

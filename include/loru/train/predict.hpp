@@ -8,7 +8,7 @@
 namespace loru::inline LORU_ISA::train {
 
 /// The outputs (N, k) for all samples in order, on the host, in evaluation mode. Batches run in parallel on
-/// the pool; on a device other than the host give one of one thread. Throws DataError if there are no
+/// the pool; on a device other than the host give a pool of one thread. Throws DataError if there are no
 /// samples, ConfigError if batch < 1.
 template <class T, class D>
 Tensor<T> predict(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,

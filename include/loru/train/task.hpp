@@ -1,5 +1,5 @@
 #pragma once
-// What a model is trained for: the loss of a batch, and the metrics of a whole data set.
+// Tasks: the loss of a batch, and the metrics of a whole data set.
 
 #include <concepts>
 #include <functional>

@@ -8,8 +8,8 @@ namespace loru::inline LORU_ISA {
 
 namespace detail {
 
-/// A tensor to write the result of an op on x to: x's own value, channels-last if an image, where x is a
-/// temporary that nothing else shares, else a copy.
+/// A tensor for the result of an op on x: the value of x itself if x is a temporary whose buffer nothing else
+/// shares, otherwise a copy. Images are channels-last.
 template <class T, class D>
 Tensor<T, D> writable(const Variable<T, D>& x) {
   Tensor<T, D> y = x.exclusive() ? x.value() : clone(x.value());

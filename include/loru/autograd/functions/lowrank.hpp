@@ -98,9 +98,9 @@ Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, 
           }};
 }
 
-/// y = x·W_effᵀ and dx = dy·W_eff; the factor gradients either through S and dS as above, S computed in the
-/// backward pass (where else: the forward pass does not need it), or projected from dW_eff = dyᵀ·x, which is
-/// also dW.
+/// y = x·W_effᵀ and dx = dy·W_eff. The factor gradients come either through S and dS as above, or are
+/// projected from dW_eff = dyᵀ·x, which is also dW. The forward pass does not need S, so S is computed in the
+/// backward pass.
 template <class T, class D, class P>
 Variable<T, D> composed_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
                               const Variable<T, D>& b, double s, bool full, const P& product) {

@@ -1,5 +1,5 @@
 #pragma once
-// The convolutions of conv.hpp, each the way that way.hpp says.
+// The convolutions of conv.hpp. way.hpp says which method computes each.
 
 #include <loru/cpu/conv/conv.hpp>
 #include <loru/cpu/conv/lines.hpp>

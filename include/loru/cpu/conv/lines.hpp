@@ -1,10 +1,10 @@
 #pragma once
-// Convolutions straight from images, without a matrix of windows: of one group and no dilation, any kernel
-// and stride.
+// Convolutions straight from images, without a matrix of windows: one group, no dilation, any kernel and
+// stride.
 //
-// In a padded channels-last image, row i of a window is kw·Cin numbers on end, and the windows of an output
-// line begin stride·Cin apart: the micro-kernel reads both through its strides. Serves few input channels,
-// 1×1 kernels with a stride and what Winograd's way leaves.
+// In a padded channels-last image, row i of a window is kw·Cin consecutive numbers, and the windows of an
+// output line begin stride·Cin apart. The micro-kernel reads both through its strides. Used for few input
+// channels, for 1×1 kernels with a stride, and where Winograd's method does not apply.
 
 #include <loru/cpu/gemm/gemm_bodies.hpp>
 #include <loru/cpu/conv/windows.hpp>

@@ -24,8 +24,9 @@ struct ConvRoute {
 
 namespace winograd {
 
-/// Whether this way serves the convolution: a square kernel that has a Scheme, and enough channels and pixels
-/// for the transforms to pay; at stride 2, where they pay less, full packets of channels too.
+/// Whether this method applies to the convolution: a square kernel that has a Scheme, and enough channels and
+/// pixels for the transforms to pay. They pay less at stride 2, which therefore also needs full packets of
+/// channels.
 inline bool serves(const ConvExtents& e) {
   const bool stride1 =
       e.o.stride == 1 && (e.kh == 3 || e.kh == 5) && e.o.padding < e.kh && e.cin >= 8 && e.cout >= 8;
@@ -45,8 +46,8 @@ auto with_scheme(const ConvExtents& e, F f) {
 
 }  // namespace winograd
 
-/// Padding of the convolution of dy with the reversed kernel that gives dx at stride 1; negative where there
-/// is none.
+/// Padding of the convolution of dy with the reversed kernel that gives dx at stride 1; negative if there is
+/// no such convolution.
 inline Index reversed_padding(const ConvExtents& e) { return e.o.dilation * (e.kh - 1) - e.o.padding; }
 
 /// The convolution of dy (N, Cout, Ho, Wo) with the reversed kernel (Cin, Cout, k, k) that gives dx at stride
@@ -67,7 +68,7 @@ inline ConvRoute conv_route(Direction direction, const ConvExtents& e, bool sing
   }
   if (e.pointwise()) return {ConvWay::product};
   const bool in_lines = e.o.groups == 1 && e.o.dilation == 1;
-  // Forward a line of outputs is a product of its own, which short ones are too few rows for.
+  // In the forward direction each line of outputs is one product, and a short line has too few rows for that.
   const bool long_enough = direction == Direction::weight_gradient || e.wo >= 7;
   return {in_lines && long_enough ? ConvWay::lines : ConvWay::windows};
 }

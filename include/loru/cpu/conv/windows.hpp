@@ -1,6 +1,6 @@
 #pragma once
-// Convolutions by windows: gathered into a matrix, block by block, and multiplied (im2col + GEMM). Serves
-// every geometry, and is what faster paths are held against.
+// Convolutions by windows: gathered into a matrix, block by block, and multiplied (im2col + GEMM). Works for
+// every geometry and is the reference for faster methods.
 //
 // Activations and weights are channels-last: x (N, H, W, Cin), w (Cout, kh, kw, Cin / groups) in memory, so
 // that a window row is one contiguous copy and the weight is the (m, n) matrix of the layer. Blocks depend on

@@ -43,7 +43,7 @@ inline std::vector<Index> shuffled_samples(const Dataset& dataset, std::uint64_t
   return order;
 }
 
-/// Throws ConfigError unless the data set's targets are classes, by which `who` goes.
+/// Throws ConfigError unless the data set's targets are classes, which the partition `who` needs.
 inline const Labels& require_labels(const char* who, const Dataset& dataset) {
   const auto* labels = std::get_if<Labels>(&dataset.targets);
   require<ConfigError>(labels, who, ": ", dataset.name, ": expected classes as targets, got ",
@@ -76,7 +76,8 @@ inline Partition cut(std::span<const Index> order, std::span<const Index> sizes)
 }
 
 /// Each empty client in turn takes the last sample of the client that has most (the first of equals). Needs
-/// at least as many samples as clients. A pure function of the parts; others keep all that they drew.
+/// at least as many samples as clients. The other clients keep all their samples. A pure function of the
+/// parts.
 inline void fill_empty(Partition& parts) {
   using Entry =
       std::pair<std::size_t, std::ptrdiff_t>;  // samples, -client: the largest first, then the first

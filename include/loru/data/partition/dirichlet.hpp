@@ -22,9 +22,9 @@ struct DirichletOptions {
 /// the samples of c: the cut points are floor(n_c * (p_c[0] + ... + p_c[k])). Nothing is drawn twice or left
 /// over; both classes and sizes are skewed. (Yurochkin et al., ICML 2019; "distribution-based label
 /// imbalance" of Li et al., ICDE 2022. Hsu et al. 2019, the usual source of the name, draw the class mix of
-/// each client instead and hold sizes equal.) Where those draw anew until every client has enough, an empty
-/// client here takes one sample from the largest, so that any alpha ends. Throws ConfigError for zero
-/// clients, more clients than samples, alpha <= 0, targets that are no classes.
+/// each client instead and hold sizes equal.) The papers draw again until every client has enough samples.
+/// Here an empty client takes one sample from the largest, so that the procedure ends for any alpha. Throws
+/// ConfigError for zero clients, more clients than samples, alpha <= 0, targets that are not classes.
 inline Partition dirichlet(const Dataset& dataset, const DirichletOptions& options) {
   detail::check_clients("dirichlet", dataset, options.clients);
   require<ConfigError>(options.alpha > 0.0 && std::isfinite(options.alpha),

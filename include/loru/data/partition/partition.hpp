@@ -1,5 +1,5 @@
 #pragma once
-// Who has which samples: all partitions, and any of them by its name in a configuration.
+// All partitions (which client has which samples), and any of them by its name in a configuration.
 
 #include <cstdint>
 #include <string>

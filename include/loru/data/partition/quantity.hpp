@@ -21,8 +21,8 @@ struct QuantityOptions {
 
 namespace detail {
 
-/// Sizes by rank: 1 each, and of the rest a share in proportion to (rank + 1)^-skew; cut points are rounded
-/// down.
+/// Sizes by rank: one sample each, and a share of the rest in proportion to (rank + 1)^-skew. Cut points are
+/// rounded down.
 inline std::vector<Index> power_law_sizes(Index samples, Index clients, double skew) {
   double total = 0.0;
   for (Index k = 0; k < clients; ++k) total += std::pow(static_cast<double>(k + 1), -skew);

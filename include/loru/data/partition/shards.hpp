@@ -44,10 +44,10 @@ inline std::vector<std::vector<std::size_t>> deal_classes(std::size_t present, c
 
 /// Each class is cut into equal shards, one for each of its holders, and each client holds
 /// `classes_per_client` different classes (fewer only where a class has fewer samples than holders). After
-/// McMahan et al. 2017, whose shards, cut from the sorted set without regard to where a class ends, can give
-/// a client more classes than shards. Throws ConfigError for zero clients, more clients than samples,
-/// classes_per_client outside [1, classes present], and clients too few to hold every class, targets
-/// that are no classes.
+/// McMahan et al. 2017. Their shards are cut from the sorted set without regard to the ends of classes, and
+/// can give a client more classes than shards. Throws ConfigError for zero clients, more clients than
+/// samples, classes_per_client outside [1, classes present], too few clients to hold every class, and targets
+/// that are not classes.
 inline Partition shards(const Dataset& dataset, const ShardsOptions& options) {
   detail::check_clients("shards", dataset, options.clients);
   auto classes = detail::shuffled_classes("shards", dataset, options.seed);

@@ -1,5 +1,5 @@
 #pragma once
-// Averaged factors, and what averaging lost added to the weight.
+// Averaged factors; what averaging loses is added to the weight.
 
 #include <tuple>
 

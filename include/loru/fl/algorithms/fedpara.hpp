@@ -9,9 +9,9 @@
 namespace loru::inline LORU_ISA::fl {
 
 /// W = (B_1·A_1) ⊙ (B_2·A_2): clients train the factors, the server averages each. 2·R·(m + n) numbers a
-/// layer, R = rank, for weights of rank up to R². With form = personal, W = W_1 ⊙ (W_2 + 1): W_2 stays on its
-/// client from turn to turn, half as many numbers travel, and the global model has the W_2 that all begin
-/// with. Source: Hyeon-Woo et al. (FedPara), arXiv 2108.06098, sections 2.2 and 2.3.
+/// layer, R = rank, for weights of rank up to R². With form = personal, W = W_1 ⊙ (W_2 + 1): W_2 stays in the
+/// client's state, half as many numbers travel, and the global model has the initial W_2. Source: Hyeon-Woo
+/// et al. (FedPara), arXiv 2108.06098, sections 2.2 and 2.3.
 struct FedPara {
   bool own_second = false;
 

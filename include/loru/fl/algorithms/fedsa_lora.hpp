@@ -1,5 +1,5 @@
 #pragma once
-// Shared down-projections, own up-projections.
+// Shared down-projections; up-projections stay in the clients' states.
 
 #include <tuple>
 
@@ -7,10 +7,10 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Clients train both factors; A ← Σ p_k·A_k, while B_k stays on its client from turn to turn: r·n numbers a
-/// layer travel. The server never has a B but the one all begin with. The global model is evaluated with B̄ =
-/// Σ n_k·B_k / Σ n_k over all clients that have taken part, which the simulation reads from their states: no
-/// message carries it, and no server without them could compute it. Source: Guo et al. (FedSA-LoRA), arXiv
+/// Clients train both factors; A ← Σ p_k·A_k, while B_k stays in the client's state: r·n numbers a layer
+/// travel. The server knows the initial B only. The global model is evaluated with B̄ = Σ n_k·B_k / Σ n_k
+/// over all clients that have taken part, which the simulation reads from their states. No message carries
+/// B̄, so a server that has messages alone cannot compute it. Source: Guo et al. (FedSA-LoRA), arXiv
 /// 2410.01463, section 3.
 struct FedSALoRA {
   static constexpr std::string_view name = "fedsa_lora";

@@ -9,10 +9,10 @@ namespace loru::inline LORU_ISA::fl {
 
 /// s·B·A ← the best rank-r part of Σ p_k·s_k·B_k·A_k, by singular value decomposition. Client k gets the
 /// leading r_k directions, which is the best rank-r_k part: s_k·B_k·A_k with B_k = √(s / s_k)·B[:, :r_k] and
-/// A_k alike. Directions that the sum lacks start anew, A's row Kaiming-uniform and B's column zero, or no
-/// client could ever learn them. Where the sum R of the ranks is the smallest extent the product is never
-/// formed: QR of the stacked factors and a decomposition of (R, R), O((m + n)·R²). Source: Bai et al.
-/// (FlexLoRA), arXiv 2402.11505, section 3.
+/// A_k alike. Directions that the sum lacks start anew, with A's row Kaiming-uniform and B's column zero;
+/// with both zero no client could learn them. If the sum R of the ranks is smaller than m and n, the product
+/// is never formed: QR of the stacked factors and a decomposition of (R, R), O((m + n)·R²). Source: Bai et
+/// al. (FlexLoRA), arXiv 2402.11505, section 3.
 struct FlexLoRA {
   static constexpr std::string_view name = "flexlora";
   static constexpr bool low_rank = true;
@@ -41,7 +41,7 @@ struct FlexLoRA {
   }
 
  private:
-  /// Best factors of B·A for the sum of a cohort, or for where the server's optimizer goes towards it.
+  /// Best factors of a cohort's sum, or of the value that the server's optimizer moves to, given that sum.
   template <class T, class D>
   static lowrank::Factors<T> truncated(Server<T, D>& server, const std::string& layer,
                                        nn::Factored<T, D>& weight, const lowrank::Factors<T>& sum) {

@@ -9,9 +9,9 @@ namespace loru::inline LORU_ISA::fl {
 
 /// W ← W + Σ p_k·s_k·B_k·A_k each round, as one product of the stacked factors A = [p_1·s_1·A_1; …] and B =
 /// [B_1 B_2 …], on the server and on every client, each of its own rank; then the factors start anew. The
-/// stack is what goes down: (m + n)·Σ r_k numbers a layer and round, or W where that is cheaper. The new
-/// factors follow from the seed and are not sent. A server's optimizer makes a step of full rank of the sum,
-/// and W goes down. Source: Wang et al. (FLoRA), arXiv 2409.05976, Algorithm 1.
+/// stack is sent down: (m + n)·Σ r_k numbers a layer and round, or W where that is cheaper. The new factors
+/// follow from the seed and are not sent. With a server optimizer the step has full rank, and W is sent down.
+/// Source: Wang et al. (FLoRA), arXiv 2409.05976, Algorithm 1.
 struct FLoRA {
   static constexpr std::string_view name = "flora";
   static constexpr bool low_rank = true;
@@ -27,7 +27,8 @@ struct FLoRA {
     return fl::train(turn);
   }
 
-  /// Throws ConfigError if the factors did not start with a zero product, which restarting them would lose.
+  /// Throws ConfigError if the initial factors have a product other than zero: starting them anew would lose
+  /// it.
   template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {
     server.renew_factors();

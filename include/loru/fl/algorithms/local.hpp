@@ -1,5 +1,5 @@
 #pragma once
-// Every client alone: the floor of what a federation is worth.
+// Every client trains alone: the baseline that a federation has to beat.
 
 #include <tuple>
 
@@ -7,9 +7,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// x_k ← what client k trains from its own x_k in each of its turns; nothing is sent but the heads of the
-/// messages. The global model stays the one that all begin with: what was learned shows in the personal
-/// accuracy only. Rounds of others that came before would not reach a client either.
+/// x_k ← what client k trains from its own x_k in each of its turns. Messages consist of their heads alone.
+/// The global model stays the initial one: what was learned shows in the personal accuracy only. Earlier
+/// rounds of another algorithm would not reach the clients either.
 struct Local {
   bool low_rank = false;
 

@@ -1,15 +1,16 @@
 #pragma once
-// Federated low-rank updates by clients of which some can train only part of the rank.
+// Federated low-rank updates where some clients train only part of the rank.
 
 #include <loru/fl/server/server.hpp>
 #include <loru/lowrank/nested.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// FedLoRU for clients of rank budgets r_k: where r_k = r a client trains (A, B); elsewhere A + A_d·A_u and B
-/// + B_u·B_d with A, B fixed, of inner rank r_k, and sends these alone: r_k·(m + n + 2·r) numbers a layer.
-/// The server rebuilds A_k and B_k and averages them at rank r. A_d and B_u start at zero, A_u and B_d are
-/// drawn: stream (seed, nested, round, client). Source: Park and Klabjan (mFedLoRU), arXiv 2409.12371.
+/// FedLoRU for clients of rank budgets r_k. Where r_k = r a client trains (A, B). Elsewhere it trains A +
+/// A_d·A_u and B + B_u·B_d with A, B fixed, of inner rank r_k, and sends the inner factors alone: r_k·(m + n
+/// + 2·r) numbers a layer. The server rebuilds A_k and B_k and averages them at rank r. A_d and B_u start at
+/// zero, A_u and B_d are drawn: stream (seed, nested, round, client). Source: Park and Klabjan (mFedLoRU),
+/// arXiv 2409.12371.
 struct MFedLoRU {
   Index tau = 10;
   lowrank::MergeKind merge = lowrank::MergeKind::reinit;

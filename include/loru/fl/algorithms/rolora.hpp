@@ -8,8 +8,8 @@
 namespace loru::inline LORU_ISA::fl {
 
 /// Odd rounds train and average B with A fixed, even rounds A with B fixed: in each round the mean of the
-/// products is the product of the means. Both factors go down, since a client may have slept. Source: Chen et
-/// al. (RoLoRA), arXiv 2502.01755, Algorithm 1.
+/// products is the product of the means. Both factors are sent down, since a client may have missed the round
+/// before. Source: Chen et al. (RoLoRA), arXiv 2502.01755, Algorithm 1.
 struct RoLoRA {
   static constexpr std::string_view name = "rolora";
   static constexpr bool low_rank = true;

@@ -38,7 +38,7 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
       model, [&](const std::string&, auto& weight) { weight.base().set_value(weights[next++]); });
 }
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_CATCH_UP(TEMPLATE) \
   TEMPLATE void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
 #ifdef LORU_COMPILED

@@ -1,5 +1,5 @@
 #pragma once
-// Sub-room client: a turn, and what a client keeps between turns.
+// Sub-room client: a client's turn and a client's state.
 
 #include <loru/fl/client/catch_up.hpp>
 #include <loru/fl/client/controls.hpp>

@@ -1,11 +1,11 @@
 #pragma once
-// Control variates: what a client's gradients are corrected by.
+// Control variates, which correct a client's gradients.
 
 #include <loru/fl/client/own_tensors.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// A parameter's control in a memory, zero where there is none yet.
+/// A parameter's control in an archive; zero if there is none yet.
 template <class T>
 Tensor<T> control_or_zero(const io::Archive& memory, const std::string& parameter, const Shape& shape) {
   const std::string key = control_name(parameter);
@@ -17,7 +17,7 @@ Tensor<T> control_or_zero(const io::Archive& memory, const std::string& paramete
 template <class T, class D = Cpu>
 class Controls {
  public:
-  /// Throws DataError for another model's.
+  /// Throws DataError for controls of another model.
   explicit Controls(const Turn<T, D>& turn) : turn_{turn}, parameters_{turn.model.trained_parameters()} {
     for (const auto& p : parameters_) {
       const std::string key = control_name(p.name);

@@ -1,5 +1,5 @@
 #pragma once
-// Tensors of the model's state that stay on the client.
+// Tensors of the model that stay in the client's state.
 
 #include <loru/fl/algorithm.hpp>
 #include <loru/fl/client/store.hpp>
@@ -10,7 +10,8 @@ namespace detail {
 
 inline constexpr std::string_view own_prefix = "own.";
 
-/// f(name, tensor) for each tensor of the model's state that stays on the client: none without a selection.
+/// f(name, tensor) for each tensor of the model that stays in the client's state; for none without a
+/// selection.
 template <class T, class D, class F>
 void for_each_own(nn::Model<T, D>& model, const Selection& own, F f) {
   if (own) for_each_tensor(model, own, f);
@@ -24,8 +25,8 @@ inline bool keeps(const io::Archive& state, std::string_view prefix) {
   return at != state.tensors().end() && at->first.starts_with(prefix);
 }
 
-/// Sets the client's own tensors in the model from its state, if it has kept any: `own.<tensor>`. Throws
-/// DataError for another model's.
+/// Sets the model's tensors that the client's state holds, as `own.<tensor>`; none in the first turn. Throws
+/// DataError for the state of another model.
 template <class T, class D>
 void get_own(const Turn<T, D>& turn, const Selection& own) {
   if (!keeps(turn.state, detail::own_prefix)) return;
@@ -36,12 +37,12 @@ void get_own(const Turn<T, D>& turn, const Selection& own) {
   });
 }
 
-/// While one is alive the model has the client's own tensors, in its first turn those that the model had;
-/// keep() puts them into its state. Afterwards the model has its former ones again.
+/// While one is alive the model has the tensors of the client's state; in the first turn, its own ones.
+/// keep() puts them into the state. Afterwards the model has its former tensors again.
 template <class T, class D = Cpu>
 class OwnTensors {
  public:
-  /// Throws DataError for another model's.
+  /// Throws DataError for the state of another model.
   OwnTensors(const Turn<T, D>& turn, const Selection& own) : turn_{turn}, own_{own} {
     detail::for_each_own(turn.model, own, [&](auto&, Tensor<T, D>& t) {
       before_.push_back(t);

@@ -1,5 +1,5 @@
 #pragma once
-// A client's own factors s_p·U·L beside a layer's W + s·B·A.
+// A client's personal factors s_p·U·L beside a layer's W + s·B·A.
 
 #include <loru/fl/client/store.hpp>
 #include <loru/fl/client/train.hpp>
@@ -12,9 +12,9 @@ inline std::string personal_name(const std::string& layer, nn::Role role) {
   return layer + (role == nn::Role::down ? ".personal_A.weight" : ".personal_B.weight");
 }
 
-/// The client's own factors of every factored layer, (r_p, n) and (m, r_p): `<layer>.personal_A.weight` and
-/// `<layer>.personal_B.weight` of its state or, before its first turn, L Kaiming-uniform by stream (seed,
-/// personal, 0, client) and U zero. Throws DataError for state of another model.
+/// The client's personal factors of every factored layer, (r_p, n) and (m, r_p): `<layer>.personal_A.weight`
+/// and `<layer>.personal_B.weight` of its state. Before its first turn, L is Kaiming-uniform by stream (seed,
+/// personal, 0, client) and U is zero. Throws DataError for the state of another model.
 template <class T, class D>
 lowrank::Products<T, D> personal_factors(const Turn<T, D>& turn, Index rank) {
   const Index client = turn.head.client;
@@ -40,9 +40,9 @@ lowrank::Products<T, D> personal_factors(const Turn<T, D>& turn, Index rank) {
   return own;
 }
 
-/// The client's own factors trained over the frozen W + s·B·A, all else fixed, on streams of their own, in a
-/// copy of the model: what else a training pass moves is lost with it. Throws as personal_factors and train
-/// do.
+/// The client's personal factors trained over the frozen W + s·B·A, with all else fixed and on streams of
+/// their own. They are trained in a copy of the model, and other changes of that copy are dropped. Throws as
+/// personal_factors and train do.
 template <class T, class D>
 lowrank::Products<T, D> fit_personal_factors(const Turn<T, D>& turn, Index rank, double alpha) {
   const auto start = personal_factors(turn, rank);

@@ -1,5 +1,6 @@
 #pragma once
-// What clients keep between their turns: personal factors, controls, left-over errors.
+// Client states: what clients keep between their turns (personal factors, controls, errors left over by
+// codecs).
 
 #include <charconv>
 #include <filesystem>
@@ -11,13 +12,13 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Named tensors of each client, by its number. Only clients that were saved take room. Several threads may
-/// load at the same time, but not while one saves.
+/// The states of clients by client number; a state is named tensors. Only states that were saved take room.
+/// Several threads may load at the same time, but not while one saves.
 class ClientStore {
  public:
   virtual ~ClientStore() = default;
-  /// What was saved last for the client; nothing if nothing was. Errors of the archive begin with
-  /// "client <number>: state".
+  /// The state saved last for the client; empty if there is none. Errors of the archive begin with "client
+  /// <number>: state".
   virtual std::optional<io::Archive> load(Index client) = 0;
   virtual void save(Index client, const io::Archive& state) = 0;
 
@@ -54,7 +55,7 @@ class DiskStore final : public ClientStore {
     if (!std::filesystem::exists(path(client))) return std::nullopt;
     return io::parse(io::read_file(path(client)), origin(client));
   }
-  /// Throws IoError, and then the file of before stands.
+  /// Throws IoError; the former file is then unchanged.
   void save(Index client, const io::Archive& state) override {
     io::make_directories(folder_);
     io::save(path(client), state);
@@ -80,8 +81,8 @@ class DiskStore final : public ClientStore {
   std::filesystem::path folder_;
 };
 
-/// A tensor of a client's state. Throws DataError if it is missing or is another model's: of another type or
-/// shape.
+/// A tensor of a client's state. Throws DataError if it is missing, or if its type or shape shows that it
+/// belongs to another model.
 template <class T>
 Tensor<T> personal_tensor(const io::Archive& state, Index client, const std::string& name,
                           const Shape& shape) {

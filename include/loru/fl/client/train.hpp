@@ -95,7 +95,7 @@ double train(const Turn<T, D>& turn) {
   return train(turn, {});
 }
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_TRAIN(TEMPLATE) \
   TEMPLATE double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
 #ifdef LORU_COMPILED

@@ -12,7 +12,7 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// What a client has to train with.
+/// The data and options that a client trains with.
 template <class T, class D = Cpu>
 struct LocalData {
   DeviceData<D> dataset;
@@ -21,13 +21,13 @@ struct LocalData {
   const train::Task<T, D>& task = train::classification<T, D>();
 };
 
-/// Whose the frozen weights of a client's model are.
+/// Who owns the frozen weights of a client's model.
 enum class Frozen : unsigned char {
   own,     ///< the client's: it does the merges that it missed
   shared,  ///< the server's, in which they are done already
 };
 
-/// Brings a client's model to the ranks and the state of a broadcast that is not coded any more. Throws
+/// Brings a client's model to the ranks and the state of a broadcast that is already decoded. Throws
 /// DataError.
 template <class T, class D>
 void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast,
@@ -37,9 +37,9 @@ void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast,
   algorithm.load ? algorithm.load(model, broadcast) : get_state(broadcast, model, algorithm.sends);
 }
 
-/// A client's whole turn. `model` is built and factorised as the server's was, from the same seed; `state` is
-/// what the client keeps between turns, empty before its first: it is of after the turn then, to be kept if
-/// the round succeeds. Throws DataError for a malformed broadcast and for state of another model,
+/// A client's whole turn. `model` is built and factorised as the server's was, from the same seed. `state` is
+/// the client's state, empty before its first turn. It becomes the state after the turn, to be saved if the
+/// round succeeds. Throws DataError for a malformed broadcast and for the state of another model,
 /// DivergedError if the loss is not finite; the state may then be half changed.
 template <class T, class D>
 Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const AnyAlgorithm<T, D>& algorithm,
@@ -66,8 +66,8 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
 }
 
 /// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with
-/// it between rounds. Off the host keep a DeviceData, or each turn uploads the data set again. Throws as
-/// take_turn does.
+/// it between rounds. On a device other than the host keep a DeviceData between turns; otherwise each turn
+/// uploads the data set again. Throws as take_turn does.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
@@ -78,7 +78,7 @@ Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                    LocalData<T, D>{dataset, samples, options, task}, state, Frozen::own);
 }
 
-/// The same for algorithms whose clients keep nothing. Throws ConfigError for one whose clients do.
+/// The same for algorithms without client state. Throws ConfigError for an algorithm that has it.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,

@@ -20,16 +20,14 @@ inline constexpr auto code_words = words<Code>({{"none", Code::none},
 
 constexpr const char* to_string(Code code) { return code_words.list[static_cast<std::size_t>(code)].word; }
 
-/// The codes of both links. They concern trained parameters: running statistics, controls, and the weights
-/// and factors that tell of merges go as they are.
+/// The codes of both links. They apply to trained parameters. Running statistics, controls, and the weights
+/// and factors that tell of merges are sent uncoded.
 ///   fp16, bf16   rounded to nearest, ties to even: 2 bytes a number
-///   int8         per tensor scale = max|x| / 127 and q = ⌊x / scale + u⌋, u uniform in [0, 1): stochastic
-///   rounding, unbiased;
-///                a byte a number and the scale
-///   top_k        of each tensor the k = ⌈keep·size⌉ largest in absolute value, with their positions; what is
-///   left out is
-///                not lost but waits (error feedback)
-/// Uplink codes the difference from what the client received. Sources: Alistarh et al., arXiv 1610.02132
+///   int8         per tensor scale = max|x| / 127 and q = ⌊x / scale + u⌋, u uniform in [0, 1), a stochastic
+///                rounding without bias: a byte a number and the scale
+///   top_k        of each tensor the k = ⌈keep·size⌉ numbers largest in absolute value, with their positions;
+///                the rest is kept and sent later (error feedback)
+/// The uplink codes the difference from what the client received. Sources: Alistarh et al., arXiv 1610.02132
 /// (stochastic rounding); Stich et al., arXiv 1809.07599 (top-k with memory).
 struct Codecs {
   Code uplink = Code::none, downlink = Code::none;
@@ -54,7 +52,7 @@ inline Code code_of(std::string_view word) {
   fail<DataError>("message: expected a codec of none, fp16, bf16, int8, top_k, got '", word, "'");
 }
 
-/// What codecs concern: the model's trained parameters.
+/// The tensors that codecs apply to: the model's trained parameters.
 template <class T, class D>
 std::vector<nn::TensorId> coded_tensors(nn::Model<T, D>& model) {
   std::vector<nn::TensorId> tensors;

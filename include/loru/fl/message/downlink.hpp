@@ -15,18 +15,18 @@ inline constexpr std::string_view received_prefix = "codec.received.";
 }  // namespace detail
 
 /// The server's side. fp16, bf16 and int8 code the state of each round, one for all clients: int8 draws from
-/// stream (seed, downlink, round). With top_k server and clients have a common copy x̂ of the trained
-/// parameters: each round the k numbers of a tensor with the largest |x − x̂| become x's, so that what is
-/// left out waits in the difference; a client gets the numbers that changed since it last looked, the first
-/// time all. A tensor whose change would not take fewer bytes than the whole is sent whole, and so are
-/// factors that start anew.
+/// stream (seed, downlink, round). With top_k server and clients share a copy x̂ of the trained parameters.
+/// Each round the k numbers of a tensor with the largest |x − x̂| are set to those of x; the rest stays in
+/// the difference. A client gets the numbers that changed since the copy that it has, the first time all. A
+/// tensor whose change would not take fewer bytes than the whole is sent whole, and so are factors that start
+/// anew.
 template <class T>
 class Downlink {
  public:
   Downlink(Code code, double keep, std::uint64_t seed) : code_{code}, keep_{keep}, seed_{seed} {}
 
-  /// Codes a broadcast's state, in place, for clients that know the copy of round `since`; `parameters` is
-  /// what codecs concern. Throws DivergedError unless all numbers are finite.
+  /// Codes a broadcast's state, in place, for clients that have the copy of round `since`. `parameters` are
+  /// the tensors that codecs apply to. Throws DivergedError unless all numbers are finite.
   void encode(io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round, Index since) {
     if (code_ == Code::none) return;
     if (code_ == Code::top_k) return encode_changes(archive, parameters, round, since);
@@ -39,7 +39,7 @@ class Downlink {
     }
   }
 
-  /// What every client makes of the state of a broadcast, in place.
+  /// The state of a broadcast as every client decodes it, in place.
   void receive(io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round) {
     if (code_ == Code::none) return;
     if (code_ == Code::top_k) {
@@ -63,7 +63,7 @@ class Downlink {
     return found == known_.end() ? 0 : found->second;
   }
 
-  /// The client has a round's broadcast for good.
+  /// The client is known to have a round's broadcast.
   void known(Index client, Index round) {
     if (code_ == Code::top_k) known_[client] = round;
   }
@@ -129,10 +129,9 @@ class Downlink {
   std::unordered_map<Index, Index> known_;  // round of x̂, by client
 };
 
-/// The client's side: a broadcast as it was before it was coded, up to what the code lost. With top_k the
-/// client's state holds its copy x̂ (`codec.received.<tensor>`) and its round. Throws DataError for coded
-/// tensors that are malformed, and if the client lacks what the broadcast takes for known; the state may then
-/// be half changed.
+/// The client's side: decodes a broadcast, up to what the code lost. With top_k the client's state holds its
+/// copy x̂ (`codec.received.<tensor>`) and its round. Throws DataError for coded tensors that are malformed,
+/// and if the client's state lacks numbers that the broadcast leaves out; the state may then be half changed.
 template <class T>
 io::Archive decode_broadcast(io::Archive archive, const std::vector<nn::TensorId>& parameters,
                              io::Archive& state) {

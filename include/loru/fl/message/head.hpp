@@ -22,7 +22,7 @@ namespace loru::inline LORU_ISA::fl {
 
 using Message = std::vector<std::byte>;
 
-/// The head of every message: which round of which federation, and whose.
+/// The head of every message: its federation, round and client.
 struct Head {
   std::uint64_t seed = 0;
   Index round = 0;

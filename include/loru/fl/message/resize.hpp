@@ -1,6 +1,5 @@
 #pragma once
-// Factors of a message at another rank: what a client of a rank of its own has of the server's, and the other
-// way round.
+// Factors of a message at another rank: from the server's ranks to a client's, and back.
 
 #include <loru/fl/message/state.hpp>
 #include <loru/lowrank/resize.hpp>

@@ -73,7 +73,7 @@ Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, 
   return io::serialise(update_archive(model, head, samples, loss, selection));
 }
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_STATE(TEMPLATE) \
   TEMPLATE void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&); \
   TEMPLATE io::Archive update_archive<float, Cpu>(nn::Model<float>&, const Head&, Index, double, \

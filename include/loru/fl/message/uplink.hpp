@@ -12,7 +12,7 @@ namespace detail {
 
 inline constexpr std::string_view feedback_prefix = "codec.feedback.";
 
-/// What the tensor is a change of: the broadcast's tensor of its name and shape, if there is one.
+/// The tensor from which the change is counted: the broadcast's of the same name and shape, if there is one.
 template <class T>
 std::optional<Tensor<T>> base_of(const io::Archive& broadcast, const std::string& name, const Shape& shape) {
   if (!broadcast.contains(name)) return std::nullopt;
@@ -21,8 +21,8 @@ std::optional<Tensor<T>> base_of(const io::Archive& broadcast, const std::string
   return broadcast.get<T>(name);
 }
 
-/// What top_k left out in the client's turns before, if it is a change of the same numbers: not of factors
-/// that have started anew since.
+/// What top_k left out in the client's earlier turns, if it still applies: not for factors that have started
+/// anew since.
 template <class T>
 std::optional<Tensor<T>> feedback(const io::Archive& state, const nn::TensorId& tensor, const Shape& shape,
                                   Index factors_since) {
@@ -33,8 +33,9 @@ std::optional<Tensor<T>> feedback(const io::Archive& state, const nn::TensorId& 
   return state.get<T>(key);
 }
 
-/// Replaces a tensor of the update by the largest numbers of its change, and keeps the others. Without
-/// something that it is a change of, or where that would not save bytes, the tensor stays as it is.
+/// Replaces a tensor of the update by the largest numbers of its change, and keeps the others in the client's
+/// state. The tensor stays as it is if the client received none of its name and shape, or if no bytes would
+/// be saved.
 template <class T>
 void encode_top_k(io::Archive& update, const nn::TensorId& tensor, const io::Archive& broadcast, double keep,
                   Index factors_since, io::Archive& state) {
@@ -91,9 +92,8 @@ void encode_update(io::Archive& update, const io::Archive& broadcast, const Head
   }
 }
 
-/// The update as it was before encode_update, up to what the code lost. `received` is what the client
-/// received. Tensors that are not coded stay as they are. Throws DataError for coded tensors that are
-/// malformed.
+/// Decodes an update, up to what the code lost. `received` is what the client received. Tensors that are not
+/// coded stay as they are. Throws DataError for coded tensors that are malformed.
 template <class T>
 io::Archive decode_update(const io::Archive& update, const io::Archive& received) {
   io::Archive plain(update.origin());

@@ -128,7 +128,7 @@ class Average {
   double loss_ = 0.0;
 };
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_AGGREGATE(TEMPLATE) \
   TEMPLATE class Average<float>;
 #ifdef LORU_COMPILED

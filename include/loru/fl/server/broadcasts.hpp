@@ -1,5 +1,5 @@
 #pragma once
-// What goes down in a round, made once for all clients that are sent the same.
+// The broadcasts of a round. Clients that are sent the same share one, which is made only once.
 
 #include <map>
 #include <tuple>
@@ -25,8 +25,8 @@ class Broadcasts {
     coded_.clear();
   }
 
-  /// What a client of these ranks that knows these merges is sent: plain(), coded, and what catch_up(archive)
-  /// adds.
+  /// The broadcast for a client of these ranks that knows these merges: plain(), coded, with the merges that
+  /// catch_up(archive) adds.
   template <class Plain, class CatchUp>
   io::Archive coded(nn::Model<T, D>& model, const std::vector<Index>& ranks,
                     const typename MergeHistory<T, D>::Known& known, Index client, Index round, Plain plain,
@@ -39,7 +39,7 @@ class Broadcasts {
     });
   }
 
-  /// What a client of these ranks makes of the state that it was sent.
+  /// The state as a client of these ranks decodes it.
   template <class Plain>
   const io::Archive& received(nn::Model<T, D>& model, const std::vector<Index>& ranks, Index round,
                               Plain plain) {
@@ -50,7 +50,7 @@ class Broadcasts {
     });
   }
 
-  /// The client has the state of a round for good.
+  /// The client is known to have the state of a round.
   void known(Index client, Index round) { downlink_.known(client, round); }
   /// The factors start anew.
   void forget_factors() { downlink_.forget_factors(); }

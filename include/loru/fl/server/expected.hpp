@@ -1,5 +1,5 @@
 #pragma once
-// What an update has to hold.
+// The tensors that an update must hold.
 
 #include <algorithm>
 #include <map>

@@ -1,5 +1,5 @@
 #pragma once
-// The mean of what clients keep.
+// Means over client states.
 
 #include <loru/fl/client/own_tensors.hpp>
 #include <loru/fl/message/resize.hpp>
@@ -7,9 +7,9 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// A copy of the model whose tensors of the selection are the means, by samples, of those that clients have
-/// kept, at the model's ranks; those of the model where none has. For evaluating a global model of which
-/// clients keep a part: a server could not compute it.
+/// A copy of the model whose selected tensors are the means over the client states, by samples, at the
+/// model's ranks. Tensors that no state holds stay the model's. For evaluating a global model of which a part
+/// stays in client states: a server that has messages alone could not compute it.
 template <class T, class D>
 nn::Model<T, D> with_mean_of_own(nn::Model<T, D>& model, const Selection& own, ClientStore& store,
                                  std::span<const std::vector<Index>> parts) {

@@ -15,15 +15,16 @@ namespace loru::inline LORU_ISA::fl {
 template <class T, class D = Cpu>
 class MergeHistory {
  public:
-  /// What a client knows: the merges that it has done, -1 if it does not know the first weights. Not sure: it
-  /// was sent a broadcast that told of more, and nobody said whether it arrived.
+  /// What a client knows: the number of merges that it has done, or -1 if it does not know the first weights.
+  /// `sure` is false if the client was sent a broadcast with further merges and nobody reported whether it
+  /// arrived.
   struct Known {
     Index merges = 0;
     bool sure = true;
     auto operator<=>(const Known&) const = default;
   };
 
-  /// Whether clients know the first weights, from the seed; else each is sent them once.
+  /// Whether clients know the first weights, from the seed; otherwise each is sent them once.
   explicit MergeHistory(bool weights_known = true) : first_known_{weights_known ? 0 : Index{-1}} {}
 
   /// Records the factors that are about to be merged, of any rank, with the layer's own scale.
@@ -43,7 +44,7 @@ class MergeHistory {
     ++merges_;
   }
 
-  /// Counts a merge that only the weight itself can tell of.
+  /// Counts a merge without factors: clients that missed it are sent the weight.
   void record_whole() {
     factors_.clear();
     ++merges_;
@@ -57,15 +58,16 @@ class MergeHistory {
     return {found->second.merges, found->second.told == found->second.merges};
   }
 
-  /// The client is being told of all merges.
+  /// A broadcast with all merges is sent to the client.
   void told(Index client) { client_of(client).told = merges_; }
-  /// What it was told has arrived,
+  /// That broadcast has arrived.
   void arrived(Index client) { client_of(client).merges = client_of(client).told; }
-  /// or was lost: it knows what it knew.
+  /// That broadcast was lost: the client knows what it knew before.
   void lost(Index client) { client_of(client).told = client_of(client).merges; }
 
-  /// Adds what a client lacks, per layer the cheaper of the weight and the missed merges' factors; the
-  /// weight, which may be told twice, where it is not sure what the client knows.
+  /// Adds the merges that a client lacks: per layer the weight or the missed merges' factors, whichever is
+  /// cheaper. Where it is not sure what the client knows it adds the weight, which does no harm when it is
+  /// received twice.
   void catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const {
     if (known.merges == merges_) return;
     lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
@@ -112,7 +114,7 @@ class MergeHistory {
   std::unordered_map<Index, Client> clients_;
 };
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_MERGE_HISTORY(TEMPLATE) \
   TEMPLATE class MergeHistory<float>;
 #ifdef LORU_COMPILED

@@ -44,8 +44,8 @@ double update_norm(nn::Model<T, D>& model) {
   return std::sqrt(sum);
 }
 
-/// The effective rank of s·B·A (lowrank::effective_rank), mean over the factored layers; 0 while all updates
-/// are.
+/// The effective rank of s·B·A (lowrank::effective_rank), mean over the factored layers; 0 if all updates are
+/// zero.
 template <class T, class D>
 double update_effective_rank(nn::Model<T, D>& model) {
   double sum = 0.0;
@@ -69,7 +69,7 @@ struct MergeSchedule {
   double growth = 0.05;
   Index window = 3;
 
-  /// Whether the round that has just been folded is one. To be asked once a round.
+  /// Whether the round that has just been folded ends with a merge. To be called once in each round.
   template <class T, class D>
   bool due(Server<T, D>& server) const {
     if (when == MergeWhen::tau) return server.round() % tau == 0;

@@ -19,22 +19,23 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// What a server is told besides the model and the algorithm.
+/// Options of a server, besides the model and the algorithm.
 struct ServerOptions {
   ClientRanks ranks{};          ///< of the clients, where they have ranks of their own
   Index clients = 0;            ///< of the federation; 0: not known
   ServerOptimizer optimizer{};  ///< what becomes of the mean
   Codecs codecs{};              ///< of the messages
   Index rounds_before = 0;  ///< rounds that were run otherwise, of a warm-up: the first one here is the next
-  /// Whether clients know the first frozen weights, which come from the seed; else each gets them once.
+  /// Whether clients know the first frozen weights, which come from the seed; otherwise each is sent them
+  /// once.
   bool weights_known = true;
 };
 
-/// Holds the global model and does what the algorithm says. Used by Simulation, and alone by whoever moves
-/// the messages. A round: begin_round(), broadcast(client) for each client of the cohort, receive(update) for
-/// each answer, always in one order where the bits of the mean matter, then finish_round(). A broadcast that
-/// did not arrive is lost(client). Messages and means are the host's, the model is on device D. Not
-/// thread-safe.
+/// Holds the global model and does what the algorithm says. Used by Simulation, and directly by programs that
+/// move the messages themselves. A round: begin_round(), broadcast(client) for each client of the cohort,
+/// receive(update) for each answer, then finish_round(). The order of the answers decides the bits of the
+/// mean. A broadcast that did not arrive is lost(client). Messages and means are the host's, the model is on
+/// device D. Not thread-safe.
 template <class T, class D>
 class Server {
  public:
@@ -72,22 +73,22 @@ class Server {
     const auto own = own_ranks_.find(client);
     return own != own_ranks_.end() ? own->second : client_ranks_.of(client, lowrank::ranks(model_));
   }
-  /// Other ranks for the client from now on; a round that fails keeps its old ones.
+  /// Sets the client's ranks from now on. If the round fails, the old ones stay.
   void set_ranks(Index client, std::vector<Index> ranks) { own_ranks_[client] = std::move(ranks); }
-  /// Whether clients have ranks of their own and the algorithm no rule for them: factors are brought to them
-  /// and back (resize_factors).
+  /// Whether clients have ranks of their own and the algorithm has no rule for them. The server then resizes
+  /// factors to those ranks and back (resize_factors).
   bool resizes() const { return resizes_; }
-  /// The model; of the client's ranks if the server resizes.
+  /// The model, at the client's ranks if the server resizes.
   nn::Model<T, D> client_model(Index client) {
     nn::Model<T, D> model = model_;
     if (resizes_) lowrank::set_ranks(model, ranks(client));
     return model;
   }
-  /// What the clients of this round train, and what they send of it.
+  /// The tensors that the clients of this round train, and those of them that they send.
   Selection trained() const { return algorithm_.trained(round_); }
   Selection sent() const { return algorithm_.sent(round_); }
-  /// What the algorithm itself remembers from round to round. Change it last in a fold: a round that fails
-  /// keeps it.
+  /// The server's memory: what the algorithm itself keeps from round to round. Change it last in a fold, so
+  /// that a round that fails leaves it unchanged.
   io::Archive& memory() { return memory_; }
 
   /// Whether finish_round() measures what the fold loses; the updates of a round are then kept.
@@ -105,11 +106,11 @@ class Server {
     broadcasts_.clear();
   }
 
-  /// The message for a client: the state, and the merges that it slept through. Throws Error for a second one
-  /// of a round to the same client, and before the first round.
+  /// The message for a client: the state, and the merges that it missed. Throws Error for a second message to
+  /// the same client in one round, and before the first round.
   Message broadcast(Index client) { return io::serialise(offer(client)); }
 
-  /// The same before it is bytes. What clients are sent the same is made once a round and shared.
+  /// The same before serialisation. Clients that are sent the same share it; it is made once a round.
   io::Archive offer(Index client) {
     require<Error>(running_, "server: expected begin_round() before broadcast()");
     require<Error>(!answered_.contains(client), "server: client ", client,
@@ -124,24 +125,25 @@ class Server {
     return archive;
   }
 
-  /// The client's broadcast of this round did not arrive: its next one, which may be of this round, tells the
-  /// same merges again, and no answer is awaited. A broadcast of which nothing is said, neither by an answer
-  /// nor here nor by arrived(), makes the next one dearer: it sends the weights that merges changed. Throws
-  /// Error without one that may be lost.
+  /// The client's broadcast of this round did not arrive. Its next one, which may be of this round, holds the
+  /// same merges again, and no answer is awaited. If neither an answer nor lost() nor arrived() reports the
+  /// fate of a broadcast, the client's next one is larger: it holds the weights that merges changed. Throws
+  /// Error if there is no broadcast that may be lost.
   void lost(Index client) {
     require_unanswered(client);
     answered_.erase(client);
     history_.lost(client);
   }
 
-  /// The client's broadcast of this round arrived, whether an answer comes or not. Throws Error without one.
+  /// The client's broadcast of this round arrived, whether an answer comes or not. Throws Error if there was
+  /// none.
   void arrived(Index client) {
     require_unanswered(client);
     history_.arrived(client);
   }
 
-  /// Folds one update in. Throws DataError if it is malformed or nobody's of this round that is still to
-  /// answer, DivergedError if a value is not finite; the round goes on without it.
+  /// Folds one update into the mean. Throws DataError if it is malformed or not from a client of this round
+  /// that has yet to answer, DivergedError if a value is not finite; the round goes on without it.
   void receive(Message&& message) {
     Update update = read_update(std::move(message));
     const Index client = update.head.client;
@@ -192,8 +194,8 @@ class Server {
     return average.loss();
   }
 
-  /// Means of trained parameters, moved to where the server's optimizer goes from the model's. For folds that
-  /// average themselves.
+  /// The values to which the server's optimizer moves the model's trained parameters, given their means. For
+  /// folds that average themselves.
   io::Archive optimized(io::Archive mean) {
     if (!optimizer_.plain()) optimize(optimizer_, model_, mean, memory_, moments_);
     return mean;
@@ -202,14 +204,14 @@ class Server {
   /// Whether the optimizer takes every mean as it is.
   bool takes_means() const { return optimizer_.plain(); }
 
-  /// The same for anything else that has a mean, both on the host and of one layout; `name` is that of its
+  /// The same for any other value and its mean, both on the host and of one layout. `name` is the name of its
   /// moments.
   Tensor<T> optimized(const std::string& name, const Tensor<T>& x, const Tensor<T>& mean) {
     return takes_means() ? mean : optimize(optimizer_, name, x, clone(mean), memory_, moments_);
   }
 
-  /// W ← W + s·B·A in every factored layer, remembered for clients that sleep through it. The server
-  /// optimizer's moments of factors that start anew start anew too.
+  /// W ← W + s·B·A in every factored layer, recorded for clients that miss it. Where factors start anew, so
+  /// do their moments in the server's optimizer.
   void merge(lowrank::MergeKind kind) {
     merge(lowrank::products(model_));
     if (kind != lowrank::MergeKind::reinit) return;
@@ -219,7 +221,7 @@ class Server {
     renew_factors();
   }
 
-  /// W ← W + s·B·A in every factored layer with factors of any rank, remembered likewise; the model's own
+  /// W ← W + s·B·A in every factored layer with factors of any rank, recorded likewise. The model's own
   /// factors stay.
   void merge(const lowrank::Products<T, D>& products) {
     history_.record(model_, products);
@@ -236,8 +238,8 @@ class Server {
     });
   }
 
-  /// In a fold: from the next round on the factors have nothing to do with those of before, and codecs keep
-  /// nothing of them.
+  /// For folds: from the next round on the factors are unrelated to the former ones, and codecs drop what
+  /// they keep of those.
   void renew_factors() { renewed_ = true; }
 
  private:
@@ -287,7 +289,7 @@ class Server {
                    ": expected a broadcast of round ", round_, " without an answer");
   }
 
-  /// Does what ends a round, or undoes it if it fails or leaves a parameter that is not finite.
+  /// Runs the end of a round, and undoes it if it fails or leaves a parameter that is not finite.
   template <class F>
   void or_restore(F end_round) {
     nn::Model<T, D> model = model_;
@@ -308,7 +310,7 @@ class Server {
     }
   }
 
-  /// What has a mean: all that is sent, but not the factors where ranks may differ.
+  /// The tensors that are averaged: all that are sent, but not the factors where ranks may differ.
   typename Average<T>::Names averaged() {
     if (!algorithm_.mixed_ranks) return {};
     if (!shared_) {
@@ -343,7 +345,7 @@ class Server {
   ExpectedUpdates<T, D> expected_;
 };
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_SERVER(TEMPLATE) \
   TEMPLATE class Server<float>;
 #ifdef LORU_COMPILED

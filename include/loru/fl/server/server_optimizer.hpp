@@ -1,5 +1,5 @@
 #pragma once
-// What a server makes of the averaged update.
+// Server optimizers: the step from the averaged update to the new state.
 
 #include <cmath>
 #include <string>
@@ -75,8 +75,8 @@ inline Tensor<double> moment(const io::Archive& memory, const std::string& key, 
 
 }  // namespace detail
 
-/// x moved to where the optimizer goes from it, given its mean; both on the host and of one layout. The new
-/// moments join `moments`, by the names that they have in a server's memory, `memory` has those of before.
+/// The value that the optimizer moves x to, given its mean; both on the host and of one layout. `memory` is
+/// the server's memory with the former moments; the new ones are added to `moments` under the same names.
 /// Throws DivergedError if a value is not finite.
 template <class T>
 Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tensor<T>& x, Tensor<T> mean,
@@ -95,7 +95,7 @@ Tensor<T> optimize(const ServerOptimizer& o, const std::string& name, const Tens
   return mean;
 }
 
-/// Moves the means of trained parameters, in place, to where the optimizer goes from the model's state;
+/// Replaces the means of trained parameters by the values that the optimizer moves the model's state to;
 /// running statistics and all else keep their means. Throws DivergedError if a value is not finite; the mean
 /// may then be half changed.
 template <class T, class D>

@@ -60,7 +60,7 @@ std::vector<Index> sent_ranks(nn::Model<T, D>& model, const io::Archive& update,
 }
 
 /// (p_k·s_k / s, A_k, B_k) of one layer for each update of the cohort, p_k = n_k / Σ n and s_k = alpha / r_k:
-/// the layer's update is s·Σ weight_k·B_k·A_k. A factor of which nothing was sent stood still and is the
+/// the layer's update is s·Σ weight_k·B_k·A_k. A factor that was not sent was not trained: it is the
 /// server's. The terms are on the host. Ranks may differ. Throws DataError for factors that do not fit the
 /// layer.
 template <class T, class D>

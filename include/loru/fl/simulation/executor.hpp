@@ -28,7 +28,7 @@ void run_in_order(WorkerPool& pool, Index n, const std::function<Result(Index)>&
   });
 }
 
-/// Objects lent to whoever works: as many as work at the same time.
+/// A pool of objects that workers borrow: as many as work at the same time.
 template <class T>
 class Lender {
  public:

@@ -1,12 +1,12 @@
 #pragma once
-// How the update that all clients share lies to their own.
+// Norms of the shared update and of personal updates, and the angle between them.
 
 #include <loru/fl/client/personal_factors.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Frobenius norms of the update that all clients share and of the clients' own, and the cosine of the angle
-/// between them: −1 where the one undoes the other. Means over clients.
+/// Frobenius norms of the update that all clients share and of the clients' personal updates, and the cosine
+/// of the angle between them: −1 where one undoes the other. Means over clients.
 struct Overlap {
   double global_norm = 0.0, personal_norm = 0.0, cosine = 0.0;
 };

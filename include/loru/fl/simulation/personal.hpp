@@ -1,5 +1,5 @@
 #pragma once
-// How well each client is served: its own model on test images like its own.
+// Personal accuracy: each client's personal model on test images in the client's own label proportions.
 
 #include <algorithm>
 #include <numeric>
@@ -17,8 +17,8 @@ struct PersonalOptions {
   Index clients = 200;  ///< at most so many clients are looked at, chosen by the seed
 };
 
-/// Mean accuracy over clients, and that of the worst tenth of them (at least one), of the clients' own models
-/// and of the global model on the same images.
+/// Mean accuracy over clients, and that of the worst tenth of them (at least one), of the clients' personal
+/// models and of the global model on the same images.
 struct PersonalAccuracy {
   double mean = 0.0, worst_decile = 0.0;
   double global_mean = 0.0, global_worst_decile = 0.0;
@@ -66,10 +66,10 @@ inline double worst_decile(std::vector<double> values) {
          static_cast<double>(tenth);
 }
 
-/// Evaluates clients' own models and the global model on the clients' own kind of test images (stream (seed,
+/// Evaluates the clients' personal models and the global model on each client's test images (stream (seed,
 /// personal_test, client)). A client without state has the global model or what the algorithm's hook makes of
-/// it; one whose hook diverges has the global model. Clients of whose classes there are no test images are
-/// left out, all of them where targets are no classes. The states stay as they are.
+/// it; if the hook diverges, the global model. Clients of whose classes there are no test images are left
+/// out; if targets are not classes, all clients are. States are not changed.
 template <class T, class D>
 PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
                                    const DeviceData<D>& train, const DeviceData<D>& test,

@@ -1,5 +1,5 @@
 #pragma once
-// What a simulation is told, and what a round of it did.
+// Options of a simulation, and the report of a round.
 
 #include <cmath>
 #include <limits>
@@ -24,7 +24,7 @@ struct SimulationOptions {
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
   Index eval_every = 1;
-  /// Where clients' states live between rounds; none: in memory.
+  /// Where client states are kept between rounds; none: in memory.
   std::shared_ptr<ClientStore> store{};
   /// Measures what each fold loses (Server::measure_aggregation).
   bool aggregation_error = false;
@@ -47,7 +47,7 @@ struct SimulationOptions {
   }
 };
 
-/// What a round did. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also
+/// The report of a round. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also
 /// where the task has none.
 struct Round {
   Index index = 0;

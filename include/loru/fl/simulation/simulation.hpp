@@ -41,7 +41,7 @@ class Simulation {
   /// round. Throws DivergedError and keeps the state of the round before, the clients' too.
   Round run_round(bool evaluated);
 
-  /// Rounds as a range that runs them one by one while it is iterated over.
+  /// A range of rounds. Iterating over it runs them one by one.
   class Rounds {
    public:
     class iterator {
@@ -78,12 +78,12 @@ class Simulation {
   /// The next `count` rounds.
   Rounds rounds(Index count) { return {*this, count}; }
 
-  /// The model that is evaluated: the server's, or what the algorithm makes of it and of what clients keep.
+  /// The model that is evaluated: the server's, or what the algorithm makes of it and of the client states.
   nn::Model<T, D> global_model();
 
   train::Evaluation evaluate();
 
-  /// How well each client is served by its own model.
+  /// The accuracy of the clients' personal models.
   PersonalAccuracy personal_accuracy(const PersonalOptions& o = {});
 
   /// Whether the next round is to be evaluated.
@@ -105,8 +105,8 @@ class Simulation {
                      LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
   }
 
-  /// Lets the model's frozen weights be the server's, by name: an algorithm may give the replica other
-  /// parameters.
+  /// Makes the frozen weights of a replica handles of the server's, by name. The replica may have other
+  /// parameters too, from the algorithm.
   void share_frozen(nn::Model<T, D>& model) {
     std::map<std::string, Tensor<T, D>> frozen;
     for (auto& p : server_.model().parameters())
@@ -151,7 +151,8 @@ class Simulation {
   Lender<nn::Model<T, D>> replicas_;
 };
 
-// Out of the class, so that no user of loru::compiled compiles them: what is defined inside is inline.
+// Defined outside the class: member functions defined inside are inline, and users of loru::compiled would
+// compile them.
 
 template <class T, class D>
 Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
@@ -236,7 +237,7 @@ Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOp
 template <class T, class D, class A, class K>
 Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOptions, K) -> Simulation<T, D>;
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_SIMULATION(TEMPLATE) \
   TEMPLATE class Simulation<float>;
 #ifdef LORU_COMPILED

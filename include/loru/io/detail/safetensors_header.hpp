@@ -32,9 +32,9 @@ struct Header {
   std::map<std::string, Place, std::less<>> tensors;
 };
 
-/// Reads headers from the events of nlohmann's parser, which come in the order of the text: so a key given
-/// twice is seen, and integers never pass through doubles. Throws DataError with origin, byte offset and
-/// expectation.
+/// Reads headers from the events of nlohmann's parser. The events come in the order of the text, so that a
+/// key given twice is noticed and integers never pass through doubles. Throws DataError with origin, byte
+/// offset and expectation.
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
   /// `text` begins at byte 8 of `origin`; `data_bytes` follow it.

@@ -30,7 +30,7 @@ Model<T, D> build(std::string_view name, const ModelOptions& o) {
   fail<ConfigError>("model: unknown name '", name, "', did you mean '", nearest(name, model_names()), "'?");
 }
 
-/// What loru::compiled has of this header.
+/// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_MODELS(TEMPLATE) \
   TEMPLATE Model<float, Cpu> build<float, Cpu>(std::string_view, const ModelOptions&); \
   TEMPLATE Model<double, Cpu> build<double, Cpu>(std::string_view, const ModelOptions&); \

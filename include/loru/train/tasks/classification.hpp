@@ -36,7 +36,7 @@ struct Classification {
   }
 };
 
-/// The task of those who name none.
+/// The default task.
 template <class T, class D>
 const Task<T, D>& classification() {
   static const Task<T, D> task{Classification{}};

@@ -26,15 +26,15 @@ void store_channels(T* to, Packet<T> value, Index count) {
   for (Index i = 0; i < count; ++i) to[i] = part[i];
 }
 
-/// An image batch in channels-last memory, cut into rows × cols tiles an image of which neighbours are `step`
-/// pixels apart; the first begins `margin` pixels outside the image.
+/// An image batch in channels-last memory, each image cut into rows × cols tiles. Neighbouring tiles are
+/// `step` pixels apart; the first begins `margin` pixels outside the image.
 struct Tiling {
   Index n, h, w, channels, margin, step, rows, cols;
   Index tiles() const { return n * rows * cols; }
 };
 
-/// Where the pixels of one tile lie: Side×Side addresses of their first channel, `outside` for those out of
-/// the image.
+/// The places of the pixels of one tile: Side×Side addresses of their first channel, `outside` for pixels
+/// outside the image.
 template <int Side, class T>
 struct TilePixels {
   T* at[Side][Side];

@@ -7,8 +7,8 @@
 #include <loru/cpu/conv/winograd/matrix.hpp>
 #include <loru/cpu/gemm/microkernel.hpp>
 
-// Functions around apply_both are inlined whole, so that tiles stay in registers; not for sanitizers, over
-// which the compiler would take minutes.
+// Functions around apply_both are inlined completely, so that tiles stay in registers. Not under sanitizers,
+// where the compiler would take minutes.
 #if defined(__SANITIZE_ADDRESS__)
 #define LORU_INLINED_WHOLE
 #elif defined(__has_feature)

@@ -12,16 +12,16 @@
 
 namespace loru::inline LORU_ISA::cpu::winograd {
 
-/// Tiles in a block of a filtering, and at least in one of a weight gradient: multiples of the micro-kernel's
-/// rows.
+/// Tiles in a block of a filtering, and the least number of tiles in a block of a weight gradient. Both are
+/// multiples of the micro-kernel's rows.
 inline constexpr Index filter_block = 56, gradient_block = 56;
 
-/// Transformed values up to which all tiles are one block: more than caches near a core hold, but the kernel
-/// is then transformed and read once.
+/// Up to this many transformed values all tiles are one block. That is more than the caches near a core hold,
+/// but the kernel is then transformed and read only once.
 inline constexpr Index one_block = 3 << 19;
 
-/// Channels of which the transformed kernel is made at once where it serves one block only, so that it stays
-/// near.
+/// With a single block the kernel is transformed for this many channels at a time, so that the result stays
+/// in a near cache.
 inline constexpr Index near_depth = 128;
 
 /// m = (accumulate ? m : 0) + V·U at one point, over `count` channels of V from panel `first` on; U (count,
@@ -40,9 +40,9 @@ void multiply_channels(Index tiles, TileBlock<T>& v, Index point, Index first, I
   if (rest > 0) multiply({rest}, first + full);
 }
 
-/// The filtering F of `in` by a kernel with transform G, written to `out`: block by block of tiles, and of
-/// each the panels of output channels. With one block the transformed kernel is made piece by piece and used
-/// at once; else it is kept.
+/// The filtering F of `in` by a kernel with transform G, written to `out`: block by block of tiles, and in
+/// each block panel by panel of output channels. With a single block the kernel is transformed piece by piece
+/// and each piece is used immediately; otherwise the whole transformed kernel is kept.
 template <auto F, auto G, class T>
 void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tiling& out, T* y) {
   constexpr int points = F.points, taps = G.rows;
@@ -74,7 +74,8 @@ void filter_images(const Tiling& in, const T* x, const Kernel<T>& w, const Tilin
 }
 
 /// dw of a kernel (Cout, K·K, Cin) from x and dy: blocks of tiles one after the other, pairs of channel
-/// panels in parallel. With one block the sums of a pair are finished at once; else those of all are kept.
+/// panels in parallel. With a single block the sums of a pair are final; otherwise the sums of all pairs are
+/// kept from block to block.
 template <auto F, auto G, class T>
 void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* dy, T* dw, Index block_tiles) {
   constexpr int points = F.points, taps = G.rows, k = G.cols;
@@ -109,8 +110,8 @@ void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* d
   }
 }
 
-/// The images that a filtering reads and writes, cut into as many tiles; those read begin `margin` pixels
-/// outside.
+/// The images that a filtering reads and writes, both cut into the same number of tiles. The tiles that are
+/// read begin `margin` pixels outside.
 struct Tilings {
   Tiling in, out;
 };
