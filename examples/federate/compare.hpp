@@ -16,10 +16,10 @@ struct Comparison {
 };
 
 /// Runs every configuration with every seed into OUT/<name>/seed-<seed>, prints one table, and writes it as
-/// OUT/compare.csv and OUT/compare.md, and a line a run as OUT/runs.csv. A run that is there already, whole
-/// and of the same configuration, is not run again. Throws ConfigError if two configurations differ in their
-/// data, clients, cohorts or evaluation, or in their seeds where none are given, or have one name, and for a
-/// seed given twice. After Ctrl-C the table holds what is finished.
+/// OUT/compare.csv and OUT/compare.md, and a line a run as OUT/runs.csv. A complete run of the same
+/// configuration that is there already is not run again. Throws ConfigError if two configurations differ in
+/// their data, clients, cohorts or evaluation, or in their seeds where none are given, or have one name, and
+/// for a seed given twice. After Ctrl-C the table holds the finished runs.
 ExitCode compare(const Comparison& comparison, const Overrides& overrides, const RunOptions& options);
 
 }  // namespace federate

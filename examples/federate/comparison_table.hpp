@@ -1,5 +1,5 @@
 #pragma once
-// What runs came to, read from their files, and the table that compares them.
+// The results of runs, read from their files, and the table that compares them.
 
 #include <filesystem>
 #include <map>
@@ -14,7 +14,7 @@ namespace federate {
 using loru::Index;
 using LayerValues = std::map<std::string, double>;
 
-/// One run, as its files tell.
+/// One run, read from its files.
 struct RunResult {
   Index seed = 0, rounds = 0;
   bool diverged = false;  // it ended before its last round: its numbers are of another point, and in no mean

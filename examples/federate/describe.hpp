@@ -1,5 +1,5 @@
 #pragma once
-// What a configuration stands for, without training.
+// Descriptions of a configuration, without training.
 
 #include <iosfwd>
 

@@ -1,5 +1,5 @@
 #pragma once
-// A configuration made real: data, clients, model and factors.
+// Builds what a configuration describes: data, clients, model and factors.
 
 #include <algorithm>
 #include <functional>
@@ -39,7 +39,7 @@ Planner make_planner(const Configuration& c) {
           }};
 }
 
-/// What a model is trained and tested with.
+/// A configuration with its data, model and plans.
 struct Setup {
   Configuration configuration;  // effective: what follows from data and model is filled in
   loru::data::Split data;
@@ -52,16 +52,16 @@ struct Setup {
 /// trained.
 Setup set_up(const Configuration& configuration);
 
-/// The same without data where its shape is known by its name: data that are not loaded have no samples.
+/// The same without data, for data sets whose shape is known by name: the data set has no samples.
 Setup set_up_shapes(const Configuration& configuration);
 
 /// Divides the training data among the clients, and fills in clients and cohort. Throws ConfigError.
 loru::data::Partition make_partition(Setup& setup);
 
-/// What the model is built for.
+/// The shapes and options that the model is built for.
 loru::nn::ModelOptions model_options(const Configuration& configuration, const loru::data::Dataset& data);
 
-/// The model as it is before it is factorised, on device D.
+/// The model before it is factorised, on device D.
 template <class D = loru::Cpu>
 loru::nn::Model<float, D> dense_model(const Configuration& c, const loru::data::Dataset& data) {
   return loru::nn::build<float, D>(c.model, model_options(c, data));

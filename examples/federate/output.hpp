@@ -26,7 +26,7 @@ struct Totals {
   void add(const loru::fl::Round& round);
 };
 
-/// What else summary.json holds.
+/// The other values of summary.json.
 struct Outcome {
   loru::train::Evaluation test;
   std::optional<loru::fl::PersonalAccuracy> personal = {};

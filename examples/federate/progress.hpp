@@ -1,6 +1,5 @@
 #pragma once
-// What a run shows while it goes on: a bar on a terminal, plain lines elsewhere, nothing if it is to be
-// quiet.
+// The progress of a run: a bar on a terminal, plain lines elsewhere, nothing with --quiet.
 
 #include <chrono>
 #include <string>

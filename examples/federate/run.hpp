@@ -19,7 +19,7 @@ struct Overrides {
   std::optional<std::string> device;
 };
 
-/// What the command line says about a run besides its configuration.
+/// The command line's options of a run besides its configuration.
 struct RunOptions {
   std::string out = {};
   Index threads = 1;
@@ -28,7 +28,7 @@ struct RunOptions {
   bool quiet = false;
 };
 
-/// What a program exits with.
+/// Exit codes of the program.
 enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 130 };
 
 /// Trains what a configuration file describes and writes the run's files. Throws loru::Error while nothing is
@@ -44,7 +44,7 @@ ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& opti
 /// Prints metrics and loss of the model saved in a run's folder. Throws loru::Error.
 ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads);
 
-/// What federate predict is told.
+/// Options of federate predict.
 struct Prediction {
   std::string folder, data, out;
 };

@@ -66,7 +66,7 @@ class Training {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// From here on this model is trained, this way.
+  /// From now on this model is trained with this algorithm.
   void begin(loru::nn::Model<float, D> model, loru::fl::AnyAlgorithm<float, D> algorithm,
              const loru::fl::ServerOptimizer& server) {
     const Configuration& c = setup_.configuration;
@@ -178,7 +178,7 @@ class Training {
     }
   }
 
-  /// How well each client is served, and what its own update has to do with the shared one.
+  /// Personal accuracy, and how personal updates relate to the shared one.
   void look_at_clients(Model& model, Outcome& outcome) {
     const Configuration& c = setup_.configuration;
     if (c.personal_images > 0) {

@@ -47,7 +47,7 @@ class Blas {
         handle_, precision == Precision::tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
     precision_ = precision;
   }
-  /// Of this thread's products of floats, those of the low-rank kernels too.
+  /// The precision of this thread's float products, those of the low-rank kernels included.
   Precision precision() const { return precision_; }
 
   /// The handle, set to this thread's stream.

@@ -1,6 +1,6 @@
 #pragma once
-// The CUDA device, for any compiler: memory, streams, cuBLAS and the declarations of all ops. What defines
-// the ops is loru/cuda/cuda.cuh, for nvcc.
+// The CUDA device, for any compiler: memory, streams, cuBLAS and the declarations of all ops.
+// loru/cuda/cuda.cuh, for nvcc, defines the ops.
 
 #include <loru/cuda/blas.hpp>
 #include <loru/cuda/device.hpp>

@@ -3,8 +3,8 @@
 // it has: a training step allocates the same sizes again and again, and after its first step takes no memory
 // from the system.
 //
-// A block is freed on the current stream of the thread that lets go of it last (see stream.hpp for why that
-// is in order).
+// A block is freed on the current stream of the thread that releases it last (stream.hpp explains why that is
+// in order).
 
 #include <algorithm>
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace loru::cuda {
 
-/// The device has not as much memory as was asked for.
+/// The device has less free memory than was asked for.
 class OutOfMemory : public CudaError {
  public:
   using CudaError::CudaError;
@@ -71,7 +71,7 @@ inline Headers& headers() {
   return *all;
 }
 
-/// At the program's end the device may be gone already; its memory went with it.
+/// At the program's end the device, and its memory with it, may be gone already.
 inline void release_device(Block* block) noexcept {
   static_cast<void>(cudaFreeAsync(block->data, current_stream()));
   headers().give(block);

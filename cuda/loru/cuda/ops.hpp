@@ -1,8 +1,8 @@
 #pragma once
 // The ops of the CUDA device, declared. Shapes, formulas and what is thrown are documented at the host's ops
 // of the same names (include/loru/cpu); loru/cuda/cuda.cuh defines them. Ops queue work on the current stream
-// and return; those that give a number of the host's, and cross_entropy for the check of its labels, wait for
-// it.
+// and return. Ops that return a number to the host wait for it, and so does cross_entropy, which checks its
+// labels.
 
 #include <vector>
 
@@ -17,7 +17,7 @@ using Labels = Array<std::int32_t>;
 LORU_OPS(LORU_DECLARE_OP, T, Cuda)
 LORU_COPY_OPS(LORU_DECLARE_OP, T, Cuda)
 
-/// The updates of many parameters, some dozens in a launch; bit for bit what one update each gives.
+/// Updates many parameters, a few dozen in a launch, with the same bits as one update each.
 template <class T>
 void sgd_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const SgdStep& o);
 /// The same; o.step is each parameter's own.

@@ -16,14 +16,14 @@ struct DataSheet {
   double tflops, bandwidth;
 };
 
-/// One device of each capability, the one of data centres where there is one.
+/// One device of each capability: the data-centre device where there is one.
 inline constexpr std::array data_sheets{
     DataSheet{8, 0, "A100 80GB SXM", 19.5, 2039.0}, DataSheet{8, 6, "A40", 37.4, 696.0},
     DataSheet{8, 7, "Jetson AGX Orin 64GB", 5.3, 204.8}, DataSheet{8, 9, "L40", 90.5, 864.0},
     DataSheet{9, 0, "H100 SXM", 67.0, 3350.0}, DataSheet{10, 0, "B200", 75.0, 8000.0},
     DataSheet{12, 0, "RTX 5090", 104.8, 1792.0}};
 
-/// The data sheet of a capability; of one that is not there, the last below it, or the first.
+/// The data sheet of a capability. For an unknown one, that of the next lower capability, or the first.
 constexpr DataSheet data_sheet(int major, int minor) {
   DataSheet found = data_sheets.front();
   for (const DataSheet& sheet : data_sheets)
@@ -31,9 +31,9 @@ constexpr DataSheet data_sheet(int major, int minor) {
   return found;
 }
 
-/// Rates of a capability. Products of 16 columns or more are at the peak, since their tiles are as narrow; of
-/// 8 at half of it, half of their tile being idle. A launch is taken for 4 microseconds. Windows and
-/// transforms never stand in memory, filterings do not occur.
+/// Rates of a capability, not measured. Products of 16 columns or more run at the peak, since there are tiles
+/// of 16 columns; products of 8 columns at half the peak, since half of a tile is idle. A launch is taken to
+/// cost 4 microseconds. Windows and transforms never stand in memory, and there are no filterings.
 constexpr cost::Rates capability_rates(int major, int minor) {
   const DataSheet sheet = data_sheet(major, minor);
   cost::Rates rates;

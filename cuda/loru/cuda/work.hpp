@@ -18,9 +18,9 @@ inline cost::Rates device_rates(Cuda) {
 
 namespace detail {
 
-/// The layer's product with `out` columns or channels and `beside` more of depth, out of operands of their
-/// own size. Of an image, not of its windows: those are gathered tile by tile. dx sums over all places of the
-/// kernel for each pixel of x.
+/// The layer's product with `out` columns or channels, its depth larger by `beside`. A convolution reads the
+/// image and not a matrix of windows, which are gathered tile by tile. dx sums over all places of the kernel
+/// for each pixel of x.
 inline cost::Work layer_work(Direction direction, const LowRankProblem& p, Index out, Index beside = 0) {
   if (!p.convolution || p.kernel == 0) {
     if (direction == Direction::input_gradient) return cost::product(p.rows, p.in, out + beside);

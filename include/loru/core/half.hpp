@@ -21,7 +21,7 @@ struct Half {
     std::uint32_t half;
     if (size >= 0x47800000)  // 2^16 or more, infinite or not a number
       half = size > 0x7f800000 ? 0x7e00 : 0x7c00;
-    else if (size < 0x38800000)  // below 2^-14, in units of 2^-24: those of 0.5f, whose sum rounds
+    else if (size < 0x38800000)  // below 2^-14 the unit is 2^-24, as at 0.5f: adding that rounds
       half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5f) -
              std::bit_cast<std::uint32_t>(0.5f);
     else  // the exponent's bias goes from 127 to 15, the fraction loses 13 bits

@@ -65,7 +65,7 @@ void gradient_rows(Gate gate, Index rows, Index c, const T* dy, const T* x, Affi
       const T v = x[at], g = scalar::relu_gradient(z(v, j), d);
       return scalar::normalised_gradient(g, v, z.mu[j], z.scale[j], a[j], b[j]);
     });
-  else  // an output gate has already left its mark on dy
+  else  // an output gate has masked dy already
     map_rows(rows, c, dy, dx, [=](T d, Index at, Index j) {
       return scalar::normalised_gradient(d, x[at], z.mu[j], z.scale[j], a[j], b[j]);
     });
@@ -162,4 +162,4 @@ NormGradients<T> normalise_backward(Tensor<T> dy, const Tensor<T>& y, const Tens
                             beta, fixed);
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -15,7 +15,7 @@
 #if defined(EIGEN_USE_LAPACKE) || EIGEN_VERSION_AT_LEAST(3, 4, 90)
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
-#else  // of these modules the two decompositions alone: a third of the parsing
+#else  // two decompositions of these modules: a third of the time to parse
 #include <Eigen/Householder>
 #include <Eigen/Jacobi>
 #include <Eigen/src/Core/util/DisableStupidWarnings.h>

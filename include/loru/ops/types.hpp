@@ -104,7 +104,7 @@ struct Epilogue {
 enum class Gate : unsigned char {
   open,    ///< everywhere: there was no ReLU
   output,  ///< where the result y is positive
-  input,   ///< where z is, computed again: there was a ReLU and no residual, and y need not be kept
+  input,   ///< where z is positive; z is computed again: a ReLU and no residual, y need not be kept
 };
 
 /// Gradients of a normalisation with respect to its input, γ, β and, behind Gate::output, the residual.
@@ -174,4 +174,4 @@ inline Shape pool_shape(const Shape& x, const PoolOptions& o) {
           window_extent("max_pool2d", x[3], o.kernel, o.stride, o.padding, 1)};
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -1,6 +1,6 @@
 #pragma once
-// The one way to start a kernel. A host that emulates the device puts a header of this name ahead of this
-// one.
+// The one way to start a kernel. An emulator on the host puts a header of the same name before this one in
+// the include path.
 
 #include <cuda_runtime.h>
 

@@ -1,7 +1,7 @@
 #pragma once
-// All PTX, and every access to shared memory: kernels touch it through these functions alone. A host that
-// emulates the device puts a header of this name, with a twin of each function, ahead of this one; kernels
-// compile unchanged. Instructions: PTX ISA 8.x, sections of the same names.
+// All PTX, and every access to shared memory: kernels use these functions alone. An emulator on the host puts
+// a header of the same name, with the same functions, before this one in the include path; kernels compile
+// unchanged. Instructions: PTX ISA 8.x, sections of the same names.
 
 #include <cuda_bf16.h>
 

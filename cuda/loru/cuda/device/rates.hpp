@@ -1,5 +1,5 @@
 #pragma once
-// What the choice between two forms of a kernel depends on, beside its shape.
+// The rates by which one of two forms of a kernel is chosen, besides its shape.
 
 namespace loru::cuda {
 

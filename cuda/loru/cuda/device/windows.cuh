@@ -37,10 +37,10 @@ struct ConvShape {
   int window() const { return kh * kw * c; }
 };
 
-/// What the pixels of one image's grid meet in another image, (pixels, kh kw channels): columns run over the
-/// kernel's places and then over channels, and what lies outside of the image is zero.
-///   Back = false  windows of x: output pixel oh meets x at oh stride - padding + i dilation
-///   Back = true   what an input pixel h reaches in y: the pixel oh with oh stride = h + padding - i dilation
+/// For each pixel of one image's grid, the values of another image that it is multiplied with: (pixels, kh kw
+/// channels). Columns run over the kernel's places and then over channels. Values outside the image are zero.
+///   Back = false  windows of x: output pixel oh reads x at oh stride - padding + i dilation
+///   Back = true   y at the pixels that input pixel h reaches: oh with oh stride = h + padding - i dilation
 template <class T, bool Back>
 struct Windows {
   using Element = T;
@@ -91,7 +91,8 @@ Windows<T, false> windows_of(const T* x, const ConvShape& s) {
           s.dilation};
 }
 
-/// What the pixels of x reach in an image like y, but of `channels`: (input_pixels, places channels).
+/// The values of an image like y, but of `channels`, that the pixels of x reach: (input_pixels, places
+/// channels).
 template <class T>
 Windows<T, true> reach_of(const T* y, const ConvShape& s, int channels) {
   return {y,

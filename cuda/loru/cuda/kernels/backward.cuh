@@ -13,10 +13,10 @@ namespace loru::cuda {
 
 enum class BackwardForm { one_pass, split };
 
-/// The form with less to do beyond what both do, for dy (M, m) and x (M, n):
+/// Chooses the form with less work, apart from the work that both share, for dy (M, m) and x (M, n):
 ///   one pass: 2 M m R (columns of blocks - 1) operations, R = 16, 32 or 64;
 ///   split: 8 bytes for each element of dS and group of columns of dy, if there are several groups.
-/// M cancels. Without dx, or beyond rank 64, only the split form does.
+/// M cancels. Only the split form works without dx or beyond rank 64.
 inline BackwardForm backward_form(int m, int n, int r, bool bf16, bool with_dx, const DeviceRates& rates) {
   if (!with_dx || r > 64) return BackwardForm::split;
   const int bucket = r <= 16   ? 16

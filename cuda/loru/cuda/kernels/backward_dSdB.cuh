@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(256, 1)
       if (c >= here) break;
       const int tile = step * here + c;
       cp_async_wait<stages - 2>();
-      __syncthreads();  // `tile` is there for all, and all are done with the one whose stage is loaded next
+      __syncthreads();  // `tile` has arrived, and the tile that is overwritten next is no longer read
       if (tile + stages - 1 < tiles) load(tile + stages - 1);
       cp_async_commit();
       const T* const dy = dys + tile % stages * Tile::dy_stage;

@@ -1,6 +1,6 @@
 #pragma once
-// Whose low-rank factors a block of rows meets: one client's, or each of a cohort's its own. Kernels take the
-// answer as a policy `Clients` with block(i), the i-th block of rows, and client(k).
+// Which low-rank factors a block of rows uses: one client's for all rows, or in a cohort each client's for
+// its own rows. Kernels take this as a policy `Clients` with block(i), the i-th block of rows, and client(k).
 #include <algorithm>
 #include <vector>
 #include <loru/cuda/device/matrix.cuh>

@@ -2,12 +2,11 @@
 // Convolutions as products whose left operand is gathered from the image tile by tile (implicit GEMM), dense
 // or with low-rank factors, on the kernels of dense layers.
 //   forward   y = windows(x) Wᵀ + S Bᵀ, S = s windows(x) Aᵀ: lora_forward on windows, in either of its forms
-//   backward  dS = s dy B and dB = dyᵀ S, pixel by pixel as they are; dx = reach(dy) W + reach(dS) A in one K
-//   loop over
-//             the kernel's places and the channels of y, then of S; dA = dSᵀ windows(x)
-// Images are channels last, so that a pixel's channels are a row; W (m, window) and A (r, window) hold the
-// kernel's places and then channels in a row. Strides leave zeros in reach(dy), which are multiplied all the
-// same.
+//   backward  dS = s dy B and dB = dyᵀ S, pixel by pixel; dA = dSᵀ windows(x);
+//             dx = reach(dy) W + reach(dS) A in one K loop over the kernel's places and the channels of y,
+//             then those of S
+// Images are channels last, so that a pixel's channels are a row. W (m, window) and A (r, window) hold the
+// kernel's places and then channels in a row. Strides leave zeros in reach(dy), which are multiplied too.
 #include <loru/cuda/device/windows.cuh>
 #include <loru/cuda/kernels/backward.cuh>
 #include <loru/cuda/kernels/forward.cuh>

@@ -11,13 +11,13 @@ namespace loru::cuda {
 
 enum class ForwardForm { one_pass, split };
 
-/// The form with less to do beyond what both do, for x (M, n), y (M, m) and elements of `size` bytes:
-///   one pass: S for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32 or
-///   64, and for
-///     m <= 64 the columns of y that its tile has beyond the other's;
-///   split: x once more for S, and S written and read, (n + 2 r) `size` bytes a row.
-/// M and, but for S itself, n cancel: with r << n the one pass is the form for 64 < m < 128 (1 + size flops /
-/// (2 R bandwidth)).
+/// Chooses the form with less work, apart from the work that both share, for x (M, n), y (M, m) and elements
+/// of `size` bytes:
+///   one pass: S again for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32
+///             or 64, and for m <= 64 the columns of y by which its tile is wider than the other's;
+///   split: x read again for S, and S written and read, (n + 2 r) `size` bytes a row.
+/// M cancels, and so does n but for S itself. With r << n the one pass is chosen for 64 < m < 128 (1 + size
+/// flops / (2 R bandwidth)).
 inline ForwardForm forward_form(int m, int n, int r, int size, const DeviceRates& rates) {
   if (r > 64) return ForwardForm::split;
   const int ranks = r <= 8 ? 8 : r <= 16 ? 16 : r <= 32 ? 32 : 64;
@@ -89,8 +89,8 @@ void lora_forward_one_pass(const Forward<typename Math::Element, Clients, X>& p,
   });
 }
 
-/// S of the split form; thin.clients cuts rows into blocks of at most 64, wide of at most 128, for S of more
-/// columns than 64.
+/// S of the split form. thin.clients cuts rows into blocks of at most 64; wide.clients, used if S has more
+/// than 64 columns, into blocks of at most 128.
 template <class Math, class Clients, class X>
 void lora_forward_S(const SplitS<typename Math::Element, Clients, X>& thin, const Clients& wide, bool aligned,
                     int stages, cudaStream_t stream) {

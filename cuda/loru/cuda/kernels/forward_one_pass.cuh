@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(256, R <= two_blocks_up_to<Math, Aligned, X> ?
   }
   for (int tile = 0; tile < tiles; ++tile) {
     cp_async_wait<Stages - 2>();
-    __syncthreads();  // `tile` is there for all, and all are done with the one whose stage is loaded next
+    __syncthreads();  // `tile` has arrived, and the tile that is overwritten next is no longer read
     if (tile + Stages - 1 < tiles) load(tile + Stages - 1);
     cp_async_commit();
     const T* const stage = shared + tile % Stages * Tile::stage;

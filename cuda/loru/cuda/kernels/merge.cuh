@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(256, 2) lora_merge_kernel(const Merge<E, Clien
     const Client<float>& client = p.clients.client(k);
     float sums[8][4] = {};
     for (int q = 0; q < client.A.rows; q += MergeTile::ranks) {
-      __syncthreads();  // all are done with the ranks before
+      __syncthreads();  // the ranks before are no longer read
       load_tile<256, MergeTile::rows, MergeTile::ranks, Aligned>(Bs, client.B, row0, q);
       load_tile<256, MergeTile::ranks, MergeTile::cols, Aligned>(As, client.A, q, column0);
       cp_async_commit();

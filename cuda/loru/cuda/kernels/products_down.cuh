@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1) products_down
   }
   for (int tile = 0; tile < tiles; ++tile) {
     cp_async_wait<stages - 2>();
-    __syncthreads();  // `tile` is there for all, and all are done with the one whose stage is loaded next
+    __syncthreads();  // `tile` has arrived, and the tile that is overwritten next is no longer read
     if (tile + stages - 1 < tiles) load(tile + stages - 1);
     cp_async_commit();
     const T* const stage = shared + tile % stages * Tile::stage;

@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(256, 2)
   }
   for (int tile = 0; tile < tiles; ++tile) {
     cp_async_wait<stages - 2>();
-    __syncthreads();  // `tile` is there for all, and all are done with the one whose stage is loaded next
+    __syncthreads();  // `tile` has arrived, and the tile that is overwritten next is no longer read
     if (tile + stages - 1 < tiles) load(tile + stages - 1);
     cp_async_commit();
     const T* const stage = shared + tile % stages * Tile::stage;
@@ -123,7 +123,8 @@ __global__ void __launch_bounds__(256)
   *to.sum.at(i / to.sum.cols, i % to.sum.cols) = sum;
 }
 
-/// rank: the largest of the clients', any. direct: each client has one part, so that there is nothing to add.
+/// rank: the largest of the clients', of any size. direct: each client has one part, so that nothing is
+/// added.
 template <class Math, class Clients, class Gradients, class Wide>
 void reduce_rows(const ReduceRows<typename Math::Element, Clients, Gradients, Wide>& p, int rank, bool direct,
                  bool aligned, cudaStream_t stream) {

@@ -22,7 +22,7 @@ namespace detail {
 
 using loru::detail::ConvExtents;
 
-/// Whether the kernels of kernels/convolution.cuh serve: one group, and no extent is zero.
+/// Whether the kernels of kernels/convolution.cuh apply: one group, and no extent is zero.
 inline bool tiled(const ConvExtents& e) {
   return e.o.groups == 1 && e.n * e.ho * e.wo * e.cout > 0 && e.n * e.h * e.w * e.window() > 0;
 }

@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(conv_threads)
   if (tiles > 0) load(0);
   for (int tile = 0; tile < tiles; ++tile) {
     if constexpr (Aligned) cp_async_wait<0>();
-    __syncthreads();  // the tile is there for all, and all are done with the one before
+    __syncthreads();  // the tile has arrived, and the one before is no longer read
     if (tile + 1 < tiles) load(tile + 1);
     const T *a = shared + tile % 2 * 2 * side, *b = a + side;
 #pragma unroll
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(conv_threads)
   if (tiles > 0) load(0);
   for (int tile = 0; tile < tiles; ++tile) {
     if constexpr (Aligned) cp_async_wait<0>();
-    __syncthreads();  // the tile is there for all, and all are done with the one before
+    __syncthreads();  // the tile has arrived, and the one before is no longer read
     if (tile + 1 < tiles) load(tile + 1);
     const T *a = shared + tile % 2 * 2 * side, *b = a + side;
 #pragma unroll

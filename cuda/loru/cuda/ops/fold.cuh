@@ -52,7 +52,7 @@ struct Element {
   __device__ A operator()(Index i) const { return x[i]; }
 };
 
-/// The join of start and f(i) for i in [0, n): shape (). start must leave what it is joined to as it is.
+/// The join of start and f(i) for i in [0, n): shape (). start must be neutral: joining it changes nothing.
 template <class A, class Join, class F>
 Array<A> fold(const char* name, Index n, A start, Join join, F f) {
   constexpr Index most = 1024;  // pieces
@@ -73,8 +73,9 @@ struct Values {
 inline constexpr int column_lanes = 32, column_rows = fold_threads / column_lanes;
 
 /// Folds rows [piece·b, piece·(b + 1)) of each of C columns: out (images, pieces, K, C). A policy gives
-///   part(image, first, last, step, j)   what rows first, first + step, ... below last make of column j
-///   join(a, b)                          what two sets of rows make together; a set of no rows is nothing()
+///   part(image, first, last, step, j)   the values of rows first, first + step, ... below last of column j
+///   join(a, b)                          the values of two sets of rows together
+///   nothing()                           the values of no rows
 /// Grid: x = image · column tiles + tile, y = piece. Thread (lane, ty) takes rows ty, ty + 8, ... of a
 /// column.
 template <class T, int K, class Policy>
@@ -127,7 +128,7 @@ void fold_columns_once(const char* name, Index images, Index rows, Index c, Inde
          fold_threads * K * sizeof(T), current_stream(), rows, c, piece, policy, out.data());
 }
 
-/// What all rows of each image make of each column: (images, 1, K, C).
+/// The values of all rows of each image, by column: (images, 1, K, C).
 template <class T, int K, class Policy>
 Array<T> fold_columns(const char* name, Index images, Index rows, Index c, Policy policy) {
   constexpr Index least = 256, most = 512;  // rows of a piece, pieces

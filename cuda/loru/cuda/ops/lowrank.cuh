@@ -15,7 +15,7 @@ namespace loru::cuda {
 
 namespace detail {
 
-/// Whether the fused kernels serve: float, and no extent is zero.
+/// Whether the fused kernels apply: float, and no extent is zero.
 template <class T>
 bool fused(const Array<T>& x, const Array<T>& w, const Array<T>& b) {
   return std::same_as<T, float> && x.size() > 0 && w.size() > 0 && b.size() > 0;

@@ -71,7 +71,7 @@ struct AdaptiveElement {
   }
 };
 
-/// Element i of adaptive_avg_pool2d_backward: what all windows that hold the pixel give.
+/// Element i of adaptive_avg_pool2d_backward: the sum over all windows that hold the pixel.
 template <class T>
 struct AdaptiveBackwardElement {
   const T* dy;

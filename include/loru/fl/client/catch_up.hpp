@@ -11,7 +11,7 @@ namespace loru::inline LORU_ISA::fl {
 template <class T, class D>
 void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   const auto merges = detail::number<Index>(archive, "merges");
-  std::vector<Index> ranks;  // of the server's factors, where the client may have others
+  std::vector<Index> ranks;  // of the server's factors; the client's may be lower
   if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
   std::vector<Tensor<T, D>> weights;
   lowrank::for_each_weight<nn::Factored, nn::Nested>(model, [&](const std::string& layer, auto& weight) {

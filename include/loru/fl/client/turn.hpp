@@ -23,8 +23,8 @@ struct LocalData {
 
 /// Who owns the frozen weights of a client's model.
 enum class Frozen : unsigned char {
-  own,     ///< the client's: it does the merges that it missed
-  shared,  ///< the server's, in which they are done already
+  own,     ///< the client: it does the merges that it missed
+  shared,  ///< the server, which has done them already
 };
 
 /// Brings a client's model to the ranks and the state of a broadcast that is already decoded. Throws

@@ -36,7 +36,7 @@ class MergeHistory {
       const std::size_t limit = bytes(weight.base().value());
       std::size_t held = 0;
       for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
-      while (held >= limit && !list.empty()) {  // from here back the weight itself is never dearer
+      while (held >= limit && !list.empty()) {  // factors of more bytes than W are not needed
         held -= bytes(list.front());
         list.erase(list.begin());
       }
@@ -115,8 +115,7 @@ class MergeHistory {
 };
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_MERGE_HISTORY(TEMPLATE) \
-  TEMPLATE class MergeHistory<float>;
+#define LORU_COMPILED_MERGE_HISTORY(TEMPLATE) TEMPLATE class MergeHistory<float>;
 #ifdef LORU_COMPILED
 LORU_COMPILED_MERGE_HISTORY(extern template)
 #endif

@@ -23,9 +23,9 @@ namespace loru::inline LORU_ISA::fl {
 struct ServerOptions {
   ClientRanks ranks{};          ///< of the clients, where they have ranks of their own
   Index clients = 0;            ///< of the federation; 0: not known
-  ServerOptimizer optimizer{};  ///< what becomes of the mean
+  ServerOptimizer optimizer{};  ///< the step from the mean to the new state
   Codecs codecs{};              ///< of the messages
-  Index rounds_before = 0;  ///< rounds that were run otherwise, of a warm-up: the first one here is the next
+  Index rounds_before = 0;      ///< rounds of a warm-up; the count goes on from there
   /// Whether clients know the first frozen weights, which come from the seed; otherwise each is sent them
   /// once.
   bool weights_known = true;
@@ -346,8 +346,7 @@ class Server {
 };
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_SERVER(TEMPLATE) \
-  TEMPLATE class Server<float>;
+#define LORU_COMPILED_SERVER(TEMPLATE) TEMPLATE class Server<float>;
 #ifdef LORU_COMPILED
 LORU_COMPILED_SERVER(extern template)
 #endif

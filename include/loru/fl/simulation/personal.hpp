@@ -14,7 +14,7 @@ namespace loru::inline LORU_ISA::fl {
 
 struct PersonalOptions {
   Index images = 100;   ///< test images a client
-  Index clients = 200;  ///< at most so many clients are looked at, chosen by the seed
+  Index clients = 200;  ///< at most this many clients are evaluated, chosen by the seed
 };
 
 /// Mean accuracy over clients, and that of the worst tenth of them (at least one), of the clients' personal
@@ -94,7 +94,7 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
     if (images.empty()) return;
     own[at] = common[at] = train::evaluate(global, test, images, pool, task).accuracy;
     auto kept = store.load(k);
-    if (!kept && !algorithm.personalise) return;  // it would have the global model
+    if (!kept && !algorithm.personalise) return;  // its personal model is the global one
     io::Archive state = kept ? *std::move(kept) : io::Archive("state"), nothing;
     nn::Model<T, D> model = server.client_model(k);
     const Head head{server.seed(), std::max<Index>(server.round(), 1), k};
