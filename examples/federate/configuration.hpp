@@ -75,7 +75,7 @@ struct Configuration {
         field("federation.warmup_rounds", &C::warmup_rounds, range::at_least(0),
               "of them the first, in which all layers are dense and trained as under fedavg"),
         field("federation.client_state", &C::state_on_disk, words<bool>({{"memory", false}, {"disk", true}}),
-              "where clients keep what they keep between turns: in memory, or in DIR/clients/"),
+              "where client states are kept between turns: in memory, or in DIR/clients/"),
         field("federation.personal_images", &C::personal_images, range::at_least(0),
               "test images a client for personal_accuracy, in its own label proportions; 0: none"),
         field("federation.keep_best", &C::keep_best,

@@ -18,11 +18,13 @@
 #else  // two decompositions of these modules: a third of the time to parse
 #include <Eigen/Householder>
 #include <Eigen/Jacobi>
+// clang-format off: in this order
 #include <Eigen/src/Core/util/DisableStupidWarnings.h>
 #include <Eigen/src/Eigenvalues/Tridiagonalization.h>
 #include <Eigen/src/Eigenvalues/SelfAdjointEigenSolver.h>
 #include <Eigen/src/QR/HouseholderQR.h>
 #include <Eigen/src/Core/util/ReenableStupidWarnings.h>
+// clang-format on
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)
