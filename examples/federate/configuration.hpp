@@ -1,5 +1,5 @@
 #pragma once
-// What to run: the library's own options, as a TOML file and the command line set them.
+// The configuration: the library's own options, as a TOML file and the command line set them.
 
 #include <optional>
 #include <string>
@@ -18,8 +18,8 @@ namespace federate {
 
 using loru::Index;
 
-/// What to run, with its default. The library's options describe themselves; the runner's own are described
-/// here.
+/// A configuration with its defaults. The library's options have fields of their own; the runner's options
+/// are described here.
 struct Configuration {
   Index seed = 1;
   std::string device = "cpu";

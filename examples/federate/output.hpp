@@ -40,7 +40,7 @@ struct Outcome {
   std::optional<Index> stopped_after = {};  // the round that was as good as wanted
 };
 
-/// What config.toml holds: the effective configuration and, as a comment, the plans.
+/// The content of config.toml: the effective configuration and, as a comment, the plans.
 std::string config_text(const Setup& setup);
 
 /// A run's folder. Nothing is ever left half-written under a final name.

@@ -1,5 +1,5 @@
 #pragma once
-// What a configuration may hold, for readers and for machines.
+// The keys of a configuration, for readers and for machines.
 
 #include <iosfwd>
 

@@ -11,7 +11,7 @@ namespace federate {
 
 using loru::Index;
 
-/// What the command line adds to a configuration file.
+/// What the command line changes in a configuration file.
 struct Overrides {
   std::vector<std::string> set;  // "key.path=value"
   std::optional<Index> seed;

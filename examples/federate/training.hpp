@@ -14,7 +14,7 @@
 namespace federate {
 
 extern const std::chrono::steady_clock::time_point program_start;
-/// Not zero once the run is to end after the current round.
+/// Not zero if the run is to end after the current round.
 extern volatile std::sig_atomic_t stop_wanted;
 
 /// The setup's model on device D.

@@ -1,6 +1,6 @@
 #pragma once
-// The values of configuration keys, by the variable's type and its domain (loru/core/fields.hpp): read from
-// TOML, written to TOML, and what they may be. A new type or domain is taught here.
+// The values of configuration keys, by the variable's type and its domain (loru/core/fields.hpp): how they
+// are read from TOML, written to TOML, and described. A new type or domain is added here.
 
 #include <filesystem>
 #include <optional>
@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 using Path = std::filesystem::path;
 using Strings = std::vector<std::string>;
 
-/// What a key takes, in words and as JSON Schema.
+/// The values that a key takes, in words and as JSON Schema.
 struct Values {
   std::string text;
   Json schema;

@@ -96,7 +96,7 @@ inline MemoryStatistics memory_statistics() {
   return s;
 }
 
-/// Gives what the pool holds unused back to the device, after all work of this thread's stream.
+/// Gives the unused memory of the pool back to the device, after all work of this thread's stream.
 inline void trim() {
   synchronize();
   LORU_CUDA_CHECK(cudaMemPoolTrimTo(detail::memory_pool(), 0));

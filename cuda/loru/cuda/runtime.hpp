@@ -1,5 +1,5 @@
 #pragma once
-// The device as the CUDA runtime sees it: whether there is one, and what it is.
+// The device as the CUDA runtime reports it.
 
 #include <string>
 
@@ -35,7 +35,7 @@ inline void require_device() {
       reason, concat("cuda: expected a CUDA device with its driver, got none: ", cudaGetErrorString(reason)));
 }
 
-/// What programs report about the current device.
+/// Properties of the current device.
 struct DeviceProperties {
   std::string name;
   int major = 0, minor = 0, multiprocessors = 0;

@@ -1,6 +1,6 @@
 #pragma once
-// What LORU_COMPILED changes. With it defined, headers declare what a program compiles once, in the target
-// loru::compiled or in one source of its own that includes loru/compiled/src.hpp; without it everything is
+// With LORU_COMPILED defined, headers only declare what a program compiles once: in the target
+// loru::compiled, or in one source of its own that includes loru/compiled/src.hpp. Without it everything is
 // defined where it is used.
 //
 // A header x.hpp with much to compile keeps its function bodies in x_bodies.hpp. Without LORU_COMPILED it

@@ -84,7 +84,7 @@ struct RealOf<Dual<T>> {
 template <class T>
 using Real = typename detail::RealOf<T>::type;
 
-/// A real number or a dual number: what tensors of a differentiable computation hold.
+/// A real number or a dual number: the scalars of a differentiable computation.
 template <class T>
 concept Scalar = std::floating_point<T> || is_dual<T>;
 

@@ -202,7 +202,7 @@ inline Buffer allocate_host(std::size_t bytes) {
   return Buffer{block};
 }
 
-/// What the pool has taken from the system since the program began.
+/// Blocks and bytes that the pool has taken from the system since the program began.
 inline Statistics statistics() {
   const detail::SharedPool& shared = detail::shared_pool();
   return {shared.system_allocations.load(), shared.system_bytes.load()};

@@ -32,8 +32,8 @@ struct Blocks {
   std::uint32_t word[4][L];
 };
 
-/// What a stream is for. Streams of different purposes never share a draw. Append only: the numbers are part
-/// of what a seed means.
+/// The purpose of a stream. Streams of different purposes never share a draw. Append only: a seed's draws
+/// depend on these numbers.
 enum class Purpose : std::uint32_t {
   test = 0,
   init = 1,

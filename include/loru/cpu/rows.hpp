@@ -76,7 +76,7 @@ void mask(Index n, const T* __restrict y, T* __restrict dy) {
 }
 
 /// out[k, j] = Σ_i f(i, j)[k], K sums in one pass; f gives a std::array<T, K>. before(first, last) is called
-/// for each block of at most sum_rows rows ahead of its sums, to change what f reads while it is at hand.
+/// for each block of at most sum_rows rows right before its sums; it may change the values that f reads.
 template <std::size_t K, Scalar T, class F, class Before>
 void column_sums(Index rows, Index c, T* out, F f, Before before) {
   const Index width = static_cast<Index>(K) * c, piece = piece_rows(c);

@@ -1,5 +1,5 @@
 #pragma once
-// Copies between host tensors: what transfer is on the host.
+// Copies between host tensors: transfer() on the host.
 
 #include <algorithm>
 

@@ -22,7 +22,7 @@ namespace loru::inline LORU_ISA::data {
 
 std::vector<std::string> dataset_names();
 
-/// What to load and from where. Fields that a data set does not know are ignored.
+/// The data set to load and where from. Fields that a data set does not know are ignored.
 struct Source {
   std::string name = "fashion-mnist";
   Path dir = {};                    // the folder of the files; empty: searched as locate says

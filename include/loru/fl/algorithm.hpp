@@ -36,7 +36,7 @@ struct Turn {
   const train::Task<T, D>& task = train::classification<T, D>();
 };
 
-/// What a cohort has sent: the mean of its updates by samples, moved by the server's optimizer, and, for an
+/// The answers of a cohort: the mean of its updates by samples, moved by the server's optimizer, and, for an
 /// algorithm with the hook `fold`, the updates themselves in the order of the cohort.
 struct Cohort {
   const io::Archive& mean;

@@ -32,8 +32,8 @@ struct Pass {
   }
 };
 
-/// What Module::visit shows, each with its full name; unset functions are skipped. A function of a name may
-/// also take the TensorId, which knows the tensor's role.
+/// The functions that Module::visit calls, each with a full name; unset functions are skipped. A function of
+/// a name may also take the TensorId, which has the tensor's role.
 template <class T, class D = Cpu>
 struct Visitor {
   std::function<void(const TensorId&, Variable<T, D>&)> parameter{};

@@ -1,6 +1,5 @@
 #pragma once
-// Low-rank convolutions out of the other ops of any device, for those that have no kernels of their own for
-// them.
+// Low-rank convolutions made of the other ops, for devices without kernels of their own for them.
 
 #include <loru/ops/shapes.hpp>
 

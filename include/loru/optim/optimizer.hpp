@@ -12,8 +12,8 @@ namespace loru::inline LORU_ISA::optim {
 template <class T, class D = Cpu>
 class Optimizer {
  public:
-  /// Gradients whose norm over all parameters exceeds `clip_norm` enter updates scaled down to it; zero does
-  /// not clip. Throws ConfigError if it is negative.
+  /// If the norm of all gradients together exceeds `clip_norm`, updates use the gradients scaled down to it;
+  /// zero does not clip. Throws ConfigError if it is negative.
   explicit Optimizer(std::vector<Variable<T, D>> parameters, double clip_norm = 0.0)
       : parameters_{std::move(parameters)}, clip_norm_{clip_norm} {
     require<ConfigError>(clip_norm >= 0.0, "optimizer: expected clip_norm >= 0, got ", clip_norm);

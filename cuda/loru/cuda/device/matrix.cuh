@@ -48,7 +48,7 @@ __host__ __device__ __forceinline__ T from_float(float v) {
 
 namespace detail {
 
-/// Neighbours in memory that are read or written at once.
+/// Neighbours in memory that are read or written in one access.
 template <class T, int N>
 struct alignas(sizeof(T) * N) Run {
   T v[N];

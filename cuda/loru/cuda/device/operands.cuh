@@ -32,9 +32,9 @@ struct Down {
   const T* tile;
 };
 
-/// Row stride of a Down tile that meets an Across tile. Four rows of 32-bit elements at eight columns must
-/// lie in 32 banks: eight words apart modulo 32. 16-bit elements go through ldmatrix and want what row_stride
-/// gives.
+/// Row stride of a Down tile that is multiplied with an Across tile. Four rows of 32-bit elements at eight
+/// columns must lie in 32 banks: eight words apart modulo 32. 16-bit elements go through ldmatrix and need
+/// the stride row_stride.
 template <class Math, int Cols>
 inline constexpr int down_stride =
     Math::tensor_cores && sizeof(typename Math::Element) == 4 ? Cols + (8 - Cols % 16 + 16) % 16
@@ -43,8 +43,8 @@ inline constexpr int down_stride =
 namespace detail {
 
 /// Which row of a Down tile of 32-bit elements a lane takes as its k = t and k = t + 4 of an mma. Natural
-/// order matches ldmatrix. If both operands are Down tiles any order does, and with 2t and 2t + 1 tiles of
-/// stride row_stride have no bank conflicts.
+/// order matches ldmatrix. If both operands are Down tiles any order is right, and with 2t and 2t + 1 tiles
+/// of stride row_stride have no bank conflicts.
 template <bool Paired>
 __device__ __forceinline__ int k_row(int half) {
   const int t = threadIdx.x % 4;

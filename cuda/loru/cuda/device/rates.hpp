@@ -3,7 +3,7 @@
 
 namespace loru::cuda {
 
-/// What a device does at best: floating-point operations of one kind a second, bytes of memory a second.
+/// The peak of a device: floating-point operations of one kind a second, bytes of memory a second.
 struct DeviceRates {
   double flops, bandwidth;
 };

@@ -20,14 +20,14 @@ inline constexpr int mma_depth = 32 / static_cast<int>(sizeof(T));
 
 namespace detail {
 
-/// What cp_async16 takes.
+/// Bytes that cp_async16 copies, and where from.
 template <class T>
 struct Copy16 {
   const T* from;
   int bytes;
 };
 
-/// tile[i][j] = what copy(i, j) says, for each 16 bytes of columns.
+/// tile[i][j] = the bytes of copy(i, j), for each 16 bytes of columns.
 template <int Threads, int Rows, int Cols, int Stride, class T, class Copy>
 __device__ __forceinline__ void copy_tile(T* tile, const Copy& copy) {
   constexpr int vector = 16 / sizeof(T), per_row = Cols / vector, vectors = Rows * per_row;

@@ -147,7 +147,7 @@ __host__ __device__ Windows<T, Back> rows_before(Windows<T, Back> m, int last) {
   return m;
 }
 
-/// A matrix whose elements are found one by one, or 16 bytes of columns at once.
+/// A matrix that gives the address of single elements, or of 16 bytes of columns.
 template <class M>
 concept Gathered = requires(const M& m, int i) { m.find(i, i); };
 

@@ -9,7 +9,8 @@
 
 namespace loru::cuda {
 
-/// How a reduction over each client's rows is cut: blocks of rows, and which of them are whose parts.
+/// How a reduction over each client's rows is cut: blocks of rows, and the range of blocks that is each
+/// client's.
 struct ReductionCut {
   std::vector<RowBlock> blocks;
   std::vector<int> first_part, parts;  // of each client

@@ -4,8 +4,9 @@
 //
 // A block of threads owns Columns tiles of 128 columns of dy, a block of rows and at most 64 ranks. It walks
 // the rows 64 at a time, holds dB of its columns in registers for the whole walk and writes dS of its columns
-// after each step. Both are final where one block has all columns, or all rows; otherwise they are parts, and
-// added in increasing order. The cut depends on the shape alone. Ranks beyond 64 read dy again for every 64.
+// after each step. A result is final where one block has all its terms (all columns for dS, all rows for dB).
+// Otherwise blocks write parts, which are added in increasing order. The cut depends on the shape alone.
+// Ranks beyond 64 read dy again for every 64.
 //
 // 86 to 139 KB of shared memory and at most 168 registers: one block of 8 warps a multiprocessor.
 #include <loru/cuda/kernels/reduce_rows.cuh>

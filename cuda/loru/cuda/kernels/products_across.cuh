@@ -2,8 +2,8 @@
 // out = scale (u Vᵀ + p Qᵀ + bias): two products in one K loop, the right operands with k along their rows.
 // It is
 //   S = s x Aᵀ   and   y = x Wᵀ + S Bᵀ + bias.
-// A block of 256 threads computes Rows x Cols of it: 128 x 128, at most 128 registers, two blocks a
-// multiprocessor; or 64 x Cols for thin results, whose rows are few blocks otherwise.
+// A block of 256 threads computes Rows x Cols of it: 128 x 128 with at most 128 registers, two blocks a
+// multiprocessor; or 64 x Cols for thin results, which would otherwise be too few blocks.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/kernels/clients.cuh>

@@ -1,6 +1,6 @@
 #pragma once
-// What a convolution multiplies, as matrices that are never formed: an element's place is computed from its
-// row and column where it is read.
+// The operands of a convolution as matrices that are never formed: the place of an element is computed from
+// its row and column where it is read.
 //
 // A source has rows() and columns() of a block's group; row(i) and column(k) do the divisions once, at(row,
 // column) gives the element's address, or null outside of the image or of the matrix; any() is an address of

@@ -160,7 +160,7 @@ struct Sums {
   }
 };
 
-/// Sums over the rows of each image of what f gives for each column: (images, 1, K, C).
+/// Sums of f over the rows of each image, for each column: (images, 1, K, C).
 template <class T, int K, class F>
 Array<T> column_sums(const char* name, Index images, Index rows, Index c, F f) {
   return fold_columns<T, K>(name, images, rows, c, Sums<T, K, F>{f});

@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(map_threads) map_kernel(Index n, F f, T* y, co
     y[i] = f(x[i]...);
 }
 
-/// Queues f(i) for i in [0, n); no two of them may write what another touches.
+/// Queues f(i) for i in [0, n). No f(i) may write what another one reads or writes.
 template <class F>
 void for_each(const char* name, Index n, F f) {
   if (n == 0) return;

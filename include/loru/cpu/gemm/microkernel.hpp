@@ -21,8 +21,8 @@ inline constexpr int tile_rows = many_registers ? (V == 4   ? 7
                                                             : 14)
                                                 : (V == 2 ? 6 : 8);
 
-/// The depth of a product: `blocks` stretches of `length`, between whose beginnings a moves by a_step. Rows
-/// of b go on from stretch to stretch.
+/// The depth of a product: `blocks` stretches of `length`. a moves by a_step from the start of one stretch to
+/// the next; rows of b continue from stretch to stretch.
 struct Depth {
   Index length, blocks = 1, a_step = 0;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// What every partition shares: its type, its checks, and the promise that no client is left without a sample.
+// The common parts of all partitions: the type, the checks, and the rule that every client has a sample.
 
 #include <algorithm>
 #include <cstddef>

@@ -1,5 +1,5 @@
 #pragma once
-// What the clients of a partition got.
+// Counts of the samples and classes of each client of a partition.
 
 #include <algorithm>
 #include <cmath>

@@ -37,8 +37,8 @@ void get_own(const Turn<T, D>& turn, const Selection& own) {
   });
 }
 
-/// While one is alive the model has the tensors of the client's state; in the first turn, its own ones.
-/// keep() puts them into the state. Afterwards the model has its former tensors again.
+/// While one is alive the model has the tensors of the client's state; in the first turn, the tensors that it
+/// had before. keep() puts them into the state. Afterwards the model has its former tensors again.
 template <class T, class D = Cpu>
 class OwnTensors {
  public:

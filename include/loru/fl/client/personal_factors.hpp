@@ -79,7 +79,7 @@ void add_personal(nn::Model<T, D>& model, const lowrank::Products<T, D>& own, do
   });
 }
 
-/// While one is alive, frozen weights may change; afterwards the model has its former ones again.
+/// While one is alive, frozen weights may change. Afterwards the model has its former weights again.
 template <class T, class D = Cpu>
 class KeepBase {
  public:

@@ -81,7 +81,7 @@ class Downlink {
     nn::Role role;
   };
 
-  /// Brings x̂ to a round, once.
+  /// Brings x̂ to a round, unless it is there already.
   void advance(const io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round) {
     if (round == round_) return;
     for (const auto& [name, role] : parameters) {

@@ -1,6 +1,6 @@
 #pragma once
-// What server and clients send each other: archives of named tensors, serialised, so that bytes are counted
-// and not computed.
+// Messages between server and clients: archives of named tensors, serialised, so that bytes are counted and
+// not estimated.
 //
 // A broadcast holds the state (trained parameters and buffers by their names) and, for merges that the client
 // has not seen, either a layer's weight (`<layer>.weight`) or the factors of every missed merge

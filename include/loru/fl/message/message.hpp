@@ -1,5 +1,5 @@
 #pragma once
-// Sub-room message: what server and clients send each other, and how it is coded.
+// Sub-room message: the messages between server and clients, and their codecs.
 
 #include <loru/fl/message/codec.hpp>
 #include <loru/fl/message/dense.hpp>

@@ -22,7 +22,7 @@ inline bool is_factor(const nn::TensorId& tensor) { return nn::is_factor(tensor.
 /// The name of a parameter's control variate in messages and states.
 inline std::string control_name(const std::string& parameter) { return "control." + parameter; }
 
-/// f(id, tensor) for each chosen tensor of the model's state; what f assigns to the tensor is the model's.
+/// f(id, tensor) for each chosen tensor of the model's state. A tensor that f assigns replaces the model's.
 template <class T, class D, class F>
 void for_each_tensor(nn::Model<T, D>& model, const Selection& selection, F f) {
   model.visit({.parameter =
@@ -54,7 +54,8 @@ void get_state(const io::Archive& archive, nn::Model<T, D>& model, const Selecti
   });
 }
 
-/// A client's update: the chosen tensors of the state, and what else it sends. As a message it is serialised.
+/// A client's update: the chosen tensors of the state, and the extra tensors that it sends. Serialised it is
+/// a message.
 template <class T, class D>
 io::Archive update_archive(nn::Model<T, D>& model, const Head& head, Index samples, double loss,
                            const Selection& selection = {}, const io::Archive& extra = {}) {

@@ -1,5 +1,5 @@
 #pragma once
-// What a server's fold loses of its clients' products.
+// The error of a server's fold against the exact mean of its clients' products.
 
 #include <map>
 #include <string>

@@ -9,12 +9,12 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Names and shapes of what clients send, by their ranks.
+/// Names and shapes of the tensors that clients send, by their ranks.
 template <class T, class D>
 class ExpectedUpdates {
  public:
-  /// Throws DataError unless the update has the tensors of its client's state that are sent in the round, and
-  /// what the algorithm sends besides. `ranks` are those that the client was sent; none where all clients
+  /// Throws DataError unless the update has the tensors of its client's model that are sent in the round, and
+  /// the extra tensors of the algorithm. `ranks` are those that the client was sent; empty if all clients
   /// have the model's.
   void check(const Update& update, nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm, Index round,
              std::vector<Index> ranks) {

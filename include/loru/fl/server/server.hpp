@@ -91,7 +91,7 @@ class Server {
   /// that a round that fails leaves it unchanged.
   io::Archive& memory() { return memory_; }
 
-  /// Whether finish_round() measures what the fold loses; the updates of a round are then kept.
+  /// Whether finish_round() measures the aggregation error; the updates of a round are then kept.
   void measure_aggregation(bool wanted) { measures_ = wanted; }
   /// Of the last round, by layer; empty unless it is measured.
   const std::map<std::string, double>& aggregation_error() const { return aggregation_error_; }
@@ -263,7 +263,7 @@ class Server {
         algorithm_.name);
   }
 
-  /// What clients of these ranks are sent, before it is coded and without merges.
+  /// The broadcast for clients of these ranks, before it is coded and without merges.
   io::Archive plain(const std::vector<Index>& ranks) {
     io::Archive archive("broadcast");
     detail::put_head(archive, "broadcast", {seed_, round_, 0});
