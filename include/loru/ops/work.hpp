@@ -3,7 +3,7 @@
 // parts. A device answers
 //   cost::Rates device_rates(Device)                                     how fast it is
 //   cost::Work step_work(Device, Plan, const LowRankProblem&)            the work of one step in a graph
-// both found by argument-dependent lookup, and both with the same result on every host.
+// both found by argument-dependent lookup. Neither measures anything.
 //
 // Products count FLOPs at the rate of their result's thinnest extent and the bytes of their operands.
 

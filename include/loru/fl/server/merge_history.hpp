@@ -1,5 +1,5 @@
 #pragma once
-// The merges a server has done, so that a client which slept through some can catch up.
+// The merges that a server has done, so that a client that missed some can catch up.
 
 #include <compare>
 #include <map>
