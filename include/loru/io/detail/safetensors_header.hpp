@@ -16,6 +16,7 @@
 
 #include <loru/io/archive.hpp>
 #include <loru/io/detail/json.hpp>
+#include <loru/io/detail/json_text.hpp>
 
 namespace loru::inline LORU_ISA::io::detail {
 
@@ -35,7 +36,7 @@ struct Header {
 /// Reads headers from the events of nlohmann's parser. The events come in the order of the text, so that a
 /// key given twice is noticed and integers never pass through doubles. Throws DataError with origin, byte
 /// offset and expectation.
-class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
+class HeaderReader {
  public:
   /// `text` begins at byte 8 of `origin`; `data_bytes` follow it.
   HeaderReader(std::string_view text, std::size_t data_bytes, std::string_view origin)
@@ -44,12 +45,12 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   Header read() {
     const std::size_t nul = text_.find('\0');  // would end the text for the parser
     check(nul == text_.npos, 8 + nul, "JSON, got byte 0");
-    nlohmann::json::sax_parse(stream_, this);  // true: what fails throws
+    parse_json(stream_, *this);  // true: what fails throws
     check_contiguous();
     return std::move(header_);
   }
 
-  bool start_object(std::size_t) override {
+  bool start_object(std::size_t) {
     next();
     if (in_ != In::nothing && in_ != In::header) unexpected();
     if (in_ == In::nothing)
@@ -59,7 +60,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool key(std::string& text) override {
+  bool key(std::string& text) {
     next();
     if (in_ == In::header)
       begin_member(std::move(text));
@@ -70,14 +71,14 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool end_object() override {
+  bool end_object() {
     next();
     if (in_ == In::tensor) end_tensor();
     in_ = in_ == In::header ? In::nothing : In::header;
     return true;
   }
 
-  bool start_array(std::size_t) override {
+  bool start_array(std::size_t) {
     next();
     if (in_ != In::tensor || field_ == Field::dtype) unexpected();
     in_ = In::list;
@@ -85,7 +86,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool end_array() override {
+  bool end_array() {
     next();
     if (field_ == Field::shape)
       set_shape();
@@ -95,7 +96,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool string(std::string& text) override {
+  bool string(std::string& text) {
     next();
     if (in_ == In::metadata)
       header_.metadata[key_] = std::move(text);
@@ -106,7 +107,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool number_unsigned(std::uint64_t value) override {
+  bool number_unsigned(std::uint64_t value) {
     next();
     if (in_ != In::list) unexpected();
     constexpr std::int64_t limit = std::numeric_limits<std::int64_t>::max();
@@ -116,7 +117,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   /// A fraction, an exponent, or an integer that 64 bits do not hold.
-  bool number_float(double, const std::string& text) override {
+  bool number_float(double, const std::string& text) {
     next();
     if (in_ != In::list || text.front() == '-') unexpected();
     check(text.find_first_of(".eE") == text.npos, at_, element(),
@@ -124,14 +125,13 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     fail<DataError>(origin_, ": byte ", at_, ": expected ", element(), " below 2^63, got a larger one");
   }
 
-  bool number_integer(std::int64_t) override { refuse(); }  // has a minus sign
-  bool boolean(bool) override { refuse(); }
-  bool null() override { refuse(); }
-  bool binary(nlohmann::json::binary_t&) override { refuse(); }  // never in text
+  bool number_integer(std::int64_t) { refuse(); }  // has a minus sign
+  bool boolean(bool) { refuse(); }
+  bool null() { refuse(); }
+  bool binary(JsonTypes::binary_t&) { refuse(); }  // never in text
 
   /// `position` counts from 1 and is that of the last byte read.
-  bool parse_error(std::size_t position, const std::string& token,
-                   const nlohmann::json::exception& error) override {
+  bool parse_error(std::size_t position, const std::string& token, const JsonTypes::exception& error) {
     constexpr int number_overflow = 406;
     if (error.id == number_overflow) return number_float(0, token);
     // "[tag] parse error at line and column: reason; last read: 'token'; expected this or that", where token
@@ -295,33 +295,38 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   std::string key_;                 // of the metadata at hand
 };
 
-/// The text itself. Throws DataError naming `where` if it is not UTF-8.
-inline const std::string& require_utf8(const std::string& text, std::string_view where) {
-  static_cast<void>(dump_json(text, where));
-  return text;
+/// The text that describes a tensor whose bytes are [begin, end) of the data.
+inline std::string describe(const RawTensor& raw, std::size_t begin, std::size_t end) {
+  std::string shape;
+  for (const Index extent : raw.shape) shape += (shape.empty() ? "" : ",") + std::to_string(extent);
+  return concat("{\"data_offsets\":[", begin, ",", end, "],\"dtype\":\"", to_string(raw.dtype),
+                "\",\"shape\":[", shape, "]}");
 }
 
-/// The header of an archive with its length before it: keys stand in name order, and so do the tensors' data
-/// that follow. Padded with spaces so that the data begin at a multiple of 8. Throws DataError if a name or
-/// metadata string is not UTF-8.
+/// The header of an archive with its length before it: keys stand in the order of their bytes, and so do the
+/// tensors' data that follow. Padded with spaces so that the data begin at a multiple of 8. Throws DataError
+/// if a name or metadata string is not UTF-8.
 inline std::string write_header(const Archive& archive) {
-  nlohmann::json header = nlohmann::json::object();
-  for (const auto& [key, value] : archive.metadata())
-    header["__metadata__"][require_utf8(key, "metadata key")] = require_utf8(value, "metadata " + key);
+  std::map<std::string_view, std::string> members;  // as JSON
+  std::string metadata;
+  for (const auto& [key, value] : archive.metadata()) {
+    metadata += (metadata.empty() ? "" : ",") + quoted(key, "metadata key") + ":";
+    metadata += quoted(value, "metadata " + key);
+  }
+  if (!metadata.empty()) members["__metadata__"] = "\"__metadata__\":{" + metadata + "}";
   std::size_t begin = 0;
   for (const auto& [name, raw] : archive.tensors()) {
     const std::size_t end = begin + raw.bytes.size();
-    header[require_utf8(name, "tensor name")] = {
-        {"dtype", to_string(raw.dtype)},
-        {"shape", std::vector<Index>(raw.shape.begin(), raw.shape.end())},
-        {"data_offsets", {begin, end}}};
+    members[name] = quoted(name, "tensor name") + ":" + describe(raw, begin, end);
     begin = end;
   }
-  std::string json = header.dump();
+  std::string json = "{";
+  for (const auto& [name, member] : members) json += (json.size() == 1 ? "" : ",") + member;
+  json += "}";
   json.resize((json.size() + 7) / 8 * 8, ' ');
   std::string length(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>((json.size() >> (8 * i)) & 0xFF);
   return length + json;
 }
 
-}  // namespace loru::io::detail
+}  // namespace loru::inline LORU_ISA::io::detail
