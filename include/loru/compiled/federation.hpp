@@ -3,6 +3,7 @@
 
 #include <loru/compiled/begin.hpp>
 
+#include <loru/fl/algorithms/algorithms.hpp>
 #include <loru/fl/simulation/simulation.hpp>
 #include <loru/train/train.hpp>
 
@@ -11,7 +12,7 @@ namespace loru::inline LORU_ISA::train {
 LORU_COMPILED_LOOP(template)
 LORU_COMPILED_EVALUATE(template)
 
-}  // namespace loru::train
+}  // namespace loru::inline LORU_ISA::train
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -22,5 +23,6 @@ LORU_COMPILED_AGGREGATE(template)
 LORU_COMPILED_MERGE_HISTORY(template)
 LORU_COMPILED_SERVER(template)
 LORU_COMPILED_SIMULATION(template)
+LORU_COMPILED_ALGORITHMS(template)
 
-}  // namespace loru::fl
+}  // namespace loru::inline LORU_ISA::fl

@@ -34,35 +34,7 @@ struct AnyAlgorithm {
 
   /// Throws ConfigError for an option outside its range.
   template <Algorithm A>
-  AnyAlgorithm(const A& a)
-      : name{A::name},
-        low_rank{a.low_rank},
-        mixed_ranks{detail::lists<A, trait::mixed_ranks>},
-        begins_anew{detail::lists<A, trait::begins_anew>},
-        parametrise{[low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
-          return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
-        }},
-        suits{[](nn::Weight<T, D>& weight) { return weight.template as<nn::Factored<T, D>>() != nullptr; }},
-        shape{
-            [](nn::Model<T, D>& model, std::span<const Index> ranks) { lowrank::set_ranks(model, ranks); }} {
-    check(a);
-    static_cast<void>(detail::check_hooks<A, T, D>());
-    bind<hook::parametrise>(a, parametrise, [](auto& own, auto&&... x) { return own.parametrise(x...); });
-    bind<hook::suits>(a, suits, [](auto& own, auto&&... x) { return own.suits(x...); });
-    bind<hook::sends>(a, sends, [](auto& own, auto&&... x) { return own.sends(x...); });
-    bind<hook::broadcast>(a, broadcast, [](auto& own, auto&&... x) { own.broadcast(x...); });
-    bind<hook::shape>(a, shape, [](auto& own, auto&&... x) { own.shape(x...); });
-    bind<hook::load>(a, load, [](auto& own, auto&&... x) { own.load(x...); });
-    bind<hook::trains>(a, trains, [](auto& own, auto&&... x) { return own.trains(x...); });
-    bind<hook::personal>(a, personal, [](auto& own, auto&&... x) { return own.personal(x...); });
-    bind<hook::train>(a, train, [](auto& own, auto&&... x) { return own.train(x...); });
-    bind<hook::also_sent>(a, also_sent, [](auto& own, auto&&... x) { return own.also_sent(x...); });
-    bind<hook::kept_ranks>(a, kept_ranks, [](auto& own, auto&&... x) { return own.kept_ranks(x...); });
-    bind<hook::fold>(a, fold, [](auto& own, auto&&... x) { own.fold(x...); });
-    bind<hook::after_round>(a, after_round, [](auto& own, auto&&... x) { own.after_round(x...); });
-    bind<hook::evaluated>(a, evaluated, [](auto& own, auto&&... x) { return own.evaluated(x...); });
-    bind<hook::personalise>(a, personalise, [](auto& own, auto&&... x) { own.personalise(x...); });
-  }
+  AnyAlgorithm(const A& a);
 
   /// The tensors that clients train in a round.
   Selection trained(Index round) const {
@@ -85,5 +57,36 @@ struct AnyAlgorithm {
       function = [a, call](auto&&... x) -> decltype(auto) { return call(a, x...); };
   }
 };
+
+template <class T, class D>
+template <Algorithm A>
+AnyAlgorithm<T, D>::AnyAlgorithm(const A& a)
+    : name{A::name},
+      low_rank{a.low_rank},
+      mixed_ranks{detail::lists<A, trait::mixed_ranks>},
+      begins_anew{detail::lists<A, trait::begins_anew>},
+      parametrise{[low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
+        return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
+      }},
+      suits{[](nn::Weight<T, D>& weight) { return weight.template as<nn::Factored<T, D>>() != nullptr; }},
+      shape{[](nn::Model<T, D>& model, std::span<const Index> ranks) { lowrank::set_ranks(model, ranks); }} {
+  check(a);
+  static_cast<void>(detail::check_hooks<A, T, D>());
+  bind<hook::parametrise>(a, parametrise, [](auto& own, auto&&... x) { return own.parametrise(x...); });
+  bind<hook::suits>(a, suits, [](auto& own, auto&&... x) { return own.suits(x...); });
+  bind<hook::sends>(a, sends, [](auto& own, auto&&... x) { return own.sends(x...); });
+  bind<hook::broadcast>(a, broadcast, [](auto& own, auto&&... x) { own.broadcast(x...); });
+  bind<hook::shape>(a, shape, [](auto& own, auto&&... x) { own.shape(x...); });
+  bind<hook::load>(a, load, [](auto& own, auto&&... x) { own.load(x...); });
+  bind<hook::trains>(a, trains, [](auto& own, auto&&... x) { return own.trains(x...); });
+  bind<hook::personal>(a, personal, [](auto& own, auto&&... x) { return own.personal(x...); });
+  bind<hook::train>(a, train, [](auto& own, auto&&... x) { return own.train(x...); });
+  bind<hook::also_sent>(a, also_sent, [](auto& own, auto&&... x) { return own.also_sent(x...); });
+  bind<hook::kept_ranks>(a, kept_ranks, [](auto& own, auto&&... x) { return own.kept_ranks(x...); });
+  bind<hook::fold>(a, fold, [](auto& own, auto&&... x) { own.fold(x...); });
+  bind<hook::after_round>(a, after_round, [](auto& own, auto&&... x) { own.after_round(x...); });
+  bind<hook::evaluated>(a, evaluated, [](auto& own, auto&&... x) { return own.evaluated(x...); });
+  bind<hook::personalise>(a, personalise, [](auto& own, auto&&... x) { own.personalise(x...); });
+}
 
 }  // namespace loru::inline LORU_ISA::fl
