@@ -2,6 +2,7 @@
 // The weighted mean of a cohort's updates, folded in double.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <functional>
@@ -9,13 +10,16 @@
 #include <limits>
 #include <map>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <loru/fl/message/head.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
 /// Σ n_k·x_k / Σ n_k for every tensor of the state. Updates are added in the order of the cohort, in blocks
-/// of eight whose sums are added in order, so that the bits depend on the cohort alone. Floats are summed in
+/// of eight whose sums are added in order, so that the bits depend on the cohort alone. The tensors of at most
+/// eight updates are held, by their shared owners. Floats are summed in
 /// double, doubles in long double: equal updates have their own value as mean. Source: McMahan et al., arXiv
 /// 1602.05629.
 template <class T>
@@ -30,9 +34,14 @@ class Average {
   /// value is not finite; it is then left out as a whole. Tensors that are not chosen have no mean.
   void add(const Update& update, const Names& names = {}) {
     check(update, names);
-    if (added_ > 0 && added_ % block == 0) close_block();
-    for (const auto& [name, raw] : update.state.tensors())
-      if (chosen(names, name)) add(sums_[name], raw, static_cast<Wide>(update.samples));
+    for (const auto& [name, raw] : update.state.tensors()) {
+      if (!chosen(names, name)) continue;
+      Sum& sum = sums_[name];
+      if (added_ == 0) sum.total = zeros(raw.shape);
+      sum.open.push_back(raw);
+    }
+    weights_.push_back(static_cast<Wide>(update.samples));
+    if (std::ssize(weights_) == block) close_block();
     samples_ += update.samples;
     loss_ += static_cast<double>(update.samples) * update.loss;
     ++added_;
@@ -49,9 +58,10 @@ class Average {
     close_block();
     io::Archive mean("aggregate");
     for (auto& [name, sum] : sums_) {
-      Tensor<T> value(sum.shape);
-      for (std::size_t i = 0; i < sum.total.size(); ++i)
-        value.data()[i] = static_cast<T>(sum.total[i] / static_cast<Wide>(samples_));
+      Tensor<T> value(sum.total.shape());
+      const Wide* total = std::as_const(sum.total).data();
+      for (Index i = 0; i < value.size(); ++i)
+        value.data()[i] = static_cast<T>(total[i] / static_cast<Wide>(samples_));
       require<DivergedError>(all_finite(value), "aggregate: ", name, " is not finite after averaging ",
                              added_, " updates");
       mean.share(name, value);
@@ -62,9 +72,15 @@ class Average {
  private:
   using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
   struct Sum {
-    Shape shape;
-    std::vector<Wide> total, open;
+    Tensor<Wide> total;                ///< of the closed blocks
+    std::vector<io::RawTensor> open;   ///< of the updates of the block that is not closed yet
   };
+
+  static Tensor<Wide> zeros(const Shape& shape) {
+    Tensor<Wide> t(shape);
+    std::fill(t.data(), t.data() + t.size(), Wide(0));
+    return t;
+  }
 
   static bool chosen(const Names& names, const std::string& name) { return !names || names(name); }
 
@@ -82,19 +98,12 @@ class Average {
         const auto sum = sums_.find(name);
         require<DataError>(sum != sums_.end(), "aggregate: update of client ", client, ": unexpected tensor ",
                            name);
-        require<DataError>(raw.shape == sum->second.shape, update.state.origin(), ": tensor ", name,
-                           ": expected shape ", sum->second.shape, ", got ", raw.shape);
+        require<DataError>(raw.shape == sum->second.total.shape(), update.state.origin(), ": tensor ", name,
+                           ": expected shape ", sum->second.total.shape(), ", got ", raw.shape);
       }
       require<DivergedError>(finite(raw), "round ", update.head.round, ", client ", client, ": ", name,
                              " is not finite after training");
     }
-  }
-
-  /// Number i of a message's tensor, whose bytes need not be aligned.
-  static T number(const io::RawTensor& raw, std::size_t i) {
-    T x;
-    std::memcpy(&x, raw.bytes.data() + i * sizeof x, sizeof x);
-    return x;
   }
 
   /// By the exponents: a loop over integers, which compilers vectorise.
@@ -102,28 +111,45 @@ class Average {
     using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
     constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
     Bits found = 0;
-    for (std::size_t i = 0; i < raw.bytes.size() / sizeof(T); ++i)
-      found |= Bits{(std::bit_cast<Bits>(number(raw, i)) & exponent) == exponent};
+    for (std::size_t i = 0; i < raw.bytes.size() / sizeof(T); ++i) {
+      Bits x;
+      std::memcpy(&x, raw.bytes.data() + i * sizeof x, sizeof x);
+      found |= Bits{(x & exponent) == exponent};
+    }
     return found == 0;
   }
 
-  /// The first update of a block sets the block's sum, the others add to it.
-  void add(Sum& sum, const io::RawTensor& raw, Wide weight) const {
-    const auto size = static_cast<std::size_t>(raw.shape.size());
-    if (added_ == 0) sum = {raw.shape, std::vector<Wide>(size), std::vector<Wide>(size)};
-    Wide* open = sum.open.data();
-    if (added_ % block == 0)
-      for (std::size_t i = 0; i < size; ++i) open[i] = weight * static_cast<Wide>(number(raw, i));
-    else
-      for (std::size_t i = 0; i < size; ++i) open[i] += weight * static_cast<Wide>(number(raw, i));
+  /// total += Σ_k weight_k·x_k over the open block, in its order. Piece by piece, so that the block's sum stays
+  /// near the core while the updates are read.
+  void close_block() {
+    constexpr Index piece = 1024;
+    std::array<Wide, piece> open;
+    for (auto& [name, sum] : sums_) {
+      Wide* total = sum.total.data();
+      for (Index first = 0; first < sum.total.size(); first += piece) {
+        const Index count = std::min(piece, sum.total.size() - first);
+        for (std::size_t k = 0; k < weights_.size(); ++k)
+          add(k == 0, count, weights_[k], sum.open[k].bytes.data() + first * static_cast<Index>(sizeof(T)),
+              open.data());
+        for (Index i = 0; i < count; ++i) total[first + i] += open[static_cast<std::size_t>(i)];
+      }
+      sum.open.clear();
+    }
+    weights_.clear();
   }
 
-  void close_block() {
-    for (auto& [name, sum] : sums_)
-      for (std::size_t i = 0; i < sum.total.size(); ++i) sum.total[i] += sum.open[i];
+  /// open = weight·x for the first update of a block, open += weight·x for the others. x need not be aligned.
+  static void add(bool first, Index count, Wide weight, const std::byte* x, Wide* open) {
+    for (Index i = 0; i < count; ++i) {
+      T value;
+      std::memcpy(&value, x + i * static_cast<Index>(sizeof value), sizeof value);
+      const Wide term = weight * static_cast<Wide>(value);
+      open[i] = first ? term : open[i] + term;
+    }
   }
 
   std::map<std::string, Sum> sums_;
+  std::vector<Wide> weights_;  // of the open block's updates
   Index added_ = 0, samples_ = 0;
   double loss_ = 0.0;
 };
