@@ -1,9 +1,9 @@
 #pragma once
 // Any data set by its name in a configuration.
 
-#include <functional>
+#include <span>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include <loru/core/fields.hpp>
@@ -46,11 +46,14 @@ struct Source {
 
 namespace detail {
 
-using Loader = std::pair<std::string, std::function<Split(const Source&)>>;
+struct Loader {
+  const char* name;
+  Split (*load)(const Source&);
+};
 
 /// The one list of data sets.
-inline const std::vector<Loader>& loaders() {
-  static const std::vector<Loader> list = {
+inline std::span<const Loader> loaders() {
+  static constexpr Loader list[] = {
       {"fashion-mnist", [](const Source& s) { return fashion_mnist(s.dir, s.also); }},
       {"mnist", [](const Source& s) { return mnist(s.dir, s.also); }},
       {"cifar10", [](const Source& s) { return cifar10(s.dir, s.batches, s.also); }},
@@ -69,15 +72,15 @@ inline const std::vector<Loader>& loaders() {
 /// Names that load knows.
 inline std::vector<std::string> dataset_names() {
   std::vector<std::string> names;
-  for (const auto& [name, loader] : detail::loaders()) names.push_back(name);
+  for (const detail::Loader& loader : detail::loaders()) names.emplace_back(loader.name);
   return names;
 }
 
 /// Loads a data set by name. Throws ConfigError for an unknown name, naming the nearest; DataError for bad or
 /// missing files.
 inline Split load(const Source& source) {
-  for (const auto& [name, loader] : detail::loaders())
-    if (name == source.name) return loader(source);
+  for (const detail::Loader& loader : detail::loaders())
+    if (source.name == loader.name) return loader.load(source);
   fail<ConfigError>("data: name: unknown data set \"", source.name, "\", nearest is \"",
                     nearest(source.name, dataset_names()), "\"");
 }

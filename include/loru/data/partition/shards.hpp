@@ -2,7 +2,6 @@
 // Partition: a fixed number of classes for each client.
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -31,11 +30,10 @@ inline std::vector<std::vector<std::size_t>> deal_classes(std::size_t present, c
   for (Index k = 0; k < options.clients; ++k) {
     std::iota(order.begin(), order.end(), std::size_t{0});
     partition_stream(options.seed, 3, k).shuffle(std::span{order});
-    std::vector<std::array<std::size_t, 3>> choices;  // holders, place in the random order, class
-    for (std::size_t i = 0; i < present; ++i) choices.push_back({holders[order[i]].size(), i, order[i]});
-    std::sort(choices.begin(), choices.end());
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return holders[a].size() < holders[b].size(); });
     for (Index i = 0; i < options.classes_per_client; ++i)
-      holders[choices[static_cast<std::size_t>(i)][2]].push_back(static_cast<std::size_t>(k));
+      holders[order[static_cast<std::size_t>(i)]].push_back(static_cast<std::size_t>(k));
   }
   return holders;
 }
@@ -71,4 +69,4 @@ inline Partition shards(const Dataset& dataset, const ShardsOptions& options) {
   return detail::finish(std::move(parts));
 }
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data

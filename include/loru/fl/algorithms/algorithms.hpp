@@ -2,6 +2,7 @@
 // The one list of algorithms.
 
 #include <tuple>
+#include <type_traits>
 
 #include <loru/fl/algorithms/fedavg.hpp>
 #include <loru/fl/algorithms/fedex_lora.hpp>
@@ -29,7 +30,7 @@ using Algorithms = std::tuple<FedAvg, FedProx, FedLoRA, FedLoRU, FedPara, FFALoR
 /// f(A{}) for every algorithm.
 template <class F>
 void for_each_algorithm(F f) {
-  std::apply([&](auto... algorithm) { (f(algorithm), ...); }, Algorithms{});
+  [&]<class... A>(std::type_identity<std::tuple<A...>>) { (f(A{}), ...); }(std::type_identity<Algorithms>{});
 }
 
 /// Names of all algorithms, in the order of the list.

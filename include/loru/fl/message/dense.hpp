@@ -6,6 +6,7 @@
 
 #include <loru/core/half.hpp>
 #include <loru/fl/message/codec.hpp>
+#include <loru/nn/init.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
