@@ -18,10 +18,9 @@
 namespace loru::inline LORU_ISA::fl {
 
 /// Σ n_k·x_k / Σ n_k for every tensor of the state. Updates are added in the order of the cohort, in blocks
-/// of eight whose sums are added in order, so that the bits depend on the cohort alone. The tensors of at most
-/// eight updates are held, by their shared owners. Floats are summed in
-/// double, doubles in long double: equal updates have their own value as mean. Source: McMahan et al., arXiv
-/// 1602.05629.
+/// of eight whose sums are added in order, so that the bits depend on the cohort alone. The tensors of at
+/// most eight updates are held, by their shared owners. Floats are summed in double, doubles in long double:
+/// equal updates have their own value as mean. Source: McMahan et al., arXiv 1602.05629.
 template <class T>
 class Average {
  public:
@@ -119,8 +118,8 @@ class Average {
     return found == 0;
   }
 
-  /// total += Σ_k weight_k·x_k over the open block, in its order. Piece by piece, so that the block's sum stays
-  /// near the core while the updates are read.
+  /// total += Σ_k weight_k·x_k over the open block, in its order. Piece by piece, so that the block's sum
+  /// stays near the core while the updates are read.
   void close_block() {
     constexpr Index piece = 1024;
     std::array<Wide, piece> open;
