@@ -56,8 +56,14 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   c.simulation.client.rounds = c.rounds;
   c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
   const loru::data::Dataset& train = setup.data.train;
+  const loru::data::Augment& augment = c.simulation.client.augment;
+  require<ConfigError>(train.sample.rank() == 3 || (augment.pad == 0 && !augment.flip),
+                       "data.augment: expected images for the augmentation, got samples of shape ", train.sample);
+  loru::Shape batch{c.simulation.client.batch};
+  for (const Index extent : train.sample) batch.push_back(extent);
   const auto algorithm = make_algorithm(c);
   setup.model = fitting(c, train, [&] { return dense_model(c, train); });
+  fitting(c, train, [&] { return loru::lowrank::explain(setup.model, batch); });  // a sample goes through
   require<ConfigError>(c.warmup_rounds <= c.rounds, "federation.warmup_rounds: expected at most ", c.rounds,
                        ", the rounds, got ", c.warmup_rounds);
   require<ConfigError>(c.warmup_rounds == 0 || !algorithm.begins_anew,
@@ -68,9 +74,7 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   // The model is the host's also where the run is not.
   loru::lowrank::for_each_weight<loru::nn::Factored>(
       setup.model, [&](const std::string&, auto& layer) { layer.set_plan(setup.planner.rule); });
-  loru::Shape batch{c.simulation.client.batch};
-  for (const Index extent : train.sample) batch.push_back(extent);
-  setup.plans = fitting(c, train, [&] { return loru::lowrank::explain(setup.model, batch); });
+  setup.plans = loru::lowrank::explain(setup.model, batch);
   return setup;
 }
 

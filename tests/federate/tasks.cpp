@@ -30,14 +30,15 @@ const fs::path& digits() {
   return scratch.path;
 }
 
-Result run_bundled(const Scratch& scratch, const std::string& name, Arguments more = {}) {
+Result run_bundled(const Scratch& scratch, const std::string& name, Arguments more = {},
+                   const std::string& threads = "2") {
   Arguments arguments{(bundled / "own_data" / name).string(),
                       "--out",
                       (scratch.path / "out").string(),
                       "--data-dir",
                       digits().string(),
                       "--threads",
-                      "2"};
+                      threads};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return federate(scratch.path, arguments);
 }
@@ -115,7 +116,7 @@ TEST_CASE("several labels on real data: traits of digits, the same for any threa
   CHECK(s["final_test_f1"] > 0.85);
   CHECK(s["final_test_auc"] > 0.9);
   REQUIRE(run_bundled(scratch, "digits_traits.toml",
-                      {"--set", "federation.rounds=15", "--threads", "1", "--quiet"})
+                      {"--set", "federation.rounds=15", "--quiet"}, "1")
               .code == 0);
   const auto one = summary(scratch.path / "out");
   for (const char* key : {"final_test_f1", "final_test_auc", "final_test_loss", "model_sha256"})
