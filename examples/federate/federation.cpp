@@ -58,7 +58,8 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   const loru::data::Dataset& train = setup.data.train;
   const loru::data::Augment& augment = c.simulation.client.augment;
   require<ConfigError>(train.sample.rank() == 3 || (augment.pad == 0 && !augment.flip),
-                       "data.augment: expected images for the augmentation, got samples of shape ", train.sample);
+                       "data.augment: expected images for the augmentation, got samples of shape ",
+                       train.sample);
   loru::Shape batch{c.simulation.client.batch};
   for (const Index extent : train.sample) batch.push_back(extent);
   const auto algorithm = make_algorithm(c);
