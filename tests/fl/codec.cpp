@@ -325,6 +325,6 @@ TEST_CASE("A client whose numbers are not finite says so instead of coding them"
   broadcast.put("x", nn::constant<float>({10}, 0.0));
   update.put("x", nn::constant<float>({10}, std::numeric_limits<double>::quiet_NaN()));
   CHECK(message_of<DivergedError>([&] {
-          fl::encode_update<float>(update, broadcast, {seed, 1, 0}, {"x"}, state);
+          fl::encode_update<float>(update, broadcast, {seed, 1, 0}, {nn::TensorId{"x"}}, state);
         }) == "update: x is not finite");
 }

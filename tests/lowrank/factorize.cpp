@@ -13,7 +13,7 @@ using lowrank::SmallLayers;
 
 namespace {
 
-using Names = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
 nn::Model<double> small_cnn() {
   return nn::build<double>("cnn", {.channels = 2, .height = 8, .width = 8, .classes = 5});
@@ -28,7 +28,7 @@ nn::Factored<double>* factored(nn::Model<double>& model, const std::string& laye
   return found;
 }
 
-Names chosen(const Names& patterns) {
+Strings chosen(const Strings& patterns) {
   nn::Model<double> model = small_cnn();
   return lowrank::factorize(model, {.rank = 2, .layers = patterns});
 }
@@ -36,28 +36,28 @@ Names chosen(const Names& patterns) {
 }  // namespace
 
 TEST_CASE("factorize: layers by name pattern, in the model's order") {
-  CHECK(chosen({"fc1", "conv2"}) == Names{"conv2", "fc1"});
-  CHECK(chosen({"conv*"}) == Names{"conv1", "conv2"});
-  CHECK(chosen({"fc?", "fc1"}) == Names{"fc1", "fc2"});
-  CHECK(chosen({"[cf]*1"}) == Names{"conv1", "fc1"});
-  CHECK(chosen({}) == Names{"conv2", "fc1"});  // all but the first and the last
+  CHECK(chosen({"fc1", "conv2"}) == Strings{"conv2", "fc1"});
+  CHECK(chosen({"conv*"}) == Strings{"conv1", "conv2"});
+  CHECK(chosen({"fc?", "fc1"}) == Strings{"fc1", "fc2"});
+  CHECK(chosen({"[cf]*1"}) == Strings{"conv1", "fc1"});
+  CHECK(chosen({}) == Strings{"conv2", "fc1"});  // all but the first and the last
   CHECK_THROWS_WITH(chosen({"conv2", "convv1"}),
                     "factorize: no layer matches 'convv1', did you mean 'conv1'?");
   nn::Model<double> resnet = nn::build<double>("resnet10", {.height = 8, .width = 8, .narrow = 16});
   CHECK(lowrank::factorize(resnet, {.rank = 2, .layers = {"layer4.*"}}) ==
-        Names{"layer4.0.conv1", "layer4.0.conv2", "layer4.0.downsample.0"});
+        Strings{"layer4.0.conv1", "layer4.0.conv2", "layer4.0.downsample.0"});
 }
 
 TEST_CASE("factorize: parameters and their names") {
   nn::Model<double> model = small_cnn();
   lowrank::factorize(model, {.rank = 3, .alpha = 6.0, .layers = {"conv2", "fc1"}});
-  Names all, trained;
+  Strings all, trained;
   for (const auto& p : model.parameters()) all.push_back(p.name);
   for (const auto& p : model.trained_parameters()) trained.push_back(p.name);
-  CHECK(all == Names{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.lora_A.weight",
+  CHECK(all == Strings{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.lora_A.weight",
                      "conv2.lora_B.weight", "conv2.bias", "fc1.weight", "fc1.lora_A.weight",
                      "fc1.lora_B.weight", "fc1.bias", "fc2.weight", "fc2.bias"});
-  CHECK(trained == Names{"conv1.weight", "conv1.bias", "conv2.lora_A.weight", "conv2.lora_B.weight",
+  CHECK(trained == Strings{"conv1.weight", "conv1.bias", "conv2.lora_A.weight", "conv2.lora_B.weight",
                          "conv2.bias", "fc1.lora_A.weight", "fc1.lora_B.weight", "fc1.bias", "fc2.weight",
                          "fc2.bias"});
   nn::Factored<double>& conv = *factored(model, "conv2");
@@ -96,8 +96,8 @@ TEST_CASE("factorize: small layers") {
   CHECK_THROWS_WITH(done(SmallLayers::error),
                     "factorize: layer fc2: rank 64 exceeds min(in=512, out=10) = 10");
   CHECK_THROWS_AS(done(SmallLayers::error), ConfigError);
-  CHECK(done(SmallLayers::dense) == Names{"fc1"});
-  CHECK(done(SmallLayers::factor) == Names{"fc1", "fc2"});
+  CHECK(done(SmallLayers::dense) == Strings{"fc1"});
+  CHECK(done(SmallLayers::factor) == Strings{"fc1", "fc2"});
   nn::Model<double> model = small_cnn();
   CHECK_THROWS_WITH(lowrank::factorize(model, {.rank = 33, .layers = {"conv1"}}),
                     "factorize: layer conv1: rank 33 exceeds min(in=50, out=32) = 32");

@@ -10,7 +10,7 @@ using loru_test::same_bits;
 namespace {
 
 using V = Variable<float>;
-using Names = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
 Index count(nn::Model<float>& model) {
   Index n = 0;
@@ -18,8 +18,8 @@ Index count(nn::Model<float>& model) {
   return n;
 }
 
-Names names(nn::Model<float>& model) {
-  Names all;
+Strings names(nn::Model<float>& model) {
+  Strings all;
   for (const auto& p : model.parameters()) all.push_back(p.name);
   return all;
 }
@@ -42,16 +42,16 @@ TEST_CASE("models: parameters of each, by number") {
 
 TEST_CASE("models: parameters of each, by name") {
   nn::Model<float> cnn = nn::cnn<float>();
-  CHECK(names(cnn) == Names{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc1.weight",
+  CHECK(names(cnn) == Strings{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc1.weight",
                             "fc1.bias", "fc2.weight", "fc2.bias"});
   nn::Model<float> mlp = nn::build<float>("mlp", {});
-  CHECK(names(mlp) == Names{"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"});
+  CHECK(names(mlp) == Strings{"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"});
 
   const nn::ModelOptions small{.channels = 3, .height = 8, .width = 8, .narrow = 16};
   nn::Model<float> ten = nn::build<float>("resnet10", small);
-  const Names all = names(ten);
-  CHECK(Names(all.begin(), all.begin() + 9) ==
-        Names{"conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.0.bn1.weight",
+  const Strings all = names(ten);
+  CHECK(Strings(all.begin(), all.begin() + 9) ==
+        Strings{"conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.0.bn1.weight",
               "layer1.0.bn1.bias", "layer1.0.conv2.weight", "layer1.0.bn2.weight", "layer1.0.bn2.bias"});
   CHECK(std::find(all.begin(), all.end(), "layer2.0.downsample.0.weight") != all.end());
   CHECK(all.back() == "fc.bias");

@@ -3,6 +3,7 @@
 
 #include <tuple>
 
+#include <loru/fl/client/train.hpp>
 #include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {

@@ -1,6 +1,7 @@
 #pragma once
 // Factors of clients of different ranks, zero-padded and weighted by what they changed.
 
+#include <loru/fl/client/train.hpp>
 #include <loru/fl/server/server.hpp>
 #include <loru/lowrank/tail.hpp>
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include <loru/core/fields.hpp>
 #include <loru/fl/message/state.hpp>
 
 namespace loru::inline LORU_ISA::fl {
