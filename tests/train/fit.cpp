@@ -74,7 +74,7 @@ TEST_CASE("fit: low-rank layers of a model on real digits") {
   const data::Split digits = data::digits(data::Path{LORU_SOURCE_DIR} / "examples/data");
   auto model = nn::mlp<float>({.height = 8, .width = 8});
   lowrank::factorize(model, {.rank = 4, .alpha = 8.0, .layers = {"fc1", "fc2"}});
-  train::fit(model, digits.train, {.epochs = 6, .optimizer = {.learning_rate = 0.05, .momentum = 0.9}});
+  train::fit(model, digits.train, {.epochs = 6, .optimizer = {.learning_rate = 0.01, .momentum = 0.9}});
   WorkerPool pool(1);
   CHECK(train::evaluate(model, digits.test, pool).accuracy > 0.85);
 }
