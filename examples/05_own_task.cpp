@@ -68,7 +68,7 @@ int main() {
   double worst = 0.0;
   for (const double q : {0.1, 0.5, 0.9}) {
     auto model = nn::mlp<float>({.height = 8, .width = 8, .classes = 1});
-    train::fit(model, training, {.epochs = 20, .optimizer = {.learning_rate = 0.01, .momentum = 0.9}},
+    train::fit(model, training, {.epochs = 80, .optimizer = {.learning_rate = 0.0005, .momentum = 0.9}},
                Quantile{q});
     const auto result = train::evaluate(model, test, pool, Quantile{q});
     std::printf("q = %.1f  loss %.4f  below the output: %.3f\n", q, result.loss, result.metrics[0]);
