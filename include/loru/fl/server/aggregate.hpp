@@ -121,6 +121,7 @@ class Average {
   /// total += Σ_k weight_k·x_k over the open block, in its order. Piece by piece, so that the block's sum
   /// stays near the core while the updates are read.
   void close_block() {
+    if (weights_.empty()) return;
     constexpr Index piece = 1024;
     std::array<Wide, piece> open;
     for (auto& [name, sum] : sums_) {
