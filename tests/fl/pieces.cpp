@@ -261,6 +261,6 @@ TEST_CASE("Model files that do not fit say where") {
              ContainsSubstring("tensor " + a + ": expected shape (2, 4, 3, 3), got (2, 4)"));
   CHECK_THAT(error([&](io::Archive& x) { x.put(a, Tensor<float>({0, 4, 3, 3})); }),
              ContainsSubstring("tensor " + a + ": expected at least one row"));
-  CHECK(error([](io::Archive& x) { x.metadata().clear(); }) == "message: expected metadata 'alpha'");
+  CHECK(error([](io::Archive& x) { x.metadata().clear(); }) == "model: expected metadata 'alpha'");
   CHECK_THROWS_AS(io::load(model, "/nowhere/model.safetensors"), IoError);
 }

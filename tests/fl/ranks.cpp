@@ -63,7 +63,7 @@ TEST_CASE("Rank budgets that make no sense") {
   CHECK(error({.rule = RankRule::tiers, .values = {2, 4}, .shares = {0.5, 0.4}}) ==
         "ranks: shares: expected a sum of 1, got 0.9");
   CHECK(error({.rule = RankRule::data, .values = {2, 4}, .shares = {1.5, -0.5}}) ==
-        "ranks: shares: expected shares >= 0, got -0.5");
+        "ranks: shares: expected a number >= 0, got -0.5");
   CHECK(message_of<ConfigError>([] { fl::ClientRanks(Ranks{2, 3}).of(2, {8}); }) ==
         "ranks: expected a client in 0 .. 1, got 2");
 }
