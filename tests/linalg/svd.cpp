@@ -1,3 +1,4 @@
+#include <loru/cpu/gemm/gemm.hpp>
 #include <loru/linalg/linalg.hpp>
 
 #include "support/catch.hpp"
