@@ -46,7 +46,7 @@ const std::vector<Geometry>& geometries() {
 
 /// f(offset in x, offset in w, offset in y) for every product of a convolution of row-major tensors.
 template <class F>
-void for_each_weight<nn::LowRankProduct>(const Geometry& g, const Shape& y, F f) {
+void for_each_product(const Geometry& g, const Shape& y, F f) {
   const Index cg = g.w[1], mg = g.w[0] / g.o.groups;
   for (Index n = 0; n < y[0]; ++n)
     for (Index m = 0; m < y[1]; ++m)
@@ -78,7 +78,7 @@ template <class T>
 Results<T> naive(const Geometry& g, const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& dy) {
   Results<T> r{Tensor<T>(dy.shape()), Tensor<T>(g.x), Tensor<T>(g.w)};
   for (Tensor<T>* t : {&r.y, &r.dx, &r.dw}) fill(*t, T(0));
-  for_each_weight<nn::LowRankProduct>(g, dy.shape(), [&](Index at_x, Index at_w, Index at_y) {
+  for_each_product(g, dy.shape(), [&](Index at_x, Index at_w, Index at_y) {
     r.y.data()[at_y] += x.data()[at_x] * w.data()[at_w];
     r.dx.data()[at_x] += dy.data()[at_y] * w.data()[at_w];
     r.dw.data()[at_w] += dy.data()[at_y] * x.data()[at_x];
