@@ -108,7 +108,7 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
   out << "\nbytes a client and round" << (mixed ? ", as client 0 has them\n" : "\n") << "  up    "
       << human_bytes(up) << '\n'
       << "  down  " << human_bytes(down)
-      << (low_rank(c) ? " (more for a client that slept through a merge)\n" : "\n");
+      << (low_rank(c) ? " (more for a client that missed a merge)\n" : "\n");
   if (c.warmup_rounds > 0)
     out << "  in the first " << c.warmup_rounds << " rounds all layers are dense, as under fedavg\n";
   if (low_rank(c) || c.simulation.codecs.uplink != loru::fl::Code::none)
