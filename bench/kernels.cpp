@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <loru/cpu/cpu.hpp>
+#include <loru/cpu/simd.hpp>
 
 #ifdef LORU_BENCH_OPENBLAS
 #include <cblas.h>
