@@ -11,6 +11,7 @@
 
 #include <loru/cpu/cpu.hpp>
 #include <loru/cpu/simd.hpp>
+#include <loru/linalg/eigen.hpp>
 
 #ifdef LORU_BENCH_OPENBLAS
 #include <cblas.h>

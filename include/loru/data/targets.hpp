@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <variant>
 #include <vector>
 
@@ -35,7 +36,7 @@ using Targets = std::variant<Labels, Numbers, Flags, TokenLabels>;
 /// The kind of the targets, in words.
 inline const char* kind_of(const Targets& targets) {
   constexpr const char* kinds[] = {"classes", "numbers", "labels of which several hold", "classes of tokens"};
-  return kinds[targets.index()];
+  return targets.index() < std::size(kinds) ? kinds[targets.index()] : "none";
 }
 
 /// Numbers of a target: 1 for a class, k for k numbers or k labels.
