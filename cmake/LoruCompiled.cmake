@@ -36,6 +36,7 @@ loru_isa(isa ${isa_flags})
 target_compile_definitions(loru_compiled PUBLIC LORU_COMPILED=1 LORU_COMPILED_ISA=${isa})
 target_link_libraries(loru_compiled PUBLIC loru_core PRIVATE $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB)
 # A program gets the functions that it reaches, not whole sources: without a convolution in its model, none.
+target_compile_options(loru_compiled PRIVATE $<$<CXX_COMPILER_ID:GNU,Clang>:-ffunction-sections>)
 target_link_options(loru_compiled INTERFACE $<$<PLATFORM_ID:Linux>:LINKER:--gc-sections>)
 if(LORU_INSTALL_COMPILED)
   set_target_properties(loru_compiled PROPERTIES EXCLUDE_FROM_ALL OFF)

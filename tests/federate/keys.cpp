@@ -57,7 +57,7 @@ TEST_CASE("the README's table of keys is what --keys prints") {
   CHECK(documented.size() == rows.size());
 }
 
-TEST_CASE("--keys and --schema know the same keys") {
+TEST_CASE("options --keys and --schema know the same keys") {
   auto schema = keys_of_schema();
   CHECK(schema.erase("base") == 1);
   std::set<std::string> listed, described;
