@@ -1,6 +1,13 @@
 #pragma once
 // Sums over host tensors.
 
+#include <bit>
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
 #include <loru/cpu/rows.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -63,13 +70,36 @@ double squared_norm(const Tensor<T>& x) {
   return total;
 }
 
+namespace cpu {
+
+/// Whether the n numbers in these bytes, which need not be aligned, are all finite. By the exponents:
+/// compilers vectorise a loop over integers.
+template <std::floating_point T>
+bool all_finite(const std::byte* x, Index n) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+  Bits found = 0;
+  for (Index i = 0; i < n; ++i) {
+    Bits bits;
+    std::memcpy(&bits, x + i * static_cast<Index>(sizeof bits), sizeof bits);
+    found |= Bits{(bits & exponent) == exponent};
+  }
+  return found == 0;
+}
+
+}  // namespace cpu
+
 /// True if every value part is finite.
 template <Scalar T>
 bool all_finite(const Tensor<T>& x) {
-  using std::isfinite;
-  for (Index i = 0, n = x.size(); i < n; ++i)
-    if (!isfinite(x.data()[i])) return false;
-  return true;
+  if constexpr (std::floating_point<T>) {
+    return cpu::all_finite<T>(reinterpret_cast<const std::byte*>(x.data()), x.size());
+  } else {
+    using std::isfinite;
+    for (Index i = 0, n = x.size(); i < n; ++i)
+      if (!isfinite(x.data()[i])) return false;
+    return true;
+  }
 }
 
 }  // namespace loru

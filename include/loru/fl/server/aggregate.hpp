@@ -3,16 +3,15 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <functional>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <loru/cpu/reduce.hpp>
 #include <loru/fl/message/head.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -100,22 +99,10 @@ class Average {
         require<DataError>(raw.shape == sum->second.total.shape(), update.state.origin(), ": tensor ", name,
                            ": expected shape ", sum->second.total.shape(), ", got ", raw.shape);
       }
-      require<DivergedError>(finite(raw), "round ", update.head.round, ", client ", client, ": ", name,
+      require<DivergedError>(cpu::all_finite<T>(raw.bytes.data(), raw.shape.size()), "round ",
+                             update.head.round, ", client ", client, ": ", name,
                              " is not finite after training");
     }
-  }
-
-  /// By the exponents: a loop over integers, which compilers vectorise.
-  static bool finite(const io::RawTensor& raw) {
-    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-    constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
-    Bits found = 0;
-    for (std::size_t i = 0; i < raw.bytes.size() / sizeof(T); ++i) {
-      Bits x;
-      std::memcpy(&x, raw.bytes.data() + i * sizeof x, sizeof x);
-      found |= Bits{(x & exponent) == exponent};
-    }
-    return found == 0;
   }
 
   /// total += Σ_k weight_k·x_k over the open block, in its order. Piece by piece, so that the block's sum
