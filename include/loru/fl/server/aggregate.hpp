@@ -35,7 +35,7 @@ class Average {
     for (const auto& [name, raw] : update.state.tensors()) {
       if (!chosen(names, name)) continue;
       Sum& sum = sums_[name];
-      if (added_ == 0) sum.total = zeros(raw.shape);
+      if (added_ == 0) sum.total = Tensor<Wide>(raw.shape);
       sum.open.push_back(raw);
     }
     weights_.push_back(static_cast<Wide>(update.samples));
@@ -57,9 +57,7 @@ class Average {
     io::Archive mean("aggregate");
     for (auto& [name, sum] : sums_) {
       Tensor<T> value(sum.total.shape());
-      const Wide* total = std::as_const(sum.total).data();
-      for (Index i = 0; i < value.size(); ++i)
-        value.data()[i] = static_cast<T>(total[i] / static_cast<Wide>(samples_));
+      divide(std::as_const(sum.total).data(), static_cast<Wide>(samples_), value.size(), value.data());
       require<DivergedError>(all_finite(value), "aggregate: ", name, " is not finite after averaging ",
                              added_, " updates");
       mean.share(name, value);
@@ -70,15 +68,9 @@ class Average {
  private:
   using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
   struct Sum {
-    Tensor<Wide> total;                ///< of the closed blocks
-    std::vector<io::RawTensor> open;   ///< of the updates of the block that is not closed yet
+    Tensor<Wide> total;               ///< of the closed blocks; nothing before the first
+    std::vector<io::RawTensor> open;  ///< of the updates of the block that is not closed yet
   };
-
-  static Tensor<Wide> zeros(const Shape& shape) {
-    Tensor<Wide> t(shape);
-    std::fill(t.data(), t.data() + t.size(), Wide(0));
-    return t;
-  }
 
   static bool chosen(const Names& names, const std::string& name) { return !names || names(name); }
 
@@ -118,11 +110,12 @@ class Average {
         for (std::size_t k = 0; k < weights_.size(); ++k)
           add(k == 0, count, weights_[k], sum.open[k].bytes.data() + first * static_cast<Index>(sizeof(T)),
               open.data());
-        for (Index i = 0; i < count; ++i) total[first + i] += open[static_cast<std::size_t>(i)];
+        add(closed_ == 0, count, open.data(), total + first);
       }
       sum.open.clear();
     }
     weights_.clear();
+    ++closed_;
   }
 
   /// open = weight·x for the first update of a block, open += weight·x for the others. x need not be aligned.
@@ -135,8 +128,19 @@ class Average {
     }
   }
 
+  /// total = 0 + open for the first block, total += open for the others.
+  static void add(bool first, Index count, const Wide* open, Wide* total) {
+    for (Index i = 0; i < count; ++i) total[i] = (first ? Wide(0) : total[i]) + open[i];
+  }
+
+  /// y = x / n
+  static void divide(const Wide* x, Wide n, Index count, T* y) {
+    for (Index i = 0; i < count; ++i) y[i] = static_cast<T>(x[i] / n);
+  }
+
   std::map<std::string, Sum> sums_;
   std::vector<Wide> weights_;  // of the open block's updates
+  Index closed_ = 0;           // blocks
   Index added_ = 0, samples_ = 0;
   double loss_ = 0.0;
 };
