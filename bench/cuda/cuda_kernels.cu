@@ -6,10 +6,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include <loru/cuda/cuda.cuh>
-#include <loru/cuda/kernels/backward.cuh>
-#include <loru/cuda/kernels/forward.cuh>
-#include <loru/cuda/kernels/merge.cuh>
+#include <loru/cuda/cuda.hpp>
+#include <loru/cuda/kernels/compiled.cuh>
 
 #include "timer.hpp"
 

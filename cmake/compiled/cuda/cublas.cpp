@@ -75,3 +75,18 @@ cublasStatus_t cublasDgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cub
   LORU_FIND(cublasDgemm_v2);
   return function(handle, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
+
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
+                            int n, int k, const void* alpha, const void* a, cudaDataType a_type, int lda,
+                            const void* b, cudaDataType b_type, int ldb, const void* beta, void* c,
+                            cudaDataType c_type, int ldc, cublasComputeType_t compute,
+                            cublasGemmAlgo_t algorithm) {
+  // It has an overload.
+  using Function =
+      cublasStatus_t(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int, const void*,
+                     const void*, cudaDataType, int, const void*, cudaDataType, int, const void*, void*,
+                     cudaDataType, int, cublasComputeType_t, cublasGemmAlgo_t);
+  static Function* const function = find<Function>(nullptr, "cublasGemmEx");
+  return function(handle, op_a, op_b, m, n, k, alpha, a, a_type, lda, b, b_type, ldb, beta, c, c_type, ldc,
+                  compute, algorithm);
+}

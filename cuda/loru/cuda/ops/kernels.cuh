@@ -4,7 +4,7 @@
 
 #include <loru/cuda/blas.hpp>
 #include <loru/cuda/device.hpp>
-#include <loru/cuda/kernels/forward.cuh>
+#include <loru/cuda/kernels/compiled.cuh>
 
 namespace loru::cuda::detail {
 
