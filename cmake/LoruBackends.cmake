@@ -21,6 +21,10 @@ elseif(NOT LORU_WITH_CUDA STREQUAL "OFF" AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_
     else()
       set(LORU_HAS_CUDA ON)
       find_package(CUDAToolkit REQUIRED)
+      if(PROJECT_IS_TOP_LEVEL)
+        # This is the host's part alone, which starts kernels. They are optimised in any case.
+        string(REPLACE "-O3" "-O1" CMAKE_CUDA_FLAGS_RELEASE "${CMAKE_CUDA_FLAGS_RELEASE}")
+      endif()
     endif()
   endif()
   if(LORU_WITH_CUDA STREQUAL "ON" AND NOT LORU_HAS_CUDA)
