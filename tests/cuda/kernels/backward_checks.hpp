@@ -1,9 +1,9 @@
 #pragma once
 // The backward kernels against sums in double, for any way of multiplying.
 #include <vector>
-#include <loru/cuda/kernels/backward.cuh>
 
 #include "cuda/support/comparison.hpp"
+#include "cuda/support/compiled.hpp"
 #include "cuda/support/guarded.hpp"
 #include "support/catch.hpp"
 

@@ -1,8 +1,7 @@
 // The forward kernels on the emulator against sums in double.
 #include "cuda/kernels/forward.hpp"
 
-#include <loru/cuda/kernels/forward.cuh>
-
+#include "cuda/support/compiled.hpp"
 #include "support/catch.hpp"
 
 using loru::cuda::ForwardForm;
