@@ -26,9 +26,11 @@ struct Site {
   const char* file;
   unsigned line;
   bool operator==(const Site& other) const {
-    return line == other.line && std::string_view(what) == other.what && std::string_view(file) == other.file;
+    return line == other.line && same(what, other.what) && same(file, other.file);
   }
   std::string text() const { return concat(what, " at ", file, ":", line); }
+
+  static bool same(const char* a, const char* b) { return a == b || std::string_view(a) == b; }
 };
 
 /// In which order the threads of a block run between two barriers: warps and lanes upwards, downwards, or at

@@ -2,7 +2,6 @@
 // Host twins of every function in loru/cuda/device/ptx.cuh: same names and arguments, the documented
 // behaviour, checks.
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -23,8 +22,7 @@ T* shared_memory() {
 template <class V, class T>
 V shared_load(const T* p, LORU_HERE) {
   const emulator::Site site{"shared_load", file, line};
-  emulator::block->access(p, sizeof(V), sizeof(V), false, site);
-  emulator::block->plain(p, sizeof(V), site);
+  emulator::block->plain_access(p, sizeof(V), false, site);
   V v;
   std::memcpy(&v, p, sizeof v);
   return v;
@@ -33,8 +31,7 @@ template <class V, class T>
 void shared_store(T* p, V v, LORU_HERE) {
   static_assert(std::is_same_v<V, T> || !std::is_arithmetic_v<V>);
   const emulator::Site site{"shared_store", file, line};
-  emulator::block->access(p, sizeof(V), sizeof(V), true, site);
-  emulator::block->plain(p, sizeof(V), site);
+  emulator::block->plain_access(p, sizeof(V), true, site);
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
 
@@ -58,28 +55,9 @@ struct Ldmatrix {
   std::uint32_t out[4];
 };
 
-/// Elements (two of 16 bits) of matrix m that lane l gets.
-template <bool Trans>
-std::uint32_t matrix_word(Ldmatrix* const* lanes, int m, int l) {
-  std::uint16_t half[2];
-  for (int e = 0; e < 2; ++e) {
-    const int row = Trans ? l % 4 * 2 + e : l / 4, column = Trans ? l / 4 : l % 4 * 2 + e;
-    std::memcpy(&half[e], lanes[m * 8 + row]->row + 2 * column, 2);
-  }
-  return half[0] | static_cast<std::uint32_t>(half[1]) << 16;
-}
-
+/// Gives every lane its words, and counts bank conflicts.
 template <int Count, bool Trans>
-void ldmatrix(Ldmatrix* const* lanes) {
-  for (int m = 0; m < Count; ++m) {
-    unsigned banks = 0;  // groups of four banks that the eight rows lie in
-    for (int r = 0; r < 8; ++r)
-      banks |= 1U << reinterpret_cast<std::uintptr_t>(lanes[m * 8 + r]->row) / 16 % 8;
-    emulator::block->counts().bank_conflicts += 8 - std::popcount(banks);
-    for (int l = 0; l < 32; ++l) lanes[l]->out[m] = matrix_word<Trans>(lanes, m, l);
-  }
-  ++emulator::block->counts().ldmatrix;
-}
+void ldmatrix(Ldmatrix* const* lanes);
 
 template <int Count, bool Trans, class T>
 void ldmatrix(std::uint32_t (&r)[Count], const T* row, const emulator::Site& site) {

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "emulator/fault.hpp"
@@ -18,14 +20,28 @@ struct Touch {
   std::uint32_t epoch = 0;  // of the block; what is older counts as never
   std::uint16_t writer = nobody, reader = nobody;
   std::uint16_t write_line = 0, read_line = 0;
-  std::uint32_t write_sync = 0, read_sync = 0;  // how often the toucher's warp had synchronised
+  std::uint16_t write_sync = 0, read_sync = 0;  // how often the toucher's warp had synchronised, modulo 2^16
+
+  std::uint64_t state() const { return epoch | std::uint64_t{writer} << 32 | std::uint64_t{reader} << 48; }
 };
+static_assert(sizeof(Touch) == 16);
 
 /// A thread that touches shared memory, and how often its warp has synchronised.
 struct Toucher {
   int thread;
-  std::uint32_t sync;
+  std::uint16_t sync;
   bool whole_warp = false;  // lanes other than the thread's own get the value, too
+};
+
+/// An access with which another one races.
+struct Race {
+  const char* kind;
+  unsigned line;
+  std::ptrdiff_t offset;
+  std::string text() const {
+    return concat("race with the ", kind, " in line ", line, " at offset ", offset,
+                  ": no barrier between them");
+  }
 };
 
 class SharedMemory {
@@ -47,32 +63,39 @@ class SharedMemory {
   /// A barrier of the whole block: what was touched before it no longer races.
   void barrier() { ++epoch_; }
 
-  /// Empty, or why an access of `bytes` at `p` is none.
+  /// aligned_to is a power of two.
+  bool holds(const void* p, int bytes, int aligned_to) const {
+    const auto offset = static_cast<const std::byte*>(p) - data_;
+    return offset >= 0 && offset + bytes <= static_cast<std::ptrdiff_t>(bytes_) &&
+           (offset & (aligned_to - 1)) == 0;
+  }
+  /// Why an access of `bytes` at `p`, which holds() denies, is none.
   std::string wrong_access(const void* p, int bytes, int aligned_to) const {
     const auto offset = static_cast<const std::byte*>(p) - data_;
     const auto end = static_cast<std::ptrdiff_t>(bytes_);
     if (offset < 0 || offset + bytes > end)
       return concat("expected ", bytes, " bytes within the ", end, " of shared memory, got offset ", offset);
-    if (offset % aligned_to != 0)
-      return concat("expected a shared address aligned to ", aligned_to, ", got offset ", offset);
-    return {};
+    return concat("expected a shared address aligned to ", aligned_to, ", got offset ", offset);
   }
 
-  /// Notes an access. Empty, or the race: two threads at one place, one of them writing, no barrier between
+  /// Notes an access. Nothing, or the race: two threads at one place, one of them writing, no barrier between
   /// them, whatever order they ran in.
-  std::string touch(const void* p, int bytes, bool write, const Toucher& who, unsigned line) {
+  std::optional<Race> touch(const void* p, int bytes, bool write, const Toucher& who, unsigned line) {
     if (touches_.empty()) return {};
     const auto offset = static_cast<const std::byte*>(p) - data_;
     const auto first = offset / 2, last = (offset + bytes - 1) / 2;
+    const std::uint16_t me = name(who);
     for (auto i = first; i <= last; ++i) {
       Touch& t = touches_[static_cast<std::size_t>(i)];
+      // Most reads: several warps have read here, and nobody has written. There is nothing to learn.
+      if (!write && t.state() == Touch{epoch_, Touch::nobody, Touch::warps}.state()) continue;
       if (t.epoch != epoch_) t = {.epoch = epoch_};
-      if (races(t.writer, t.write_sync, who)) return race("write", t.write_line, i * 2);
-      if (write && races(t.reader, t.read_sync, who)) return race("read", t.read_line, i * 2);
+      if (races(t.writer, t.write_sync, who, me)) return Race{"write", t.write_line, i * 2};
+      if (write && races(t.reader, t.read_sync, who, me)) return Race{"read", t.read_line, i * 2};
       if (write) {
-        t.writer = name(who), t.write_sync = who.sync, t.write_line = static_cast<std::uint16_t>(line);
+        t.writer = me, t.write_sync = who.sync, t.write_line = static_cast<std::uint16_t>(line);
       } else {
-        t.reader = joined(t.reader, t.read_sync, who), t.read_sync = who.sync;
+        t.reader = joined(t.reader, t.read_sync, who, me), t.read_sync = who.sync;
         t.read_line = static_cast<std::uint16_t>(line);
       }
     }
@@ -97,20 +120,16 @@ class SharedMemory {
   static int warp_of(std::uint16_t toucher) {
     return toucher >= Touch::lanes_of ? toucher - Touch::lanes_of : toucher / 32;
   }
-  static bool races(std::uint16_t before, std::uint32_t before_sync, const Toucher& who) {
-    if (before == Touch::nobody || before == name(who)) return false;
+  static bool races(std::uint16_t before, std::uint16_t before_sync, const Toucher& who, std::uint16_t me) {
+    if (before == Touch::nobody || before == me) return false;
     if (before == Touch::warps || warp_of(before) != who.thread / 32) return true;
     return before_sync == who.sync;
   }
-  static std::uint16_t joined(std::uint16_t before, std::uint32_t before_sync, const Toucher& who) {
-    const std::uint16_t me = name(who);
+  static std::uint16_t joined(std::uint16_t before, std::uint16_t before_sync, const Toucher& who,
+                              std::uint16_t me) {
     if (before == Touch::nobody || before == me) return me;
     if (before == Touch::warps || warp_of(before) != who.thread / 32) return Touch::warps;
     return before_sync == who.sync ? static_cast<std::uint16_t>(Touch::lanes_of + who.thread / 32) : me;
-  }
-  static std::string race(const char* kind, unsigned line, std::ptrdiff_t offset) {
-    return concat("race with the ", kind, " in line ", line, " at offset ", offset,
-                  ": no barrier between them");
   }
 
   std::size_t bytes_;

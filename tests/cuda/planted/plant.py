@@ -2,7 +2,8 @@
 """Plants faults in copies of the kernels and asks that the emulator or the comparison notices each.
 
     plant.py list                             "kernel KERNEL", "deletions KERNEL" and "fault KERNEL NAME", for CMake
-    plant.py build KERNEL WORK COMPILER...    writes WORK/KERNEL.cpp with all mutants and compiles it
+    plant.py build KERNEL WORK COMPILER...    writes WORK/KERNEL.cpp with all mutants and compiles it; the compiler's
+                                              arguments name the emulator's objects
     plant.py fault KERNEL NAME WORK           exits 0 if the fault was noticed
     plant.py deletions KERNEL WORK            deletes each barrier, wait and commit of the kernel in turn
 

@@ -5,7 +5,8 @@ set(planted ${CMAKE_CURRENT_LIST_DIR}/plant.py)
 set(planted_work ${CMAKE_CURRENT_BINARY_DIR}/planted)
 set(planted_compiler ${CMAKE_CXX_COMPILER_LAUNCHER} ${CMAKE_CXX_COMPILER} -std=c++20 -O1 -ffp-contract=off -w
   -I ${PROJECT_SOURCE_DIR}/include -I ${CMAKE_CURRENT_SOURCE_DIR}/cuda/emulated -I ${PROJECT_SOURCE_DIR}/cuda
-  -I ${CMAKE_CURRENT_SOURCE_DIR} -I ${CMAKE_CURRENT_SOURCE_DIR}/cuda -isystem ${LORU_CUDA_HEADERS})
+  -I ${CMAKE_CURRENT_SOURCE_DIR} -I ${CMAKE_CURRENT_SOURCE_DIR}/cuda -isystem ${LORU_CUDA_HEADERS}
+  $<TARGET_OBJECTS:loru_emulator>)
 if(LORU_NATIVE)
   list(APPEND planted_compiler -march=native)
 endif()
@@ -22,7 +23,8 @@ foreach(line ${lines})
   list(GET line 1 kernel)
   if(what STREQUAL "kernel")
     set(test "planted_faults_of_${kernel}")
-    add_test(NAME ${test} COMMAND Python3::Interpreter ${planted} build ${kernel} ${planted_work} ${planted_compiler})
+    add_test(NAME ${test} COMMAND_EXPAND_LISTS
+      COMMAND Python3::Interpreter ${planted} build ${kernel} ${planted_work} ${planted_compiler})
     set_tests_properties(${test} PROPERTIES FIXTURES_SETUP planted_${kernel} COST 100)
   elseif(what STREQUAL "deletions")
     set(test "planted_deletions_in_${kernel}")
