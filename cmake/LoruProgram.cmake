@@ -16,11 +16,15 @@ target_compile_options(loru_private_flags INTERFACE
   # precompiled header, where pragmas about them are lost.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>)
 
-# loru::compiled_cuda: the ops of the CUDA device in float, made once by nvcc for programs that g++ or clang compile.
-# It loads cuBLAS when that is first needed, and so links no more than the runtime.
+# loru::compiled_cuda: the ops of the CUDA device in float and its fused kernels, made once by nvcc for programs that g++
+# or clang compile, and for the static checks, which find the kernels' PTX in build/kernels. It loads cuBLAS when that is first needed, and so links no more than the runtime.
 if(LORU_HAS_CUDA)
   add_library(loru_compiled_cuda STATIC
-    ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/ops.cu ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/cublas.cpp)
+    ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/ops.cu ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/kernels.cu
+    ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/cublas.cpp)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/kernels)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/kernels.cu PROPERTIES
+    COMPILE_OPTIONS "--keep;--keep-dir=${PROJECT_BINARY_DIR}/kernels")
   target_include_directories(loru_compiled_cuda PUBLIC ${PROJECT_SOURCE_DIR}/cuda)
   target_link_libraries(loru_compiled_cuda PUBLIC loru::core CUDA::cudart ${CMAKE_DL_LIBS} PRIVATE loru_private_flags)
   target_compile_options(loru_compiled_cuda PRIVATE

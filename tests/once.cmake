@@ -19,7 +19,7 @@ add_dependencies(loru_tests readme_example)
 if(LORU_HAS_CUDA)
   set(check_kernels Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/check.py --nvcc ${CMAKE_CUDA_COMPILER}
     --include ${PROJECT_SOURCE_DIR}/include --include ${PROJECT_SOURCE_DIR}/cuda)
-  add_test(NAME "cuda: compiled kernels" COMMAND ${check_kernels} --source ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/kernels.cu)
+  add_test(NAME "cuda: compiled kernels" COMMAND ${check_kernels} --ptx ${PROJECT_BINARY_DIR}/kernels/kernels.ptx)
   add_test(NAME "cuda: compiled kernels, self-test"
     COMMAND ${check_kernels} --source ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/faulty.cu --expect-faults)
   set_tests_properties("cuda: compiled kernels" "cuda: compiled kernels, self-test"

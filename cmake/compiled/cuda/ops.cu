@@ -1,12 +1,10 @@
-// Every op of the CUDA device in float, the kernels' passes that they start, and copies of what batches are
-// gathered from.
+// Every op of the CUDA device in float, and copies of what batches are gathered from. kernels.cu has the fused
+// kernels that they start.
+#define LORU_CUDA_COMPILED
 #include <loru/cuda/cuda.cuh>
 #include <loru/cuda/kernels/compiled.cuh>
 
 namespace loru::cuda {
-
-LORU_CUDA_PASSES(, InTf32, float)
-LORU_CUDA_PASSES(, InFloat, float)
 
 LORU_OPS(LORU_INSTANTIATE_OP, float, Cuda)
 LORU_COPY_OPS(LORU_INSTANTIATE_OP, float, Cuda)

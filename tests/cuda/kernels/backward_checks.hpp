@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "cuda/support/comparison.hpp"
-#include "cuda/support/compiled.hpp"
+#include <loru/cuda/kernels/compiled.cuh>
 #include "cuda/support/guarded.hpp"
 #include "support/catch.hpp"
 

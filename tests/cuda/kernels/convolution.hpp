@@ -2,7 +2,7 @@
 // Convolutions on the emulator against sums in double, through the matrices that the kernels never form.
 #include "cuda/kernels/backward_checks.hpp"
 #include "cuda/kernels/forward.hpp"
-#include "cuda/support/compiled.hpp"
+#include <loru/cuda/kernels/compiled.cuh>
 
 namespace loru_test {
 

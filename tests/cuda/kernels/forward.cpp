@@ -1,7 +1,7 @@
 // The forward kernels on the emulator against sums in double.
 #include "cuda/kernels/forward.hpp"
 
-#include "cuda/support/compiled.hpp"
+#include <loru/cuda/kernels/compiled.cuh>
 #include "support/catch.hpp"
 
 using loru::cuda::ForwardForm;

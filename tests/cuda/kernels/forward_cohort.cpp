@@ -5,7 +5,7 @@
 #include <loru/cuda/kernels/forward_cohort.cuh>
 
 #include "cuda/kernels/forward.hpp"
-#include "cuda/support/compiled.hpp"
+#include <loru/cuda/kernels/compiled.cuh>
 #include "support/catch.hpp"
 
 using loru::cuda::ForwardForm;

@@ -2,7 +2,8 @@
 
 An instruction of sm_70 and later takes 128 bits. Bits 0-11 are its opcode, bits 16-23 its destination register. A branch
 (BRA) has a signed offset from the next instruction in bits 34-81, in units of 4 bytes; on sm_90 bits 16-23 extend it
-below. Found by comparing cubins of small kernels with their PTX.
+below. The registers of a thread are the high byte of its section's info. Found by comparing cubins of small kernels with
+their PTX, and the registers of every kernel with what ptxas says.
 """
 import collections
 import dataclasses
@@ -17,7 +18,8 @@ BRANCH = 0x947
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """Instruction counts of a kernel: in all, and of each loop as (begin, end, counts) with its inner loops."""
+    """Registers of a thread, and instruction counts: in all, and of each loop as (begin, end, counts) with its inner loops."""
+    registers: int
     all: collections.Counter
     loops: tuple
 
@@ -42,16 +44,16 @@ def weight(counts):
 
 
 def sections(cubin):
-    """(name, bytes) of each section of a 64-bit ELF file."""
+    """(name, info, bytes) of each section of a 64-bit ELF file."""
     if cubin[:5] != b"\x7fELF\x02":
         raise ValueError(f"cubin: expected a 64-bit ELF file, got {cubin[:5]!r}")
     (table,) = struct.unpack_from("<Q", cubin, 0x28)
     size, count, names = struct.unpack_from("<HHH", cubin, 0x3A)
-    headers = [struct.unpack_from("<IIQQQQ", cubin, table + i * size) for i in range(count)]
+    headers = [struct.unpack_from("<IIQQQQII", cubin, table + i * size) for i in range(count)]
     strings = headers[names][4]
-    for name, _, _, _, offset, length in headers:
+    for name, _, _, _, offset, length, _, info in headers:
         start = strings + name
-        yield cubin[start:cubin.index(b"\0", start)].decode(), cubin[offset:offset + length]
+        yield cubin[start:cubin.index(b"\0", start)].decode(), info, cubin[offset:offset + length]
 
 
 def branch_target(place, low, high, sm):
@@ -67,8 +69,8 @@ def count(opcodes):
     return collections.Counter(OPCODES[o] for o in opcodes if o in OPCODES)
 
 
-def read(code, sm):
-    """Counts of one kernel's code."""
+def read(info, code, sm):
+    """One kernel, by its section."""
     words = [struct.unpack_from("<QQ", code, i) for i in range(0, len(code), 16)]
     # Loads into no register are fillers that ptxas puts around asynchronous copies.
     opcodes = [0 if low & 0xFFF == 0x984 and low >> 16 & 0xFF == NO_REGISTER else low & 0xFFF for low, _ in words]
@@ -79,9 +81,9 @@ def read(code, sm):
         begin = branch_target(end, low, high, sm)
         if begin is not None and 0 <= begin < end:
             loops.append((begin, end))
-    return Kernel(count(opcodes), tuple((begin, end, count(opcodes[begin:end + 1])) for begin, end in loops))
+    return Kernel(info >> 24, count(opcodes), tuple((begin, end, count(opcodes[begin:end + 1])) for begin, end in loops))
 
 
 def kernels(cubin, sm):
     """{mangled name: Kernel} of a cubin's bytes."""
-    return {name[len(".text."):]: read(code, sm) for name, code in sections(cubin) if name.startswith(".text.")}
+    return {name[len(".text."):]: read(info, code, sm) for name, info, code in sections(cubin) if name.startswith(".text.")}

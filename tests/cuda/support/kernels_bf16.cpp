@@ -1,4 +1,4 @@
-#include "cuda/support/compiled.hpp"
+#include <loru/cuda/kernels/compiled.cuh>
 
 namespace loru::cuda {
 

@@ -25,6 +25,7 @@
 #ifdef LORU_CUDA_COMPILED
 namespace loru::cuda {
 
+LORU_CUDA_PASSES(extern, InBf16, __nv_bfloat16)
 LORU_CUDA_PASSES(extern, InTf32, float)
 LORU_CUDA_PASSES(extern, InFloat, float)
 
