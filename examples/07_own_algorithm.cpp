@@ -20,7 +20,7 @@ struct Median {
   using hooks =
       fl::Hooks<fl::hook::train, fl::hook::fold>;  // one that is misspelt or left out does not compile
   static constexpr auto fields() {
-    return std::tuple{field("faulty", &Median::faulty, range::at_least(0), "clients that send noise")};
+    return Fields{field("faulty", &Median::faulty, range::at_least(0), "clients that send noise")};
   }
 
   /// A turn: the usual training, and for a faulty client numbers that have nothing to do with it.

@@ -52,7 +52,7 @@ struct Configuration {
   static constexpr auto fields() {
     using C = Configuration;
     using namespace loru;
-    return std::tuple{
+    return Fields{
         field("seed", &C::seed, range::at_least(0), "seed of all random draws"),
         field("device", &C::device, Names{[] { return std::vector<std::string>{"cpu", "cuda"}; }},
               "where clients train and models are tested, as --device"),

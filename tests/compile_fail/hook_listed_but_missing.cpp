@@ -8,7 +8,7 @@ struct Misspelt {
   static constexpr std::string_view name = "misspelt";
   static constexpr bool low_rank = false;
   using hooks = fl::Hooks<fl::hook::after_round>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   template <class T, class D>
   void after_rounds(fl::Server<T, D>&) const {}

@@ -8,7 +8,7 @@ struct Forgetful {
   static constexpr std::string_view name = "forgetful";
   static constexpr bool low_rank = false;
   using hooks = fl::Hooks<>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   bool sends(const nn::TensorId&) const { return true; }
 };

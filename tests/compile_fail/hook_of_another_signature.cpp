@@ -8,7 +8,7 @@ struct Unfitting {
   static constexpr std::string_view name = "unfitting";
   static constexpr bool low_rank = false;
   using hooks = fl::Hooks<fl::hook::trains>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   bool trains(const nn::TensorId&) const { return true; }  // without the round
 };

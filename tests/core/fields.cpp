@@ -17,7 +17,7 @@ struct Inner {
   bool flag = false;
 
   static constexpr auto fields() {
-    return std::tuple{field("share", &Inner::share, range::below_one, "a share"),
+    return Fields{field("share", &Inner::share, range::below_one, "a share"),
                       field("flag", &Inner::flag, "a flag")};
   }
 };
@@ -34,7 +34,7 @@ struct Outer {
 
   static constexpr auto fields() {
     using O = Outer;
-    return std::tuple{field("count", &O::count, range::between(1, 9), "how many"),
+    return Fields{field("count", &O::count, range::between(1, 9), "how many"),
                       field("seed", &O::seed, range::at_least(0), "of draws"),
                       field("maybe", &O::maybe, range::positive, "not always there"),
                       field("list", &O::list, Each{range::not_negative}, "numbers"),

@@ -43,7 +43,7 @@ struct Knobs {
   static constexpr bool low_rank = false;
   using hooks = fl::Hooks<>;
   static constexpr auto fields() {
-    return std::tuple{field("count", &Knobs::count, range::between(1, 9), "how many"),
+    return Fields{field("count", &Knobs::count, range::between(1, 9), "how many"),
                       field("share", &Knobs::share, range::share, "how much")};
   }
 };
@@ -154,7 +154,7 @@ TEST_CASE("Options of algorithms are checked against their fields") {
   fl::for_each_algorithm([&](auto algorithm) {
     static_assert(fl::Algorithm<decltype(algorithm)>);
     CHECK_NOTHROW(fl::check(algorithm));
-    std::apply([&](const auto&... field) { (keys.emplace_back(field.name), ...); }, algorithm.fields());
+    algorithm.fields().each([&](const auto& field) { keys.emplace_back(field.name); });
   });
   CHECK(keys ==
         std::vector<std::string>{"mu",           "layers", "tau",    "merge",         "merge_when",

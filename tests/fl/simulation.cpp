@@ -41,7 +41,7 @@ struct Witness {
   static constexpr std::string_view name = "witness";
   static constexpr bool low_rank = true;
   using hooks = fl::Hooks<fl::hook::train>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   double train(const fl::Turn<float>& turn) const {
     {

@@ -18,7 +18,7 @@ struct Counting {
   static constexpr std::string_view name = "counting";
   static constexpr bool low_rank = false;
   using hooks = fl::Hooks<fl::hook::train>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   double train(const fl::Turn<float>& turn) const {
     double turns = 0.0;

@@ -4,7 +4,7 @@
 //   struct Options {
 //     double momentum = 0.0;
 //     static constexpr auto fields() {
-//       return std::tuple{field("momentum", &Options::momentum, range::below_one, "share of a step kept")};
+//       return Fields{field("momentum", &Options::momentum, range::below_one, "share of a step kept")};
 //     }
 //   };
 //
@@ -124,6 +124,35 @@ constexpr Section<A, Part> section(const char* name, Part A::* member) {
   return {name, member};
 }
 
+/// A list of fields, sections and other lists: Fields{field(...), field(...)}. A tuple would do as well, but
+/// takes a compiler much longer.
+template <class... Entries>
+struct Fields {
+  template <class F>
+  constexpr void each(const F&) const {}
+};
+
+template <class First, class... Rest>
+struct Fields<First, Rest...> {
+  First first;
+  Fields<Rest...> rest;
+
+  constexpr Fields(const First& a, const Rest&... others) : first(a), rest(others...) {}
+
+  /// f(entry) for each field and section, in the order of the lists.
+  template <class F>
+  constexpr void each(const F& f) const {
+    if constexpr (requires { first.each(f); })
+      first.each(f);
+    else
+      f(first);
+    rest.each(f);
+  }
+};
+
+template <class... Entries>
+Fields(const Entries&...) -> Fields<Entries...>;
+
 /// The field `layers` of an algorithm that can train either kind of layer: dense, or W + s·B·A.
 template <class A>
 constexpr auto layers_field() {
@@ -148,14 +177,25 @@ void visit_entry(Options& options, const Section<A, Part>& section, const F& f, 
   for_each_field(options.*(section.member), f, *section.name ? table + section.name + '.' : table);
 }
 
+template <class... Entries, class F>
+void each_entry(const Fields<Entries...>& fields, const F& f) {
+  fields.each(f);
+}
+
+/// A list may also be a tuple.
+template <class... Entries, class F>
+void each_entry(const std::tuple<Entries...>& fields, const F& f) {
+  std::apply([&](const auto&... entry) { (f(entry), ...); }, fields);
+}
+
 }  // namespace detail
 
 /// f(table, field, value) for every field, those of sections included, in the order of the lists. `table` is
 /// the text before the name in a configuration ("optimizer."), `value` the member, const if the options are.
 template <class Options, class F>
 void for_each_field(Options& options, const F& f, const std::string& table) {
-  std::apply([&](const auto&... entry) { (detail::visit_entry(options, entry, f, table), ...); },
-             std::remove_const_t<Options>::fields());
+  detail::each_entry(std::remove_const_t<Options>::fields(),
+                     [&](const auto& entry) { detail::visit_entry(options, entry, f, table); });
 }
 
 // ---- checks ----

@@ -25,7 +25,7 @@ struct ArrayFiles {
   bool normalise = false;
 
   static constexpr auto fields() {
-    return std::tuple{
+    return Fields{
         field("train", &ArrayFiles::train,
               "of safetensors: file with x and y to train on, in data.dir or the working folder"),
         field("test", &ArrayFiles::test, "of safetensors: the same to test on"),

@@ -24,7 +24,7 @@ struct IdxFiles {
   std::filesystem::path test_labels = "t10k-labels-idx1-ubyte";
 
   static constexpr auto fields() {
-    return std::tuple{
+    return Fields{
         field("train_images", &IdxFiles::train_images, "of idx: images to train on, a file in data.dir"),
         field("train_labels", &IdxFiles::train_labels, "of idx: their labels"),
         field("test_images", &IdxFiles::test_images, "of idx: images to test on"),

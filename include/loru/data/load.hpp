@@ -3,7 +3,6 @@
 
 #include <span>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include <loru/core/fields.hpp>
@@ -33,7 +32,7 @@ struct Source {
   SyntheticOptions synthetic = {};  // for "synthetic"
 
   static constexpr auto fields() {
-    return std::tuple{
+    return Fields{
         field("name", &Source::name, Names{&dataset_names}, "the data set; it has to be given"),
         field(
             "dir", &Source::dir,

@@ -24,7 +24,7 @@ struct SyntheticOptions {
 
   static constexpr auto fields() {
     using S = SyntheticOptions;
-    return std::tuple{
+    return Fields{
         field("classes", &S::classes, range::at_least(1), "of synthetic: classes"),
         field("shape", &S::sample, Each{range::at_least(1), 3}, "of synthetic: shape (C, H, W) of a sample"),
         field("train_samples", &S::train, range::at_least(1), "of synthetic: samples to train on"),

@@ -5,7 +5,6 @@
 #include <concepts>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 
 #include <loru/core/fields.hpp>
@@ -46,7 +45,7 @@ struct Cohort {
 };
 
 /// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors; it may be a member
-/// that an option sets), `fields()`, a tuple of field(...) from which configuration keys, errors and docs are
+/// that an option sets), `fields()`, a list of field(...) from which configuration keys, errors and docs are
 /// made, and `hooks`, the list of the hooks that it has (fl/hooks.hpp). An algorithm that is to run on any
 /// device takes Server<T, D> and Turn<T, D>.
 template <class A>

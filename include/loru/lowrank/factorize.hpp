@@ -40,7 +40,7 @@ struct FactorizeOptions {
 
   static constexpr auto fields() {
     using F = FactorizeOptions;
-    return std::tuple{
+    return Fields{
         field("rank", &F::rank, range::at_least(1), "rank r of a layer's update alpha / r · B·A"),
         field("ranks", &F::ranks, Each{range::at_least(1)},
               "instead of rank: one for each chosen layer, in the model's order"),

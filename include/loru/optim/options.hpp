@@ -23,7 +23,7 @@ struct Options {
 
   static constexpr auto fields() {
     using O = Options;
-    return std::tuple{
+    return Fields{
         field("name", &O::kind,
               words<Kind>({{"sgd", Kind::sgd}, {"adam", Kind::adam}, {"adamw", Kind::adamw}}),
               "optimizer of a client's turn"),

@@ -21,7 +21,7 @@ struct Schedule {
 
   static constexpr auto fields() {
     using S = Schedule;
-    return std::tuple{
+    return Fields{
         field("kind", &S::kind,
               words<ScheduleKind>({{"constant", ScheduleKind::constant},
                                    {"step", ScheduleKind::step},

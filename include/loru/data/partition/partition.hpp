@@ -30,7 +30,7 @@ struct PartitionOptions {
 
   static constexpr auto fields() {
     using P = PartitionOptions;
-    return std::tuple{
+    return Fields{
         field("kind", &P::kind, Names{&partition_kinds}, "how samples are divided among clients"),
         field("alpha", &P::alpha, range::positive,
               "of dirichlet: small for few classes a client, large towards iid"),

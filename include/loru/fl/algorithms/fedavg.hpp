@@ -1,7 +1,6 @@
 #pragma once
 // Federated averaging of dense layers.
 
-#include <tuple>
 
 #include <loru/fl/algorithm.hpp>
 
@@ -12,7 +11,7 @@ struct FedAvg {
   static constexpr std::string_view name = "fedavg";
   static constexpr bool low_rank = false;
   using hooks = Hooks<>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 };
 
 }  // namespace loru::inline LORU_ISA::fl

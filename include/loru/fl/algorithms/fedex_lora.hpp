@@ -1,7 +1,6 @@
 #pragma once
 // Averaged factors; what averaging loses is added to the weight.
 
-#include <tuple>
 
 #include <loru/fl/server/server.hpp>
 
@@ -15,7 +14,7 @@ struct FedExLoRA {
   static constexpr std::string_view name = "fedex_lora";
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::fold>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   template <class T, class D>
   void fold(Server<T, D>& server, const Cohort& cohort) const {

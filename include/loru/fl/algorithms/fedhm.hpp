@@ -1,7 +1,6 @@
 #pragma once
 // Full weights on the server, their truncated decompositions on the clients.
 
-#include <tuple>
 
 #include <loru/fl/server/server.hpp>
 #include <loru/lowrank/product.hpp>
@@ -16,7 +15,7 @@ struct FedHM {
   static constexpr bool low_rank = true;
   using hooks =
       Hooks<hook::parametrise, hook::suits, hook::shape, hook::broadcast, hook::fold, trait::mixed_ranks>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   template <class T, class D>
   std::vector<std::string> parametrise(nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) const {

@@ -1,7 +1,6 @@
 #pragma once
 // Federated averaging of factors that are never merged.
 
-#include <tuple>
 
 #include <loru/fl/algorithm.hpp>
 
@@ -13,7 +12,7 @@ struct FedLoRA {
   static constexpr std::string_view name = "fedlora";
   static constexpr bool low_rank = true;
   using hooks = Hooks<>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 };
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -1,7 +1,6 @@
 #pragma once
 // Federated averaging with clients held near the global model.
 
-#include <tuple>
 
 #include <loru/fl/client/train.hpp>
 
@@ -16,7 +15,7 @@ struct FedProx {
   static constexpr std::string_view name = "fedprox";
   using hooks = Hooks<hook::train>;
   static constexpr auto fields() {
-    return std::tuple{
+    return Fields{
         field("mu", &FedProx::mu, range::not_negative, "weight of mu/2·‖x − x_global‖² in a client's loss"),
         layers_field<FedProx>()};
   }

@@ -1,7 +1,6 @@
 #pragma once
 // Shared down-projections; up-projections stay in the clients' states.
 
-#include <tuple>
 
 #include <loru/fl/server/mean_of_own.hpp>
 
@@ -16,7 +15,7 @@ struct FedSALoRA {
   static constexpr std::string_view name = "fedsa_lora";
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::sends, hook::personal, hook::evaluated>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   bool sends(const nn::TensorId& tensor) const { return tensor.role != nn::Role::up; }
   bool personal(const nn::TensorId& tensor) const { return tensor.role == nn::Role::up; }

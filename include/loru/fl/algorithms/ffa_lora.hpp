@@ -1,7 +1,6 @@
 #pragma once
 // Low-rank training with one factor frozen, so that averaging is exact.
 
-#include <tuple>
 
 #include <loru/fl/algorithm.hpp>
 
@@ -14,7 +13,7 @@ struct FFALoRA {
   static constexpr std::string_view name = "ffa_lora";
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::sends, hook::trains>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   bool sends(const nn::TensorId& tensor) const { return tensor.role != nn::Role::down; }
   bool trains(const nn::TensorId& tensor, Index) const { return tensor.role != nn::Role::down; }

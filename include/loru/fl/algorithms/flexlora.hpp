@@ -1,7 +1,6 @@
 #pragma once
 // The clients' products averaged whole, and factored again.
 
-#include <tuple>
 
 #include <loru/fl/server/server.hpp>
 
@@ -17,7 +16,7 @@ struct FlexLoRA {
   static constexpr std::string_view name = "flexlora";
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::broadcast, hook::fold, trait::mixed_ranks>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   template <class T, class D>
   void broadcast(Server<T, D>& server, io::Archive& archive, std::span<const Index> ranks) const {

@@ -1,7 +1,6 @@
 #pragma once
 // Stacked factors: the exact mean of the clients' products.
 
-#include <tuple>
 
 #include <loru/fl/client/train.hpp>
 #include <loru/fl/server/server.hpp>
@@ -17,7 +16,7 @@ struct FLoRA {
   static constexpr std::string_view name = "flora";
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::sends, hook::train, hook::fold, trait::mixed_ranks>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   bool sends(const nn::TensorId& tensor) const { return not_factor(tensor); }
 

@@ -19,7 +19,7 @@ struct HetLoRA {
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::broadcast, hook::train, hook::kept_ranks, hook::fold, trait::mixed_ranks>;
   static constexpr auto fields() {
-    return std::tuple{field("gamma", &HetLoRA::gamma, range::share,
+    return Fields{field("gamma", &HetLoRA::gamma, range::share,
                             "share of its rank that a client may prune itself to; 1 prunes nothing"),
                       field("lambda", &HetLoRA::lambda, range::not_negative,
                             "weight of the norms of the directions that may go")};

@@ -1,7 +1,6 @@
 #pragma once
 // Every client trains alone: the baseline that a federation has to beat.
 
-#include <tuple>
 
 #include <loru/fl/algorithm.hpp>
 
@@ -15,7 +14,7 @@ struct Local {
 
   static constexpr std::string_view name = "local";
   using hooks = Hooks<hook::sends, hook::personal, trait::begins_anew>;
-  static constexpr auto fields() { return std::tuple{layers_field<Local>()}; }
+  static constexpr auto fields() { return Fields{layers_field<Local>()}; }
 
   bool sends(const nn::TensorId&) const { return false; }
   bool personal(const nn::TensorId&) const { return true; }

@@ -1,7 +1,6 @@
 #pragma once
 // Federated low-rank updates with factors that stay on the client.
 
-#include <tuple>
 
 #include <loru/fl/client/personal_factors.hpp>
 #include <loru/fl/server/server.hpp>
@@ -28,12 +27,12 @@ struct PFedLoRU {
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::parametrise, hook::train, hook::after_round, hook::personalise>;
   static constexpr auto fields() {
-    return std::tuple_cat(merge_fields<PFedLoRU>(),
-                          std::tuple{field("personal_rank", &PFedLoRU::personal_rank, range::at_least(1),
-                                           "rank of a client's own factors"),
-                                     field("personal_alpha", &PFedLoRU::personal_alpha, range::not_negative,
-                                           "the client's own update is personal_alpha / personal_rank times "
-                                           "their product; 0 is fedloru")});
+    return Fields{merge_fields<PFedLoRU>(),
+                  field("personal_rank", &PFedLoRU::personal_rank, range::at_least(1),
+                        "rank of a client's own factors"),
+                  field("personal_alpha", &PFedLoRU::personal_alpha, range::not_negative,
+                        "the client's own update is personal_alpha / personal_rank times their product; 0 is "
+                        "fedloru")};
   }
 
   double personal_scale() const { return personal_alpha / static_cast<double>(personal_rank); }

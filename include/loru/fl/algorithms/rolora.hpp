@@ -1,7 +1,6 @@
 #pragma once
 // Low-rank training of one factor after the other, so that averaging is exact.
 
-#include <tuple>
 
 #include <loru/fl/algorithm.hpp>
 
@@ -14,7 +13,7 @@ struct RoLoRA {
   static constexpr std::string_view name = "rolora";
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::trains>;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
   bool trains(const nn::TensorId& tensor, Index round) const {
     return tensor.role != (round % 2 == 1 ? nn::Role::down : nn::Role::up);

@@ -1,7 +1,6 @@
 #pragma once
 // Stochastic controlled averaging.
 
-#include <tuple>
 
 #include <loru/fl/client/controls.hpp>
 #include <loru/fl/client/train.hpp>
@@ -20,7 +19,7 @@ struct SCAFFOLD {
 
   static constexpr std::string_view name = "scaffold";
   using hooks = Hooks<hook::broadcast, hook::train, hook::also_sent, hook::fold>;
-  static constexpr auto fields() { return std::tuple{layers_field<SCAFFOLD>()}; }
+  static constexpr auto fields() { return Fields{layers_field<SCAFFOLD>()}; }
 
   template <class T, class D>
   void broadcast(Server<T, D>& server, io::Archive& archive, std::span<const Index>) const {

@@ -25,7 +25,7 @@ struct ClientOptions {
 
   static constexpr auto fields() {
     using C = ClientOptions;
-    return std::tuple{
+    return Fields{
         field("client.epochs", &C::epochs, range::at_least(1), "passes over its samples in a client's turn"),
         field("client.batch", &C::batch, range::at_least(1), "samples a step"),
         section("optimizer", &C::optimizer), section("schedule", &C::schedule),

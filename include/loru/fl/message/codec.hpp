@@ -34,7 +34,7 @@ struct Codecs {
   double keep = 0.01;  ///< of top_k: the share of a tensor's numbers that is sent
 
   static constexpr auto fields() {
-    return std::tuple{
+    return Fields{
         field("uplink", &Codecs::uplink, code_words, "how trained parameters are coded on their way up"),
         field("downlink", &Codecs::downlink, code_words, "and on their way down"),
         field("keep", &Codecs::keep, range::up_to_one,

@@ -29,7 +29,7 @@ struct RankOptions {
 
   static constexpr auto fields() {
     using R = RankOptions;
-    return std::tuple{
+    return Fields{
         field("rule", &R::rule,
               words<RankRule>({{"same", RankRule::same},
                                {"fixed", RankRule::fixed},

@@ -2,7 +2,6 @@
 // When a server merges its factors.
 
 #include <algorithm>
-#include <tuple>
 
 #include <loru/cpu/gemm/gemm.hpp>
 #include <loru/fl/algorithm.hpp>
@@ -106,7 +105,7 @@ struct MergeSchedule {
 template <class A>
 constexpr auto merge_fields() {
   using lowrank::MergeKind;
-  return std::tuple{
+  return Fields{
       field("tau", &A::tau, range::at_least(1), "rounds between two merges"),
       field("merge", &A::merge, words<MergeKind>({{"reinit", MergeKind::reinit}, {"keep", MergeKind::keep}}),
             "what becomes of the factors after a merge"),

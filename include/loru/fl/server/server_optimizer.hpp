@@ -41,7 +41,7 @@ struct ServerOptimizer {
 
   static constexpr auto fields() {
     using S = ServerOptimizer;
-    return std::tuple{
+    return Fields{
         field("optimizer", &S::rule,
               words<ServerRule>({{"fedavg", ServerRule::fedavg},
                                  {"fedavgm", ServerRule::fedavgm},

@@ -35,7 +35,7 @@ struct SimulationOptions {
 
   static constexpr auto fields() {
     using S = SimulationOptions;
-    return std::tuple{
+    return Fields{
         field("federation.eval_every", &S::eval_every, range::at_least(0),
               "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
         field("federation.aggregation_error", &S::aggregation_error,

@@ -28,7 +28,7 @@ struct ModelOptions {
 
   static constexpr auto fields() {
     using M = ModelOptions;
-    return std::tuple{
+    return Fields{
         field("norm", &M::norm, words<Norm>({{"batch", Norm::batch}, {"group", Norm::group}}),
               "normalisation of the residual networks"),
         field("init", &M::init, words<Init>({{"kaiming", Init::kaiming}, {"xavier", Init::xavier}}),
