@@ -14,7 +14,7 @@ function(loru_isa out)
   set(${out} ${CMAKE_MATCH_1} PARENT_SCOPE)
 endfunction()
 
-set(compiled_parts federation files models ops products)
+set(compiled_parts data federation files models ops products)
 set(compiled_sources "")
 foreach(part ${compiled_parts})
   set(source ${PROJECT_BINARY_DIR}/compiled/${part}.cpp)

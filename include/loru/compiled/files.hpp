@@ -3,5 +3,4 @@
 
 #include <loru/compiled/begin.hpp>
 
-#include <loru/data/file_bodies.hpp>
 #include <loru/io/safetensors_bodies.hpp>

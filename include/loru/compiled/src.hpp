@@ -3,6 +3,7 @@
 // LORU_COMPILED defined. The target loru::compiled does the same in several sources.
 
 #include <loru/compiled/begin.hpp>
+#include <loru/compiled/data.hpp>
 #include <loru/compiled/federation.hpp>
 #include <loru/compiled/files.hpp>
 #include <loru/compiled/models.hpp>

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include <loru/core/compiled.hpp>
 #include <loru/core/dual.hpp>
 #include <loru/core/rng.hpp>
 #include <loru/core/tensor.hpp>
@@ -152,5 +153,15 @@ Batch<T> gather(const Dataset& dataset, std::span<const Index> samples, Layout l
       dataset.features);
   return batch;
 }
+
+/// What loru::compiled instantiates of this header.
+#define LORU_COMPILED_GATHER_OF(TEMPLATE, T) \
+  TEMPLATE Batch<T> gather<T>(const Dataset&, std::span<const Index>, Layout, const Augment*, rng::Stream*);
+#define LORU_COMPILED_GATHER(TEMPLATE)     \
+  LORU_COMPILED_GATHER_OF(TEMPLATE, float) \
+  LORU_COMPILED_GATHER_OF(TEMPLATE, double)
+#ifdef LORU_COMPILED
+LORU_COMPILED_GATHER(extern template)
+#endif
 
 }  // namespace loru::inline LORU_ISA::data

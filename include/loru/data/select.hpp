@@ -1,9 +1,10 @@
 #pragma once
 // Some samples of a data set as a data set of their own, and the statistics of all.
 
-#include <cmath>
 #include <span>
+#include <vector>
 
+#include <loru/core/compiled.hpp>
 #include <loru/data/dataset.hpp>
 
 namespace loru::inline LORU_ISA::data {
@@ -20,82 +21,22 @@ Values rows_of(const Values& from, Index width, std::span<const Index> rows) {
 }
 
 /// The numbers of the chosen sequences' tokens.
-inline std::vector<Index> tokens_of(const Dataset& from, std::span<const Index> samples) {
-  std::vector<Index> tokens;
-  for (const Index i : samples)
-    for (Index t = from.starts[static_cast<std::size_t>(i)]; t < from.starts[static_cast<std::size_t>(i) + 1];
-         ++t)
-      tokens.push_back(t);
-  return tokens;
-}
+LORU_INLINE std::vector<Index> tokens_of(const Dataset& from, std::span<const Index> samples);
 
 /// Starts of the chosen sequences, packed.
-inline std::vector<Index> starts_of(const Dataset& from, std::span<const Index> samples) {
-  std::vector<Index> starts{0};
-  for (const Index i : samples)
-    starts.push_back(starts.back() + from.starts[static_cast<std::size_t>(i) + 1] -
-                     from.starts[static_cast<std::size_t>(i)]);
-  return starts;
-}
-
-inline Targets select_targets(const Dataset& from, std::span<const Index> samples,
-                              std::span<const Index> tokens) {
-  if (const auto* numbers = std::get_if<Numbers>(&from.targets))
-    return Numbers{numbers->width, rows_of(numbers->values, numbers->width, samples)};
-  if (const auto* flags = std::get_if<Flags>(&from.targets))
-    return Flags{flags->width, rows_of(flags->values, flags->width, samples)};
-  if (const auto* labels = std::get_if<TokenLabels>(&from.targets))
-    return TokenLabels{rows_of(labels->values, 1, tokens)};
-  return rows_of(from.labels(), 1, samples);
-}
+LORU_INLINE std::vector<Index> starts_of(const Dataset& from, std::span<const Index> samples);
 
 }  // namespace detail
 
 /// A copy of some samples of a data set, in the order given.
-inline Dataset select(const Dataset& from, std::span<const Index> samples) {
-  Dataset out{from.name, from.sample, from.classes, {}, {}, {}, from.normalisation};
-  std::vector<Index> tokens;
-  if (from.sequences()) {
-    tokens = detail::tokens_of(from, samples);
-    out.starts = detail::starts_of(from, samples);
-  }
-  std::visit(
-      [&](const auto& values) {
-        out.features = from.sequences() ? detail::rows_of(values, 1, tokens)
-                                        : detail::rows_of(values, from.sample.size(), samples);
-      },
-      from.features);
-  out.targets = detail::select_targets(from, samples, tokens);
-  if (!from.groups.empty()) out.groups = detail::rows_of(from.groups, 1, samples);
-  return out;
-}
+LORU_INLINE Dataset select(const Dataset& from, std::span<const Index> samples);
 
 /// Mean and standard deviation of raw * unit over all samples, per channel of images and per feature of
 /// vectors; what is constant gets deviation 1.
-inline Normalisation measure(const Dataset& dataset, double unit) {
-  const Index channels = dataset.channels(), plane = channels > 0 ? dataset.sample.size() / channels : 0;
-  const auto count = static_cast<double>(dataset.size() * plane);
-  Normalisation result{unit, {}, {}};
-  for (Index c = 0; c < channels; ++c) {
-    double sum = 0.0, squares = 0.0;
-    std::visit(
-        [&](const auto& values) {
-          for (Index i = 0; i < dataset.size(); ++i) {
-            const auto* raw = values.data() + (i * channels + c) * plane;
-            for (Index p = 0; p < plane; ++p) {
-              const auto x = static_cast<double>(raw[p]);
-              sum += x;
-              squares += x * x;
-            }
-          }
-        },
-        dataset.features);
-    const double mean = count > 0 ? sum / count : 0.0;
-    const double variance = count > 0 ? squares / count - mean * mean : 0.0;
-    result.mean.push_back(mean * unit);
-    result.deviation.push_back(variance > 0.0 ? std::sqrt(variance) * unit : 1.0);
-  }
-  return result;
-}
+LORU_INLINE Normalisation measure(const Dataset& dataset, double unit);
 
 }  // namespace loru::inline LORU_ISA::data
+
+#ifndef LORU_COMPILED
+#include <loru/data/select_bodies.hpp>
+#endif

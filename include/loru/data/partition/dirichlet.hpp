@@ -1,13 +1,9 @@
 #pragma once
 // Partition: label skew from a Dirichlet distribution.
 
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <utility>
-#include <vector>
 
+#include <loru/core/compiled.hpp>
 #include <loru/data/partition/common.hpp>
 
 namespace loru::inline LORU_ISA::data {
@@ -25,29 +21,10 @@ struct DirichletOptions {
 /// each client instead and hold sizes equal.) The papers draw again until every client has enough samples.
 /// Here an empty client takes one sample from the largest, so that the procedure ends for any alpha. Throws
 /// ConfigError for zero clients, more clients than samples, alpha <= 0, targets that are not classes.
-inline Partition dirichlet(const Dataset& dataset, const DirichletOptions& options) {
-  detail::check_clients("dirichlet", dataset, options.clients);
-  require<ConfigError>(options.alpha > 0.0 && std::isfinite(options.alpha),
-                       "dirichlet: alpha: expected a positive number, got ", options.alpha);
-  Partition parts(static_cast<std::size_t>(options.clients));
-  const auto classes = detail::shuffled_classes("dirichlet", dataset, options.seed);
-  for (std::size_t c = 0; c < classes.size(); ++c) {
-    const std::vector<Index>& samples = classes[c];
-    if (samples.empty()) continue;
-    const auto n = static_cast<double>(samples.size());
-    const std::vector<double> p = detail::partition_stream(options.seed, 2, static_cast<Index>(c))
-                                      .dirichlet(options.clients, options.alpha);
-    double sum = 0.0;
-    std::size_t begin = 0;
-    for (std::size_t k = 0; k < parts.size(); ++k) {
-      sum += p[k];
-      const auto share = static_cast<std::size_t>(n * sum);
-      const std::size_t end =
-          k + 1 == parts.size() ? samples.size() : std::clamp(share, begin, samples.size());
-      for (; begin < end; ++begin) parts[k].push_back(samples[begin]);
-    }
-  }
-  return detail::finish(std::move(parts));
-}
+LORU_INLINE Partition dirichlet(const Dataset& dataset, const DirichletOptions& options);
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data
+
+#ifndef LORU_COMPILED
+#include <loru/data/partition/kinds_bodies.hpp>
+#endif

@@ -298,7 +298,10 @@ class HeaderReader {
 /// The text that describes a tensor whose bytes are [begin, end) of the data.
 inline std::string describe(const RawTensor& raw, std::size_t begin, std::size_t end) {
   std::string shape;
-  for (const Index extent : raw.shape) shape += (shape.empty() ? "" : ",") + std::to_string(extent);
+  for (const Index extent : raw.shape) {
+    if (!shape.empty()) shape += ',';
+    shape += std::to_string(extent);
+  }
   return concat("{\"data_offsets\":[", begin, ",", end, "],\"dtype\":\"", to_string(raw.dtype),
                 "\",\"shape\":[", shape, "]}");
 }
@@ -321,7 +324,10 @@ inline std::string write_header(const Archive& archive) {
     begin = end;
   }
   std::string json = "{";
-  for (const auto& [name, member] : members) json += (json.size() == 1 ? "" : ",") + member;
+  for (const auto& [name, member] : members) {
+    if (json.size() > 1) json += ',';
+    json += member;
+  }
   json += "}";
   json.resize((json.size() + 7) / 8 * 8, ' ');
   std::string length(8, '\0');

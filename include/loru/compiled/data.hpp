@@ -1,0 +1,20 @@
+#pragma once
+// Data sets, their files, batches and partitions; for one source of a program.
+
+#include <loru/compiled/begin.hpp>
+
+#include <loru/data/batch.hpp>
+#include <loru/data/dataset_bodies.hpp>
+#include <loru/data/file_bodies.hpp>
+#include <loru/data/idx_bodies.hpp>
+#include <loru/data/load_bodies.hpp>
+#include <loru/data/partition/kinds_bodies.hpp>
+#include <loru/data/partition/partition_bodies.hpp>
+#include <loru/data/readers_bodies.hpp>
+#include <loru/data/select_bodies.hpp>
+
+namespace loru::inline LORU_ISA::data {
+
+LORU_COMPILED_GATHER(template)
+
+}  // namespace loru::inline LORU_ISA::data
