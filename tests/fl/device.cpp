@@ -37,14 +37,14 @@ nn::Model<float, D> model_on(const std::string& name, const data::Dataset& set,
 }
 
 /// Three rounds with a merge after the second one.
-template <class D, class A>
-Outcome federation(const std::string& name, const A& algorithm, const data::Split& set,
-                   fl::ClientOptions client, const fl::RankOptions& ranks) {
-  fl::Simulation simulation{model_on<D>(name, set.train, algorithm),
-                            algorithm,
-                            set,
-                            data::iid(set.train, {.clients = 6}),
-                            {.cohort = 3, .client = client, .ranks = ranks, .seed = 5}};
+template <class D>
+Outcome federation(const std::string& name, const fl::AnyAlgorithm<float, D>& algorithm,
+                   const data::Split& set, fl::ClientOptions client, const fl::RankOptions& ranks) {
+  fl::Simulation<float, D> simulation{model_on<D>(name, set.train, algorithm),
+                                      algorithm,
+                                      set,
+                                      data::iid(set.train, {.clients = 6}),
+                                      {.cohort = 3, .client = client, .ranks = ranks, .seed = 5}};
   Outcome outcome;
   for (const fl::Round& round : simulation.rounds(3)) outcome.rounds.push_back(round);
   outcome.model = bits(simulation.model());
@@ -52,13 +52,20 @@ Outcome federation(const std::string& name, const A& algorithm, const data::Spli
   return outcome;
 }
 
-template <class A>
-void check_federation(const std::string& name, const A& algorithm, const data::Split& set,
+struct OnBoth {
+  fl::AnyAlgorithm<float> here;
+  fl::AnyAlgorithm<float, other::Device> there;
+
+  template <fl::Algorithm A>
+  OnBoth(const A& a) : here{a}, there{a} {}
+};
+
+void check_federation(const std::string& name, const OnBoth& algorithm, const data::Split& set,
                       const fl::ClientOptions& client, const fl::RankOptions& ranks = {}) {
-  INFO(name << ", " << A::name);
-  const Outcome expected = federation<Cpu>(name, algorithm, set, client, ranks);
+  INFO(name << ", " << algorithm.here.name);
+  const Outcome expected = federation<Cpu>(name, algorithm.here, set, client, ranks);
   const std::size_t before = other::operations;
-  const Outcome got = federation<other::Device>(name, algorithm, set, client, ranks);
+  const Outcome got = federation<other::Device>(name, algorithm.there, set, client, ranks);
   CHECK(other::operations > before + 100);
   CHECK((got.model == expected.model));
   CHECK(got.personal.mean == expected.personal.mean);

@@ -1,28 +1,21 @@
 #pragma once
 // Small federations for tests.
 
-#include <cstring>
-
-#include <loru/data/partition/quantity.hpp>
 #include <loru/data/synthetic.hpp>
 #include <loru/fl/fl.hpp>
 #include <loru/nn/models/models.hpp>
 #include <loru/train/train.hpp>
 
+#include "double.hpp"
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
 
 namespace loru_test {
 
-inline const data::Split& small_data() {
-  static const data::Split split = data::synthetic({.classes = 4, .train = 96, .test = 40});
-  return split;
-}
+const data::Split& small_data();
 
 /// Clients of different sizes.
-inline data::Partition small_parts(Index clients) {
-  return data::quantity(small_data().train, {.clients = clients, .skew = 0.7});
-}
+data::Partition small_parts(Index clients);
 
 template <class T>
 nn::Model<T> small_model(std::string_view name = "mlp") {
@@ -37,17 +30,10 @@ nn::Model<T> small_factored(std::string_view name = "mlp", double dropout = 0.0)
   return model;
 }
 
-inline fl::ClientOptions momentum_client() {
-  return {
-      .epochs = 2, .batch = 5, .optimizer = {.learning_rate = 0.02, .momentum = 0.9, .weight_decay = 1e-3}};
-}
+fl::ClientOptions momentum_client();
 
 /// Bytes of a message's tensors.
-inline std::size_t payload(const fl::Message& message) {
-  std::uint64_t length = 0;
-  std::memcpy(&length, message.data(), sizeof length);
-  return message.size() - sizeof length - length;
-}
+std::size_t payload(const fl::Message& message);
 
 /// Every bit of the model: weights, factors, statistics.
 template <class T, class D>
@@ -72,6 +58,15 @@ void require_same_weights(nn::Model<T>& a, nn::Model<T>& b) {
     REQUIRE(same_bits(w, y.at(name)));
   }
 }
+
+#define LORU_TEST_MODELS(TEMPLATE, T)                                      \
+  TEMPLATE nn::Model<T> small_model<T>(std::string_view);                  \
+  TEMPLATE nn::Model<T> small_factored<T>(std::string_view, double);       \
+  TEMPLATE fl::Message bits(nn::Model<T>&);                                \
+  TEMPLATE std::map<std::string, Tensor<T>> frozen_weights(nn::Model<T>&); \
+  TEMPLATE void require_same_weights(nn::Model<T>&, nn::Model<T>&);
+LORU_TEST_MODELS(extern template, float)
+LORU_TEST_MODELS(extern template, double)
 
 /// Text of the exception E that f throws.
 template <class E, class F>

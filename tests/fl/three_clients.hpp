@@ -17,50 +17,17 @@ struct OneRound {
   std::vector<double> shares;   // n_k / Σ n
   std::vector<std::size_t> up;  // bytes of the tensors that each sent in the last round
 
-  OneRound(nn::Model<T> start, fl::AnyAlgorithm<T> algorithm, Index rounds = 1)
-      : OneRound(fl::Server<T>(start, algorithm, seed, {.clients = clients}), start, rounds) {}
-
-  OneRound(fl::Server<T> first, nn::Model<T> start, Index rounds)
-      : server{std::move(first)}, devices(clients, start) {
-    const auto parts = small_parts(clients);
-    for (Index round = 0; round < rounds; ++round) {
-      up.clear();
-      server.begin_round();
-      for (Index k = 0; k < clients; ++k) {
-        const auto at = static_cast<std::size_t>(k);
-        const fl::Message broadcast = server.broadcast(k);
-        fl::Message update = fl::answer(devices[at], broadcast, server.algorithm(), small_data().train,
-                                        parts[at], momentum_client(), states[at]);
-        up.push_back(payload(update));
-        server.receive(std::move(update));
-      }
-      server.finish_round();
-    }
-    for (const auto& part : parts)
-      shares.push_back(static_cast<double>(part.size()) / static_cast<double>(small_data().train.size()));
-  }
+  OneRound(nn::Model<T> start, fl::AnyAlgorithm<T> algorithm, Index rounds = 1);
+  OneRound(fl::Server<T> first, nn::Model<T> start, Index rounds);
 };
 
 /// W + Σ p_k·s·B_k·A_k of every factored layer, from the devices after training.
 template <class T>
-std::map<std::string, Tensor<T>> exact_weights(OneRound<T>& run, std::map<std::string, Tensor<T>> w) {
-  for (std::size_t k = 0; k < run.devices.size(); ++k)
-    lowrank::for_each_weight<nn::Factored>(run.devices[k], [&](const std::string& layer, nn::Factored<T>& f) {
-      w[layer] = lowrank_compose(w.at(layer), f.a().value(), f.b().value(), run.shares[k] * f.scale());
-    });
-  return w;
-}
+std::map<std::string, Tensor<T>> exact_weights(OneRound<T>& run, std::map<std::string, Tensor<T>> w);
 
 template <class T>
 void require_close(const std::map<std::string, Tensor<T>>& got,
-                   const std::map<std::string, Tensor<T>>& expected, double error) {
-  REQUIRE(got.size() == expected.size());
-  REQUIRE(!got.empty());
-  for (const auto& [layer, w] : expected) {
-    INFO(layer);
-    CHECK(difference(got.at(layer), w) < error);
-  }
-}
+                   const std::map<std::string, Tensor<T>>& expected, double error);
 
 /// Bytes of the tensors of the state that the selection chooses.
 inline std::size_t chosen_bytes(nn::Model<float>& model, const fl::Selection& selection) {
@@ -92,25 +59,19 @@ struct Federation {
   std::vector<io::Archive> states{clients};
   std::vector<std::size_t> up, down;
 
-  Federation(nn::Model<T> start, fl::AnyAlgorithm<T> a, fl::ClientOptions o = momentum_client())
-      : algorithm{a}, options{o}, server{start, a, seed, {.clients = clients}}, devices(clients, start) {}
+  Federation(nn::Model<T> start, fl::AnyAlgorithm<T> a, fl::ClientOptions o = momentum_client());
 
-  void round() {
-    up.clear();
-    down.clear();
-    server.begin_round();
-    for (Index k = 0; k < clients; ++k) {
-      const auto at = static_cast<std::size_t>(k);
-      const fl::Message broadcast = server.broadcast(k);
-      fl::Message update =
-          fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at], options, states[at]);
-      down.push_back(payload(broadcast));
-      up.push_back(payload(update));
-      server.receive(std::move(update));
-    }
-    server.finish_round();
-  }
+  void round();
 };
+
+#define LORU_TEST_THREE_CLIENTS(TEMPLATE, T)                                                               \
+  TEMPLATE struct OneRound<T>;                                                                             \
+  TEMPLATE std::map<std::string, Tensor<T>> exact_weights(OneRound<T>&, std::map<std::string, Tensor<T>>); \
+  TEMPLATE void require_close(const std::map<std::string, Tensor<T>>&,                                     \
+                              const std::map<std::string, Tensor<T>>&, double);                            \
+  TEMPLATE struct Federation<T>;
+LORU_TEST_THREE_CLIENTS(extern template, float)
+LORU_TEST_THREE_CLIENTS(extern template, double)
 
 inline fl::SimulationOptions simulated(Index threads, std::shared_ptr<fl::ClientStore> store = {}) {
   return {.cohort = 3,

@@ -55,27 +55,35 @@ struct Node {
 
   /// Frees a graph that no backward pass has freed, node by node. If each node released its parents in turn,
   /// the recursion would be as deep as the graph.
-  ~Node() {
-    std::vector<std::shared_ptr<Node>> handles;
-    give_up(handles);
-    while (!handles.empty()) {
-      const std::shared_ptr<Node> node = std::move(handles.back());
-      handles.pop_back();
-      if (node.use_count() == 1) node->give_up(handles);
-    }
-  }
+  ~Node();
 
  private:
   /// Gives up the parents. The closure is destroyed first, so that its handles of the parents are never the
   /// last ones.
-  void give_up(std::vector<std::shared_ptr<Node>>& handles) {
-    if (parents.empty()) return;
-    backward = nullptr;
-    handles.insert(handles.end(), std::make_move_iterator(parents.begin()),
-                   std::make_move_iterator(parents.end()));
-    parents.clear();
-  }
+  void give_up(std::vector<std::shared_ptr<Node>>& handles);
 };
+
+// Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+Node<T, D>::~Node() {
+  std::vector<std::shared_ptr<Node>> handles;
+  give_up(handles);
+  while (!handles.empty()) {
+    const std::shared_ptr<Node> node = std::move(handles.back());
+    handles.pop_back();
+    if (node.use_count() == 1) node->give_up(handles);
+  }
+}
+
+template <class T, class D>
+void Node<T, D>::give_up(std::vector<std::shared_ptr<Node>>& handles) {
+  if (parents.empty()) return;
+  backward = nullptr;
+  handles.insert(handles.end(), std::make_move_iterator(parents.begin()),
+                 std::make_move_iterator(parents.end()));
+  parents.clear();
+}
 
 }  // namespace detail
 
@@ -135,80 +143,97 @@ class Variable {
   void clear_gradient() { node_->gradient = {}; }
 
   /// Adds g to the gradient if this variable requires one; the first g is kept without a copy.
-  void accumulate(Tensor<T, D> g) const {
-    if (!requires_grad()) return;
-    require<ShapeError>(g.shape() == shape(), "backward: gradient of shape ", g.shape(),
-                        " for a value of shape ", shape(), " (", node_->name, ")");
-    g = to_layout(g, node_->value.layout());
-    if (!node_->gradient) {
-      node_->gradient = std::move(g);
-      return;
-    }
-    if (!node_->gradient.unique()) node_->gradient = clone(node_->gradient);
-    add_scaled(node_->gradient, T(1), g);
-  }
+  void accumulate(Tensor<T, D> g) const;
 
   /// Accumulates the derivatives of this scalar in every leaf it depends on, and frees the graph on the way.
   /// Throws GraphError if it is not a scalar, depends on nothing that requires a gradient, or was freed.
-  void backward() const {
-    require<GraphError>(node_ != nullptr, "backward: empty variable");
-    require<GraphError>(node_->value.size() == 1, "backward: expected a scalar loss, got shape ", shape());
-    Tensor<T, D> one(shape());
-    fill(one, T(1));
-    backward(one);
-  }
+  void backward() const;
 
   /// The same for any shape, from a given dloss/dvalue.
-  void backward(const Tensor<T, D>& seed) const {
-    require<GraphError>(requires_grad(),
-                        "backward: nothing here requires a gradient (recorded under NoGrad?)");
-    std::vector<std::shared_ptr<Node>> order = topological_order();
-    accumulate(seed);
-    while (!order.empty()) {
-      const std::shared_ptr<Node> node = std::move(order.back());
-      order.pop_back();
-      if (!node->backward) continue;
-      if (node->gradient) node->backward(std::move(node->gradient));
-      node->gradient = {};
-      node->backward = nullptr;
-      node->parents.clear();
-      node->freed = true;
-    }
-  }
+  void backward(const Tensor<T, D>& seed) const;
 
  private:
   /// Nodes below this one that require a gradient, parents before children. Iterative: graphs can be deep.
-  std::vector<std::shared_ptr<Node>> topological_order() const {
-    struct Visit {
-      std::shared_ptr<Node> node;
-      std::size_t next = 0;
-    };
-    std::vector<std::shared_ptr<Node>> order;
-    std::vector<Visit> stack{{node_}};
-    node_->visited = true;
-    const char* freed = nullptr;
-    while (!stack.empty()) {
-      Visit& top = stack.back();
-      if (top.node->freed) freed = top.node->name;
-      if (top.next < top.node->parents.size()) {
-        const std::shared_ptr<Node>& parent = top.node->parents[top.next++];
-        if (parent->requires_grad && !parent->visited) {
-          parent->visited = true;
-          stack.push_back({parent});
-        }
-      } else {
-        order.push_back(std::move(top.node));
-        stack.pop_back();
-      }
-    }
-    for (const auto& node : order) node->visited = false;
-    require<GraphError>(!freed, "backward: the graph through ", freed ? freed : "",
-                        " was freed by an earlier backward pass; run the forward pass again");
-    return order;
-  }
+  std::vector<std::shared_ptr<Node>> topological_order() const;
 
   std::shared_ptr<Node> node_;
 };
+
+// Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+  requires Backend<D, T>
+void Variable<T, D>::accumulate(Tensor<T, D> g) const {
+  if (!requires_grad()) return;
+  require<ShapeError>(g.shape() == shape(), "backward: gradient of shape ", g.shape(),
+                      " for a value of shape ", shape(), " (", node_->name, ")");
+  g = to_layout(g, node_->value.layout());
+  if (!node_->gradient) {
+    node_->gradient = std::move(g);
+    return;
+  }
+  if (!node_->gradient.unique()) node_->gradient = clone(node_->gradient);
+  add_scaled(node_->gradient, T(1), g);
+}
+
+template <class T, class D>
+  requires Backend<D, T>
+void Variable<T, D>::backward() const {
+  require<GraphError>(node_ != nullptr, "backward: empty variable");
+  require<GraphError>(node_->value.size() == 1, "backward: expected a scalar loss, got shape ", shape());
+  Tensor<T, D> one(shape());
+  fill(one, T(1));
+  backward(one);
+}
+
+template <class T, class D>
+  requires Backend<D, T>
+void Variable<T, D>::backward(const Tensor<T, D>& seed) const {
+  require<GraphError>(requires_grad(), "backward: nothing here requires a gradient (recorded under NoGrad?)");
+  std::vector<std::shared_ptr<Node>> order = topological_order();
+  accumulate(seed);
+  while (!order.empty()) {
+    const std::shared_ptr<Node> node = std::move(order.back());
+    order.pop_back();
+    if (!node->backward) continue;
+    if (node->gradient) node->backward(std::move(node->gradient));
+    node->gradient = {};
+    node->backward = nullptr;
+    node->parents.clear();
+    node->freed = true;
+  }
+}
+
+template <class T, class D>
+  requires Backend<D, T>
+std::vector<std::shared_ptr<detail::Node<T, D>>> Variable<T, D>::topological_order() const {
+  struct Visit {
+    std::shared_ptr<Node> node;
+    std::size_t next = 0;
+  };
+  std::vector<std::shared_ptr<Node>> order;
+  std::vector<Visit> stack{{node_}};
+  node_->visited = true;
+  const char* freed = nullptr;
+  while (!stack.empty()) {
+    Visit& top = stack.back();
+    if (top.node->freed) freed = top.node->name;
+    if (top.next < top.node->parents.size()) {
+      const std::shared_ptr<Node>& parent = top.node->parents[top.next++];
+      if (parent->requires_grad && !parent->visited) {
+        parent->visited = true;
+        stack.push_back({parent});
+      }
+    } else {
+      order.push_back(std::move(top.node));
+      stack.pop_back();
+    }
+  }
+  for (const auto& node : order) node->visited = false;
+  require<GraphError>(!freed, "backward: the graph through ", freed ? freed : "",
+                      " was freed by an earlier backward pass; run the forward pass again");
+  return order;
+}
 
 /// Value of a scalar variable as a double.
 template <class T, class D>
@@ -217,4 +242,13 @@ double item(const Variable<T, D>& x) {
   return static_cast<double>(value_of(to_host(x.value()).data()[0]));
 }
 
-}  // namespace loru
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_VARIABLE(TEMPLATE, T) \
+  TEMPLATE struct detail::Node<T, Cpu>;     \
+  TEMPLATE class Variable<T, Cpu>;
+#ifdef LORU_COMPILED
+LORU_COMPILED_VARIABLE(extern template, float)
+LORU_COMPILED_VARIABLE(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA

@@ -6,15 +6,40 @@
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/models/models.hpp>
 
+#define LORU_COMPILED_VARIABLES_OF(T) \
+  LORU_COMPILED_VARIABLE(template, T) \
+  LORU_COMPILED_BIAS(template, T)     \
+  LORU_COMPILED_LOSS(template, T)     \
+  LORU_COMPILED_LOWRANK(template, T)  \
+  LORU_COMPILED_LOWRANK_CONV(template, T)
+
+#define LORU_COMPILED_LAYERS_OF(T)    \
+  LORU_COMPILED_MODEL(template, T)    \
+  LORU_COMPILED_LINEAR(template, T)   \
+  LORU_COMPILED_CONV2D(template, T)   \
+  LORU_COMPILED_FACTORED(template, T) \
+  LORU_COMPILED_MODELS(template, T)
+
+namespace loru::inline LORU_ISA {
+
+LORU_COMPILED_VARIABLES_OF(float)
+LORU_COMPILED_VARIABLES_OF(double)
+
+}  // namespace loru::inline LORU_ISA
+
 namespace loru::inline LORU_ISA::nn {
 
-LORU_COMPILED_FACTORED(template)
-LORU_COMPILED_MODELS(template)
+LORU_COMPILED_LAYERS_OF(float)
+LORU_COMPILED_LAYERS_OF(double)
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn
 
 namespace loru::inline LORU_ISA::lowrank {
 
-LORU_COMPILED_FACTORIZE(template)
+LORU_COMPILED_FACTORIZE(template, float)
+LORU_COMPILED_FACTORIZE(template, double)
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank
+
+#undef LORU_COMPILED_VARIABLES_OF
+#undef LORU_COMPILED_LAYERS_OF

@@ -9,3 +9,4 @@
 #include <loru/compiled/models.hpp>
 #include <loru/compiled/ops.hpp>
 #include <loru/compiled/products.hpp>
+#include <loru/compiled/scalar.hpp>

@@ -35,20 +35,17 @@ struct AnyAlgorithm {
   /// Throws ConfigError for an option outside its range.
   template <Algorithm A>
   AnyAlgorithm(const A& a);
+  AnyAlgorithm(const AnyAlgorithm&);
+  AnyAlgorithm(AnyAlgorithm&&) noexcept;
+  AnyAlgorithm& operator=(const AnyAlgorithm&);
+  AnyAlgorithm& operator=(AnyAlgorithm&&) noexcept;
+  ~AnyAlgorithm();
 
   /// The tensors that clients train in a round.
-  Selection trained(Index round) const {
-    if (!trains) return {};
-    return [trains = trains, round](const nn::TensorId& tensor) { return trains(tensor, round); };
-  }
+  Selection trained(Index round) const;
 
   /// Those of them that clients send.
-  Selection sent(Index round) const {
-    if (!personal) return trained(round);
-    return [all = trained(round), own = personal](const nn::TensorId& tensor) {
-      return chosen(all, tensor) && !own(tensor);
-    };
-  }
+  Selection sent(Index round) const;
 
  private:
   template <class H, class A, class Function, class Call>
@@ -57,6 +54,33 @@ struct AnyAlgorithm {
       function = [a, call](auto&&... x) -> decltype(auto) { return call(a, x...); };
   }
 };
+
+// Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+AnyAlgorithm<T, D>::AnyAlgorithm(const AnyAlgorithm&) = default;
+template <class T, class D>
+AnyAlgorithm<T, D>::AnyAlgorithm(AnyAlgorithm&&) noexcept = default;
+template <class T, class D>
+AnyAlgorithm<T, D>& AnyAlgorithm<T, D>::operator=(const AnyAlgorithm&) = default;
+template <class T, class D>
+AnyAlgorithm<T, D>& AnyAlgorithm<T, D>::operator=(AnyAlgorithm&&) noexcept = default;
+template <class T, class D>
+AnyAlgorithm<T, D>::~AnyAlgorithm() = default;
+
+template <class T, class D>
+Selection AnyAlgorithm<T, D>::trained(Index round) const {
+  if (!trains) return {};
+  return [trains = trains, round](const nn::TensorId& tensor) { return trains(tensor, round); };
+}
+
+template <class T, class D>
+Selection AnyAlgorithm<T, D>::sent(Index round) const {
+  if (!personal) return trained(round);
+  return [all = trained(round), own = personal](const nn::TensorId& tensor) {
+    return chosen(all, tensor) && !own(tensor);
+  };
+}
 
 template <class T, class D>
 template <Algorithm A>
@@ -88,5 +112,11 @@ AnyAlgorithm<T, D>::AnyAlgorithm(const A& a)
   bind<hook::evaluated>(a, evaluated, [](auto& own, auto&&... x) { return own.evaluated(x...); });
   bind<hook::personalise>(a, personalise, [](auto& own, auto&&... x) { own.personalise(x...); });
 }
+
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_ANY_ALGORITHM(TEMPLATE, T) TEMPLATE struct AnyAlgorithm<T>;
+#ifdef LORU_COMPILED
+LORU_COMPILED_ANY_ALGORITHM(extern template, float)
+#endif
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -171,11 +171,11 @@ std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOption
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_FACTORIZE(TEMPLATE) \
-  TEMPLATE std::vector<std::string> factorize<float, Cpu>(nn::Model<float>&, const FactorizeOptions&); \
-  TEMPLATE std::vector<std::string> factorize<double, Cpu>(nn::Model<double>&, const FactorizeOptions&);
+#define LORU_COMPILED_FACTORIZE(TEMPLATE, T) \
+  TEMPLATE std::vector<std::string> factorize<T, Cpu>(nn::Model<T>&, const FactorizeOptions&);
 #ifdef LORU_COMPILED
-LORU_COMPILED_FACTORIZE(extern template)
+LORU_COMPILED_FACTORIZE(extern template, float)
+LORU_COMPILED_FACTORIZE(extern template, double)
 #endif
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

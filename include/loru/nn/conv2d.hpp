@@ -52,4 +52,11 @@ class Conv2d final : public Module<T, D> {
   Variable<T, D> bias_;
 };
 
-}  // namespace loru::nn
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_CONV2D(TEMPLATE, T) TEMPLATE class Conv2d<T>;
+#ifdef LORU_COMPILED
+LORU_COMPILED_CONV2D(extern template, float)
+LORU_COMPILED_CONV2D(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA::nn

@@ -67,11 +67,10 @@ class Factored final : public Parametrisation<T, D> {
 };
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_FACTORED(TEMPLATE) \
-  TEMPLATE class Factored<float>; \
-  TEMPLATE class Factored<double>;
+#define LORU_COMPILED_FACTORED(TEMPLATE, T) TEMPLATE class Factored<T>;
 #ifdef LORU_COMPILED
-LORU_COMPILED_FACTORED(extern template)
+LORU_COMPILED_FACTORED(extern template, float)
+LORU_COMPILED_FACTORED(extern template, double)
 #endif
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

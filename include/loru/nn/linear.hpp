@@ -49,4 +49,11 @@ class Linear final : public Module<T, D> {
   Variable<T, D> bias_;
 };
 
-}  // namespace loru::nn
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_LINEAR(TEMPLATE, T) TEMPLATE class Linear<T>;
+#ifdef LORU_COMPILED
+LORU_COMPILED_LINEAR(extern template, float)
+LORU_COMPILED_LINEAR(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA::nn

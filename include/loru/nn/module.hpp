@@ -105,47 +105,63 @@ class Model {
   }
 
   /// Every parameter with its name, frozen ones included. The variables are handles.
-  std::vector<Named<Variable<T, D>>> parameters() {
-    std::vector<Named<Variable<T, D>>> all;
-    visit(
-        {.parameter = [&](const TensorId& id, Variable<T, D>& v) { all.push_back({id.name, v, id.role}); }});
-    return all;
-  }
+  std::vector<Named<Variable<T, D>>> parameters();
 
   /// Parameters that require a gradient.
-  std::vector<Named<Variable<T, D>>> trained_parameters() {
-    auto all = parameters();
-    std::erase_if(all, [](const auto& p) { return !p.value.requires_grad(); });
-    return all;
-  }
+  std::vector<Named<Variable<T, D>>> trained_parameters();
 
   /// Tensors that are not trained but belong to the model's state: running statistics. The tensors are
   /// handles.
-  std::vector<Named<Tensor<T, D>>> buffers() {
-    std::vector<Named<Tensor<T, D>>> all;
-    visit({.buffer = [&](const TensorId& id, Tensor<T, D>& t) { all.push_back({id.name, t, id.role}); }});
-    return all;
-  }
+  std::vector<Named<Tensor<T, D>>> buffers();
 
   /// Values of the trained parameters, then the buffers: what a client's update consists of. Handles.
-  std::vector<Named<Tensor<T, D>>> state() {
-    std::vector<Named<Tensor<T, D>>> all;
-    for (auto& p : trained_parameters()) all.push_back({p.name, p.value.value(), p.role});
-    for (auto& b : buffers()) all.push_back(b);
-    return all;
-  }
+  std::vector<Named<Tensor<T, D>>> state();
 
  private:
-  void own() {
-    visit({.parameter =
-               [](const std::string&, Variable<T, D>& v) {
-                 v = Variable<T, D>(v.requires_grad() ? clone(v.value()) : v.value(), v.requires_grad());
-               },
-           .buffer = [](const std::string&, Tensor<T, D>& t) { t = clone(t); }});
-  }
+  void own();
 
   std::unique_ptr<Module<T, D>> root_;
 };
+
+// Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+std::vector<Named<Variable<T, D>>> Model<T, D>::parameters() {
+  std::vector<Named<Variable<T, D>>> all;
+  visit({.parameter = [&](const TensorId& id, Variable<T, D>& v) { all.push_back({id.name, v, id.role}); }});
+  return all;
+}
+
+template <class T, class D>
+std::vector<Named<Variable<T, D>>> Model<T, D>::trained_parameters() {
+  auto all = parameters();
+  std::erase_if(all, [](const auto& p) { return !p.value.requires_grad(); });
+  return all;
+}
+
+template <class T, class D>
+std::vector<Named<Tensor<T, D>>> Model<T, D>::buffers() {
+  std::vector<Named<Tensor<T, D>>> all;
+  visit({.buffer = [&](const TensorId& id, Tensor<T, D>& t) { all.push_back({id.name, t, id.role}); }});
+  return all;
+}
+
+template <class T, class D>
+std::vector<Named<Tensor<T, D>>> Model<T, D>::state() {
+  std::vector<Named<Tensor<T, D>>> all;
+  for (auto& p : trained_parameters()) all.push_back({p.name, p.value.value(), p.role});
+  for (auto& b : buffers()) all.push_back(b);
+  return all;
+}
+
+template <class T, class D>
+void Model<T, D>::own() {
+  visit({.parameter =
+             [](const std::string&, Variable<T, D>& v) {
+               v = Variable<T, D>(v.requires_grad() ? clone(v.value()) : v.value(), v.requires_grad());
+             },
+         .buffer = [](const std::string&, Tensor<T, D>& t) { t = clone(t); }});
+}
 
 /// Sets every parameter and buffer of `to`, frozen ones included, to the values of `from`, a model of the
 /// same layers on any device. Throws ShapeError, and changes nothing, if names or shapes differ.
@@ -170,4 +186,11 @@ void copy_values(Model<T, From>& from, Model<T, To>& to) {
             .buffer = [&](const std::string&, Tensor<T, To>& t) { t = copied((buffer++)->value); }});
 }
 
-}  // namespace loru::nn
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_MODEL(TEMPLATE, T) TEMPLATE class Model<T>;
+#ifdef LORU_COMPILED
+LORU_COMPILED_MODEL(extern template, float)
+LORU_COMPILED_MODEL(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA::nn

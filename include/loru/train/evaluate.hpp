@@ -67,11 +67,13 @@ Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceDat
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_EVALUATE(TEMPLATE) \
-  TEMPLATE Evaluation evaluate<float, Cpu>(nn::Model<float>&, const DeviceData<Cpu>&, \
-      std::span<const Index>, WorkerPool&, const Task<float>&, Index);
+#define LORU_COMPILED_EVALUATE(TEMPLATE, T)                                                                \
+  TEMPLATE Evaluation evaluate<T, Cpu>(nn::Model<T>&, const DeviceData<Cpu>&, std::span<const Index>,      \
+                                       WorkerPool&, const Task<T>&, Index);                                \
+  TEMPLATE Evaluation evaluate<T, Cpu>(nn::Model<T>&, const DeviceData<Cpu>&, WorkerPool&, const Task<T>&, \
+                                       Index);
 #ifdef LORU_COMPILED
-LORU_COMPILED_EVALUATE(extern template)
+LORU_COMPILED_EVALUATE(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::train

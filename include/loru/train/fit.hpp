@@ -59,4 +59,14 @@ std::vector<double> fit(nn::Model<T, D>& model, const std::type_identity_t<Devic
   return fit(model, dataset, samples, options, task, adjust);
 }
 
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_FIT(TEMPLATE, T)                                                                    \
+  TEMPLATE std::vector<double> fit<T, Cpu>(nn::Model<T>&, const DeviceData<Cpu>&, std::span<const Index>, \
+                                           const FitOptions&, const Task<T>&, const AdjustGradients<T>&); \
+  TEMPLATE std::vector<double> fit<T, Cpu>(nn::Model<T>&, const DeviceData<Cpu>&, const FitOptions&,      \
+                                           const Task<T>&, const AdjustGradients<T>&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_FIT(extern template, float)
+#endif
+
 }  // namespace loru::inline LORU_ISA::train

@@ -33,18 +33,8 @@ class Loop {
  public:
   /// `where` begins the errors. Throws ConfigError as the optimizer does.
   Loop(nn::Model<T, D>& model, const Task<T, D>& task, const DeviceData<D>& dataset,
-       const optim::Options& optimizer, const data::Augment& augment, Streams streams, std::string where)
-      : model_{model},
-        task_{task},
-        dataset_{dataset},
-        augment_{augment},
-        streams_{std::move(streams)},
-        where_{std::move(where)} {
-    std::vector<Variable<T, D>> parameters;
-    for (auto& p : model.trained_parameters()) parameters.push_back(p.value);
-    optimizer_ = optim::make(optimizer, parameters);
-  }
-  ~Loop() { optimizer_->clear_gradients(); }
+       const optim::Options& optimizer, const data::Augment& augment, Streams streams, std::string where);
+  ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -68,19 +58,7 @@ class Loop {
 
  private:
   /// The loss of a batch; the parameters have its gradients.
-  double backward(std::span<const Index> samples) {
-    const bool augmented = augment_.pad > 0 || augment_.flip;
-    const auto batch = dataset_.template gather<T>(samples, augmented ? &augment_ : nullptr,
-                                                   augmented ? &streams_.augmentation : nullptr);
-    optimizer_->clear_gradients();
-    const auto dropout = streams_.dropout.fork(static_cast<std::uint32_t>(step_));
-    const auto loss = task_.loss(task_.forward(model_, batch, nn::Pass::train(dropout)), batch);
-    const double value = item(loss);
-    require<DivergedError>(std::isfinite(value), where_, ": the loss is ",
-                           std::isnan(value) ? "not a number" : "infinite", " at local step ", step_ + 1);
-    loss.backward();
-    return value;
-  }
+  double backward(std::span<const Index> samples);
 
   nn::Model<T, D>& model_;
   const Task<T, D>& task_;
@@ -92,11 +70,47 @@ class Loop {
   Index step_ = 0;
 };
 
+// Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+Loop<T, D>::Loop(nn::Model<T, D>& model, const Task<T, D>& task, const DeviceData<D>& dataset,
+                 const optim::Options& optimizer, const data::Augment& augment, Streams streams,
+                 std::string where)
+    : model_{model},
+      task_{task},
+      dataset_{dataset},
+      augment_{augment},
+      streams_{std::move(streams)},
+      where_{std::move(where)} {
+  std::vector<Variable<T, D>> parameters;
+  for (auto& p : model.trained_parameters()) parameters.push_back(p.value);
+  optimizer_ = optim::make(optimizer, parameters);
+}
+
+template <class T, class D>
+Loop<T, D>::~Loop() {
+  optimizer_->clear_gradients();
+}
+
+template <class T, class D>
+double Loop<T, D>::backward(std::span<const Index> samples) {
+  const bool augmented = augment_.pad > 0 || augment_.flip;
+  const auto batch = dataset_.template gather<T>(samples, augmented ? &augment_ : nullptr,
+                                                 augmented ? &streams_.augmentation : nullptr);
+  optimizer_->clear_gradients();
+  const auto dropout = streams_.dropout.fork(static_cast<std::uint32_t>(step_));
+  const auto loss = task_.loss(task_.forward(model_, batch, nn::Pass::train(dropout)), batch);
+  const double value = item(loss);
+  require<DivergedError>(std::isfinite(value), where_, ": the loss is ",
+                         std::isnan(value) ? "not a number" : "infinite", " at local step ", step_ + 1);
+  loss.backward();
+  return value;
+}
+
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_LOOP(TEMPLATE) \
-  TEMPLATE class Loop<float>;
+#define LORU_COMPILED_LOOP(TEMPLATE, T) TEMPLATE class Loop<T>;
 #ifdef LORU_COMPILED
-LORU_COMPILED_LOOP(extern template)
+LORU_COMPILED_LOOP(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::train

@@ -89,4 +89,12 @@ void load(nn::Model<T, D>& model, const std::filesystem::path& path) {
   from_archive(model, load(path));
 }
 
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_MODEL_FILE(TEMPLATE, T)         \
+  TEMPLATE Archive to_archive<T, Cpu>(nn::Model<T>&); \
+  TEMPLATE void from_archive<T, Cpu>(nn::Model<T>&, const Archive&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_MODEL_FILE(extern template, float)
+#endif
+
 }  // namespace loru::inline LORU_ISA::io

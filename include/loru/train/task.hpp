@@ -60,23 +60,29 @@ struct Task {
   std::function<std::vector<double>(std::span<const double>, Index)> measure;
 
   template <TaskOf<T, D> K>
-  Task(const K& task) : name{K::name}, metrics(std::begin(K::metrics), std::end(K::metrics)) {
-    outputs = [task](const data::Dataset& dataset) { return task.outputs(dataset); };
-    forward = [task](nn::Model<T, D>& model, const data::Batch<T, D>& batch, const nn::Pass& pass) {
-      if constexpr (requires { task.forward(model, batch, pass); })
-        return task.forward(model, batch, pass);
-      else
-        return model(Variable<T, D>(batch.inputs), pass);
-    };
-    loss = [task](const Variable<T, D>& y, const data::Batch<T, D>& batch) { return task.loss(y, batch); };
-    observe = [task](const Tensor<T, D>& y, const data::Batch<T, D>& batch) {
-      return task.observe(y, batch);
-    };
-    measure = [task](std::span<const double> observed, Index samples) {
-      return task.measure(observed, samples);
-    };
-  }
+  Task(const K& task);
 };
+
+template <class T, class D>
+template <TaskOf<T, D> K>
+Task<T, D>::Task(const K& task) : name{K::name}, metrics(std::begin(K::metrics), std::end(K::metrics)) {
+  outputs = [task](const data::Dataset& dataset) { return task.outputs(dataset); };
+  if constexpr (requires(nn::Model<T, D>& model, const data::Batch<T, D>& batch, const nn::Pass& pass) {
+                  task.forward(model, batch, pass);
+                })
+    forward = [task](nn::Model<T, D>& model, const data::Batch<T, D>& batch, const nn::Pass& pass) {
+      return task.forward(model, batch, pass);
+    };
+  else
+    forward = [](nn::Model<T, D>& model, const data::Batch<T, D>& batch, const nn::Pass& pass) {
+      return model(Variable<T, D>(batch.inputs), pass);
+    };
+  loss = [task](const Variable<T, D>& y, const data::Batch<T, D>& batch) { return task.loss(y, batch); };
+  observe = [task](const Tensor<T, D>& y, const data::Batch<T, D>& batch) { return task.observe(y, batch); };
+  measure = [task](std::span<const double> observed, Index samples) {
+    return task.measure(observed, samples);
+  };
+}
 
 namespace detail {
 

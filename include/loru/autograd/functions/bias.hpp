@@ -44,4 +44,12 @@ Variable<T, D> add_bias(Variable<T, D> x, const Variable<T, D>& bias,
           }};
 }
 
-}  // namespace loru
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_BIAS(TEMPLATE, T) \
+  TEMPLATE Variable<T> add_bias<T, Cpu>(Variable<T>, const Variable<T>&, const Epilogue<Variable<T>>&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_BIAS(extern template, float)
+LORU_COMPILED_BIAS(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA

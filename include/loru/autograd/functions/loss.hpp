@@ -33,4 +33,12 @@ Variable<T, D> binary_cross_entropy(const Variable<T, D>& z, const Tensor<T, D>&
           }};
 }
 
-}  // namespace loru
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_LOSS(TEMPLATE, T) \
+  TEMPLATE Variable<T> cross_entropy<T, Cpu>(const Variable<T>&, const Tensor<std::int32_t>&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_LOSS(extern template, float)
+LORU_COMPILED_LOSS(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA

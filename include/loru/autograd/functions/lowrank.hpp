@@ -160,4 +160,15 @@ Variable<T, D> lowrank_linear(const Variable<T, D>& x, const Variable<T, D>& w, 
   return detail::lowrank_layer(x, w, a, b, s, plan, detail::LinearProducts{});
 }
 
-}  // namespace loru
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_LOWRANK(TEMPLATE, T)                                                                 \
+  TEMPLATE Variable<T> lowrank_compose<T, Cpu>(const Variable<T>&, const Variable<T>&, const Variable<T>&, \
+                                               double);                                                    \
+  TEMPLATE Variable<T> lowrank_linear<T, Cpu>(const Variable<T>&, const Variable<T>&, const Variable<T>&,  \
+                                              const Variable<T>&, double, Plan);
+#ifdef LORU_COMPILED
+LORU_COMPILED_LOWRANK(extern template, float)
+LORU_COMPILED_LOWRANK(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA

@@ -48,4 +48,13 @@ Variable<T, D> lowrank_conv2d(const Variable<T, D>& x, const Variable<T, D>& w, 
   return detail::lowrank_layer(x, w, a, b, s, plan, detail::ConvProducts{o});
 }
 
-}  // namespace loru
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_LOWRANK_CONV(TEMPLATE, T)                                                           \
+  TEMPLATE Variable<T> lowrank_conv2d<T, Cpu>(const Variable<T>&, const Variable<T>&, const Variable<T>&, \
+                                              const Variable<T>&, double, const ConvOptions&, Plan);
+#ifdef LORU_COMPILED
+LORU_COMPILED_LOWRANK_CONV(extern template, float)
+LORU_COMPILED_LOWRANK_CONV(extern template, double)
+#endif
+
+}  // namespace loru::inline LORU_ISA

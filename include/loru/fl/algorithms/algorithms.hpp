@@ -41,26 +41,26 @@ inline std::vector<std::string> algorithm_names() {
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_ALGORITHMS(TEMPLATE)                      \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedAvg&);    \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedProx&);   \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedLoRA&);   \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedLoRU&);   \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedPara&);   \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FFALoRA&);   \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const RoLoRA&);    \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FLoRA&);     \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedExLoRA&); \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FlexLoRA&);  \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const HetLoRA&);   \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const MFedLoRU&);  \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedHM&);     \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const FedSALoRA&); \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const PFedLoRU&);  \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const SCAFFOLD&);  \
-  TEMPLATE AnyAlgorithm<float>::AnyAlgorithm(const Local&);
+#define LORU_COMPILED_ALGORITHMS(TEMPLATE, T)               \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedAvg&);    \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedProx&);   \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedLoRA&);   \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedLoRU&);   \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedPara&);   \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FFALoRA&);   \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const RoLoRA&);    \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FLoRA&);     \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedExLoRA&); \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FlexLoRA&);  \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const HetLoRA&);   \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const MFedLoRU&);  \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedHM&);     \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const FedSALoRA&); \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const PFedLoRU&);  \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const SCAFFOLD&);  \
+  TEMPLATE AnyAlgorithm<T>::AnyAlgorithm(const Local&);
 #ifdef LORU_COMPILED
-LORU_COMPILED_ALGORITHMS(extern template)
+LORU_COMPILED_ALGORITHMS(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl

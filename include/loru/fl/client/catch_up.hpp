@@ -39,10 +39,10 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_CATCH_UP(TEMPLATE) \
-  TEMPLATE void apply_missed_merges<float, Cpu>(const io::Archive&, nn::Model<float>&);
+#define LORU_COMPILED_CATCH_UP(TEMPLATE, T) \
+  TEMPLATE void apply_missed_merges<T, Cpu>(const io::Archive&, nn::Model<T>&);
 #ifdef LORU_COMPILED
-LORU_COMPILED_CATCH_UP(extern template)
+LORU_COMPILED_CATCH_UP(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl

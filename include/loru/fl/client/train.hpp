@@ -96,10 +96,10 @@ double train(const Turn<T, D>& turn) {
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_TRAIN(TEMPLATE) \
-  TEMPLATE double train<float, Cpu>(const Turn<float>&, const AdjustGradients<float>&);
+#define LORU_COMPILED_TRAIN(TEMPLATE, T) \
+  TEMPLATE double train<T, Cpu>(const Turn<T>&, const AdjustGradients<T>&);
 #ifdef LORU_COMPILED
-LORU_COMPILED_TRAIN(extern template)
+LORU_COMPILED_TRAIN(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -92,4 +92,19 @@ Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
   return message;
 }
 
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_TURN(TEMPLATE, T)                                                                 \
+  TEMPLATE void load_broadcast<T, Cpu>(nn::Model<T>&, const io::Archive&, const AnyAlgorithm<T>&);      \
+  TEMPLATE Message take_turn<T, Cpu>(nn::Model<T>&, const io::Archive&, const AnyAlgorithm<T>&,         \
+                                     const LocalData<T>&, io::Archive&, Frozen);                        \
+  TEMPLATE Message answer<T, Cpu>(nn::Model<T>&, std::span<const std::byte>, const AnyAlgorithm<T>&,    \
+                                  const DeviceData<Cpu>&, std::span<const Index>, const ClientOptions&, \
+                                  io::Archive&, const train::Task<T>&);                                 \
+  TEMPLATE Message answer<T, Cpu>(nn::Model<T>&, std::span<const std::byte>, const AnyAlgorithm<T>&,    \
+                                  const DeviceData<Cpu>&, std::span<const Index>, const ClientOptions&, \
+                                  const train::Task<T>&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_TURN(extern template, float)
+#endif
+
 }  // namespace loru::inline LORU_ISA::fl

@@ -75,12 +75,14 @@ Message update_message(nn::Model<T, D>& model, const Head& head, Index samples, 
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_STATE(TEMPLATE) \
-  TEMPLATE void get_state<float, Cpu>(const io::Archive&, nn::Model<float>&, const Selection&); \
-  TEMPLATE io::Archive update_archive<float, Cpu>(nn::Model<float>&, const Head&, Index, double, \
-      const Selection&, const io::Archive&);
+#define LORU_COMPILED_STATE(TEMPLATE, T)                                                                   \
+  TEMPLATE void put_state<T, Cpu>(io::Archive&, nn::Model<T>&, const Selection&);                          \
+  TEMPLATE void get_state<T, Cpu>(const io::Archive&, nn::Model<T>&, const Selection&);                    \
+  TEMPLATE io::Archive update_archive<T, Cpu>(nn::Model<T>&, const Head&, Index, double, const Selection&, \
+                                              const io::Archive&);                                         \
+  TEMPLATE Message update_message<T, Cpu>(nn::Model<T>&, const Head&, Index, double, const Selection&);
 #ifdef LORU_COMPILED
-LORU_COMPILED_STATE(extern template)
+LORU_COMPILED_STATE(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -146,10 +146,9 @@ class Average {
 };
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_AGGREGATE(TEMPLATE) \
-  TEMPLATE class Average<float>;
+#define LORU_COMPILED_AGGREGATE(TEMPLATE, T) TEMPLATE class Average<T>;
 #ifdef LORU_COMPILED
-LORU_COMPILED_AGGREGATE(extern template)
+LORU_COMPILED_AGGREGATE(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl

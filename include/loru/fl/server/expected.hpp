@@ -17,23 +17,7 @@ class ExpectedUpdates {
   /// the extra tensors of the algorithm. `ranks` are those that the client was sent; empty if all clients
   /// have the model's.
   void check(const Update& update, nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm, Index round,
-             std::vector<Index> ranks) {
-    if (algorithm.kept_ranks) ranks = algorithm.kept_ranks(model, update.state, std::move(ranks));
-    const Contents& all = of(model, algorithm, ranks);
-    const Selection sent = algorithm.sent(round);
-    Shapes expected = all.extra;
-    for (const auto& tensor : all.state)
-      if (chosen(sent, tensor.id())) expected.push_back(tensor);
-    const Index client = update.head.client;
-    require<DataError>(update.state.size() == expected.size(), "server: update of client ", client,
-                       ": expected ", expected.size(), " tensors, got ", update.state.size());
-    for (const auto& [name, shape, role] : expected) {
-      const io::RawTensor& raw = update.state.raw(name);
-      require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ",
-                         client, ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ', shape,
-                         ", got ", io::to_string(raw.dtype), ' ', raw.shape);
-    }
-  }
+             std::vector<Index> ranks);
 
  private:
   using Shapes = std::vector<nn::Named<Shape>>;
@@ -42,18 +26,46 @@ class ExpectedUpdates {
   };
 
   const Contents& of(nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm,
-                     const std::vector<Index>& ranks) {
-    const auto [entry, missing] = contents_.try_emplace(ranks);
-    if (!missing) return entry->second;
-    nn::Model<T, D> client = model;
-    if (!ranks.empty()) algorithm.shape(client, ranks);
-    for (const auto& [name, tensor, role] : client.state())
-      entry->second.state.push_back({name, tensor.shape(), role});
-    if (algorithm.also_sent) entry->second.extra = algorithm.also_sent(client);
-    return entry->second;
-  }
+                     const std::vector<Index>& ranks);
 
   std::map<std::vector<Index>, Contents> contents_;
 };
+
+// Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+void ExpectedUpdates<T, D>::check(const Update& update, nn::Model<T, D>& model,
+                                  const AnyAlgorithm<T, D>& algorithm, Index round,
+                                  std::vector<Index> ranks) {
+  if (algorithm.kept_ranks) ranks = algorithm.kept_ranks(model, update.state, std::move(ranks));
+  const Contents& all = of(model, algorithm, ranks);
+  const Selection sent = algorithm.sent(round);
+  Shapes expected = all.extra;
+  for (const auto& tensor : all.state)
+    if (chosen(sent, tensor.id())) expected.push_back(tensor);
+  const Index client = update.head.client;
+  require<DataError>(update.state.size() == expected.size(), "server: update of client ", client,
+                     ": expected ", expected.size(), " tensors, got ", update.state.size());
+  for (const auto& [name, shape, role] : expected) {
+    const io::RawTensor& raw = update.state.raw(name);
+    require<DataError>(raw.dtype == io::dtype_of<T> && raw.shape == shape, "server: update of client ",
+                       client, ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ', shape,
+                       ", got ", io::to_string(raw.dtype), ' ', raw.shape);
+  }
+}
+
+template <class T, class D>
+const typename ExpectedUpdates<T, D>::Contents& ExpectedUpdates<T, D>::of(nn::Model<T, D>& model,
+                                                                          const AnyAlgorithm<T, D>& algorithm,
+                                                                          const std::vector<Index>& ranks) {
+  const auto [entry, missing] = contents_.try_emplace(ranks);
+  if (!missing) return entry->second;
+  nn::Model<T, D> client = model;
+  if (!ranks.empty()) algorithm.shape(client, ranks);
+  for (const auto& [name, tensor, role] : client.state())
+    entry->second.state.push_back({name, tensor.shape(), role});
+  if (algorithm.also_sent) entry->second.extra = algorithm.also_sent(client);
+  return entry->second;
+}
 
 }  // namespace loru::inline LORU_ISA::fl

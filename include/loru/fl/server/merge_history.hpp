@@ -28,35 +28,14 @@ class MergeHistory {
   explicit MergeHistory(bool weights_known = true) : first_known_{weights_known ? 0 : Index{-1}} {}
 
   /// Records the factors that are about to be merged, of any rank, with the layer's own scale.
-  void record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
-    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      auto& list = factors_[layer];
-      const lowrank::Factors<T, D>& factors = products.at(layer);
-      list.push_back({merges_, {to_host(factors.a), to_host(factors.b)}});
-      const std::size_t limit = bytes(weight.base().value());
-      std::size_t held = 0;
-      for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
-      while (held >= limit && !list.empty()) {  // factors of more bytes than W are not needed
-        held -= bytes(list.front());
-        list.erase(list.begin());
-      }
-    });
-    ++merges_;
-  }
+  void record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products);
 
   /// Counts a merge without factors: clients that missed it are sent the weight.
-  void record_whole() {
-    factors_.clear();
-    ++merges_;
-  }
+  void record_whole();
 
   Index merges() const { return merges_; }
 
-  Known known(Index client) const {
-    const auto found = clients_.find(client);
-    if (found == clients_.end()) return {first_known_, true};
-    return {found->second.merges, found->second.told == found->second.merges};
-  }
+  Known known(Index client) const;
 
   /// A broadcast with all merges is sent to the client.
   void told(Index client) { client_of(client).told = merges_; }
@@ -68,27 +47,7 @@ class MergeHistory {
   /// Adds the merges that a client lacks: per layer the weight or the missed merges' factors, whichever is
   /// cheaper. Where it is not sure what the client knows it adds the weight, which does no harm when it is
   /// received twice.
-  void catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const {
-    if (known.merges == merges_) return;
-    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      const auto found = factors_.find(layer);
-      static const std::vector<Record> none;
-      const auto& list = found == factors_.end() ? none : found->second;
-      const bool complete =
-          known.sure && known.merges >= 0 && !list.empty() && list.front().merge <= known.merges;
-      std::size_t missed = 0;
-      for (const Record& record : list) missed += record.merge >= known.merges ? bytes(record) : 0;
-      if (!complete || bytes(weight.base().value()) <= missed) {
-        archive.share(nn::weight_name(layer), to_host(weight.base().value()));
-        return;
-      }
-      for (const Record& record : list)
-        if (record.merge >= known.merges) {
-          archive.share(merge_name(record.merge, layer, nn::Role::down), record.factors.a);
-          archive.share(merge_name(record.merge, layer, nn::Role::up), record.factors.b);
-        }
-    });
-  }
+  void catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const;
 
  private:
   struct Record {
@@ -99,9 +58,7 @@ class MergeHistory {
     Index merges, told;
   };
 
-  Client& client_of(Index client) {
-    return clients_.try_emplace(client, Client{first_known_, first_known_}).first->second;
-  }
+  Client& client_of(Index client);
 
   template <class Where>
   static std::size_t bytes(const Tensor<T, Where>& t) {
@@ -114,10 +71,70 @@ class MergeHistory {
   std::unordered_map<Index, Client> clients_;
 };
 
+// Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+void MergeHistory<T, D>::record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    auto& list = factors_[layer];
+    const lowrank::Factors<T, D>& factors = products.at(layer);
+    list.push_back({merges_, {to_host(factors.a), to_host(factors.b)}});
+    const std::size_t limit = bytes(weight.base().value());
+    std::size_t held = 0;
+    for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
+    while (held >= limit && !list.empty()) {  // factors of more bytes than W are not needed
+      held -= bytes(list.front());
+      list.erase(list.begin());
+    }
+  });
+  ++merges_;
+}
+
+template <class T, class D>
+void MergeHistory<T, D>::record_whole() {
+  factors_.clear();
+  ++merges_;
+}
+
+template <class T, class D>
+typename MergeHistory<T, D>::Known MergeHistory<T, D>::known(Index client) const {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return {first_known_, true};
+  return {found->second.merges, found->second.told == found->second.merges};
+}
+
+template <class T, class D>
+void MergeHistory<T, D>::catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const {
+  if (known.merges == merges_) return;
+  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+    const auto found = factors_.find(layer);
+    static const std::vector<Record> none;
+    const auto& list = found == factors_.end() ? none : found->second;
+    const bool complete =
+        known.sure && known.merges >= 0 && !list.empty() && list.front().merge <= known.merges;
+    std::size_t missed = 0;
+    for (const Record& record : list) missed += record.merge >= known.merges ? bytes(record) : 0;
+    if (!complete || bytes(weight.base().value()) <= missed) {
+      archive.share(nn::weight_name(layer), to_host(weight.base().value()));
+      return;
+    }
+    for (const Record& record : list)
+      if (record.merge >= known.merges) {
+        archive.share(merge_name(record.merge, layer, nn::Role::down), record.factors.a);
+        archive.share(merge_name(record.merge, layer, nn::Role::up), record.factors.b);
+      }
+  });
+}
+
+template <class T, class D>
+typename MergeHistory<T, D>::Client& MergeHistory<T, D>::client_of(Index client) {
+  return clients_.try_emplace(client, Client{first_known_, first_known_}).first->second;
+}
+
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_MERGE_HISTORY(TEMPLATE) TEMPLATE class MergeHistory<float>;
+#define LORU_COMPILED_MERGE_HISTORY(TEMPLATE, T) TEMPLATE class MergeHistory<T>;
 #ifdef LORU_COMPILED
-LORU_COMPILED_MERGE_HISTORY(extern template)
+LORU_COMPILED_MERGE_HISTORY(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -42,24 +42,12 @@ class Server {
   /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, if
   /// clients have ranks of their own and the layers are not W + s·B·A or the downlink is coded by top_k, and
   /// for options out of range.
-  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ServerOptions options = {})
-      : model_{std::move(model)},
-        algorithm_{std::move(algorithm)},
-        seed_{seed},
-        clients_{options.clients},
-        round_{options.rounds_before},
-        optimizer_{options.optimizer},
-        client_ranks_{std::move(options.ranks)},
-        codecs_{options.codecs},
-        factors_since_{options.rounds_before},
-        history_{options.weights_known},
-        broadcasts_{codecs_, seed} {
-    check(optimizer_);
-    check(codecs_);
-    require<ConfigError>(options.rounds_before >= 0, "server: rounds_before: expected at least 0, got ",
-                         options.rounds_before);
-    check_model();
-  }
+  Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ServerOptions options = {});
+  Server(const Server&);
+  Server(Server&&) noexcept;
+  Server& operator=(const Server&);
+  Server& operator=(Server&&) noexcept;
+  ~Server();
 
   nn::Model<T, D>& model() { return model_; }
   const AnyAlgorithm<T, D>& algorithm() const { return algorithm_; }
@@ -69,21 +57,14 @@ class Server {
   std::uint64_t seed() const { return seed_; }
   Index clients() const { return clients_; }
   /// The client's ranks in the factored layers, in the model's order.
-  std::vector<Index> ranks(Index client) {
-    const auto own = own_ranks_.find(client);
-    return own != own_ranks_.end() ? own->second : client_ranks_.of(client, lowrank::ranks(model_));
-  }
+  std::vector<Index> ranks(Index client);
   /// Sets the client's ranks from now on. If the round fails, the old ones stay.
-  void set_ranks(Index client, std::vector<Index> ranks) { own_ranks_[client] = std::move(ranks); }
+  void set_ranks(Index client, std::vector<Index> ranks);
   /// Whether clients have ranks of their own and the algorithm has no rule for them. The server then resizes
   /// factors to those ranks and back (resize_factors).
   bool resizes() const { return resizes_; }
   /// The model, at the client's ranks if the server resizes.
-  nn::Model<T, D> client_model(Index client) {
-    nn::Model<T, D> model = model_;
-    if (resizes_) lowrank::set_ranks(model, ranks(client));
-    return model;
-  }
+  nn::Model<T, D> client_model(Index client);
   /// The tensors that the clients of this round train, and those of them that they send.
   Selection trained() const { return algorithm_.trained(round_); }
   Selection sent() const { return algorithm_.sent(round_); }
@@ -97,197 +78,66 @@ class Server {
   const std::map<std::string, double>& aggregation_error() const { return aggregation_error_; }
 
   /// Begins the next round.
-  void begin_round() {
-    ++round_;
-    running_ = true;
-    average_ = {};
-    updates_.clear();
-    answered_.clear();
-    broadcasts_.clear();
-  }
+  void begin_round();
 
   /// The message for a client: the state, and the merges that it missed. Throws Error for a second message to
   /// the same client in one round, and before the first round.
-  Message broadcast(Index client) { return io::serialise(offer(client)); }
+  Message broadcast(Index client);
 
   /// The same before serialisation. Clients that are sent the same share it; it is made once a round.
-  io::Archive offer(Index client) {
-    require<Error>(running_, "server: expected begin_round() before broadcast()");
-    require<Error>(!answered_.contains(client), "server: client ", client,
-                   " was sent its broadcast of round ", round_, " already");
-    const std::vector<Index> own = ranks(client);
-    io::Archive archive = broadcasts_.coded(
-        model_, own, history_.known(client), client, round_, [&] { return plain(own); },
-        [&](io::Archive& a) { history_.catch_up(history_.known(client), model_, a); });
-    archive.metadata()["client"] = std::to_string(client);
-    answered_.emplace(client, false);
-    history_.told(client);
-    return archive;
-  }
+  io::Archive offer(Index client);
 
   /// The client's broadcast of this round did not arrive. Its next one, which may be of this round, holds the
   /// same merges again, and no answer is awaited. If neither an answer nor lost() nor arrived() reports the
   /// fate of a broadcast, the client's next one is larger: it holds the weights that merges changed. Throws
   /// Error if there is no broadcast that may be lost.
-  void lost(Index client) {
-    require_unanswered(client);
-    answered_.erase(client);
-    history_.lost(client);
-  }
+  void lost(Index client);
 
   /// The client's broadcast of this round arrived, whether an answer comes or not. Throws Error if there was
   /// none.
-  void arrived(Index client) {
-    require_unanswered(client);
-    history_.arrived(client);
-  }
+  void arrived(Index client);
 
   /// Folds one update into the mean. Throws DataError if it is malformed or not from a client of this round
   /// that has yet to answer, DivergedError if a value is not finite; the round goes on without it.
-  void receive(Message&& message) {
-    Update update = read_update(std::move(message));
-    const Index client = update.head.client;
-    require<DataError>(update.head.seed == seed_, "server: update of client ", client, ": expected seed ",
-                       seed_, ", got ", update.head.seed);
-    require<DataError>(update.head.round == round_, "server: update of client ", client, ": expected round ",
-                       round_, ", got ", update.head.round);
-    const auto answered = answered_.find(client);
-    require<DataError>(answered != answered_.end() && !answered->second, "server: update of client ", client,
-                       ": expected a client of the cohort that has not answered yet");
-    history_.arrived(client);
-    const std::vector<Index> own = ranks(client);
-    if (codecs_.uplink != Code::none)
-      update.state = decode_update<T>(update.state,
-                                      broadcasts_.received(model_, own, round_, [&] { return plain(own); }));
-    expected_.check(update, model_, algorithm_, round_,
-                    resizes_ || algorithm_.mixed_ranks || algorithm_.kept_ranks ? own : std::vector<Index>{});
-    if (resizes_) resize_factors(update.state, model_, lowrank::ranks(model_));
-    average_.add(update, averaged());
-    if (algorithm_.fold || measures_) updates_.push_back(std::move(update));
-    answered->second = true;
-  }
+  void receive(Message&& message);
 
   /// The new global state from what was received. Returns the cohort's mean training loss by samples. Throws
   /// Error if nothing was received, DivergedError if a mean is not finite, and then keeps the state it had.
-  double finish_round() {
-    Average<T> average = std::exchange(average_, {});
-    const io::Archive mean = average.result();
-    const std::vector<Update> updates = std::exchange(updates_, {});
-    moments_ = io::Archive("memory");
-    const io::Archive next = optimized(mean);
-    const Cohort cohort{next, updates, average.samples(), mean};
-    std::optional<AggregationError<T, D>> error;
-    if (measures_) error.emplace(model_, cohort, trained());
-    renewed_ = false;
-    or_restore([&] {
-      algorithm_.fold ? algorithm_.fold(*this, cohort) : get_state(next, model_, sent());
-      if (measures_) aggregation_error_ = (*error)(model_);
-      for (const auto& [name, moment] : moments_.tensors()) memory_.put_raw(name, moment);
-      if (algorithm_.after_round) algorithm_.after_round(*this);
-    });
-    if (renewed_) {
-      factors_since_ = round_;
-      broadcasts_.forget_factors();
-    }
-    for (const auto& [client, answered] : answered_)
-      if (answered) broadcasts_.known(client, round_);
-    return average.loss();
-  }
+  double finish_round();
 
   /// The values to which the server's optimizer moves the model's trained parameters, given their means. For
   /// folds that average themselves.
-  io::Archive optimized(io::Archive mean) {
-    if (!optimizer_.plain()) optimize(optimizer_, model_, mean, memory_, moments_);
-    return mean;
-  }
+  io::Archive optimized(io::Archive mean);
 
   /// Whether the optimizer takes every mean as it is.
   bool takes_means() const { return optimizer_.plain(); }
 
   /// The same for any other value and its mean, both on the host and of one layout. `name` is the name of its
   /// moments.
-  Tensor<T> optimized(const std::string& name, const Tensor<T>& x, const Tensor<T>& mean) {
-    return takes_means() ? mean : optimize(optimizer_, name, x, clone(mean), memory_, moments_);
-  }
+  Tensor<T> optimized(const std::string& name, const Tensor<T>& x, const Tensor<T>& mean);
 
   /// W ← W + s·B·A in every factored layer, recorded for clients that miss it. Where factors start anew, so
   /// do their moments in the server's optimizer.
-  void merge(lowrank::MergeKind kind) {
-    merge(lowrank::products(model_));
-    if (kind != lowrank::MergeKind::reinit) return;
-    lowrank::restart_factors(model_,
-                             rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
-    loru::fl::forget_factors(model_, memory_);
-    renew_factors();
-  }
+  void merge(lowrank::MergeKind kind);
 
   /// W ← W + s·B·A in every factored layer with factors of any rank, recorded likewise. The model's own
   /// factors stay.
-  void merge(const lowrank::Products<T, D>& products) {
-    history_.record(model_, products);
-    lowrank::merge_products(model_, products);
-  }
+  void merge(const lowrank::Products<T, D>& products);
 
   /// W ← W + the layer's update, of W's shape and layout and on the host: clients that lack it are sent W.
-  void merge(const std::map<std::string, Tensor<T>>& updates) {
-    history_.record_whole();
-    lowrank::for_each_weight<nn::Factored>(model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      Tensor<T, D> w = clone(weight.base().value());
-      add_scaled(w, T(1), to_device<D>(updates.at(layer)));
-      weight.base().set_value(w);
-    });
-  }
+  void merge(const std::map<std::string, Tensor<T>>& updates);
 
   /// For folds: from the next round on the factors are unrelated to the former ones, and codecs drop what
   /// they keep of those.
   void renew_factors() { renewed_ = true; }
 
  private:
-  void check_model() {
-    Index suited = 0, additive = 0;
-    model_.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) {
-      suited += algorithm_.suits(w);
-      additive += w.template as<nn::Factored<T, D>>() != nullptr;
-    }});
-    require<ConfigError>(
-        !algorithm_.low_rank || suited > 0, algorithm_.name,
-        ": expected a model with layers factored for it (AnyAlgorithm::parametrise), got none");
-    const std::vector<Index> layers = lowrank::ranks(model_);
-    const bool mixed = client_ranks_.mixed(layers);
-    resizes_ = mixed && !algorithm_.mixed_ranks;
-    require<ConfigError>(!resizes_ || additive == std::ssize(layers), algorithm_.name,
-                         ": expected the same ranks for all clients: its weights have no leading directions");
-    require<ConfigError>(
-        codecs_.downlink != Code::top_k || !(algorithm_.kept_ranks || mixed),
-        "codec: downlink: top_k: expected clients that are sent the same, got ranks of their own under ",
-        algorithm_.name);
-  }
+  void check_model();
 
   /// The broadcast for clients of these ranks, before it is coded and without merges.
-  io::Archive plain(const std::vector<Index>& ranks) {
-    io::Archive archive("broadcast");
-    detail::put_head(archive, "broadcast", {seed_, round_, 0});
-    archive.metadata()["merges"] = std::to_string(merges());
-    if (algorithm_.mixed_ranks || resizes_) {
-      detail::put_ranks(archive, "ranks", ranks);
-      detail::put_ranks(archive, "layer_ranks", lowrank::ranks(model_));
-    }
-    if (codecs_.uplink != Code::none) {
-      archive.metadata()["uplink"] = to_string(codecs_.uplink);
-      archive.metadata()["keep"] = to_text(codecs_.keep);
-      archive.metadata()["factors"] = std::to_string(factors_since_);
-    }
-    algorithm_.broadcast ? algorithm_.broadcast(*this, archive, ranks)
-                         : put_state(archive, model_, algorithm_.sends);
-    if (resizes_) resize_factors(archive, model_, ranks);
-    return archive;
-  }
+  io::Archive plain(const std::vector<Index>& ranks);
 
-  void require_unanswered(Index client) const {
-    const auto sent = answered_.find(client);
-    require<Error>(sent != answered_.end() && !sent->second, "server: client ", client,
-                   ": expected a broadcast of round ", round_, " without an answer");
-  }
+  void require_unanswered(Index client) const;
 
   /// Runs the end of a round, and undoes it if it fails or leaves a parameter that is not finite.
   template <class F>
@@ -311,15 +161,7 @@ class Server {
   }
 
   /// The tensors that are averaged: all that are sent, but not the factors where ranks may differ.
-  typename Average<T>::Names averaged() {
-    if (!algorithm_.mixed_ranks) return {};
-    if (!shared_) {
-      shared_.emplace();
-      for (const auto& tensor : model_.state())
-        if (not_factor(tensor.id())) shared_->insert(tensor.name);
-    }
-    return [this](const std::string& name) { return shared_->contains(name); };
-  }
+  typename Average<T>::Names averaged();
 
   nn::Model<T, D> model_;
   AnyAlgorithm<T, D> algorithm_;
@@ -346,9 +188,11 @@ class Server {
 };
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_SERVER(TEMPLATE) TEMPLATE class Server<float>;
+#define LORU_COMPILED_SERVER(TEMPLATE, T) TEMPLATE class Server<T>;
 #ifdef LORU_COMPILED
-LORU_COMPILED_SERVER(extern template)
+LORU_COMPILED_SERVER(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl
+
+#include <loru/fl/server/server_members.hpp>

@@ -31,6 +31,7 @@ class Simulation {
              train::Task<T, D> task = train::Classification{});
   Simulation(nn::Model<T, D>, AnyAlgorithm<T, D>, const data::Split&&, data::Partition,
              const SimulationOptions&, train::Task<T, D> = train::Classification{}) = delete;
+  ~Simulation();
 
   nn::Model<T, D>& model() { return server_.model(); }
   Server<T, D>& server() { return server_; }
@@ -93,44 +94,16 @@ class Simulation {
 
  private:
   /// A client's turn on a borrowed model, which shares the server's frozen weights.
-  Message train_client(Index client, const io::Archive& broadcast, io::Archive& state) {
-    if (auto kept = store().load(client)) state = *std::move(kept);
-    auto loan = replicas_.borrow();
-    nn::Model<T, D>& model = *loan;
-    if (server_.resizes())
-      model = server_.client_model(client);  // factors that are not sent are of its rank too
-    share_frozen(model);
-    const auto& samples = parts_[static_cast<std::size_t>(client)];
-    return take_turn(model, broadcast, server_.algorithm(),
-                     LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
-  }
+  Message train_client(Index client, const io::Archive& broadcast, io::Archive& state);
 
   /// Makes the frozen weights of a replica handles of the server's, by name. The replica may have other
   /// parameters too, from the algorithm.
-  void share_frozen(nn::Model<T, D>& model) {
-    std::map<std::string, Tensor<T, D>> frozen;
-    for (auto& p : server_.model().parameters())
-      if (!p.value.requires_grad()) frozen.emplace(p.name, p.value.value());
-    for (auto& p : model.parameters())
-      if (const auto own = frozen.find(p.name); !p.value.requires_grad() && own != frozen.end())
-        p.value.set_value(own->second);
-  }
+  void share_frozen(nn::Model<T, D>& model);
 
-  static ServerOptions server_options(const SimulationOptions& o, const data::Partition& parts) {
-    return {.ranks = ClientRanks(o.ranks, sizes(parts), o.seed),
-            .clients = static_cast<Index>(parts.size()),
-            .optimizer = o.server,
-            .codecs = o.codecs,
-            .rounds_before = o.rounds_before,
-            .weights_known = o.weights_known};
-  }
+  static ServerOptions server_options(const SimulationOptions& o, const data::Partition& parts);
 
   /// Samples of each client.
-  static std::vector<Index> sizes(const data::Partition& parts) {
-    std::vector<Index> all;
-    for (const auto& part : parts) all.push_back(static_cast<Index>(part.size()));
-    return all;
-  }
+  static std::vector<Index> sizes(const data::Partition& parts);
 
   /// Checked on every device.
   static Index threads(const SimulationOptions& options) {
@@ -150,6 +123,46 @@ class Simulation {
   WorkerPool pool_;
   Lender<nn::Model<T, D>> replicas_;
 };
+
+template <class T, class D>
+Message Simulation<T, D>::train_client(Index client, const io::Archive& broadcast, io::Archive& state) {
+  if (auto kept = store().load(client)) state = *std::move(kept);
+  auto loan = replicas_.borrow();
+  nn::Model<T, D>& model = *loan;
+  if (server_.resizes())
+    model = server_.client_model(client);  // factors that are not sent are of its rank too
+  share_frozen(model);
+  const auto& samples = parts_[static_cast<std::size_t>(client)];
+  return take_turn(model, broadcast, server_.algorithm(),
+                   LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
+}
+
+template <class T, class D>
+void Simulation<T, D>::share_frozen(nn::Model<T, D>& model) {
+  std::map<std::string, Tensor<T, D>> frozen;
+  for (auto& p : server_.model().parameters())
+    if (!p.value.requires_grad()) frozen.emplace(p.name, p.value.value());
+  for (auto& p : model.parameters())
+    if (const auto own = frozen.find(p.name); !p.value.requires_grad() && own != frozen.end())
+      p.value.set_value(own->second);
+}
+
+template <class T, class D>
+ServerOptions Simulation<T, D>::server_options(const SimulationOptions& o, const data::Partition& parts) {
+  return {.ranks = ClientRanks(o.ranks, sizes(parts), o.seed),
+          .clients = static_cast<Index>(parts.size()),
+          .optimizer = o.server,
+          .codecs = o.codecs,
+          .rounds_before = o.rounds_before,
+          .weights_known = o.weights_known};
+}
+
+template <class T, class D>
+std::vector<Index> Simulation<T, D>::sizes(const data::Partition& parts) {
+  std::vector<Index> all;
+  for (const auto& part : parts) all.push_back(static_cast<Index>(part.size()));
+  return all;
+}
 
 // Defined outside the class: member functions defined inside are inline, and users of loru::compiled would
 // compile them.
@@ -175,6 +188,9 @@ Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm
   for (std::size_t k = 0; k < parts_.size(); ++k)
     require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
 }
+
+template <class T, class D>
+Simulation<T, D>::~Simulation() = default;
 
 template <class T, class D>
 Round Simulation<T, D>::run_round(bool evaluated) {
@@ -238,10 +254,9 @@ template <class T, class D, class A, class K>
 Simulation(nn::Model<T, D>, A, const data::Split&, data::Partition, SimulationOptions, K) -> Simulation<T, D>;
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_SIMULATION(TEMPLATE) \
-  TEMPLATE class Simulation<float>;
+#define LORU_COMPILED_SIMULATION(TEMPLATE, T) TEMPLATE class Simulation<T>;
 #ifdef LORU_COMPILED
-LORU_COMPILED_SIMULATION(extern template)
+LORU_COMPILED_SIMULATION(extern template, float)
 #endif
 
 }  // namespace loru::inline LORU_ISA::fl

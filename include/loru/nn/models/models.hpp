@@ -31,13 +31,13 @@ Model<T, D> build(std::string_view name, const ModelOptions& o) {
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_MODELS(TEMPLATE)                                                   \
-  TEMPLATE Model<float, Cpu> build<float, Cpu>(std::string_view, const ModelOptions&);   \
-  TEMPLATE Model<double, Cpu> build<double, Cpu>(std::string_view, const ModelOptions&); \
-  TEMPLATE Model<float, Cpu> mlp<float, Cpu>(const ModelOptions&);                       \
-  TEMPLATE Model<float, Cpu> cnn<float, Cpu>(const ModelOptions&);
+#define LORU_COMPILED_MODELS(TEMPLATE, T)                                 \
+  TEMPLATE Model<T> build<T, Cpu>(std::string_view, const ModelOptions&); \
+  TEMPLATE Model<T> mlp<T, Cpu>(const ModelOptions&);                     \
+  TEMPLATE Model<T> cnn<T, Cpu>(const ModelOptions&);
 #ifdef LORU_COMPILED
-LORU_COMPILED_MODELS(extern template)
+LORU_COMPILED_MODELS(extern template, float)
+LORU_COMPILED_MODELS(extern template, double)
 #endif
 
 }  // namespace loru::inline LORU_ISA::nn

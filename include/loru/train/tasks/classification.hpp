@@ -43,4 +43,10 @@ const Task<T, D>& classification() {
   return task;
 }
 
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_CLASSIFICATION(TEMPLATE, T) TEMPLATE Task<T>::Task(const Classification&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_CLASSIFICATION(extern template, float)
+#endif
+
 }  // namespace loru::inline LORU_ISA::train
