@@ -16,8 +16,9 @@ target_compile_options(loru_private_flags INTERFACE
   # precompiled header, where pragmas about them are lost.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>)
 
-# loru::compiled_cuda: the ops of the CUDA device in float and its fused kernels, made once by nvcc for programs that g++
-# or clang compile, and for the static checks, which find the kernels' PTX in build/kernels. It loads cuBLAS when that is first needed, and so links no more than the runtime.
+# loru::compiled_cuda: the ops of the CUDA device in float and its fused kernels, compiled once by nvcc. The static checks
+# (tests/cuda/static) read what nvcc keeps of the kernels in kernels/ of the build folder. cuBLAS is loaded when it is first
+# needed, so that programs link the runtime alone.
 if(LORU_HAS_CUDA)
   add_library(loru_compiled_cuda STATIC
     ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/ops.cu ${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/kernels.cu

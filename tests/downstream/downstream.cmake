@@ -1,5 +1,6 @@
 # Uses loru as another project would, from nothing, in folder WORK.
-#   cmake -D WAY=install|compiled|cuda|add_subdirectory|fetch_content -D SOURCE=... -D WORK=... -D GENERATOR=... -D COMPILER=... -P downstream.cmake
+#   cmake -D WAY=install|compiled|cuda|add_subdirectory|fetch_content -D SOURCE=... -D WORK=... -D GENERATOR=...
+#     -D COMPILER=... -P downstream.cmake
 # compiled is an installed package with loru::compiled, cuda one with the CUDA device; it wants -D CUDA_COMPILER=... too.
 
 function(run)

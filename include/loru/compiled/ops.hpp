@@ -1,11 +1,12 @@
 #pragma once
-// Ops of the host but products and convolutions; for one source of a program.
+// Ops of the host but convolutions; for one source of a program. products.hpp has these, and the matrix
+// product that the ops call.
 
 #include <loru/compiled/begin.hpp>
 
 #include <loru/cpu/cpu.hpp>
 
-// All but products and convolutions, whose bodies stand in products.hpp.
+// All families of LORU_OPS but LORU_CONV_OPS.
 #define LORU_COMPILED_OPS_OF(T)                                                                          \
   LORU_ELEMENTWISE_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_REDUCE_OPS(LORU_INSTANTIATE_OP, T, Cpu)         \
   LORU_MATMUL_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_POOL_OPS(LORU_INSTANTIATE_OP, T, Cpu)                \

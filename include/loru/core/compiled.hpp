@@ -3,9 +3,10 @@
 // loru::compiled, or in one source of its own that includes loru/compiled/src.hpp. Without it everything is
 // defined where it is used.
 //
-// A header x.hpp with much to compile keeps its function bodies in x_bodies.hpp. Without LORU_COMPILED it
-// includes that file itself; with it, only the compiled source does. Scalars other than float, double and
-// their duals always need x_bodies.hpp.
+// A header with much to compile keeps its function bodies in a file of its own, x_bodies.hpp for x.hpp, or in
+// one that it shares with others, such as data/readers_bodies.hpp. Without LORU_COMPILED the header includes
+// that file; with it, only the compiled source does. Scalars other than float, double and their duals always
+// need the bodies.
 
 #include <string_view>
 

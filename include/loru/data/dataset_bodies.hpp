@@ -1,13 +1,11 @@
 #pragma once
-// Checks of data sets.
+// Bodies of dataset.hpp: checks of data sets.
 
 #include <cmath>
 
 #include <loru/data/dataset.hpp>
 
 namespace loru::inline LORU_ISA::data {
-
-// ---- dataset.hpp ----
 
 namespace detail {
 

@@ -43,7 +43,7 @@ LORU_INLINE std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> gzip,
 /// read, DataError if it is broken gzip.
 LORU_INLINE Content read_content(const std::filesystem::path& path);
 
-}  // namespace loru::data
+}  // namespace loru::inline LORU_ISA::data
 
 #ifndef LORU_COMPILED
 #include <loru/data/file_bodies.hpp>

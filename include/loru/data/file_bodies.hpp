@@ -1,5 +1,6 @@
 #pragma once
-// Finding, reading and unzipping of files. The only header that includes zlib.
+// Bodies of file.hpp and locate.hpp: reading, unzipping and finding of files. The only header that includes
+// zlib.
 
 #include <algorithm>
 #include <cstdlib>
@@ -12,6 +13,8 @@
 #include <loru/data/locate.hpp>
 
 namespace loru::inline LORU_ISA::data {
+
+// ---- file.hpp ----
 
 namespace detail {
 

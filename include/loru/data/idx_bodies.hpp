@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of the readers of IDX files.
+// Bodies of idx.hpp and idx_dataset.hpp: readers of IDX files.
 
 #include <algorithm>
 #include <string>

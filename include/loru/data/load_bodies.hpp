@@ -1,5 +1,5 @@
 #pragma once
-// Data sets by their names.
+// Bodies of load.hpp: data sets by their names.
 
 #include <span>
 

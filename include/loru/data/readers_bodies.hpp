@@ -1,5 +1,6 @@
 #pragma once
-// Bodies of the readers of known data sets and of arrays, and of the synthetic set.
+// Bodies of mnist.hpp, omniglot.hpp, cifar.hpp, digits.hpp, arrays.hpp and synthetic.hpp: data sets by name,
+// and one's own arrays.
 
 #include <algorithm>
 #include <charconv>

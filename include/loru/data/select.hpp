@@ -11,7 +11,7 @@ namespace loru::inline LORU_ISA::data {
 
 namespace detail {
 
-/// Appends the rows of width `width` that are chosen.
+/// The chosen rows of `width` values each, one after the other.
 template <class Values>
 Values rows_of(const Values& from, Index width, std::span<const Index> rows) {
   Values out;
@@ -20,7 +20,7 @@ Values rows_of(const Values& from, Index width, std::span<const Index> rows) {
   return out;
 }
 
-/// The numbers of the chosen sequences' tokens.
+/// The places of the chosen sequences' tokens among all tokens.
 LORU_INLINE std::vector<Index> tokens_of(const Dataset& from, std::span<const Index> samples);
 
 /// Starts of the chosen sequences, packed.

@@ -1,13 +1,11 @@
 #pragma once
-// Bodies of select.hpp.
+// Bodies of select.hpp: samples of a data set, and their statistics.
 
 #include <cmath>
 
 #include <loru/data/select.hpp>
 
 namespace loru::inline LORU_ISA::data {
-
-// ---- select.hpp ----
 
 namespace detail {
 

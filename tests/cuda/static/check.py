@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles the CUDA kernels and holds what came out against what is written beside them.
+"""Holds what nvcc made of the CUDA kernels against what their tiles and launch bounds ask for.
 
     check.py --nvcc NVCC (--ptx FILE | --source FILE [--include DIR]...) [--arch 80 --arch 90] [--write FILE]
 
@@ -110,14 +110,14 @@ def run(command):
 
 
 def translate(nvcc, source, includes, folder):
-    """The PTX of a file, which all architectures are compiled from, as a program's is that carries PTX for later devices."""
+    """The PTX of a file for compute_80. Code for every architecture is compiled from it, as a driver does for later devices."""
     ptx = Path(folder) / "kernels.ptx"
     run([nvcc, "-std=c++20", *(f"-I{i}" for i in includes), "-arch=compute_80", "-ptx", source, "-o", ptx])
     return ptx
 
 
 def compile_kernels(nvcc, ptx, arch, folder):
-    """Every kernel for one architecture. What lies beside the PTX is taken: there nvcc kept what it compiled it to."""
+    """Every kernel for one architecture. Code that nvcc kept beside the PTX is taken as it is, other code is compiled."""
     cubin = ptx.with_suffix(f".sm_{arch}.cubin")
     if not cubin.exists():
         cubin = Path(folder) / cubin.name

@@ -1,6 +1,6 @@
 #pragma once
 // The common parts of all partitions: the type, the check, and the rule that every client has a sample. Their
-// bodies come with those of the kinds.
+// bodies stand in kinds_bodies.hpp.
 
 #include <cstdint>
 #include <vector>

@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of all kinds of partitions, and of their description.
+// Bodies of common.hpp, describe.hpp and a header for each kind: all partitions, and their description.
 
 #include <algorithm>
 #include <cmath>

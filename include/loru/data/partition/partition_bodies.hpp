@@ -1,5 +1,5 @@
 #pragma once
-// Partitions by their names.
+// Bodies of partition.hpp: partitions by their names.
 
 #include <loru/core/text.hpp>
 #include <loru/data/partition/partition.hpp>

@@ -68,7 +68,7 @@ class Average {
  private:
   using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
   struct Sum {
-    Tensor<Wide> total;               ///< of the closed blocks; nothing before the first
+    Tensor<Wide> total;               ///< of the closed blocks; not yet set before the first
     std::vector<io::RawTensor> open;  ///< of the updates of the block that is not closed yet
   };
 

@@ -1,6 +1,6 @@
 #pragma once
-// The functions of Server, outside the class: what is defined inside is inline, and users of loru::compiled
-// would compile it.
+// The functions of Server; server.hpp includes this file at its end. They stand outside the class: what is
+// defined inside is inline, and users of loru::compiled would compile it.
 
 #include <loru/fl/server/server.hpp>
 
