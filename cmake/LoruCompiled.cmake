@@ -1,6 +1,7 @@
 # loru::compiled: what the sources of a program share of the library, compiled once, a source for each part
 # (include/loru/compiled/<part>.hpp). Optional and built where something links it. Its flags are those of the project that
-# builds it, since the instruction set is part of every symbol's name. Its users parse neither Eigen's decompositions nor JSON nor zlib.
+# builds it, since the instruction set is part of every symbol's name. Its users parse neither Eigen's
+# decompositions nor JSON nor zlib.
 
 # loru_isa(VAR FLAGS...): the instruction set (core/isa.hpp) that these flags beside the project's choose.
 function(loru_isa out)
