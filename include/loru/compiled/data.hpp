@@ -3,15 +3,18 @@
 
 #include <loru/compiled/begin.hpp>
 
+#include <loru/data/arrays_bodies.hpp>
 #include <loru/data/batch.hpp>
 #include <loru/data/dataset_bodies.hpp>
 #include <loru/data/file_bodies.hpp>
 #include <loru/data/idx_bodies.hpp>
 #include <loru/data/load_bodies.hpp>
+#include <loru/data/locate_bodies.hpp>
 #include <loru/data/partition/kinds_bodies.hpp>
 #include <loru/data/partition/partition_bodies.hpp>
 #include <loru/data/readers_bodies.hpp>
 #include <loru/data/select_bodies.hpp>
+#include <loru/data/synthetic_bodies.hpp>
 
 namespace loru::inline LORU_ISA::data {
 

@@ -11,8 +11,6 @@
 #include <loru/core/fields.hpp>
 #include <loru/data/dataset.hpp>
 #include <loru/data/locate.hpp>
-#include <loru/data/select.hpp>
-#include <loru/io/safetensors.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -46,5 +44,5 @@ LORU_INLINE Split arrays(const ArrayFiles& files, const Path& dir = {});
 }  // namespace loru::inline LORU_ISA::data
 
 #ifndef LORU_COMPILED
-#include <loru/data/readers_bodies.hpp>
+#include <loru/data/arrays_bodies.hpp>
 #endif

@@ -8,7 +8,6 @@
 
 #include <loru/core/compiled.hpp>
 #include <loru/data/dataset.hpp>
-#include <loru/data/file.hpp>
 #include <loru/data/locate.hpp>
 
 namespace loru::inline LORU_ISA::data {

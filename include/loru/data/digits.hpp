@@ -5,9 +5,7 @@
 
 #include <loru/core/compiled.hpp>
 #include <loru/data/dataset.hpp>
-#include <loru/data/file.hpp>
 #include <loru/data/locate.hpp>
-#include <loru/data/select.hpp>
 
 namespace loru::inline LORU_ISA::data {
 

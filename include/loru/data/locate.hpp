@@ -50,5 +50,5 @@ LORU_INLINE Folder locate(const FileSet& set, const Path& dir, std::span<const P
 }  // namespace loru::inline LORU_ISA::data
 
 #ifndef LORU_COMPILED
-#include <loru/data/file_bodies.hpp>
+#include <loru/data/locate_bodies.hpp>
 #endif

@@ -7,7 +7,6 @@
 #include <loru/data/dataset.hpp>
 #include <loru/data/idx_dataset.hpp>
 #include <loru/data/locate.hpp>
-#include <loru/data/select.hpp>
 
 namespace loru::inline LORU_ISA::data {
 

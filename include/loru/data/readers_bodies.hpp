@@ -1,17 +1,12 @@
 #pragma once
-// Bodies of mnist.hpp, omniglot.hpp, cifar.hpp, digits.hpp, arrays.hpp and synthetic.hpp: data sets by name,
-// and one's own arrays.
+// Bodies of mnist.hpp, omniglot.hpp, cifar.hpp and digits.hpp: data sets by name.
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <cstring>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include <loru/core/rng.hpp>
-#include <loru/data/arrays.hpp>
 #include <loru/data/cifar.hpp>
 #include <loru/data/digits.hpp>
 #include <loru/data/file.hpp>
@@ -20,8 +15,6 @@
 #include <loru/data/mnist.hpp>
 #include <loru/data/omniglot.hpp>
 #include <loru/data/select.hpp>
-#include <loru/data/synthetic.hpp>
-#include <loru/io/safetensors.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -212,162 +205,6 @@ LORU_INLINE Split digits(const Path& dir, std::span<const Path> also) {
   std::vector<Index> train, test;
   for (Index i = 0; i < all.size(); ++i) (i % 5 == 4 ? test : train).push_back(i);
   return {select(all, train), select(all, test)};
-}
-
-// ---- arrays.hpp ----
-
-namespace detail {
-
-template <io::Storable V>
-std::vector<V> values_of(const io::RawTensor& raw) {
-  std::vector<V> values(static_cast<std::size_t>(raw.shape.size()));
-  if (!raw.bytes.empty()) std::memcpy(values.data(), raw.bytes.data(), raw.bytes.size());
-  return values;
-}
-
-/// (N) whole numbers of at least 0.
-inline std::vector<std::int32_t> read_counts(const io::Archive& archive, const char* name, Index count) {
-  const io::RawTensor& raw = archive.raw(name);
-  require<DataError>(raw.dtype == io::DType::i32 && raw.shape == Shape{count}, archive.origin(), ": tensor ",
-                     name, ": expected I32 ", Shape{count}, ", one for each sample of x, got ",
-                     to_string(raw.dtype), ' ', raw.shape);
-  std::vector<std::int32_t> numbers = values_of<std::int32_t>(raw);
-  for (std::size_t i = 0; i < numbers.size(); ++i)
-    require<DataError>(numbers[i] >= 0, archive.origin(), ": tensor ", name, ": sample ", i,
-                       ": expected a number >= 0, got ", numbers[i]);
-  return numbers;
-}
-
-inline Targets read_targets(const io::Archive& archive, Index count) {
-  const io::RawTensor& y = archive.raw("y");
-  const bool table = y.shape.rank() == 2 && y.shape[0] == count && y.shape[1] >= 1;
-  if (table && y.dtype == io::DType::f32) return Numbers{y.shape[1], values_of<float>(y)};
-  if (table && y.dtype == io::DType::u8) return Flags{y.shape[1], values_of<std::uint8_t>(y)};
-  require<DataError>(y.dtype == io::DType::i32, archive.origin(), ": tensor y: expected I32 (", count,
-                     "), F32 (", count, ", k) or U8 (", count, ", k) for the ", count, " samples of x, got ",
-                     to_string(y.dtype), ' ', y.shape);
-  return read_counts(archive, "y", count);
-}
-
-/// Reads x alone; the targets are labels, all 0.
-inline Dataset read_inputs(const io::Archive& archive, const Path& path) {
-  const io::RawTensor& x = archive.raw("x");
-  const Index rank = x.shape.rank();
-  const bool bytes = x.dtype == io::DType::u8;
-  require<DataError>(bytes || x.dtype == io::DType::f32, path.string(),
-                     ": tensor x: expected F32 or U8, got ", to_string(x.dtype));
-  require<DataError>(rank >= 2 && rank <= 4, path.string(),
-                     ": tensor x: expected (N, n), (N, H, W) or (N, C, H, W), got ", x.shape);
-  require<DataError>(x.shape.size() > 0, path.string(),
-                     ": tensor x: expected at least one sample of one feature, got ", x.shape);
-  Dataset set{.name = path.string()};
-  if (rank == 3) set.sample.push_back(1);
-  for (Index i = 1; i < rank; ++i) set.sample.push_back(x.shape[i]);
-  if (bytes)
-    set.features = values_of<std::uint8_t>(x);
-  else
-    set.features = values_of<float>(x);
-  set.normalisation.unit = bytes ? 1.0 / 255.0 : 1.0;
-  set.targets = Labels(static_cast<std::size_t>(x.shape[0]));
-  set.classes = 1;
-  return set;
-}
-
-}  // namespace detail
-
-LORU_INLINE Dataset read_samples(const Path& path) {
-  Dataset set = detail::read_inputs(io::load(path), path);
-  set.check();
-  return set;
-}
-
-LORU_INLINE Dataset read_arrays(const Path& path) {
-  const io::Archive archive = io::load(path);
-  Dataset set = detail::read_inputs(archive, path);
-  const Index count = set.size();
-  set.targets = detail::read_targets(archive, count);
-  if (const auto* labels = std::get_if<Labels>(&set.targets))
-    set.classes = Index{*std::max_element(labels->begin(), labels->end())} + 1;
-  if (archive.contains("client")) set.groups = detail::read_counts(archive, "client", count);
-  set.check();
-  return set;
-}
-
-LORU_INLINE Split arrays(const ArrayFiles& files, const Path& dir) {
-  require<ConfigError>(!files.train.empty() && !files.test.empty(),
-                       "safetensors: expected two files, data.train and data.test, got \"",
-                       files.train.string(), "\" and \"", files.test.string(), '"');
-  Split split{read_arrays(dir / files.train), read_arrays(dir / files.test)};
-  Dataset &train = split.train, &test = split.test;
-  const auto same = [&](bool equal, const char* what, const auto& expected, const auto& got) {
-    require<DataError>(equal, test.name, ": expected ", what, ' ', expected, " as in ", train.name, ", got ",
-                       got);
-  };
-  same(train.sample == test.sample, "samples of shape", train.sample, test.sample);
-  same(train.targets.index() == test.targets.index(), "targets that are", kind_of(train.targets),
-       kind_of(test.targets));
-  same(width_of(train.targets) == width_of(test.targets), "targets of width", width_of(train.targets),
-       width_of(test.targets));
-  if (files.normalise) train.normalisation = measure(train, train.normalisation.unit);
-  test.normalisation = train.normalisation;
-  test.classes = train.classes;
-  test.check();
-  return split;
-}
-
-// ---- synthetic.hpp ----
-
-namespace detail {
-
-/// A point of the sphere of radius `separation`, uniform, for each class: (classes, features) row-major.
-inline std::vector<double> synthetic_centres(const SyntheticOptions& options) {
-  const Index length = options.sample.size();
-  std::vector<double> centres;
-  for (Index c = 0; c < options.classes; ++c) {
-    rng::Stream stream{options.seed, rng::Purpose::synthetic, 0, static_cast<std::uint32_t>(c)};
-    std::vector<double> direction;
-    double squares = 0.0;
-    for (Index f = 0; f < length; ++f) {
-      direction.push_back(stream.normal());
-      squares += direction.back() * direction.back();
-    }
-    for (double x : direction) centres.push_back(options.separation * x / std::sqrt(squares));
-  }
-  return centres;
-}
-
-/// Sample i is of class i % classes; its noise is a stream of its own. `half` is 1 for train, 2 for test.
-inline Dataset synthetic_half(const SyntheticOptions& options, const std::vector<double>& centres,
-                              Index count, std::uint32_t half) {
-  const auto channels = static_cast<std::size_t>(options.sample[0]);
-  const Index length = options.sample.size();
-  Dataset set{"synthetic",
-              options.sample,
-              options.classes,
-              std::vector<float>{},
-              {},
-              {},
-              {1.0, std::vector<double>(channels, 0.0), std::vector<double>(channels, 1.0)}};
-  auto& features = std::get<std::vector<float>>(set.features);
-  features.reserve(static_cast<std::size_t>(count * length));
-  for (Index i = 0; i < count; ++i) {
-    rng::Stream stream{options.seed, rng::Purpose::synthetic, half, static_cast<std::uint32_t>(i)};
-    const Index label = i % options.classes;
-    for (Index f = 0; f < length; ++f)
-      features.push_back(static_cast<float>(centres[static_cast<std::size_t>(label * length + f)] +
-                                            options.noise * stream.normal()));
-    set.labels().push_back(static_cast<std::int32_t>(label));
-  }
-  return set;
-}
-
-}  // namespace detail
-
-LORU_INLINE Split synthetic(const SyntheticOptions& options) {
-  check_fields(options, "synthetic");
-  const std::vector<double> centres = detail::synthetic_centres(options);
-  return {detail::synthetic_half(options, centres, options.train, 1),
-          detail::synthetic_half(options, centres, options.test, 2)};
 }
 
 }  // namespace loru::inline LORU_ISA::data

@@ -40,5 +40,5 @@ LORU_INLINE Split synthetic(const SyntheticOptions& options = {});
 }  // namespace loru::inline LORU_ISA::data
 
 #ifndef LORU_COMPILED
-#include <loru/data/readers_bodies.hpp>
+#include <loru/data/synthetic_bodies.hpp>
 #endif
