@@ -27,6 +27,7 @@ if(LORU_HAS_CUDA)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/cmake/compiled/cuda/kernels.cu PROPERTIES
     COMPILE_OPTIONS "--keep;--keep-dir=${PROJECT_BINARY_DIR}/kernels")
   target_include_directories(loru_compiled_cuda PUBLIC ${PROJECT_SOURCE_DIR}/cuda)
+  target_compile_definitions(loru_compiled_cuda PUBLIC LORU_CUDA_COMPILED=1)
   target_link_libraries(loru_compiled_cuda PUBLIC loru::core CUDA::cudart ${CMAKE_DL_LIBS} PRIVATE loru_private_flags)
   target_compile_options(loru_compiled_cuda PRIVATE
     "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-ffp-contract=off>"

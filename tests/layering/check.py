@@ -182,7 +182,7 @@ def check_nobody_includes_leaves(root, problems):
 
 
 def check_line_lengths(root, problems):
-    for base in ("include", "cuda", "examples", "bench", "tests"):
+    for base in ("include", "cuda", "cmake", "examples", "bench", "tests"):
         for file in sorted(path for path in (root / base).rglob("*.[ch]*") if path.suffix in (".hpp", ".cpp", ".cuh", ".cu")):
             for number, line in enumerate(file.read_text().splitlines(), 1):
                 if len(line) > MAX_COLUMNS:

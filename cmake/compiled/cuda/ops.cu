@@ -1,8 +1,6 @@
 // Every op of the CUDA device in float, and copies of what batches are gathered from. kernels.cu has the
 // fused kernels that they start.
-#define LORU_CUDA_COMPILED
 #include <loru/cuda/cuda.cuh>
-#include <loru/cuda/kernels/compiled.cuh>
 
 namespace loru::cuda {
 

@@ -10,10 +10,10 @@
 //
 // Checks, configuration keys with their errors, tables of keys and schemas are made from these lists.
 
+#include <cstddef>
 #include <limits>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -177,25 +177,14 @@ void visit_entry(Options& options, const Section<A, Part>& section, const F& f, 
   for_each_field(options.*(section.member), f, *section.name ? table + section.name + '.' : table);
 }
 
-template <class... Entries, class F>
-void each_entry(const Fields<Entries...>& fields, const F& f) {
-  fields.each(f);
-}
-
-/// A list may also be a tuple.
-template <class... Entries, class F>
-void each_entry(const std::tuple<Entries...>& fields, const F& f) {
-  std::apply([&](const auto&... entry) { (f(entry), ...); }, fields);
-}
-
 }  // namespace detail
 
 /// f(table, field, value) for every field, those of sections included, in the order of the lists. `table` is
 /// the text before the name in a configuration ("optimizer."), `value` the member, const if the options are.
 template <class Options, class F>
 void for_each_field(Options& options, const F& f, const std::string& table) {
-  detail::each_entry(std::remove_const_t<Options>::fields(),
-                     [&](const auto& entry) { detail::visit_entry(options, entry, f, table); });
+  std::remove_const_t<Options>::fields().each(
+      [&](const auto& entry) { detail::visit_entry(options, entry, f, table); });
 }
 
 // ---- checks ----

@@ -1,8 +1,11 @@
 #pragma once
 // Sums over host tensors.
 
+#include <array>
 #include <bit>
+#include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>

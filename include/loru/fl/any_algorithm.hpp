@@ -95,7 +95,7 @@ AnyAlgorithm<T, D>::AnyAlgorithm(const A& a)
       suits{[](nn::Weight<T, D>& weight) { return weight.template as<nn::Factored<T, D>>() != nullptr; }},
       shape{[](nn::Model<T, D>& model, std::span<const Index> ranks) { lowrank::set_ranks(model, ranks); }} {
   check(a);
-  static_cast<void>(detail::check_hooks<A, T, D>());
+  detail::check_hooks<A, T, D>();
   bind<hook::parametrise>(a, parametrise, [](auto& own, auto&&... x) { return own.parametrise(x...); });
   bind<hook::suits>(a, suits, [](auto& own, auto&&... x) { return own.suits(x...); });
   bind<hook::sends>(a, sends, [](auto& own, auto&&... x) { return own.sends(x...); });

@@ -246,7 +246,7 @@ inline constexpr bool lists = A::hooks::template has<H>;
 
 /// Refuses an algorithm whose list and members differ in hook H.
 template <class A, class T, class D, class H>
-constexpr bool check_hook() {
+constexpr void check_hook() {
   constexpr bool there = !H::template absent<A>;
   static_assert(there || !lists<A, H>,
                 "loru: the algorithm A lists the hook H but has no member of that name");
@@ -255,14 +255,13 @@ constexpr bool check_hook() {
   if constexpr (there && lists<A, H>)
     static_assert(H::template fits<A, T, D>,
                   "loru: the algorithm A has the hook H with another signature than fl/hooks.hpp asks for");
-  return there;
 }
 
 /// All hooks.
 template <class A, class T, class D>
-constexpr bool check_hooks() {
-  return []<class... H>(Hooks<H...>) {
-    return (check_hook<A, T, D, H>(), ...);
+constexpr void check_hooks() {
+  []<class... H>(Hooks<H...>) {
+    (check_hook<A, T, D, H>(), ...);
   }(Hooks<hook::parametrise, hook::suits, hook::sends, hook::broadcast, hook::shape, hook::load, hook::trains,
           hook::personal, hook::train, hook::also_sent, hook::kept_ranks, hook::fold, hook::after_round,
           hook::evaluated, hook::personalise>{});

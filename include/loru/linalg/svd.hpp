@@ -6,6 +6,7 @@
 // functions are templates, so that only sources that call them compile the eigensolver.
 
 #include <algorithm>
+#include <concepts>
 #include <limits>
 #include <vector>
 
@@ -14,7 +15,7 @@
 namespace loru::inline LORU_ISA::linalg {
 
 /// Eigenvalues in descending order and eigenvectors as the columns of a row-major (n, n) matrix.
-template <std::floating_point T>
+template <std::same_as<double> T>
 struct SymmetricEigen {
   std::vector<T> values;
   Tensor<T> vectors;
@@ -23,7 +24,7 @@ struct SymmetricEigen {
 /// Eigendecomposition of a symmetric (n, n) matrix; only its lower triangle is read.
 /// Throws ShapeError if the matrix is not square, DivergedError if the iteration does not converge, as for
 /// numbers that are not finite.
-template <std::floating_point T>
+template <std::same_as<double> T>
 SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix);
 
 /// A ≈ U · diag(values) · Vᵀ with U (m, k), V (n, k) and values descending.

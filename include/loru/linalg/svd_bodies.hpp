@@ -9,7 +9,7 @@
 
 namespace loru::inline LORU_ISA::linalg {
 
-template <std::floating_point T>
+template <std::same_as<double> T>
 SymmetricEigen<T> symmetric_eigen(const Tensor<T>& matrix) {
   require<ShapeError>(matrix.rank() == 2 && matrix.dim(0) == matrix.dim(1),
                       "symmetric_eigen: expected a square matrix, got ", matrix.shape());

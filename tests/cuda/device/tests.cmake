@@ -21,7 +21,6 @@ endforeach()
 add_executable(test_gpu ${gpu_files})
 target_include_directories(test_gpu PRIVATE ${CMAKE_CURRENT_LIST_DIR} ${PROJECT_SOURCE_DIR}/tests/cuda)
 target_link_libraries(test_gpu PRIVATE loru_test_support loru::compiled_cuda)
-target_compile_definitions(test_gpu PRIVATE LORU_CUDA_COMPILED=1)  # by loru::compiled_cuda
 target_compile_options(test_gpu PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-ffp-contract=off>"
   $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${LORU_NATIVE}>>:-Xcompiler=-march=native>)

@@ -119,7 +119,7 @@ def translate(nvcc, source, includes, folder):
 def compile_kernels(nvcc, ptx, arch, folder):
     """Every kernel for one architecture. Code that nvcc kept beside the PTX is taken as it is, other code is compiled."""
     cubin = ptx.with_suffix(f".sm_{arch}.cubin")
-    if not cubin.exists():
+    if not cubin.exists() or cubin.stat().st_mtime < ptx.stat().st_mtime:
         cubin = Path(folder) / cubin.name
         run([nvcc, f"-arch=sm_{arch}", "-cubin", ptx, "-o", cubin])
     code = sass.kernels(cubin.read_bytes(), arch)

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <iterator>
 #include <map>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>

@@ -3,7 +3,9 @@
 
 #include <compare>
 #include <map>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <loru/fl/message/merges.hpp>
 #include <loru/lowrank/merge.hpp>

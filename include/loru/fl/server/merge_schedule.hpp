@@ -2,6 +2,7 @@
 // When a server merges its factors.
 
 #include <algorithm>
+#include <cmath>
 
 #include <loru/cpu/gemm/gemm.hpp>
 #include <loru/fl/algorithm.hpp>

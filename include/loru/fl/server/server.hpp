@@ -1,8 +1,12 @@
 #pragma once
 // The server of a federation: messages in, messages out, and the global model between them.
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include <loru/fl/any_algorithm.hpp>
 #include <loru/fl/message/uplink.hpp>
