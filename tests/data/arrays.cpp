@@ -1,5 +1,6 @@
 // A person's own arrays: what they become, and how what is wrong with them is named.
 #include <loru/data/arrays.hpp>
+#include <loru/io/safetensors.hpp>
 #include <loru/data/load.hpp>
 
 #include "data/files.hpp"
