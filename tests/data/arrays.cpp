@@ -1,7 +1,7 @@
 // A person's own arrays: what they become, and how what is wrong with them is named.
 #include <loru/data/arrays.hpp>
-#include <loru/io/safetensors.hpp>
 #include <loru/data/load.hpp>
+#include <loru/io/safetensors.hpp>
 
 #include "data/files.hpp"
 #include "support/catch.hpp"
