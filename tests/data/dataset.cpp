@@ -1,6 +1,7 @@
 #include <loru/data/dataset.hpp>
 #include <loru/data/digits.hpp>
 #include <loru/data/omniglot.hpp>
+#include <loru/data/select.hpp>
 #include <loru/data/synthetic.hpp>
 
 #include <limits>
