@@ -159,8 +159,8 @@ void run(const Options& o) {
   std::ofstream file(o.out);
   file << text << std::flush;
   require<IoError>(file.good(), o.out, ": cannot write");
-  std::cerr << text << "shipped table: " << quality(measured, device_rates(Cpu{})) << "\nwritten to "
-            << o.out << '\n';
+  std::cerr << text << "shipped table: " << quality(measured, device_rates(Cpu{})) << "\nwritten to " << o.out
+            << '\n';
 }
 
 }  // namespace

@@ -47,8 +47,7 @@ double measure_peak() {
   double best = 0.0;
   for (int run = 0; run < 10; ++run) {
     P acc[chains];
-    cpu::unroll<chains>(
-        [&]<int I>() { acc[I] = cpu::pset1<P>(static_cast<float>(I)); });
+    cpu::unroll<chains>([&]<int I>() { acc[I] = cpu::pset1<P>(static_cast<float>(I)); });
     const auto begin = std::chrono::steady_clock::now();
     for (Index i = 0; i < steps; ++i)
       cpu::unroll<chains>([&]<int I>() { acc[I] = cpu::pmadd(x, acc[I], acc[I]); });
@@ -58,8 +57,7 @@ double measure_peak() {
       benchmark::DoNotOptimize(out[0]);
     });
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    best = std::max(
-        best, 2e-9 * chains * static_cast<double>(cpu::lanes<float> * steps) / seconds.count());
+    best = std::max(best, 2e-9 * chains * static_cast<double>(cpu::lanes<float> * steps) / seconds.count());
   }
   return best;
 }
@@ -110,8 +108,8 @@ void time_product(benchmark::State& state, const Product& p, F multiply) {
 void gemm_loru(benchmark::State& state) {
   Product p(state);
   time_product(state, p, [&] {
-    cpu::gemm<float>(Op::none, Op::transpose, p.m, p.n, p.k, 1.0F, {p.a.data(), p.k}, {p.b.data(), p.k},
-                        0.0F, {p.c.data(), p.n});
+    cpu::gemm<float>(Op::none, Op::transpose, p.m, p.n, p.k, 1.0F, {p.a.data(), p.k}, {p.b.data(), p.k}, 0.0F,
+                     {p.c.data(), p.n});
   });
 }
 

@@ -18,7 +18,7 @@ struct Inner {
 
   static constexpr auto fields() {
     return Fields{field("share", &Inner::share, range::below_one, "a share"),
-                      field("flag", &Inner::flag, "a flag")};
+                  field("flag", &Inner::flag, "a flag")};
   }
 };
 
@@ -35,15 +35,15 @@ struct Outer {
   static constexpr auto fields() {
     using O = Outer;
     return Fields{field("count", &O::count, range::between(1, 9), "how many"),
-                      field("seed", &O::seed, range::at_least(0), "of draws"),
-                      field("maybe", &O::maybe, range::positive, "not always there"),
-                      field("list", &O::list, Each{range::not_negative}, "numbers"),
-                      field("shape", &O::shape, Each{range::at_least(1), 3}, "extents"),
-                      field("when.rounds", &O::rounds, Rounds{}, "in increasing order"),
-                      field("colour", &O::colour,
-                            words<Colour>({{"red", Colour::red}, {"green", Colour::green}}), "a word"),
-                      section("inner", &O::inner),
-                      section("", &O::among)};
+                  field("seed", &O::seed, range::at_least(0), "of draws"),
+                  field("maybe", &O::maybe, range::positive, "not always there"),
+                  field("list", &O::list, Each{range::not_negative}, "numbers"),
+                  field("shape", &O::shape, Each{range::at_least(1), 3}, "extents"),
+                  field("when.rounds", &O::rounds, Rounds{}, "in increasing order"),
+                  field("colour", &O::colour, words<Colour>({{"red", Colour::red}, {"green", Colour::green}}),
+                        "a word"),
+                  section("inner", &O::inner),
+                  section("", &O::among)};
   }
 };
 

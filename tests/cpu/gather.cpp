@@ -1,8 +1,8 @@
 // Copies between host and device, and batches gathered where the data set lies.
 #include <loru/cpu/cpu.hpp>
-#include <loru/ops/transfer.hpp>
 #include <loru/data/batch.hpp>
 #include <loru/data/synthetic.hpp>
+#include <loru/ops/transfer.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"

@@ -58,12 +58,12 @@ TEST_CASE("cuda planner: no windows in memory, no filtering, and a fused factore
   // x is read for S, y and dA, S for y and dB, dy for dS, dB and dx, dS for dx and dA.
   const double pixels = M * 64, weights = m * n, a = r * n, b = m * r;
   CHECK(step_work(Cuda{}, Plan::factored, p)[cost::kind::memory] ==
-        Approx(4.0 * (pixels + a + M * r                             // S
-                      + pixels + weights + M * m + M * r + b         // y
-                      + M * m + b + M * r                            // dS
-                      + M * m + M * r + b                            // dB
-                      + pixels + weights + M * m + M * r + a         // dx
-                      + pixels + a + M * r)));                       // dA
+        Approx(4.0 * (pixels + a + M * r                      // S
+                      + pixels + weights + M * m + M * r + b  // y
+                      + M * m + b + M * r                     // dS
+                      + M * m + M * r + b                     // dB
+                      + pixels + weights + M * m + M * r + a  // dx
+                      + pixels + a + M * r)));                // dA
 }
 
 TEST_CASE("cuda planner: the same plans whatever the host is") {

@@ -219,10 +219,9 @@ TEST_CASE("warm-ups and codecs that make no sense are refused") {
   check_refused({"--set", "lowrank.rank=300", "--set", "algorithm.name=fedpara"},
                 "rank 300 exceeds min(in=256, out=256) = 256");
   check_set("codec.keep=0", "codec.keep: expected a number");
-  check_set(
-      "codec.uplink=int4",
-      R"(codec.uplink: expected "none", "fp16", "bf16", "int8" or "top_k", got string 'int4', )"
-      R"(nearest is "int8")");
+  check_set("codec.uplink=int4",
+            R"(codec.uplink: expected "none", "fp16", "bf16", "int8" or "top_k", got string 'int4', )"
+            R"(nearest is "int8")");
   for (const char* rounds : {"0", "1"})
     check_refused({"--set", "codec.downlink=top_k", "--set", "algorithm.name=hetlora", "--set",
                    std::string("federation.warmup_rounds=") + rounds},

@@ -1,8 +1,8 @@
 // What a run writes, and that it can be had again.
 
+#include <loru/cpu/rates.hpp>
 #include <loru/io/csv.hpp>
 #include <loru/io/safetensors.hpp>
-#include <loru/cpu/rates.hpp>
 #include <loru/lowrank/rates.hpp>
 
 #include "federate/program.hpp"

@@ -115,9 +115,9 @@ TEST_CASE("several labels on real data: traits of digits, the same for any threa
   const auto s = summary(scratch.path / "out");
   CHECK(s["final_test_f1"] > 0.85);
   CHECK(s["final_test_auc"] > 0.9);
-  REQUIRE(run_bundled(scratch, "digits_traits.toml",
-                      {"--set", "federation.rounds=15", "--quiet"}, "1")
-              .code == 0);
+  REQUIRE(
+      run_bundled(scratch, "digits_traits.toml", {"--set", "federation.rounds=15", "--quiet"}, "1").code ==
+      0);
   const auto one = summary(scratch.path / "out");
   for (const char* key : {"final_test_f1", "final_test_auc", "final_test_loss", "model_sha256"})
     CHECK(one[key] == s[key]);

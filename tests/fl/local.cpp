@@ -21,14 +21,9 @@ TEST_CASE("local clients train alone, send nothing and go on where they were") {
         alone, small_data().train, run.parts[1], run.options, {seed, round, 1}, state, nothing, nothing});
   CHECK(bits(alone) != whole);
   auto kept = start;
-  fl::get_own(fl::Turn<float>{kept,
-                              small_data().train,
-                              run.parts[1],
-                              run.options,
-                              {seed, 2, 1},
-                              run.states[1],
-                              nothing,
-                              nothing},
-              run.algorithm.personal);
+  fl::get_own(
+      fl::Turn<float>{
+          kept, small_data().train, run.parts[1], run.options, {seed, 2, 1}, run.states[1], nothing, nothing},
+      run.algorithm.personal);
   CHECK(bits(kept) == bits(alone));
 }

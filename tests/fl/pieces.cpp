@@ -44,7 +44,7 @@ struct Knobs {
   using hooks = fl::Hooks<>;
   static constexpr auto fields() {
     return Fields{field("count", &Knobs::count, range::between(1, 9), "how many"),
-                      field("share", &Knobs::share, range::share, "how much")};
+                  field("share", &Knobs::share, range::share, "how much")};
   }
 };
 

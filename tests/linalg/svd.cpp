@@ -13,8 +13,7 @@ namespace {
 Tensor<double> product(const Tensor<double>& a, Op op_a, const Tensor<double>& b, Op op_b) {
   const Index m = a.dim(op_a == Op::transpose), k = a.dim(op_a == Op::none), n = b.dim(op_b == Op::none);
   Tensor<double> c(Shape{m, n});
-  cpu::gemm<double>(op_a, op_b, m, n, k, 1.0, {a.data(), a.dim(1)}, {b.data(), b.dim(1)}, 0.0,
-                       {c.data(), n});
+  cpu::gemm<double>(op_a, op_b, m, n, k, 1.0, {a.data(), a.dim(1)}, {b.data(), b.dim(1)}, 0.0, {c.data(), n});
   return c;
 }
 

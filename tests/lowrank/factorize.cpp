@@ -55,11 +55,11 @@ TEST_CASE("factorize: parameters and their names") {
   for (const auto& p : model.parameters()) all.push_back(p.name);
   for (const auto& p : model.trained_parameters()) trained.push_back(p.name);
   CHECK(all == Strings{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.lora_A.weight",
-                     "conv2.lora_B.weight", "conv2.bias", "fc1.weight", "fc1.lora_A.weight",
-                     "fc1.lora_B.weight", "fc1.bias", "fc2.weight", "fc2.bias"});
+                       "conv2.lora_B.weight", "conv2.bias", "fc1.weight", "fc1.lora_A.weight",
+                       "fc1.lora_B.weight", "fc1.bias", "fc2.weight", "fc2.bias"});
   CHECK(trained == Strings{"conv1.weight", "conv1.bias", "conv2.lora_A.weight", "conv2.lora_B.weight",
-                         "conv2.bias", "fc1.lora_A.weight", "fc1.lora_B.weight", "fc1.bias", "fc2.weight",
-                         "fc2.bias"});
+                           "conv2.bias", "fc1.lora_A.weight", "fc1.lora_B.weight", "fc1.bias", "fc2.weight",
+                           "fc2.bias"});
   nn::Factored<double>& conv = *factored(model, "conv2");
   CHECK(conv.a().shape() == Shape{3, 32, 5, 5});
   CHECK(conv.b().shape() == Shape{64, 3});

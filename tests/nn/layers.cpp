@@ -63,8 +63,8 @@ TEST_CASE("layers: names of parameters and buffers") {
       .add("gn", nn::GroupNorm<double>({}))
       .add("act", nn::ReLU<double>());
   CHECK(names(nn::Model<double>(std::move(s))) == Strings{"fc.weight", "fc.bias", "conv.weight", "bn.weight",
-                                                        "bn.bias", "gn.weight", "gn.bias", "bn.running_mean",
-                                                        "bn.running_var"});
+                                                          "bn.bias", "gn.weight", "gn.bias",
+                                                          "bn.running_mean", "bn.running_var"});
 }
 
 TEST_CASE("layers: initial values stay within their bounds and depend on the stream alone") {

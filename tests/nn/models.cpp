@@ -43,7 +43,7 @@ TEST_CASE("models: parameters of each, by number") {
 TEST_CASE("models: parameters of each, by name") {
   nn::Model<float> cnn = nn::cnn<float>();
   CHECK(names(cnn) == Strings{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc1.weight",
-                            "fc1.bias", "fc2.weight", "fc2.bias"});
+                              "fc1.bias", "fc2.weight", "fc2.bias"});
   nn::Model<float> mlp = nn::build<float>("mlp", {});
   CHECK(names(mlp) == Strings{"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"});
 
@@ -52,7 +52,7 @@ TEST_CASE("models: parameters of each, by name") {
   const Strings all = names(ten);
   CHECK(Strings(all.begin(), all.begin() + 9) ==
         Strings{"conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.0.bn1.weight",
-              "layer1.0.bn1.bias", "layer1.0.conv2.weight", "layer1.0.bn2.weight", "layer1.0.bn2.bias"});
+                "layer1.0.bn1.bias", "layer1.0.conv2.weight", "layer1.0.bn2.weight", "layer1.0.bn2.bias"});
   CHECK(std::find(all.begin(), all.end(), "layer2.0.downsample.0.weight") != all.end());
   CHECK(all.back() == "fc.bias");
   CHECK(ten.buffers().front().name == "bn1.running_mean");

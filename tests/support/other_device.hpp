@@ -18,12 +18,12 @@ struct Device {
   static constexpr const char* name = "other";
   static loru::Buffer allocate(std::size_t bytes) {
     auto* block = new loru::Block;
-    void* memory = ::operator new (bytes + 1, std::align_val_t{64});
+    void* memory = ::operator new(bytes + 1, std::align_val_t{64});
     block->data = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(memory) + distance);
     block->capacity = bytes;
     block->release = [](loru::Block* b) noexcept {
       void* mine = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(b->data) - distance);
-      ::operator delete (mine, std::align_val_t{64});
+      ::operator delete(mine, std::align_val_t{64});
       delete b;
     };
     return loru::Buffer{block};

@@ -87,7 +87,10 @@ LowrankGradients<T, Device> up(const LowrankGradients<T>& g) {
   return {up(g.dx), up(g.da), up(g.db)};
 }
 template <class V>
-requires std::is_arithmetic_v<V> V up(V number) { return number; }
+  requires std::is_arithmetic_v<V>
+V up(V number) {
+  return number;
+}
 
 /// An argument of the declared type P as the host's op takes it.
 template <class P>

@@ -18,9 +18,9 @@ struct DataSheet {
 
 /// One device of each capability: the data-centre device where there is one.
 inline constexpr std::array data_sheets{
-    DataSheet{8, 0, "A100 80GB SXM", 19.5, 2039.0}, DataSheet{8, 6, "A40", 37.4, 696.0},
+    DataSheet{8, 0, "A100 80GB SXM", 19.5, 2039.0},      DataSheet{8, 6, "A40", 37.4, 696.0},
     DataSheet{8, 7, "Jetson AGX Orin 64GB", 5.3, 204.8}, DataSheet{8, 9, "L40", 90.5, 864.0},
-    DataSheet{9, 0, "H100 SXM", 67.0, 3350.0}, DataSheet{10, 0, "B200", 75.0, 8000.0},
+    DataSheet{9, 0, "H100 SXM", 67.0, 3350.0},           DataSheet{10, 0, "B200", 75.0, 8000.0},
     DataSheet{12, 0, "RTX 5090", 104.8, 1792.0}};
 
 /// The data sheet of a capability. For an unknown one, that of the next lower capability, or the first.

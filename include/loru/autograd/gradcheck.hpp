@@ -44,4 +44,4 @@ double gradcheck(F f, std::vector<Variable<double>> inputs, double h = 1e-5) {
   return worst;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -42,4 +42,4 @@ HessianProduct<T> hvp(F f, std::span<const Tensor<T>> point, std::span<const Ten
   return result;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

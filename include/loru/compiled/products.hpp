@@ -15,7 +15,7 @@ template void gemm<float>(Op, Op, Index, Index, Index, float, View<const float>,
 template void gemm<double>(Op, Op, Index, Index, Index, double, View<const double>, View<const double>,
                            double, View<double>);
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu
 
 namespace loru::inline LORU_ISA {
 
@@ -31,4 +31,4 @@ template Svd truncated_svd(const Tensor<double>&, Index);
 template Svd product_svd(const Tensor<double>&, const Tensor<double>&, Index);
 
 }  // namespace linalg
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

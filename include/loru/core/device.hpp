@@ -21,4 +21,4 @@ struct Cpu {
   static Buffer allocate(std::size_t bytes) { return memory::allocate_host(bytes); }
 };
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -97,4 +97,4 @@ constexpr Real<T> value_of(T x) {
     return x;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -107,4 +107,4 @@ void require(bool condition, const Args&... args) {
     fail<E>(args...);
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -217,4 +217,4 @@ inline void trim() {
 }
 
 }  // namespace memory
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

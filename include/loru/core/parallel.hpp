@@ -152,4 +152,4 @@ void parallel_blocks(Index n, Index block, F&& body) {
   parallel_for((n + block - 1) / block, [&](Index i) { body(i * block, std::min((i + 1) * block, n)); });
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

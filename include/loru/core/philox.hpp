@@ -27,4 +27,4 @@ LORU_HOST_DEVICE constexpr void philox(std::uint32_t (&c)[4][L], std::uint64_t k
     }
 }
 
-}  // namespace loru::rng
+}  // namespace loru::inline LORU_ISA::rng

@@ -182,4 +182,4 @@ class Stream {
   std::uint32_t position_ = 4;
 };
 
-}  // namespace loru::rng
+}  // namespace loru::inline LORU_ISA::rng

@@ -125,4 +125,4 @@ LORU_HOST_DEVICE inline double standardised(double raw, double unit, double mean
 #endif
 }
 
-}  // namespace loru::scalar
+}  // namespace loru::inline LORU_ISA::scalar

@@ -61,4 +61,4 @@ class Shape {
   Index rank_ = 0;
 };
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -129,4 +129,4 @@ void require_same_shape(const char* where, const Tensor<T, D>& a, const Tensor<T
                       to_string(a.layout()), " and ", to_string(b.layout()), " for ", a.shape());
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

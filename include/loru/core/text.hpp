@@ -85,4 +85,4 @@ inline std::string nearest(std::string_view word, std::span<const std::string> k
   return best == known.end() ? std::string{} : *best;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

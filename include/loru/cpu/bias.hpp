@@ -36,4 +36,4 @@ BiasGradients<T> add_bias_backward(const Tensor<T>& y, Tensor<T> dy) {
   return grads;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

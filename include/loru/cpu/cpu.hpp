@@ -50,5 +50,5 @@
 #ifdef LORU_COMPILED
 namespace loru::inline LORU_ISA {
 LORU_COMPILED_OPS(LORU_EXTERN_OP)
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA
 #endif

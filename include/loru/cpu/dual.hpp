@@ -44,4 +44,4 @@ Tensor<Dual<T>> bilinear(const Tensor<Dual<T>>& a, const Tensor<Dual<T>>& b, F f
 }
 
 }  // namespace cpu
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

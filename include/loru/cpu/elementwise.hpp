@@ -163,4 +163,4 @@ Tensor<T> dropout(const Tensor<T>& x, double p, const rng::Stream& stream) {
   return y;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -23,4 +23,4 @@ void map_through(const Epilogue<Tensor<T>>& after, Index rows, Index c, const T*
     map_rows(rows, c, x, y, [=](T v, Index, Index j) { return z(v, j); });
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

@@ -45,4 +45,4 @@ void gather_labels(Tensor<E>& y, const Tensor<E>& labels, const Tensor<std::int3
                  [&](std::int32_t sample) { return labels.data()[sample]; });
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -18,4 +18,4 @@ inline constexpr Index float_lanes = 4;
 inline constexpr Index float_lanes = 1;
 #endif
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

@@ -56,4 +56,4 @@ LowrankGradients<T> lowrank_backward(const Tensor<T>& dy, const Tensor<T>& x, co
   return g;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -26,4 +26,4 @@ LowrankGradients<T> lowrank_conv2d_backward(const Tensor<T>& dy, const Tensor<T>
   return detail::unfused_conv2d_backward(dy, x, w, a, b, low, s, o, wanted);
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

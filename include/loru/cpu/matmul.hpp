@@ -1,8 +1,8 @@
 #pragma once
 // Matrix products on host tensors.
 
-#include <loru/cpu/gemm/gemm.hpp>
 #include <loru/cpu/dual.hpp>
+#include <loru/cpu/gemm/gemm.hpp>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -40,4 +40,4 @@ void matmul_into(Tensor<Dual<T>>& c, T alpha, const Tensor<Dual<T>>& a, const Te
   c = join(z.value, z.tangent);
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

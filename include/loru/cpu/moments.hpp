@@ -135,4 +135,4 @@ Moments<T> group_moments(const Tensor<T>& x_any, Index groups, double epsilon) {
   return fixed_moments(mean, variance, epsilon);
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

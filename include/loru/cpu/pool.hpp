@@ -114,4 +114,4 @@ Tensor<T> adaptive_avg_pool2d_backward(const Tensor<T>& dy_any, const Shape& x_s
   return dx;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

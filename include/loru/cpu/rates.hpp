@@ -40,4 +40,4 @@ inline constexpr cost::Rates device_rates(Cpu) {
 #endif
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

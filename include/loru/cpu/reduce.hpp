@@ -32,7 +32,7 @@ Tensor<T> sum(const Tensor<T>& x) {
   Tensor<T> y{Shape{}};
   const T* data = x.data();
   cpu::column_sums<1>(x.size(), Index{1}, y.data(),
-                         [=](Index i, Index) { return std::array<T, 1>{data[i]}; });
+                      [=](Index i, Index) { return std::array<T, 1>{data[i]}; });
   return y;
 }
 
@@ -105,4 +105,4 @@ bool all_finite(const Tensor<T>& x) {
   }
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -105,4 +105,4 @@ void column_sums(Index rows, Index c, T* out, F f) {
   column_sums<K>(rows, c, out, f, [](Index, Index) {});
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

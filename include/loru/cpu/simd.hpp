@@ -74,4 +74,4 @@ inline void unroll(F f) {
   }(std::make_integer_sequence<int, N>{});
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

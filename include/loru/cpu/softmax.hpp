@@ -118,4 +118,4 @@ Tensor<T> binary_cross_entropy_backward(const Tensor<T>& dloss, const Tensor<T>&
   return dz;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -21,4 +21,4 @@ void copy_to_host(Tensor<T>& host, const Tensor<T>& x) {
   std::copy(x.data(), x.data() + x.size(), host.data());
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -59,4 +59,4 @@ void adam_update(Tensor<T>& w, const Tensor<T>& g, Tensor<T>& m, Tensor<T>& v, c
   });
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -83,4 +83,4 @@ inline cost::Work step_work(Cpu, Plan plan, const LowRankProblem& p) {
       plan, p, [&](Direction direction, Index out) { return cpu::layer_work(direction, p, out); });
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

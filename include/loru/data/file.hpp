@@ -37,7 +37,7 @@ inline bool is_gzip(std::span<const std::uint8_t> bytes) {
 /// Decompressed bytes of a gzip file of one or more members (RFC 1952). Throws DataError naming `path`, the
 /// byte of the compressed file and zlib's complaint.
 LORU_INLINE std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> gzip,
-                                        const std::filesystem::path& path);
+                                             const std::filesystem::path& path);
 
 /// The content of a file, decompressed if it is gzip (whatever its name). Throws IoError if it cannot be
 /// read, DataError if it is broken gzip.

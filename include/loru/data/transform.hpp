@@ -44,8 +44,8 @@ struct AugmentOptions {
   static constexpr auto fields() {
     constexpr Names known{[] { return std::vector<std::string>{"crop", "flip"}; }};
     return Fields{field("augment", &AugmentOptions::changes, known, "random changes of training images"),
-                      field("crop_padding", &AugmentOptions::padding, range::at_least(1),
-                            "of crop: pixels of the border that an image gets before it is cropped")};
+                  field("crop_padding", &AugmentOptions::padding, range::at_least(1),
+                        "of crop: pixels of the border that an image gets before it is cropped")};
   }
 };
 

@@ -35,4 +35,4 @@ class AppendFile {
   detail::Descriptor file_;
 };
 
-}  // namespace loru::io
+}  // namespace loru::inline LORU_ISA::io

@@ -184,4 +184,4 @@ class Archive {
   std::map<std::string, std::string, std::less<>> metadata_;
 };
 
-}  // namespace loru::io
+}  // namespace loru::inline LORU_ISA::io

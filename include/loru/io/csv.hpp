@@ -202,4 +202,4 @@ inline CsvWriter::CsvWriter(std::filesystem::path path, std::vector<std::string>
                      ": expected the end of the last row");
 }
 
-}  // namespace loru::io
+}  // namespace loru::inline LORU_ISA::io

@@ -130,4 +130,4 @@ inline void make_directories(const std::filesystem::path& path) {
   if (code) detail::fail_system(path, "create the folder", code.value());
 }
 
-}  // namespace loru::io
+}  // namespace loru::inline LORU_ISA::io

@@ -48,7 +48,7 @@ LORU_INLINE void save(const std::filesystem::path& path, const Archive& archive)
 /// Reads a file. Throws IoError, and DataError as parse does, naming the path.
 LORU_INLINE Archive load(const std::filesystem::path& path);
 
-}  // namespace loru::io
+}  // namespace loru::inline LORU_ISA::io
 
 #ifndef LORU_COMPILED
 #include <loru/io/safetensors_bodies.hpp>

@@ -81,4 +81,4 @@ LORU_INLINE void save(const std::filesystem::path& path, const Archive& archive)
 
 LORU_INLINE Archive load(const std::filesystem::path& path) { return parse(read_file(path), path.native()); }
 
-}  // namespace loru::io
+}  // namespace loru::inline LORU_ISA::io

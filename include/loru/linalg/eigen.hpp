@@ -52,4 +52,4 @@ StridedMap<const RowMajor<T>> map(const T* data, Index rows, Index cols, Index s
   return {data, rows, cols, Eigen::OuterStride<>(stride)};
 }
 
-}  // namespace loru::linalg
+}  // namespace loru::inline LORU_ISA::linalg

@@ -23,4 +23,4 @@ double norm(const Tensor<T>& a) {
   return std::sqrt(dot(a, a));
 }
 
-}  // namespace loru::linalg
+}  // namespace loru::inline LORU_ISA::linalg

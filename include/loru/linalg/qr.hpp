@@ -18,7 +18,7 @@ struct Qr {
 template <std::same_as<double> T>
 Qr thin_qr(const Tensor<T>& a);
 
-}  // namespace loru::linalg
+}  // namespace loru::inline LORU_ISA::linalg
 
 #ifndef LORU_COMPILED
 #include <loru/linalg/qr_bodies.hpp>

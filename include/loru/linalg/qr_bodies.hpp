@@ -27,4 +27,4 @@ Qr thin_qr(const Tensor<T>& a) {
   return result;
 }
 
-}  // namespace loru::linalg
+}  // namespace loru::inline LORU_ISA::linalg

@@ -62,7 +62,7 @@ Index numerical_rank(const Tensor<T>& a, double epsilon = std::numeric_limits<fl
   return rank;
 }
 
-}  // namespace loru::linalg
+}  // namespace loru::inline LORU_ISA::linalg
 
 #ifndef LORU_COMPILED
 #include <loru/linalg/svd_bodies.hpp>

@@ -64,7 +64,7 @@ Svd truncated_svd(const Tensor<T>& a, Index k) {
   Tensor<double>& far = m >= n ? svd.u : svd.v;   // (other, k): A times them, divided by the values
   for (Index i = 0; i < side; ++i) std::copy_n(eigen.vectors.data() + i * side, k, near.data() + i * k);
   cpu::gemm<double>(m >= n ? Op::none : Op::transpose, Op::none, other, k, side, 1.0, {a.data(), n},
-               {near.data(), k}, 0.0, {far.data(), k});
+                    {near.data(), k}, 0.0, {far.data(), k});
   for (Index j = 0; j < k; ++j) {
     const auto s = static_cast<std::size_t>(j);
     svd.values[s] = std::sqrt(std::max(eigen.values[s], 0.0));
@@ -85,7 +85,7 @@ Svd product_svd(const Tensor<T>& b, const Tensor<T>& a, Index k) {
     const Index rows = x.dim(0), cols = y.dim(op_y == Op::transpose ? 0 : 1);
     Tensor<T> z(Shape{rows, cols});
     cpu::gemm<T>(Op::none, op_y, rows, cols, x.dim(1), 1.0, {x.data(), x.dim(1)}, {y.data(), y.dim(1)}, 0.0,
-            {z.data(), cols});
+                 {z.data(), cols});
     return z;
   };
   if (r > std::min(m, n)) return truncated_svd(product(b, a, Op::none), k);
@@ -97,4 +97,4 @@ Svd product_svd(const Tensor<T>& b, const Tensor<T>& a, Index k) {
   return {product(left.q, core.u, Op::none), std::move(core.values), product(right.q, core.v, Op::none)};
 }
 
-}  // namespace loru::linalg
+}  // namespace loru::inline LORU_ISA::linalg

@@ -37,4 +37,4 @@ std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
   return plans;
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

@@ -70,4 +70,4 @@ std::vector<std::string> factorize_hadamard(nn::Model<T, D>& model, const Factor
   return names;
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

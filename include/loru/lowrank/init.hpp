@@ -61,4 +61,4 @@ Factors<T> svd_factors(const Tensor<T>& matrix, Index rank, double s) {
                              matrix.layout(), s);
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

@@ -68,4 +68,4 @@ void merge(nn::Model<T, D>& model, MergeKind kind, const rng::Stream& stream) {
   if (kind == MergeKind::reinit) restart_factors(model, stream);
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

@@ -42,4 +42,4 @@ void set_inner_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   }});
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

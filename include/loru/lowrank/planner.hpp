@@ -58,4 +58,4 @@ nn::PlanRule plan_rule(PlanChoice choice, const Rates& rates = device_rates(D{})
   return [rates](const LowRankProblem& p) { return choose<D>(p, rates); };
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

@@ -81,4 +81,4 @@ void set_product_ranks(nn::Model<T, D>& model, std::span<const Index> ranks) {
   }});
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

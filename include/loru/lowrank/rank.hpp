@@ -55,4 +55,4 @@ std::map<std::string, Tensor<T, D>> effective_weights(nn::Model<T, D>& model) {
   return weights;
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

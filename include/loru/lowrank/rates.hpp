@@ -107,4 +107,4 @@ inline Rates parse_rates(std::string_view text, const std::string& origin, Rates
   return rates;
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

@@ -68,4 +68,4 @@ void set_ranks(nn::Model<T, D>& model, std::span<const Index> wanted) {
   });
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

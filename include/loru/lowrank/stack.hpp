@@ -57,4 +57,4 @@ Factors<T> truncate(const Factors<T>& product, Index rank, double s) {
                              factor_shape(product.a.shape(), rank), product.a.layout(), s);
 }
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

@@ -83,4 +83,4 @@ struct Tail {
   }
 };
 
-}  // namespace loru::lowrank
+}  // namespace loru::inline LORU_ISA::lowrank

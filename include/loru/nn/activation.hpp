@@ -21,4 +21,4 @@ class GELU final : public Module<T, D> {
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<GELU>(*this); }
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

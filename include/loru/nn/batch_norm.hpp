@@ -70,4 +70,4 @@ class BatchNorm2d final : public Module<T, D> {
   Tensor<T, D> running_mean_, running_variance_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -41,4 +41,4 @@ Variable<T, D> conv2d(const WeightForm<T, D>& form, const Variable<T, D>& x, con
   return lowrank_conv2d(x, form.w, form.a, form.b, form.scale, o, plan);
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -22,4 +22,4 @@ class Dropout final : public Module<T, D> {
   double p_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -13,4 +13,4 @@ class Flatten final : public Module<T, D> {
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<Flatten>(*this); }
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -47,4 +47,4 @@ class GroupNorm final : public Module<T, D> {
   Variable<T, D> gamma_, beta_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -101,4 +101,4 @@ class Hadamard final : public Parametrisation<T, D> {
   std::array<Variables, 2> parts_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

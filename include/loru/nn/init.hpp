@@ -54,4 +54,4 @@ Tensor<T, D> constant(const Shape& shape, double value) {
   return t;
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -24,4 +24,4 @@ Variable<T, D> linear(const WeightForm<T, D>& form, const Variable<T, D>& x, Pas
   return lowrank_linear(x, form.w, form.a, form.b, form.scale, (*form.plan)(problem));
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

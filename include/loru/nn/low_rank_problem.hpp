@@ -12,4 +12,4 @@ using loru::LowRankProblem;
 /// Chooses the graph of a product; a pure function, so that one seed gives one model.
 using PlanRule = std::function<Plan(const LowRankProblem&)>;
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -61,4 +61,4 @@ class LowRankProduct final : public Parametrisation<T, D> {
   Variable<T, D> weight_, u_, v_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -80,4 +80,4 @@ class Nested final : public Parametrisation<T, D> {
   Variable<T, D> weight_, a_, b_, a_down_, a_up_, b_up_, b_down_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

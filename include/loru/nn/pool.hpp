@@ -31,4 +31,4 @@ class AdaptiveAvgPool2d final : public Module<T, D> {
   Index height_, width_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -29,4 +29,4 @@ class Residual final : public Module<T, D> {
   Sequential<T, D> body_, shortcut_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

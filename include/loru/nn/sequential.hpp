@@ -67,4 +67,4 @@ class Sequential final : public Module<T, D> {
   std::vector<Child> children_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -98,4 +98,4 @@ class Weight {
   std::unique_ptr<Parametrisation<T, D>> rule_;
 };
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -29,4 +29,4 @@ concept Backend = Device<D>
 
 #undef LORU_REQUIRE_OP
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

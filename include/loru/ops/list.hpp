@@ -18,7 +18,7 @@ namespace loru::inline LORU_ISA {
 template <class T, class D>
 using In = const Tensor<T, D>&;
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA
 
 /// template <class T> result name(parameters);
 #define LORU_DECLARE_OP(name, parameters, arguments, ...) \

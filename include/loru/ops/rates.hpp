@@ -53,4 +53,4 @@ inline double seconds(const Work& work, const Rates& rates) {
   return sum;
 }
 
-}  // namespace loru::cost
+}  // namespace loru::inline LORU_ISA::cost

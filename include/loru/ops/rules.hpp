@@ -63,4 +63,4 @@ struct AdamRule {
   static T number(double x) { return T(static_cast<Real<T>>(x)); }
 };
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

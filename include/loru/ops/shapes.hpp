@@ -200,4 +200,4 @@ Index factor_rank(const char* where, const Tensor<T, D>& w, const Tensor<T, D>& 
   return r;
 }
 
-}  // namespace loru::detail
+}  // namespace loru::inline LORU_ISA::detail

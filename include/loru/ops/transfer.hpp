@@ -31,4 +31,4 @@ Tensor<T> to_host(const Tensor<T, D>& x) {
   }
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

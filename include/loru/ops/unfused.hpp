@@ -54,4 +54,4 @@ LowrankGradients<T, D> unfused_conv2d_backward(const Tensor<T, D>& dy, const Ten
   return g;
 }
 
-}  // namespace loru::detail
+}  // namespace loru::inline LORU_ISA::detail

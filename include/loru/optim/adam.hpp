@@ -66,4 +66,4 @@ class Adam final : public Optimizer<T, D> {
   std::vector<State> state_;
 };
 
-}  // namespace loru::optim
+}  // namespace loru::inline LORU_ISA::optim

@@ -34,4 +34,4 @@ double clip_gradient_norm(std::vector<Variable<T, D>>& parameters, double limit)
   return norm;
 }
 
-}  // namespace loru::optim
+}  // namespace loru::inline LORU_ISA::optim

@@ -63,4 +63,4 @@ class Optimizer {
   double clip_norm_;
 };
 
-}  // namespace loru::optim
+}  // namespace loru::inline LORU_ISA::optim

@@ -47,4 +47,4 @@ class Sgd final : public Optimizer<T, D> {
   std::vector<Tensor<T, D>> velocity_;
 };
 
-}  // namespace loru::optim
+}  // namespace loru::inline LORU_ISA::optim

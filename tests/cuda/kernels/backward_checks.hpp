@@ -2,8 +2,8 @@
 // The backward kernels against sums in double, for any way of multiplying.
 #include <vector>
 
-#include "cuda/support/comparison.hpp"
 #include <loru/cuda/kernels/compiled.cuh>
+#include "cuda/support/comparison.hpp"
 #include "cuda/support/guarded.hpp"
 #include "support/catch.hpp"
 

@@ -1,8 +1,8 @@
 #pragma once
 // Convolutions on the emulator against sums in double, through the matrices that the kernels never form.
+#include <loru/cuda/kernels/compiled.cuh>
 #include "cuda/kernels/backward_checks.hpp"
 #include "cuda/kernels/forward.hpp"
-#include <loru/cuda/kernels/compiled.cuh>
 
 namespace loru_test {
 

@@ -4,8 +4,8 @@
 #include <numeric>
 #include <loru/cuda/kernels/forward_cohort.cuh>
 
-#include "cuda/kernels/forward.hpp"
 #include <loru/cuda/kernels/compiled.cuh>
+#include "cuda/kernels/forward.hpp"
 #include "support/catch.hpp"
 
 using loru::cuda::ForwardForm;

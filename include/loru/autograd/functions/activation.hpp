@@ -39,4 +39,4 @@ Variable<T, D> dropout(const Variable<T, D>& x, double p, const rng::Stream& str
           }};
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

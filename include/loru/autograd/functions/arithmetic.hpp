@@ -41,4 +41,4 @@ Variable<T, D> sum(const Variable<T, D>& x) {
           }};
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -14,4 +14,4 @@ Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& w, const Co
           }};
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -11,4 +11,4 @@ Epilogue<Tensor<T, D>> values(const Epilogue<Variable<T, D>>& after) {
   return {after.relu, after.residual ? after.residual.value() : Tensor<T, D>()};
 }
 
-}  // namespace loru::detail
+}  // namespace loru::inline LORU_ISA::detail

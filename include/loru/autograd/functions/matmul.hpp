@@ -24,4 +24,4 @@ Variable<T, D> linear(const Variable<T, D>& x, const Variable<T, D>& w) {
       }};
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

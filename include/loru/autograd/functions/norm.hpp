@@ -29,4 +29,4 @@ Variable<T, D> normalise(const Variable<T, D>& x, const Moments<T, D>& moments, 
           }};
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -22,4 +22,4 @@ Variable<T, D> adaptive_avg_pool2d(const Variable<T, D>& x, Index ho, Index wo) 
           }};
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -29,4 +29,4 @@ Variable<T, D> flatten(const Variable<T, D>& x) {
   return reshape(x, {n, n > 0 ? x.value().size() / n : 0});
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

@@ -43,7 +43,7 @@ Tensor<Dual<T>> conv2d_backward_weight(const Tensor<Dual<T>>& dy, const Tensor<D
   });
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA
 
 #ifndef LORU_COMPILED
 #include <loru/cpu/conv/conv_bodies.hpp>

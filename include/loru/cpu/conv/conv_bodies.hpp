@@ -20,7 +20,7 @@ Tensor<T> conv2d(const Tensor<T>& x_any, const Tensor<T>& w_any, const ConvOptio
   if (way == cpu::ConvWay::windows) return cpu::windows_forward(e, x, w);
   Tensor<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last);
   cpu::gemm<T>(Op::none, Op::transpose, e.n * e.h * e.w, e.cout, e.cin, T(1), {x.data(), e.cin},
-                  {w.data(), e.cin}, T(0), {y.data(), e.cout});
+               {w.data(), e.cin}, T(0), {y.data(), e.cout});
   return y;
 }
 
@@ -50,8 +50,8 @@ Tensor<T> conv2d_backward_weight(const Tensor<T>& dy_any, const Tensor<T>& x_any
   if (way == cpu::ConvWay::windows) return cpu::windows_weight_gradient(e, dy, x);
   Tensor<T> dw(w_shape, Layout::channels_last);
   cpu::gemm<T>(Op::transpose, Op::none, e.cout, e.cin, e.n * e.h * e.w, T(1), {dy.data(), e.cout},
-                  {x.data(), e.cin}, T(0), {dw.data(), e.cin});
+               {x.data(), e.cin}, T(0), {dw.data(), e.cin});
   return dw;
 }
 
-}  // namespace loru
+}  // namespace loru::inline LORU_ISA

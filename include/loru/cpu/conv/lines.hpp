@@ -6,8 +6,8 @@
 // output line begin stride·Cin apart. The micro-kernel reads both through its strides. Used for few input
 // channels, for 1×1 kernels with a stride, and where Winograd's method does not apply.
 
-#include <loru/cpu/gemm/gemm_bodies.hpp>
 #include <loru/cpu/conv/windows.hpp>
+#include <loru/cpu/gemm/gemm_bodies.hpp>
 
 namespace loru::inline LORU_ISA::cpu {
 
@@ -50,12 +50,11 @@ Tensor<T> lines_forward(const ConvExtents& e, const Tensor<T>& x, const Tensor<T
     for (Index j = 0; j < kernel.count(); ++j)
       for (Index line = block * step; line < std::min((block + 1) * step, lines); ++line)
         for (Index i = 0; i < (whole ? 1 : e.kh); ++i)
-          multiply_panel<T>(
-              kernel.width, e.wo, depth, T(1),
-              {images.line(line / e.ho, line % e.ho * e.o.stride + i), e.o.stride * e.cin, 1},
-              kernel.panel(j) + i * e.line() * kernel.width, kernel.width,
-              std::min(kernel.width, e.cout - j * kernel.width), i == 0 ? T(0) : T(1),
-              {y.data() + line * e.wo * e.cout + j * kernel.width, e.cout, 1});
+          multiply_panel<T>(kernel.width, e.wo, depth, T(1),
+                            {images.line(line / e.ho, line % e.ho * e.o.stride + i), e.o.stride * e.cin, 1},
+                            kernel.panel(j) + i * e.line() * kernel.width, kernel.width,
+                            std::min(kernel.width, e.cout - j * kernel.width), i == 0 ? T(0) : T(1),
+                            {y.data() + line * e.wo * e.cout + j * kernel.width, e.cout, 1});
   });
   return y;
 }
@@ -73,9 +72,8 @@ Tensor<T> lines_weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const
     Tensor<T> sums(Shape{e.line(), columns});
     std::fill(sums.data(), sums.data() + sums.size(), T(0));
     const auto add_image = [&](Index n, Index panel, const T* gradient, Index stride) {
-      multiply_panel<T>(panel, e.line(), depth, T(1),
-                                        {images.line(n, i), 1, e.o.stride * e.cin}, gradient, stride, columns,
-                                        T(1), {sums.data(), columns, 1});
+      multiply_panel<T>(panel, e.line(), depth, T(1), {images.line(n, i), 1, e.o.stride * e.cin}, gradient,
+                        stride, columns, T(1), {sums.data(), columns, 1});
     };
     for (Index n = 0; n < e.n; ++n) {
       const T* gradient = dy.data() + n * e.ho * e.wo * e.cout + column;
@@ -93,4 +91,4 @@ Tensor<T> lines_weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const
   return dw;
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

@@ -73,4 +73,4 @@ inline ConvRoute conv_route(Direction direction, const ConvExtents& e, bool sing
   return {in_lines && long_enough ? ConvWay::lines : ConvWay::windows};
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

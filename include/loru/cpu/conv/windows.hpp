@@ -105,7 +105,7 @@ Tensor<T> windows_input_gradient(const ConvExtents& e, const Tensor<T>& dy, cons
       const Index last = std::min(first + step, (n + 1) * e.ho), rows = (last - first) * e.wo;
       for (Index g = 0; g < e.o.groups; ++g) {
         multiply<T>(rows, T(1), {dy.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1},
-                            weights[static_cast<std::size_t>(g)], T(0), {columns.data(), e.window(), 1});
+                    weights[static_cast<std::size_t>(g)], T(0), {columns.data(), e.window(), 1});
         scatter_windows(e, columns.data(), g, first, last, dx.data());
       }
     }
@@ -126,8 +126,8 @@ Tensor<T> windows_forward(const ConvExtents& e, const Tensor<T>& x, const Tensor
     Tensor<T> columns(Shape{rows, e.window()});
     for (Index g = 0; g < e.o.groups; ++g) {
       gather_windows(e, x.data(), g, first, last, 0, e.kh, columns.data());
-      multiply<T>(rows, T(1), {columns.data(), e.window(), 1}, weights[static_cast<std::size_t>(g)],
-                          T(0), {y.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1});
+      multiply<T>(rows, T(1), {columns.data(), e.window(), 1}, weights[static_cast<std::size_t>(g)], T(0),
+                  {y.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1});
     }
   });
   return y;
@@ -151,10 +151,10 @@ Tensor<T> windows_weight_gradient(const ConvExtents& e, const Tensor<T>& dy, con
         const auto gradient =
             pack<T>({dy.data() + first * e.wo * e.cout + g * e.mg, e.cout, 1}, pixels, e.mg);
         multiply<T>(width, T(1), {columns.data(), 1, width}, gradient, first == 0 ? T(0) : T(1),
-                            {dw.data() + g * e.mg * e.window() + i * e.line(), 1, e.window()});
+                    {dw.data() + g * e.mg * e.window() + i * e.line(), 1, e.window()});
       }
   });
   return dw;
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

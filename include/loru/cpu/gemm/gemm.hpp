@@ -21,7 +21,7 @@ template <std::floating_point T>
 void gemm(Op op_a, Op op_b, Index m, Index n, Index k, T alpha, View<const T> a, View<const T> b, T beta,
           View<T> c);
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu
 
 #ifndef LORU_COMPILED
 #include <loru/cpu/gemm/gemm_bodies.hpp>

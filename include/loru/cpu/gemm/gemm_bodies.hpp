@@ -102,8 +102,7 @@ Panels<T> pack(Strided<const T> b, Index k, Index n) {
       return;
     }
     for (Index j = 0; b.row == 1 && j < columns; j += lanes<T>)
-      transpose_rows(std::min(columns - j, lanes<T>), k, b.data + (first + j) * b.col, b.col,
-                             out + j, width);
+      transpose_rows(std::min(columns - j, lanes<T>), k, b.data + (first + j) * b.col, b.col, out + j, width);
     for (Index p = 0; b.row != 1 && p < k; ++p)
       for (Index j = 0; j < columns; ++j) out[p * width + j] = b.data[p * b.row + (first + j) * b.col];
   });
@@ -121,8 +120,8 @@ void multiply(Index m, T alpha, Strided<const T> a, const Panels<T>& b, T beta, 
       const Strided<const T> left{a.data + first * a.row + p0 * a.col, a.row, a.col};
       for (Index j = 0; j < b.count(); ++j)
         multiply_panel<T>(b.width, count, {p1 - p0}, alpha, left, b.panel(j) + p0 * b.width, b.width,
-                                  std::min(b.width, b.n - j * b.width), p0 == 0 ? beta : T(1),
-                                  {c.data + first * c.row + j * b.width * c.col, c.row, c.col});
+                          std::min(b.width, b.n - j * b.width), p0 == 0 ? beta : T(1),
+                          {c.data + first * c.row + j * b.width * c.col, c.row, c.col});
     });
   });
 }
@@ -164,4 +163,4 @@ void gemm(Op op_a, Op op_b, Index m, Index n, Index k, T alpha, View<const T> a,
   multiply_any<T>(m, n, k, alpha, strided(a, op_a), strided(b, op_b), beta, {c.data, c.stride, 1});
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

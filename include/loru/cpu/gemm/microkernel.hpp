@@ -69,4 +69,4 @@ void micro_rows(Index rows, const Depth& k, Strided<const T> a, const T* b, Inde
   tiles.template operator()<1>();
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

@@ -14,8 +14,7 @@ void transpose_rows(Index rows, Index cols, const T* from, Index from_stride, T*
   for (Index j = 0; j < full; j += side) {
     PacketSquare<T> square;
     for (Index i = 0; i < side; ++i)
-      square.packet[i] = i < rows ? ploadu<Packet<T>>(from + i * from_stride + j)
-                                  : pset1<Packet<T>>(T(0));
+      square.packet[i] = i < rows ? ploadu<Packet<T>>(from + i * from_stride + j) : pset1<Packet<T>>(T(0));
     ptranspose(square);
     for (Index i = 0; i < side; ++i) pstoreu(to + (j + i) * to_stride, square.packet[i]);
   }
@@ -23,4 +22,4 @@ void transpose_rows(Index rows, Index cols, const T* from, Index from_stride, T*
     for (Index i = 0; i < side; ++i) to[j * to_stride + i] = i < rows ? from[i * from_stride + j] : T(0);
 }
 
-}  // namespace loru::cpu
+}  // namespace loru::inline LORU_ISA::cpu

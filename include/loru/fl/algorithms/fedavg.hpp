@@ -1,7 +1,6 @@
 #pragma once
 // Federated averaging of dense layers.
 
-
 #include <loru/fl/algorithm.hpp>
 
 namespace loru::inline LORU_ISA::fl {

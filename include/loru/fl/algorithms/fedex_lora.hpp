@@ -1,7 +1,6 @@
 #pragma once
 // Averaged factors; what averaging loses is added to the weight.
 
-
 #include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {

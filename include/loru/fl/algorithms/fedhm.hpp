@@ -1,7 +1,6 @@
 #pragma once
 // Full weights on the server, their truncated decompositions on the clients.
 
-
 #include <loru/fl/server/server.hpp>
 #include <loru/lowrank/product.hpp>
 

@@ -1,7 +1,6 @@
 #pragma once
 // Federated averaging of factors that are never merged.
 
-
 #include <loru/fl/algorithm.hpp>
 
 namespace loru::inline LORU_ISA::fl {

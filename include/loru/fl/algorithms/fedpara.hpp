@@ -1,7 +1,6 @@
 #pragma once
 // Federated averaging of Hadamard products of low-rank matrices.
 
-
 #include <loru/fl/server/server.hpp>
 #include <loru/lowrank/hadamard.hpp>
 
@@ -18,9 +17,8 @@ struct FedPara {
   static constexpr bool low_rank = true;
   using hooks = Hooks<hook::parametrise, hook::suits, hook::sends, hook::personal, trait::begins_anew>;
   static constexpr auto fields() {
-    return Fields{field("form", &FedPara::own_second,
-                            words<bool>({{"shared", false}, {"personal", true}}),
-                            "whether W_2 is shared or each client's own")};
+    return Fields{field("form", &FedPara::own_second, words<bool>({{"shared", false}, {"personal", true}}),
+                        "whether W_2 is shared or each client's own")};
   }
 
   template <class T, class D>

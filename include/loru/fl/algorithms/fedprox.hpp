@@ -1,7 +1,6 @@
 #pragma once
 // Federated averaging with clients held near the global model.
 
-
 #include <loru/fl/client/train.hpp>
 
 namespace loru::inline LORU_ISA::fl {

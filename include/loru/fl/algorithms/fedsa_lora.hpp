@@ -1,7 +1,6 @@
 #pragma once
 // Shared down-projections; up-projections stay in the clients' states.
 
-
 #include <loru/fl/server/mean_of_own.hpp>
 
 namespace loru::inline LORU_ISA::fl {

@@ -1,7 +1,6 @@
 #pragma once
 // The clients' products averaged whole, and factored again.
 
-
 #include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {

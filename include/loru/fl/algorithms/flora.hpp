@@ -1,7 +1,6 @@
 #pragma once
 // Stacked factors: the exact mean of the clients' products.
 
-
 #include <loru/fl/client/train.hpp>
 #include <loru/fl/server/server.hpp>
 

@@ -20,9 +20,9 @@ struct HetLoRA {
   using hooks = Hooks<hook::broadcast, hook::train, hook::kept_ranks, hook::fold, trait::mixed_ranks>;
   static constexpr auto fields() {
     return Fields{field("gamma", &HetLoRA::gamma, range::share,
-                            "share of its rank that a client may prune itself to; 1 prunes nothing"),
-                      field("lambda", &HetLoRA::lambda, range::not_negative,
-                            "weight of the norms of the directions that may go")};
+                        "share of its rank that a client may prune itself to; 1 prunes nothing"),
+                  field("lambda", &HetLoRA::lambda, range::not_negative,
+                        "weight of the norms of the directions that may go")};
   }
 
   template <class T, class D>

@@ -1,7 +1,6 @@
 #pragma once
 // Every client trains alone: the baseline that a federation has to beat.
 
-
 #include <loru/fl/algorithm.hpp>
 
 namespace loru::inline LORU_ISA::fl {

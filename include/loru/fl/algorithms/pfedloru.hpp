@@ -1,7 +1,6 @@
 #pragma once
 // Federated low-rank updates with factors that stay on the client.
 
-
 #include <loru/fl/client/personal_factors.hpp>
 #include <loru/fl/server/server.hpp>
 

@@ -1,7 +1,6 @@
 #pragma once
 // Low-rank training of one factor after the other, so that averaging is exact.
 
-
 #include <loru/fl/algorithm.hpp>
 
 namespace loru::inline LORU_ISA::fl {

@@ -1,7 +1,6 @@
 #pragma once
 // Stochastic controlled averaging.
 
-
 #include <loru/fl/client/controls.hpp>
 #include <loru/fl/client/train.hpp>
 #include <loru/fl/server/server.hpp>

@@ -35,15 +35,14 @@ struct SimulationOptions {
 
   static constexpr auto fields() {
     using S = SimulationOptions;
-    return Fields{
-        field("federation.eval_every", &S::eval_every, range::at_least(0),
-              "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
-        field("federation.aggregation_error", &S::aggregation_error,
-              "measures the aggregation error of each round; its mean is in summary.json"),
-        section("", &S::client),
-        section("ranks", &S::ranks),
-        section("server", &S::server),
-        section("codec", &S::codecs)};
+    return Fields{field("federation.eval_every", &S::eval_every, range::at_least(0),
+                        "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
+                  field("federation.aggregation_error", &S::aggregation_error,
+                        "measures the aggregation error of each round; its mean is in summary.json"),
+                  section("", &S::client),
+                  section("ranks", &S::ranks),
+                  section("server", &S::server),
+                  section("codec", &S::codecs)};
   }
 };
 

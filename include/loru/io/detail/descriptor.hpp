@@ -57,4 +57,4 @@ inline int write_all(const Descriptor& file, std::span<const std::byte> bytes) {
   return 0;
 }
 
-}  // namespace loru::io::detail
+}  // namespace loru::inline LORU_ISA::io::detail

@@ -21,4 +21,4 @@ Model<T, D> cnn(const ModelOptions& o = {}) {
   return s;
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -24,4 +24,4 @@ Model<T, D> lenet(const ModelOptions& o = {}) {
   return s;
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -14,4 +14,4 @@ Model<T, D> logistic(const ModelOptions& o = {}) {
   return s;
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

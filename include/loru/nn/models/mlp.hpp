@@ -18,4 +18,4 @@ Model<T, D> mlp(const ModelOptions& o = {}) {
   return s;
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

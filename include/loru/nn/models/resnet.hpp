@@ -65,4 +65,4 @@ Model<T, D> resnet18(const ModelOptions& o = {}) {
   return resnet<T, D>({2, 2, 2, 2}, o);
 }
 
-}  // namespace loru::nn
+}  // namespace loru::inline LORU_ISA::nn

@@ -37,8 +37,7 @@ void load_transposed(const Kernel<T>& w, Index d0, Index c0, T* stage) {
   constexpr Index side = lanes<T>;
   for (Index tap = 0; tap < Taps; ++tap)
     transpose_rows(std::min(side, w.columns - c0), std::min(side, w.depth - d0),
-                                   w.data + d0 + tap * w.tap_stride + c0 * w.col, w.col, stage + tap * side,
-                                   Taps * side);
+                   w.data + d0 + tap * w.tap_stride + c0 * w.col, w.col, stage + tap * side, Taps * side);
 }
 
 /// Columns [first, first + u.width) of the kernel, transformed to `out`.
@@ -49,8 +48,7 @@ LORU_INLINED_WHOLE void transform_kernel(const Kernel<T>& w, Index first, const 
   constexpr int R = G.rows, K = G.cols, taps = K * K;
   const auto transform = [&](Index d, Index lane, auto load) {
     T* to = out + d * u.width + lane;
-    apply_both<G, P>(load,
-                     [&]<int I, int J>(P v) { pstoreu(to + (I * R + J) * u.slab, v); });
+    apply_both<G, P>(load, [&]<int I, int J>(P v) { pstoreu(to + (I * R + J) * u.slab, v); });
   };
   alignas(64) T stage[lanes<T> * taps * lanes<T>];
   for (Index lane = 0; lane < u.width; lane += lanes<T>) {
@@ -66,14 +64,12 @@ LORU_INLINED_WHOLE void transform_kernel(const Kernel<T>& w, Index first, const 
         load_transposed<taps>(w, d0, first + lane, stage);
         for (Index d = d0; d < std::min(d0 + lanes<T>, w.depth); ++d) {
           const T* from = stage + (d - d0) * taps * lanes<T>;
-          transform(d, lane,
-                    [&]<int I, int J>() { return pload<P>(from + (I * K + J) * lanes<T>); });
+          transform(d, lane, [&]<int I, int J>() { return pload<P>(from + (I * K + J) * lanes<T>); });
         }
       }
     } else {
       for (Index tap = 0; tap < R * R; ++tap)
-        for (Index d = 0; d < w.depth; ++d)
-          pstoreu(out + tap * u.slab + d * u.width + lane, pset1<P>(T(0)));
+        for (Index d = 0; d < w.depth; ++d) pstoreu(out + tap * u.slab + d * u.width + lane, pset1<P>(T(0)));
     }
   }
 }
@@ -95,4 +91,4 @@ LORU_INLINED_WHOLE void finish_gradient(const T* du, Index slab, Index width, In
     }
 }
 
-}  // namespace loru::winograd
+}  // namespace loru::inline LORU_ISA::cpu::winograd

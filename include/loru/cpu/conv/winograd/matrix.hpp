@@ -71,4 +71,4 @@ constexpr Matrix<N + 1, C> power_matrix(const std::array<double, N>& points, boo
   return v;
 }
 
-}  // namespace loru::cpu::winograd
+}  // namespace loru::inline LORU_ISA::cpu::winograd

@@ -83,4 +83,4 @@ struct Scheme<3, 2> {
   }();
 };
 
-}  // namespace loru::cpu::winograd
+}  // namespace loru::inline LORU_ISA::cpu::winograd

@@ -94,9 +94,7 @@ LORU_INLINED_WHOLE void gather_tiles(const Tiling& t, const T* image, Index firs
             return ploadu<Packet<T>>(pixel);
           });
         else if (left <= 0)
-          unroll<R * R>([&]<int P>() {
-            store.template operator()<P / R, P % R>(pset1<Packet<T>>(T(0)));
-          });
+          unroll<R * R>([&]<int P>() { store.template operator()<P / R, P % R>(pset1<Packet<T>>(T(0))); });
         else
           transform([&]<int I, int J>() { return load_channels<T>(pixels.at[I][J] + channel, left); });
       }
@@ -126,4 +124,4 @@ LORU_INLINED_WHOLE void scatter_tiles(TileBlock<T>& block, Index panel, const Ti
   }
 }
 
-}  // namespace loru::winograd
+}  // namespace loru::inline LORU_ISA::cpu::winograd

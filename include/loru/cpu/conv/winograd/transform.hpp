@@ -158,4 +158,4 @@ inline void apply_both(Load load, Store store) {
   });
 }
 
-}  // namespace loru::winograd
+}  // namespace loru::inline LORU_ISA::cpu::winograd

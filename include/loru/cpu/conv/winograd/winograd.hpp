@@ -32,8 +32,8 @@ void multiply_channels(Index tiles, TileBlock<T>& v, Index point, Index first, I
   const Index full = count / v.width, rest = count % v.width;
   const auto multiply = [&](const cpu::Depth& depth, Index panel) {
     multiply_panel<T>(width, tiles, depth, T(1), {v.panel(point, panel), v.width, 1},
-                                      u + (panel - first) * v.width * width, width, width,
-                                      accumulate ? T(1) : T(0), {m, width, 1});
+                      u + (panel - first) * v.width * width, width, width, accumulate ? T(1) : T(0),
+                      {m, width, 1});
     accumulate = true;
   };
   if (full > 0) multiply({v.width, full, v.capacity * v.width}, first);
@@ -97,9 +97,8 @@ void kernel_gradient(const Tiling& in, const T* x, const Tiling& out, const T* d
       T* du = once ? local.data() : kept.data() + pair * taps * taps * slab;
       for (Index p = 0; p < points * points; ++p) {
         const bool begins = first == 0 && F.begins_tap(p);
-        multiply_panel<T>(v.width, d.width, {last - first}, T(1), {d.panel(p, i), 1, d.width},
-                                          v.panel(p, j), v.width, v.width, begins ? T(0) : T(1),
-                                          {du + F.tap_of(p) * slab, v.width, 1});
+        multiply_panel<T>(v.width, d.width, {last - first}, T(1), {d.panel(p, i), 1, d.width}, v.panel(p, j),
+                          v.width, v.width, begins ? T(0) : T(1), {du + F.tap_of(p) * slab, v.width, 1});
       }
       if (last == tiles) {
         const Index row = i * rows, column = j * columns;
@@ -163,4 +162,4 @@ Tensor<T> weight_gradient(const ConvExtents& e, const Tensor<T>& dy, const Tenso
   return dw;
 }
 
-}  // namespace loru::winograd
+}  // namespace loru::inline LORU_ISA::cpu::winograd
