@@ -313,7 +313,9 @@ inline std::string write_header(const Archive& archive) {
   std::map<std::string_view, std::string> members;  // as JSON
   std::string metadata;
   for (const auto& [key, value] : archive.metadata()) {
-    metadata += (metadata.empty() ? "" : ",") + quoted(key, "metadata key") + ":";
+    if (!metadata.empty()) metadata += ',';
+    metadata += quoted(key, "metadata key");
+    metadata += ':';
     metadata += quoted(value, "metadata " + key);
   }
   if (!metadata.empty()) members["__metadata__"] = "\"__metadata__\":{" + metadata + "}";
