@@ -7,13 +7,18 @@
 #include <loru/cpu/cpu.hpp>
 
 // All families of LORU_OPS but LORU_CONV_OPS.
-#define LORU_COMPILED_OPS_OF(T)                                                                      \
-  LORU_ELEMENTWISE_OPS(LORU_INSTANTIATE_OP, T, Cpu)                                                  \
-  LORU_REDUCE_OPS(LORU_INSTANTIATE_OP, T, Cpu)                                                       \
-  LORU_MATMUL_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_POOL_OPS(LORU_INSTANTIATE_OP, T, Cpu)            \
-      LORU_NORM_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_LOSS_OPS(LORU_INSTANTIATE_OP, T, Cpu)          \
-          LORU_UPDATE_OPS(LORU_INSTANTIATE_OP, T, Cpu) LORU_LOWRANK_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
-              LORU_GATHER_OPS(LORU_INSTANTIATE_OP, T, Cpu)
+// clang-format off: it takes macros in a row for one statement
+#define LORU_COMPILED_OPS_OF(T) \
+  LORU_ELEMENTWISE_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_REDUCE_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_MATMUL_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_POOL_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_NORM_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_LOSS_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_UPDATE_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_LOWRANK_OPS(LORU_INSTANTIATE_OP, T, Cpu) \
+  LORU_GATHER_OPS(LORU_INSTANTIATE_OP, T, Cpu)
+// clang-format on
 
 namespace loru::inline LORU_ISA {
 
