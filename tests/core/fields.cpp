@@ -104,6 +104,9 @@ TEST_CASE("fields: a value outside its domain is named with its place") {
         "outer: when: rounds: expected rounds in increasing order, got 5 before 5");
   CHECK(error([](Outer& o) { o.rounds = {0, 5}; }) ==
         "outer: when: rounds: expected a whole number >= 1, got 0");
+  CHECK(detail::mistake(std::vector<Index>{0, 5}, Rounds{.first = 0}).empty());
+  CHECK(detail::mistake(std::vector<Index>{-1, 5}, Rounds{.first = 0}) ==
+        "expected a whole number >= 0, got -1");
   CHECK(error([](Outer& o) { o.inner.share = 1.0; }) ==
         "outer: inner: share: expected a number in [0, 1), got 1");
   CHECK(error([](Outer& o) { o.among.share = std::nan(""); }) ==

@@ -4,7 +4,9 @@
 #include <loru/data/select.hpp>
 #include <loru/data/synthetic.hpp>
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <string>
 #include <vector>
@@ -59,6 +61,100 @@ TEST_CASE("dataset: select copies samples with labels and groups") {
   CHECK(set.labels() == std::vector<std::int32_t>{2, 0, 2});
   CHECK(set.groups == std::vector<std::int32_t>{8, 7, 8});
   CHECK(set.name == "toy");
+}
+
+namespace {
+
+/// `samples` of one feature each, whose value, group and target are the number of the sample.
+data::Split numbered(Index samples, const data::Targets& targets) {
+  data::Dataset set{.name = "numbered", .sample = {1}, .classes = samples, .targets = targets};
+  std::vector<float> values;
+  for (Index i = 0; i < samples; ++i) {
+    values.push_back(static_cast<float>(i));
+    set.groups.push_back(static_cast<std::int32_t>(i));
+  }
+  set.features = values;
+  return {set, two_samples()};
+}
+
+}  // namespace
+
+TEST_CASE("hold_out: a share of the training samples, each on one side, in their order, by the seed") {
+  std::vector<std::int32_t> counting(40);
+  std::iota(counting.begin(), counting.end(), 0);
+  const data::Split whole = numbered(40, data::Labels(counting));
+  const data::Split split = data::hold_out(whole, 0.1, 3);
+  CHECK(split.train.size() == 36);
+  CHECK(split.validation.size() == 4);
+  CHECK(split.test.features == whole.test.features);
+  for (const data::Dataset* side : {&split.train, &split.validation}) {
+    CHECK_NOTHROW(side->check());
+    CHECK(std::is_sorted(side->groups.begin(), side->groups.end()));
+    CHECK(side->labels() == side->groups);
+    for (std::size_t i = 0; i < side->groups.size(); ++i)
+      CHECK(std::get<std::vector<float>>(side->features)[i] == static_cast<float>(side->groups[i]));
+  }
+  std::vector<std::int32_t> all = split.train.groups;
+  all.insert(all.end(), split.validation.groups.begin(), split.validation.groups.end());
+  std::sort(all.begin(), all.end());
+  CHECK(all == counting);
+  CHECK(data::hold_out(whole, 0.1, 3).validation.groups == split.validation.groups);
+  CHECK(data::hold_out(whole, 0.1, 4).validation.groups != split.validation.groups);
+  CHECK(data::hold_out(whole, 0.0, 3).train.groups == counting);
+  CHECK(data::hold_out(whole, 0.0, 3).validation.size() == 0);
+}
+
+TEST_CASE("hold_out: numbers, flags and sequences as targets") {
+  std::vector<float> numbers(80);
+  std::vector<std::uint8_t> flags(80);
+  for (std::size_t i = 0; i < 80; ++i) {
+    numbers[i] = static_cast<float>(i / 2);
+    flags[i] = i / 2 % 2;
+  }
+  const auto regression = data::hold_out(numbered(40, data::Numbers{2, numbers}), 0.25, 1).validation;
+  const auto several = data::hold_out(numbered(40, data::Flags{2, flags}), 0.25, 1).validation;
+  REQUIRE(regression.size() == 10);
+  REQUIRE(several.size() == 10);
+  for (std::size_t i = 0; i < 20; ++i) {
+    CHECK(std::get<data::Numbers>(regression.targets).values[i] ==
+          static_cast<float>(regression.groups[i / 2]));
+    CHECK(std::get<data::Flags>(several.targets).values[i] == several.groups[i / 2] % 2);
+  }
+
+  // Sequence i has i tokens, each of them i.
+  data::Dataset set{.name = "words", .classes = 40};
+  std::vector<std::int32_t> tokens;
+  set.starts.push_back(0);
+  for (std::int32_t i = 0; i < 40; ++i) {
+    tokens.insert(tokens.end(), static_cast<std::size_t>(i), i);
+    set.starts.push_back(static_cast<Index>(tokens.size()));
+    set.groups.push_back(i);
+  }
+  set.features = tokens;
+  set.targets = data::TokenLabels{tokens};
+  const auto words = data::hold_out({set, {}}, 0.25, 1).validation;
+  REQUIRE(words.size() == 10);
+  CHECK_NOTHROW(words.check());
+  for (std::size_t i = 0; i < 10; ++i) {
+    CHECK(words.starts[i + 1] - words.starts[i] == words.groups[i]);
+    for (Index t = words.starts[i]; t < words.starts[i + 1]; ++t)
+      CHECK(std::get<std::vector<std::int32_t>>(words.features)[static_cast<std::size_t>(t)] ==
+            words.groups[i]);
+  }
+}
+
+TEST_CASE("hold_out: a share that leaves no sample on one side is refused") {
+  std::vector<std::int32_t> labels(8);
+  const data::Split split = numbered(8, data::Labels(labels));
+  CHECK(data::hold_out(split, 0.07, 1).validation.size() == 1);
+  CHECK_THROWS_AS(data::hold_out(split, 0.06, 1), ConfigError);
+  CHECK_THROWS_WITH(
+      data::hold_out(split, 0.06, 1),
+      "data.validation: expected a share that leaves samples to train on and to validate on, got "
+      "0.06, which is 0 of 8");
+  CHECK_THROWS_WITH(data::hold_out(split, 0.95, 1), ContainsSubstring("which is 8 of 8"));
+  CHECK_THROWS_WITH(data::hold_out(split, 1.0, 1), "data.validation: expected a number in [0, 1), got 1");
+  CHECK_THROWS_AS(data::hold_out(split, -0.1, 1), ConfigError);
 }
 
 TEST_CASE("digits: the bundled set") {

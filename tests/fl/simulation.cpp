@@ -119,6 +119,20 @@ TEST_CASE("Augmented training is drawn from the seed") {
   CHECK(run("mlp", options()).model != one.model);
 }
 
+TEST_CASE("A validation set is evaluated with the test set and changes nothing else") {
+  data::Split split = small_data();
+  split.validation = split.test;
+  fl::Simulation validated{small_model<float>(), fl::FedAvg{}, split, small_parts(7), options()};
+  fl::Simulation plain{small_model<float>(), fl::FedAvg{}, small_data(), small_parts(7), options()};
+  const fl::Round with = validated.run_round(true), without = plain.run_round(true);
+  CHECK(with.validation_metrics == with.test_metrics);
+  CHECK(validated.validate()->loss == with.test_loss);
+  CHECK(without.validation_metrics.empty());
+  CHECK(!plain.validate());
+  CHECK(bits(validated.model()) == bits(plain.model()));
+  CHECK(validated.run_round(false).validation_metrics.empty());
+}
+
 TEST_CASE("Rounds run while they are iterated over") {
   auto o = options();
   o.eval_every = 2;

@@ -79,6 +79,8 @@ TEST_CASE("layers: initial values stay within their bounds and depend on the str
         Approx(kaiming).epsilon(0.01));
   CHECK(largest(nn::initial_weight<double>(shape, nn::Init::xavier, stream)) == Approx(xavier).epsilon(0.01));
   CHECK(largest(nn::initial_bias<double>({400, 10}, stream)) == Approx(1.0 / std::sqrt(10.0)).epsilon(0.02));
+  CHECK(largest(nn::initial_weight<double>(shape, nn::Init::zero, stream)) == 0.0);
+  CHECK(largest(nn::initial_bias<double>({400, 10}, stream, nn::Init::zero)) == 0.0);
   CHECK(nn::initial_weight<double>(shape, nn::Init::kaiming, stream).layout() == Layout::channels_last);
   CHECK(same_bits(nn::initial_weight<double>(shape, nn::Init::kaiming, stream),
                   nn::uniform<double>(shape, kaiming, stream)));  // drawn in logical order

@@ -60,8 +60,10 @@ struct Each {
   Index count = 0;
 };
 
-/// A list of rounds, from 1, in increasing order.
-struct Rounds {};
+/// A list of rounds, from `first`, in increasing order.
+struct Rounds {
+  Index first = 1;
+};
 
 /// A word of a configuration and the value that it stands for.
 template <class V>
@@ -233,11 +235,11 @@ std::string mistake(const List& list, const Each<T>& each) {
   return {};
 }
 
-inline std::string mistake(const std::vector<Index>& rounds, const Rounds&) {
+inline std::string mistake(const std::vector<Index>& rounds, const Rounds& domain) {
   for (std::size_t i = 1; i < rounds.size(); ++i)
     if (rounds[i - 1] >= rounds[i])
       return concat("expected rounds in increasing order, got ", rounds[i - 1], " before ", rounds[i]);
-  return mistake(rounds, Each<Index>{range::at_least(1)});
+  return mistake(rounds, Each<Index>{range::at_least(domain.first)});
 }
 
 /// "client: epochs" of "client.epochs".

@@ -51,6 +51,7 @@ enum class Purpose : std::uint32_t {
   nested = 13,
   uplink = 14,
   downlink = 15,
+  validation = 16,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. The

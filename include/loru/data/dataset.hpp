@@ -74,9 +74,11 @@ struct Dataset {
   void check() const;
 };
 
-/// The samples to train on and the samples to test on.
+/// The samples to train on, those to test on, and those to choose hyper-parameters by, which are none unless
+/// hold_out takes them.
 struct Split {
   Dataset train, test;
+  Dataset validation = {};
 };
 
 }  // namespace loru::inline LORU_ISA::data

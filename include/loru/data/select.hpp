@@ -1,5 +1,5 @@
 #pragma once
-// Some samples of a data set as a data set of their own, and the statistics of all.
+// Some samples of a data set as a data set of their own, a validation set, and the statistics of all.
 
 #include <span>
 #include <vector>
@@ -30,6 +30,11 @@ LORU_INLINE std::vector<Index> starts_of(const Dataset& from, std::span<const In
 
 /// A copy of some samples of a data set, in the order given.
 LORU_INLINE Dataset select(const Dataset& from, std::span<const Index> samples);
+
+/// Takes round(share · N) of the N training samples, drawn by the seed, out of `train` as `validation`. Both
+/// keep the order of the samples. A share of 0 changes nothing. Throws ConfigError for a share that is not in
+/// [0, 1) or leaves no sample on one side.
+LORU_INLINE Split hold_out(Split split, double share, std::uint64_t seed);
 
 /// Mean and standard deviation of raw * unit over all samples, per channel of images and per feature of
 /// vectors; what is constant gets deviation 1.

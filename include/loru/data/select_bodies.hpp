@@ -1,8 +1,10 @@
 #pragma once
-// Bodies of select.hpp: samples of a data set, and their statistics.
+// Bodies of select.hpp: samples of a data set, a validation set, and statistics.
 
 #include <cmath>
 
+#include <loru/core/fields.hpp>
+#include <loru/core/rng.hpp>
 #include <loru/data/select.hpp>
 
 namespace loru::inline LORU_ISA::data {
@@ -55,6 +57,24 @@ LORU_INLINE Dataset select(const Dataset& from, std::span<const Index> samples) 
   out.targets = detail::select_targets(from, samples, tokens);
   if (!from.groups.empty()) out.groups = detail::rows_of(from.groups, 1, samples);
   return out;
+}
+
+LORU_INLINE Split hold_out(Split split, double share, std::uint64_t seed) {
+  require<ConfigError>(range::below_one.holds(share), "data.validation: expected ", text(range::below_one),
+                       ", got ", share);
+  if (share == 0.0) return split;
+  const Index samples = split.train.size();
+  const auto count = static_cast<Index>(std::llround(share * static_cast<double>(samples)));
+  require<ConfigError>(count > 0 && count < samples, "data.validation: expected a share that leaves samples",
+                       " to train on and to validate on, got ", share, ", which is ", count, " of ", samples);
+  std::vector<bool> held(static_cast<std::size_t>(samples));
+  rng::Stream stream(seed, rng::Purpose::validation);
+  for (const Index i : stream.sample(samples, count)) held[static_cast<std::size_t>(i)] = true;
+  std::vector<Index> kept, taken;
+  for (Index i = 0; i < samples; ++i) (held[static_cast<std::size_t>(i)] ? taken : kept).push_back(i);
+  split.validation = select(split.train, taken);
+  split.train = select(split.train, kept);
+  return split;
 }
 
 LORU_INLINE Normalisation measure(const Dataset& dataset, double unit) {

@@ -20,7 +20,7 @@ class Conv2d final : public Module<T, D> {
   Conv2d(const Conv2dOptions& o, const rng::Stream& stream)
       : geometry_{o.stride, o.padding, o.dilation, o.groups},
         weight_{initial_weight<T, D>(weight_shape(o), o.init, stream.fork(0))} {
-    if (o.bias) bias_ = Variable<T, D>(initial_bias<T, D>(weight_shape(o), stream.fork(1)), true);
+    if (o.bias) bias_ = Variable<T, D>(initial_bias<T, D>(weight_shape(o), stream.fork(1), o.init), true);
   }
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {

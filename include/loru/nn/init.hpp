@@ -12,6 +12,7 @@ namespace loru::inline LORU_ISA::nn {
 enum class Init : unsigned char {
   kaiming,  ///< uniform within ±√(6 / ((1 + a²)·fan_in)) with a = √5, that is ±1 / √fan_in (He et al. 2015)
   xavier,   ///< uniform within ±√(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)
+  zero,  ///< weights and biases are zero: for a model without hidden layers, whose gradient is not zero there
 };
 
 /// Connections into and out of one unit of a weight (m, n) or (Cout, Cin, kh, kw).
@@ -32,18 +33,24 @@ Tensor<T> uniform(const Shape& shape, double bound, rng::Stream stream) {
   return t;
 }
 
+/// Bound of the weights' uniform distribution.
+inline double weight_bound(Init init, const Fan& fan) {
+  if (init == Init::zero) return 0.0;
+  return init == Init::kaiming ? 1.0 / std::sqrt(fan.in) : std::sqrt(6.0 / (fan.in + fan.out));
+}
+
 /// Initial weight of the given shape; convolution weights (rank 4) come out channels-last.
 template <class T, class D = Cpu>
 Tensor<T, D> initial_weight(const Shape& shape, Init init, const rng::Stream& stream) {
-  const Fan fan(shape);
-  const double bound = init == Init::kaiming ? 1.0 / std::sqrt(fan.in) : std::sqrt(6.0 / (fan.in + fan.out));
+  const double bound = weight_bound(init, Fan(shape));
   return to_device<D>(to_layout(uniform<T>(shape, bound, stream), Layout::channels_last));
 }
 
-/// Initial bias of a layer whose weight has the given shape: uniform within ±1 / √fan_in.
+/// Initial bias of a layer whose weight has the given shape: uniform within ±1 / √fan_in, or zero.
 template <class T, class D = Cpu>
-Tensor<T, D> initial_bias(const Shape& weight, const rng::Stream& stream) {
-  return to_device<D>(uniform<T>({weight[0]}, 1.0 / std::sqrt(Fan(weight).in), stream));
+Tensor<T, D> initial_bias(const Shape& weight, const rng::Stream& stream, Init init = Init::kaiming) {
+  const double bound = init == Init::zero ? 0.0 : 1.0 / std::sqrt(Fan(weight).in);
+  return to_device<D>(uniform<T>({weight[0]}, bound, stream));
 }
 
 /// The same value everywhere.

@@ -18,7 +18,7 @@ class Linear final : public Module<T, D> {
  public:
   Linear(const LinearOptions& o, const rng::Stream& stream)
       : weight_{initial_weight<T, D>({o.out, o.in}, o.init, stream.fork(0))} {
-    if (o.bias) bias_ = Variable<T, D>(initial_bias<T, D>({o.out, o.in}, stream.fork(1)), true);
+    if (o.bias) bias_ = Variable<T, D>(initial_bias<T, D>({o.out, o.in}, stream.fork(1), o.init), true);
   }
 
   Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {

@@ -54,7 +54,8 @@ struct Round {
   double train_loss = 0.0;
   double test_accuracy = std::numeric_limits<double>::quiet_NaN();
   double test_loss = std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> test_metrics{};  ///< in the task's order; none where it was not evaluated
+  std::vector<double> test_metrics{};        ///< in the task's order; none where it was not evaluated
+  std::vector<double> validation_metrics{};  ///< the same on the validation set; none where there is none
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
   Index merges = 0;                                   ///< so far
   std::map<std::string, double> aggregation_error{};  ///< by layer, if measured

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <iterator>
+#include <optional>
 
 #include <loru/data/partition/common.hpp>
 #include <loru/fl/client/turn.hpp>
@@ -82,7 +83,11 @@ class Simulation {
   /// The model that is evaluated: the server's, or what the algorithm makes of it and of the client states.
   nn::Model<T, D> global_model();
 
+  /// The global model on the test set.
   train::Evaluation evaluate();
+
+  /// The global model on the validation set, if there is one.
+  std::optional<train::Evaluation> validate();
 
   /// The accuracy of the clients' personal models.
   PersonalAccuracy personal_accuracy(const PersonalOptions& o = {});
@@ -117,7 +122,7 @@ class Simulation {
 
   SimulationOptions options_;
   train::Task<T, D> task_;
-  DeviceData<D> train_, test_;
+  DeviceData<D> train_, test_, validation_;
   data::Partition parts_;
   Server<T, D> server_;
   WorkerPool pool_;
@@ -174,6 +179,7 @@ Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm
       task_{std::move(task)},
       train_{data.train},
       test_{data.test},
+      validation_{data.validation},
       parts_{std::move(parts)},
       server_{std::move(model), std::move(algorithm), options.seed, server_options(options, parts_)},
       pool_{threads(options)},
@@ -220,10 +226,13 @@ Round Simulation<T, D>::run_round(bool evaluated) {
   round.aggregation_error = server_.aggregation_error();
   round.train_seconds = seconds_since(begin);
   if (evaluated) {
-    const train::Evaluation test = evaluate();
+    nn::Model<T, D> model = global_model();
+    const train::Evaluation test = train::evaluate(model, test_, pool_, task_);
     round.test_accuracy = test.accuracy;
     round.test_loss = test.loss;
     round.test_metrics = test.metrics;
+    if (validation_.size() > 0)
+      round.validation_metrics = train::evaluate(model, validation_, pool_, task_).metrics;
   }
   round.seconds = seconds_since(begin);
   return round;
@@ -239,6 +248,13 @@ template <class T, class D>
 train::Evaluation Simulation<T, D>::evaluate() {
   nn::Model<T, D> model = global_model();
   return train::evaluate(model, test_, pool_, task_);
+}
+
+template <class T, class D>
+std::optional<train::Evaluation> Simulation<T, D>::validate() {
+  if (validation_.size() == 0) return std::nullopt;
+  nn::Model<T, D> model = global_model();
+  return train::evaluate(model, validation_, pool_, task_);
 }
 
 template <class T, class D>

@@ -18,9 +18,13 @@ inline const std::vector<std::string>& model_names() {
   return names;
 }
 
-/// The model of that name. Throws ConfigError naming the nearest known one.
+/// The model of that name. Throws ConfigError naming the nearest known one, and for Init::zero where
+/// hidden layers would never learn.
 template <class T, class D = Cpu>
 Model<T, D> build(std::string_view name, const ModelOptions& o) {
+  require<ConfigError>(o.init != Init::zero || name == "logistic",
+                       "model.init: expected \"kaiming\" or \"xavier\" for the model ", name,
+                       ", got \"zero\", which is for logistic alone");
   if (name == "logistic") return logistic<T, D>(o);
   if (name == "mlp") return mlp<T, D>(o);
   if (name == "cnn") return cnn<T, D>(o);

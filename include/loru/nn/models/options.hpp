@@ -31,8 +31,9 @@ struct ModelOptions {
     return Fields{
         field("norm", &M::norm, words<Norm>({{"batch", Norm::batch}, {"group", Norm::group}}),
               "normalisation of the residual networks"),
-        field("init", &M::init, words<Init>({{"kaiming", Init::kaiming}, {"xavier", Init::xavier}}),
-              "how weights are drawn"),
+        field("init", &M::init,
+              words<Init>({{"kaiming", Init::kaiming}, {"xavier", Init::xavier}, {"zero", Init::zero}}),
+              "how weights are drawn; zero, all weights and biases, is for logistic alone"),
         field("narrow", &M::narrow, range::between(1, 64), "divides the channels of the residual networks")};
   }
 };
