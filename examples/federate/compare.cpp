@@ -1,6 +1,5 @@
 #include "compare.hpp"
 
-#include <algorithm>
 #include <iostream>
 #include <map>
 #include <set>
@@ -11,7 +10,6 @@
 #include "comparison_table.hpp"
 #include "cuda.hpp"
 #include "federation.hpp"
-#include "output.hpp"
 
 namespace federate {
 
@@ -37,8 +35,8 @@ Values common_values(const Configuration& c) {
       values[concat(section, '.', key.str())] = text.str();
     }
   }
-  for (const char* own :
-       {"federation.rounds", "federation.warmup_rounds", "federation.keep_best", "federation.stop_at"})
+  for (const char* own : {"federation.rounds", "federation.warmup_rounds", "federation.keep_best",
+                          "federation.keep_rounds", "federation.stop_at"})
     values.erase(own);
   values["seed"] = std::to_string(c.seed);  // draws clients and cohorts
   return values;
@@ -59,13 +57,6 @@ void require_same_clients(const std::string& file, const Configuration& c, const
                          value(expected, key), " as in ", first_file, ", got ", value(got, key));
 }
 
-/// Whether the folder holds the whole run of this setup.
-bool finished(const fs::path& folder, const Setup& setup) {
-  if (!fs::exists(folder / "summary.json") || !fs::exists(folder / "config.toml")) return false;
-  return loru::io::read_text(folder / "config.toml") == config_text(setup) &&
-         read_run(folder, {}).whole(setup.configuration.rounds);
-}
-
 }  // namespace
 
 ExitCode compare(const Comparison& comparison, const Overrides& overrides, const RunOptions& options) {
@@ -75,10 +66,8 @@ ExitCode compare(const Comparison& comparison, const Overrides& overrides, const
     own.set.push_back("federation.aggregation_error=true");
     return read_configuration(file, own);
   };
+  require_different(comparison.seeds, "compare");
   std::vector<std::optional<Index>> seeds(comparison.seeds.begin(), comparison.seeds.end());
-  for (auto seed = seeds.begin(); seed != seeds.end(); ++seed)
-    require<ConfigError>(std::count(seeds.begin(), seed, *seed) == 0,
-                         "compare: seeds: expected different ones, got ", **seed, " twice");
   if (seeds.empty()) seeds.push_back(std::nullopt);
 
   std::vector<ComparisonRow> rows;
@@ -99,16 +88,10 @@ ExitCode compare(const Comparison& comparison, const Overrides& overrides, const
       Setup setup = set_up(with_seed(comparison.files[i], seeds[s]));
       loru::data::Partition parts = make_partition(setup);
       RunOptions own = options;
-      const fs::path folder =
-          fs::path(options.out) / rows[i].name / concat("seed-", setup.configuration.seed);
-      own.out = folder.string();
-      if (!finished(folder, setup)) {
-        const ExitCode ended = train(setup, std::move(parts), own);
-        if (ended != success) code = ended;
-        if (ended == interrupted) break;
-      }
-      rows[i].runs.push_back(read_run(folder, comparison.budgets));
-      rows[i].runs.back().diverged = !finished(folder, setup);
+      own.out = (fs::path(options.out) / rows[i].name / concat("seed-", setup.configuration.seed)).string();
+      const auto result = run_once(setup, std::move(parts), own, comparison.budgets);
+      if (result) rows[i].runs.push_back(*result);
+      if (!result || result->diverged) code = result ? failed_run : interrupted;
     }
   const ComparisonTable table(std::move(rows), comparison.budgets);
   const fs::path out = options.out;

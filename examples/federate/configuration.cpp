@@ -22,12 +22,14 @@ const Key* find(const std::vector<Key>& keys, const std::string& name) {
   return found == keys.end() ? nullptr : &*found;
 }
 
-constexpr const char* command_line = "--set";
+constexpr const char* set_option = "--set";
+constexpr const char* sweep_option = "--sweep";
 
-/// Where a value stands: "file.toml:3: ", or "--set: ".
+/// Where a value stands: "file.toml:3: ", "--set: " or "--sweep: ". Strings of --set may have no place.
 std::string where(const toml::node& node) {
   const toml::source_region& source = node.source();
-  if (!source.path || *source.path == command_line) return concat(command_line, ": ");
+  if (!source.path) return concat(set_option, ": ");
+  if (*source.path == set_option || *source.path == sweep_option) return *source.path + ": ";
   return concat(*source.path, ':', source.begin.line, ": ");
 }
 
@@ -122,16 +124,12 @@ toml::table read_document(const std::filesystem::path& file, Index depth = 0) {
 }
 
 /// Puts the TOML value, or the string where it is none, under a key of the document.
-void set(toml::table& document, const std::string& assignment) {
+void set(toml::table& document, const std::string& assignment, const char* option) {
   const std::size_t equals = assignment.find('=');
-  require<ConfigError>(equals != std::string::npos && equals > 0, "--set: expected key.path=value, got '",
+  require<ConfigError>(equals != std::string::npos && equals > 0, option, ": expected key.path=value, got '",
                        assignment, "'");
-  const std::string key = assignment.substr(0, equals), text = assignment.substr(equals + 1);
-  toml::table parsed;
-  try {
-    parsed = toml::parse("value = " + text, std::string(command_line));
-  } catch (const toml::parse_error&) {}
-  if (parsed.size() != 1) parsed.insert_or_assign("value", text);
+  const std::string key = assignment.substr(0, equals);
+  toml::table parsed = parse_value(assignment.substr(equals + 1), option);
 
   toml::table* table = &document;
   std::size_t begin = 0;
@@ -139,7 +137,7 @@ void set(toml::table& document, const std::string& assignment) {
        begin = dot + 1, dot = key.find('.', begin)) {
     const std::string part = key.substr(begin, dot - begin);
     toml::node& child = table->insert(part, toml::table{}).first->second;
-    require<ConfigError>(child.is_table(), "--set: ", key, ": ", part, " is a value, not a table");
+    require<ConfigError>(child.is_table(), option, ": ", key, ": ", part, " is a value, not a table");
     table = child.as_table();
   }
   parsed.at("value").visit(
@@ -150,7 +148,8 @@ void set(toml::table& document, const std::string& assignment) {
 
 Configuration read_configuration(const std::string& file, const Overrides& overrides) {
   toml::table document = read_document(file);
-  for (const std::string& assignment : overrides.set) set(document, assignment);
+  for (const std::string& assignment : overrides.set) set(document, assignment, set_option);
+  for (const std::string& assignment : overrides.sweep) set(document, assignment, sweep_option);
   Configuration c;
   Reader(c).read(document);
   if (overrides.device) c.device = *overrides.device;
@@ -163,6 +162,9 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
                        ": federation: expected cohort or fraction, got both");
   require<ConfigError>(c.simulation.eval_every > 0 || !(c.keep_best || c.stop_at), file,
                        ": federation.eval_every: expected at least 1 for keep_best and stop_at, got 0");
+  require<ConfigError>(c.keep_rounds.empty() || c.keep_rounds.back() <= c.rounds, file,
+                       ": federation.keep_rounds: expected at most ", c.rounds, ", the rounds, got ",
+                       c.keep_rounds.empty() ? 0 : c.keep_rounds.back());
   return c;
 }
 

@@ -25,6 +25,7 @@ struct Configuration {
   std::string device = "cpu";
 
   loru::data::Source data{.name = ""};
+  double validation = 0.0;
   loru::data::AugmentOptions augment;
   loru::data::PartitionOptions partition;
 
@@ -44,6 +45,7 @@ struct Configuration {
   bool state_on_disk = false;
   Index personal_images = 100;
   bool keep_best = false;
+  std::vector<Index> keep_rounds;
   std::optional<double> stop_at;
 
   loru::fl::SimulationOptions simulation{
@@ -57,6 +59,9 @@ struct Configuration {
         field("device", &C::device, Names{[] { return std::vector<std::string>{"cpu", "cuda"}; }},
               "where clients train and models are tested, as --device"),
         section("data", &C::data),
+        field("data.validation", &C::validation, range::below_one,
+              "share of the training samples that is taken out, before the partition, to choose "
+              "hyper-parameters by"),
         section("data", &C::augment),
         section("partition", &C::partition),
         field("task.kind", &C::task, Names{[] { return std::vector(train::task_names()); }},
@@ -80,6 +85,8 @@ struct Configuration {
               "test images a client for personal_accuracy, in its own label proportions; 0: none"),
         field("federation.keep_best", &C::keep_best,
               "whether the model best by the task's first metric is kept as DIR/best.safetensors"),
+        field("federation.keep_rounds", &C::keep_rounds, Rounds{.first = 0},
+              "rounds after which the model is kept as DIR/rounds/<round>.safetensors; 0: before the first"),
         field("federation.stop_at", &C::stop_at, range::finite,
               "the run ends after the round in which the task's first metric is as good as this"),
         section("", &C::simulation)};

@@ -129,8 +129,11 @@ std::string headline(Setup& setup) {
 void describe(std::ostream& out, Setup& setup, const loru::data::Partition& parts) {
   const Configuration& c = setup.configuration;
   out << headline(setup) << "\n\ndata " << c.data.name << ": " << human_count(setup.data.train.size())
-      << " samples to train on, " << human_count(setup.data.test.size()) << " to test on, "
-      << shape_text(setup.data.train.sample) << ", " << targets_text(setup.data.train) << '\n';
+      << " samples to train on, ";
+  if (const Index held = setup.data.validation.size(); held > 0)
+    out << human_count(held) << " to validate on, ";
+  out << human_count(setup.data.test.size()) << " to test on, " << shape_text(setup.data.train.sample) << ", "
+      << targets_text(setup.data.train) << '\n';
   describe_model(out, setup);
   out << "\npartition " << c.partition.kind << ", ";
   if (std::holds_alternative<loru::data::Labels>(setup.data.train.targets)) {

@@ -19,7 +19,7 @@ std::vector<loru::data::Path> source_folders() {
 loru::data::Split load_data(const Configuration& c) {
   loru::data::Source source = c.data;
   source.also = source_folders();
-  return loru::data::load(source);
+  return loru::data::hold_out(loru::data::load(source), c.validation, static_cast<std::uint64_t>(c.seed));
 }
 
 /// Shape and classes of a data set that always has the same, without its samples; nothing for others.

@@ -1,6 +1,7 @@
 // federate: runs a federation that a TOML file describes.
 
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <limits>
 #include <new>
@@ -13,82 +14,70 @@
 
 #include "compare.hpp"
 #include "reference.hpp"
+#include "sweep.hpp"
 
 namespace {
 
-using federate::Comparison;
-
 const CLI::Range seed_range(loru::Index{0}, std::numeric_limits<loru::Index>::max());
+const CLI::Range thread_range(1, 4096);
 
+/// Something that the program does instead of a run, and whether the command line asks for it.
+struct Mode {
+  std::function<bool()> asked;
+  std::function<federate::ExitCode()> act;
+};
+
+/// What the command line says. Each mode adds its options and itself.
 struct CommandLine {
   std::string config, folder;
   bool keys = false, schema = false;
+  std::vector<loru::Index> seeds;
   federate::Overrides overrides;
   federate::Prediction prediction;
-  Comparison comparison;
+  federate::Comparison comparison;
+  federate::Sweep sweep;
   federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
+  std::vector<Mode> modes;
 };
 
-/// The options of --compare; to be called after those of a run.
-void add_comparison(CLI::App& app, Comparison& comparison) {
-  CLI::Option* compare =
-      app.add_option("--compare", comparison.files,
-                     "Runs several federations over the same clients and compares them in one table")
-          ->type_name("A.toml B.toml ...");
-  for (const char* other : {"CONFIG", "--describe", "--explain"}) compare->excludes(app.get_option(other));
-  app.add_option("--seeds", comparison.seeds, "With --compare: each federation runs with each seed")
-      ->delimiter(',')
-      ->check(seed_range)
-      ->type_name("N,N,...")
-      ->needs(compare)
-      ->excludes(app.get_option("--seed"));
-  app.add_option("--budgets", comparison.budgets,
-                 "With --compare: MB of uplink at which accuracy is read; default: 5,20,60")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->type_name("MB,MB,...")
-      ->needs(compare);
+/// A subcommand that is a mode.
+CLI::App* add_subcommand(CLI::App& app, CommandLine& line, const char* name, const char* text,
+                         std::function<federate::ExitCode()> act) {
+  CLI::App* command = app.add_subcommand(name, text);
+  line.modes.push_back({[command] { return command->parsed(); }, std::move(act)});
+  return command;
 }
 
-CLI::App* add_prediction(CLI::App& app, CommandLine& line) {
-  CLI::App* predict = app.add_subcommand("predict", "Outputs of the model in a run's folder");
-  predict->add_option("OUT", line.prediction.folder, "The run's folder")->required();
-  predict->add_option("--data", line.prediction.data, "safetensors file with the samples x")
-      ->required()
-      ->type_name("FILE");
-  predict->add_option("--out", line.prediction.out, "Where y goes: a safetensors file, or a table NAME.csv")
-      ->required()
-      ->type_name("FILE");
-  predict->add_option("--data-dir", line.overrides.data_dir, "Folder that holds the run's data set's files")
-      ->type_name("DIR");
-  predict->add_option("--threads", line.run.threads, "Threads; default: all cores")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("N");
-  return predict;
+/// runs/NAME for a configuration NAME.toml.
+std::string default_folder(const std::string& config) {
+  return (std::filesystem::path("runs") / std::filesystem::path(config).stem()).string();
 }
 
-CLI::App* add_options(CLI::App& app, CommandLine& line) {
-  const CLI::Range threads(1, 4096);
-  app.footer(
-      "federate eval OUT evaluates what was saved, federate predict OUT applies it. Bundled federations: "
-      "examples/federations/.");
-  app.set_version_flag("--version", std::string("federate ") + loru::version);
+void add_data_dir(CLI::App& app, CommandLine& line, const char* text) {
+  app.add_option("--data-dir", line.overrides.data_dir, text)->type_name("DIR");
+}
+
+void add_threads(CLI::App& app, CommandLine& line, const char* text) {
+  app.add_option("--threads", line.run.threads, text)->check(thread_range)->type_name("N");
+}
+
+void add_device(CLI::App& app, CommandLine& line, const char* text) {
+  app.add_option("--device", line.overrides.device, text)
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->type_name("DEVICE");
+}
+
+/// The options of a run, and of its modes.
+void add_run(CLI::App& app, CommandLine& line) {
   app.add_option("CONFIG", line.config, "The federation to run");
   app.add_option("--set", line.overrides.set, "Sets a key, as in --set client.epochs=1; may be repeated")
       ->type_name("KEY.PATH=VALUE")
       ->allow_extra_args(false);
   app.add_option("--out", line.run.out, "Folder for the run's files; default: runs/<name of CONFIG>")
       ->type_name("DIR");
-  app.add_option("--threads", line.run.threads,
-                 "Clients that train at the same time on the cpu; default: all cores")
-      ->check(threads)
-      ->type_name("N");
-  const CLI::IsMember devices({"cpu", "cuda"});
-  app.add_option("--device", line.overrides.device, "Where clients train and models are tested: cpu or cuda")
-      ->check(devices)
-      ->type_name("DEVICE");
-  app.add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
-      ->type_name("DIR");
+  add_threads(app, line, "Clients that train at the same time on the cpu; default: all cores");
+  add_device(app, line, "Where clients train and models are tested: cpu or cuda");
+  add_data_dir(app, line, "Folder that holds the data set's files");
   app.add_option("--seed", line.overrides.seed, "Seed of all random draws")
       ->check(seed_range)
       ->type_name("N");
@@ -96,26 +85,118 @@ CLI::App* add_options(CLI::App& app, CommandLine& line) {
   app.add_flag("--explain", line.run.explain,
                "Shows how each factored layer is computed and the predicted costs, and trains nothing");
   app.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");
-  app.add_flag("--keys", line.keys, "Lists all keys of a configuration, with ranges and defaults");
-  app.add_flag("--schema", line.schema, "Prints the JSON Schema of a configuration");
-  add_comparison(app, line.comparison);
-
-  CLI::App* evaluate = app.add_subcommand("eval", "Metrics and loss of the model in a run's folder");
-  evaluate->add_option("OUT", line.folder, "The run's folder")->required();
-  evaluate->add_option("--data-dir", line.overrides.data_dir, "Folder that holds the data set's files")
-      ->type_name("DIR");
-  evaluate->add_option("--device", line.overrides.device, "Where it runs; default: as the run did")
-      ->check(devices)
-      ->type_name("DEVICE");
-  evaluate->add_option("--threads", line.run.threads, "Threads; default: all cores")
-      ->check(threads)
-      ->type_name("N");
-  return evaluate;
+  app.add_option("--seeds", line.seeds, "With --compare and --sweep: each federation runs with each seed")
+      ->delimiter(',')
+      ->check(seed_range)
+      ->type_name("N,N,...")
+      ->excludes(app.get_option("--seed"));
 }
 
-/// runs/NAME for a configuration NAME.toml.
-std::string default_folder(const std::string& config) {
-  return (std::filesystem::path("runs") / std::filesystem::path(config).stem()).string();
+/// --keys and --schema.
+void add_reference(CLI::App& app, CommandLine& line) {
+  app.add_flag("--keys", line.keys, "Lists all keys of a configuration, with ranges and defaults");
+  app.add_flag("--schema", line.schema, "Prints the JSON Schema of a configuration");
+  line.modes.push_back({[&line] { return line.keys || line.schema; },
+                        [&line] {
+                          if (line.keys) federate::write_keys(std::cout);
+                          if (line.schema) federate::write_schema(std::cout);
+                          return federate::success;
+                        }});
+}
+
+/// --compare; to be called after add_run.
+void add_comparison(CLI::App& app, CommandLine& line) {
+  CLI::Option* compare =
+      app.add_option("--compare", line.comparison.files,
+                     "Runs several federations over the same clients and compares them in one table")
+          ->type_name("A.toml B.toml ...");
+  for (const char* other : {"CONFIG", "--describe", "--explain"}) compare->excludes(app.get_option(other));
+  app.add_option("--budgets", line.comparison.budgets,
+                 "With --compare: MB of uplink at which accuracy is read; default: 5,20,60")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->type_name("MB,MB,...")
+      ->needs(compare);
+  line.modes.push_back({[&line] { return !line.comparison.files.empty(); },
+                        [&line] {
+                          if (line.run.out.empty()) line.run.out = "runs/compare";
+                          line.comparison.seeds = line.seeds;
+                          return federate::compare(line.comparison, line.overrides, line.run);
+                        }});
+}
+
+/// --sweep; to be called after add_comparison.
+void add_sweep(CLI::App& app, CommandLine& line) {
+  CLI::Option* sweep =
+      app.add_option("--sweep", line.sweep.keys,
+                     "Runs CONFIG with each value of a key; several give all combinations of their values")
+          ->type_name("KEY.PATH=V1,V2,...")
+          ->allow_extra_args(false);
+  for (const char* other : {"--compare", "--describe", "--explain"}) sweep->excludes(app.get_option(other));
+  app.add_option("--select", line.sweep.select,
+                 "With --sweep: best writes the configuration that is best on the validation set")
+      ->check(CLI::IsMember({"best"}))
+      ->type_name("best")
+      ->needs(sweep);
+  line.modes.push_back({[&line] { return !line.sweep.keys.empty(); },
+                        [&line] {
+                          if (line.run.out.empty()) line.run.out = default_folder(line.config) + "-sweep";
+                          line.sweep.seeds = line.seeds;
+                          return federate::sweep(line.config, line.sweep, line.overrides, line.run);
+                        }});
+}
+
+void add_evaluation(CLI::App& app, CommandLine& line) {
+  CLI::App* evaluate =
+      add_subcommand(app, line, "eval", "Metrics and loss of the model in a run's folder",
+                     [&line] { return federate::evaluate(line.folder, line.overrides, line.run.threads); });
+  evaluate->add_option("OUT", line.folder, "The run's folder")->required();
+  add_data_dir(*evaluate, line, "Folder that holds the data set's files");
+  add_device(*evaluate, line, "Where it runs; default: as the run did");
+  add_threads(*evaluate, line, "Threads; default: all cores");
+}
+
+void add_prediction(CLI::App& app, CommandLine& line) {
+  CLI::App* predict = add_subcommand(app, line, "predict", "Outputs of the model in a run's folder", [&line] {
+    return federate::predict(line.prediction, line.overrides, line.run.threads);
+  });
+  predict->add_option("OUT", line.prediction.folder, "The run's folder")->required();
+  predict->add_option("--data", line.prediction.data, "safetensors file with the samples x")
+      ->required()
+      ->type_name("FILE");
+  predict->add_option("--out", line.prediction.out, "Where y goes: a safetensors file, or a table NAME.csv")
+      ->required()
+      ->type_name("FILE");
+  add_data_dir(*predict, line, "Folder that holds the run's data set's files");
+  add_threads(*predict, line, "Threads; default: all cores");
+}
+
+/// Everything that the program does, in the order in which it is looked for.
+void add_modes(CLI::App& app, CommandLine& line) {
+  app.footer(
+      "federate eval OUT evaluates what was saved, federate predict OUT applies it. Bundled federations: "
+      "examples/federations/.");
+  app.set_version_flag("--version", std::string("federate ") + loru::version);
+  add_run(app, line);
+  add_reference(app, line);
+  add_evaluation(app, line);
+  add_prediction(app, line);
+  add_comparison(app, line);
+  add_sweep(app, line);
+  line.modes.push_back({[] { return true; },
+                        [&line] {
+                          if (line.run.out.empty()) line.run.out = default_folder(line.config);
+                          return federate::run(line.config, line.overrides, line.run);
+                        }});
+}
+
+/// What CLI11 cannot say of options: a run and a sweep need a configuration, seeds several runs.
+void check_line(const CLI::App& app, const CommandLine& line) {
+  const bool compares = !line.comparison.files.empty(), sweeps = !line.sweep.keys.empty();
+  if (!line.seeds.empty() && !compares && !sweeps)
+    throw CLI::RequiresError("--seeds", "--compare or --sweep");
+  if (app.get_subcommands().empty() && !line.keys && !line.schema && !compares && line.config.empty())
+    throw CLI::RequiredError("CONFIG");
 }
 
 }  // namespace
@@ -124,30 +205,19 @@ int main(int argc, char** argv) {
   CLI::App app("Runs a federation: clients that train one model together, simulated on this machine.",
                "federate");
   CommandLine line;
-  CLI::App* evaluate = add_options(app, line);
-  CLI::App* predict = add_prediction(app, line);
+  add_modes(app, line);
   try {
     app.parse(argc, argv);
-    if (!evaluate->parsed() && !predict->parsed() && !line.keys && !line.schema && line.config.empty() &&
-        line.comparison.files.empty())
-      throw CLI::RequiredError("CONFIG");
+    check_line(app, line);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     federate::report_error(std::string(error.what()) + " (federate --help lists what there is)");
     return federate::bad_input;
   }
   try {
-    if (line.keys) federate::write_keys(std::cout);
-    if (line.schema) federate::write_schema(std::cout);
-    if (line.keys || line.schema) return federate::success;
-    if (evaluate->parsed()) return federate::evaluate(line.folder, line.overrides, line.run.threads);
-    if (predict->parsed()) return federate::predict(line.prediction, line.overrides, line.run.threads);
-    if (!line.comparison.files.empty()) {
-      if (line.run.out.empty()) line.run.out = "runs/compare";
-      return federate::compare(line.comparison, line.overrides, line.run);
-    }
-    if (line.run.out.empty()) line.run.out = default_folder(line.config);
-    return federate::run(line.config, line.overrides, line.run);
+    for (const Mode& mode : line.modes)
+      if (mode.asked()) return mode.act();
+    return federate::success;
   } catch (const std::bad_alloc&) {
     federate::report_error("out of memory");
     return federate::failed_run;

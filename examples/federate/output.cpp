@@ -19,19 +19,23 @@ const char* const rounds_file = "rounds.csv";
 const char* const model_file = "model.safetensors";
 const char* const best_file = "best.safetensors";
 const char* const summary_file = "summary.json";
+const char* const kept_rounds = "rounds";
+
+/// Removes the models of an earlier run's rounds, and the folder if nothing else is in it.
+void forget_rounds(const fs::path& folder) {
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(folder, code))
+    if (entry.path().extension() == ".safetensors" && loru::parse_number<Index>(entry.path().stem().string()))
+      fs::remove(entry.path(), code);
+  if (fs::is_directory(folder, code)) fs::remove(folder, code);
+}
 
 /// The folder, empty of a run's files.
 fs::path prepare(const fs::path& folder) {
   loru::io::make_directories(folder);
-  for (const char* name : {config_file, rounds_file, model_file, best_file, summary_file}) {
-    const fs::path path = folder / name;
-    std::error_code code;
-    const fs::file_status status = fs::symlink_status(path, code);
-    require<IoError>(!fs::is_directory(status), path.native(),
-                     ": cannot write: expected a file, found a folder");
-    fs::remove(path, code);
-    require<IoError>(!code, path.native(), ": cannot replace: ", code.message());
-  }
+  for (const char* name : {config_file, rounds_file, model_file, best_file, summary_file})
+    remove_earlier(folder / name);
+  forget_rounds(folder / kept_rounds);
   return folder;
 }
 
@@ -75,9 +79,12 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
   for (std::size_t i = 0; i < names.size(); ++i)
     if (names[i].name != "accuracy")
       json[loru::concat("final_test_", names[i].name)] = outcome.test.metrics[i];
+  for (std::size_t i = 0; i < outcome.validation.size(); ++i)
+    json[loru::concat("final_validation_", names[i].name)] = outcome.validation[i];
   if (c.task != "classification") json["task"] = c.task;
   if (outcome.best_round) json["best_round"] = *outcome.best_round;
   if (outcome.stopped_after) json["stopped_after"] = *outcome.stopped_after;
+  if (outcome.diverged) json["diverged"] = true;
   if (const auto& p = outcome.personal)
     json["personal_accuracy"] = {{"mean", p->mean},
                                  {"worst_decile", p->worst_decile},
@@ -103,6 +110,15 @@ std::string config_text(const Setup& setup) {
   return text + '\n' + to_toml(setup.configuration);
 }
 
+void remove_earlier(const fs::path& file) {
+  std::error_code code;
+  const fs::file_status status = fs::symlink_status(file, code);
+  require<IoError>(!fs::is_directory(status), file.native(),
+                   ": cannot write: expected a file, found a folder");
+  fs::remove(file, code);
+  require<IoError>(!code, file.native(), ": cannot replace: ", code.message());
+}
+
 void Totals::add(const loru::fl::Round& round) {
   rounds = round.index;
   cohorts += static_cast<Index>(round.cohort.size());
@@ -116,11 +132,13 @@ void Totals::add(const loru::fl::Round& round) {
 
 namespace {
 
-std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics) {
+std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics, bool validated) {
   std::vector<std::string> names{"round",     "cohort",       "train_loss",     "test_accuracy",
                                  "test_loss", "uplink_bytes", "downlink_bytes", "seconds"};
   for (const auto& metric : metrics)
     if (metric.name != "accuracy") names.push_back(loru::concat("test_", metric.name));
+  if (validated)
+    for (const auto& metric : metrics) names.push_back(loru::concat("validation_", metric.name));
   return names;
 }
 
@@ -129,7 +147,9 @@ std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics
 Output::Output(const fs::path& folder, const Setup& setup)
     : folder_{prepare(folder)},
       metrics_{metrics(setup.configuration)},
-      rounds_{folder / rounds_file, columns(metrics_)} {
+      validated_{setup.data.validation.size() > 0},
+      rounds_{folder / rounds_file, columns(metrics_, validated_)} {
+  if (!setup.configuration.keep_rounds.empty()) loru::io::make_directories(folder_ / kept_rounds);
   loru::io::write_file(folder_ / config_file, config_text(setup));
 }
 
@@ -147,10 +167,17 @@ void Output::add(const loru::fl::Round& round) {
   for (std::size_t i = 0; i < metrics_.size(); ++i)
     if (metrics_[i].name != "accuracy")
       fields.push_back(if_there(tested, tested ? round.test_metrics[i] : 0.0));
+  if (validated_)
+    for (std::size_t i = 0; i < metrics_.size(); ++i)
+      fields.push_back(if_there(tested, tested ? round.validation_metrics[i] : 0.0));
   rounds_.row(fields);
 }
 
 void Output::keep_best(Model& model) const { loru::io::save(model, folder_ / best_file); }
+
+void Output::keep_round(Index round, const loru::io::Archive& model) const {
+  loru::io::save(folder_ / kept_rounds / loru::concat(round, ".safetensors"), model);
+}
 
 void Output::finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const {
   loru::io::save(model, folder_ / model_file);

@@ -1,6 +1,6 @@
 #pragma once
-// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors and, if it is kept,
-// best.safetensors.
+// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors and, if they are kept,
+// best.safetensors and the models of some rounds.
 
 #include <filesystem>
 #include <map>
@@ -29,6 +29,7 @@ struct Totals {
 /// The other values of summary.json.
 struct Outcome {
   loru::train::Evaluation test;
+  std::vector<double> validation = {};  // the task's metrics; none where there is no validation set
   std::optional<loru::fl::PersonalAccuracy> personal = {};
   std::map<std::string, loru::fl::Overlap> overlap = {};  // of personal updates with the shared one, by layer
   Index merges = 0;
@@ -38,10 +39,14 @@ struct Outcome {
   std::string model_sha256;
   std::optional<Index> best_round = {};     // of the model in best.safetensors
   std::optional<Index> stopped_after = {};  // the round that was as good as wanted
+  bool diverged = false;                    // the round after the last one diverged
 };
 
 /// The content of config.toml: the effective configuration and, as a comment, the plans.
 std::string config_text(const Setup& setup);
+
+/// Removes what an earlier run wrote. Throws IoError if a file of this name could not be written.
+void remove_earlier(const std::filesystem::path& file);
 
 /// A run's folder. Nothing is ever left half-written under a final name.
 class Output {
@@ -56,6 +61,9 @@ class Output {
   /// Writes best.safetensors.
   void keep_best(Model& model) const;
 
+  /// Writes rounds/<round>.safetensors.
+  void keep_round(Index round, const loru::io::Archive& model) const;
+
   /// Writes model.safetensors and summary.json.
   void finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const;
 
@@ -64,6 +72,7 @@ class Output {
  private:
   std::filesystem::path folder_;
   std::vector<loru::train::Metric> metrics_;
+  bool validated_;
   loru::io::CsvWriter rounds_;
 };
 

@@ -52,14 +52,15 @@ std::string human_count(Index count) {
   return text;
 }
 
+std::string human_metric(const loru::train::Metric& metric, double value) {
+  const bool share = metric.name == "accuracy";
+  return std::string(metric.name) + format(share ? " %.2f %%" : " %.4f", share ? 100.0 * value : value);
+}
+
 std::string human_metrics(const std::vector<loru::train::Metric>& metrics, const std::vector<double>& values,
                           double loss, const char* between) {
   std::string text;
-  for (std::size_t i = 0; i < metrics.size(); ++i) {
-    const bool share = metrics[i].name == "accuracy";
-    text += std::string(metrics[i].name) +
-            format(share ? " %.2f %%" : " %.4f", share ? 100.0 * values[i] : values[i]) + between;
-  }
+  for (std::size_t i = 0; i < metrics.size(); ++i) text += human_metric(metrics[i], values[i]) + between;
   return text + format("loss %.4f", loss);
 }
 

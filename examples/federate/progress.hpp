@@ -15,6 +15,9 @@ std::string human_time(double seconds);
 /// A count for people: "1,663,370".
 std::string human_count(Index count);
 
+/// A metric for people: "accuracy 97.12 %", "r2 0.8714".
+std::string human_metric(const loru::train::Metric& metric, double value);
+
 /// Metrics and loss for people: "accuracy 97.12 %  loss 0.1034".
 std::string human_metrics(const std::vector<loru::train::Metric>& metrics, const std::vector<double>& values,
                           double loss, const char* between = "  ");

@@ -55,6 +55,11 @@ ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& opti
                                       : train_on<loru::Cpu>(setup, std::move(parts), options);
 }
 
+void check(Setup& setup, loru::data::Partition parts) {
+  const RunOptions options;
+  Training<loru::Cpu>(setup, std::move(parts), options);
+}
+
 ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads) {
   const std::filesystem::path path = folder;
   const Configuration configuration = read_configuration((path / "config.toml").string(), overrides);

@@ -13,7 +13,8 @@ using loru::Index;
 
 /// What the command line changes in a configuration file.
 struct Overrides {
-  std::vector<std::string> set;  // "key.path=value"
+  std::vector<std::string> set;    // "key.path=value"
+  std::vector<std::string> sweep;  // the same, of a sweep's grid point; goes over `set`
   std::optional<Index> seed;
   std::optional<std::string> data_dir;
   std::optional<std::string> device;
@@ -40,6 +41,9 @@ struct Setup;
 
 /// The same for a setup and its clients.
 ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& options);
+
+/// Throws what train() would throw before its first round, but for the output folder; writes nothing.
+void check(Setup& setup, loru::data::Partition parts);
 
 /// Prints metrics and loss of the model saved in a run's folder. Throws loru::Error.
 ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads);

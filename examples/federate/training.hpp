@@ -46,7 +46,12 @@ class Training {
     begin(model_on<D>(setup), make_algorithm<D>(c),
           c.simulation.server);  // also where a warm-up comes first: it checks
     if (c.warmup_rounds > 0) begin(dense_model<D>(c, setup.data.train), loru::fl::FedAvg{}, {});
-    output_.emplace(options.out, setup);
+  }
+
+  /// Empties the folder and begins its files, once everything has been checked.
+  void open_output() {
+    store().clear();
+    output_.emplace(options_.out, setup_);
   }
 
   ExitCode operator()() {
@@ -70,17 +75,19 @@ class Training {
   void begin(loru::nn::Model<float, D> model, loru::fl::AnyAlgorithm<float, D> algorithm,
              const loru::fl::ServerOptimizer& server) {
     const Configuration& c = setup_.configuration;
-    const auto disk = std::make_shared<loru::fl::DiskStore>(std::filesystem::path(options_.out) / "clients");
-    disk->clear();
     loru::fl::SimulationOptions options = c.simulation;
     options.cohort = cohort_size(c);
     options.server = server;
     options.seed = static_cast<std::uint64_t>(c.seed);
     options.threads = options_.threads;
-    options.store = c.state_on_disk ? disk : nullptr;
+    options.store = c.state_on_disk ? std::make_shared<loru::fl::DiskStore>(store()) : nullptr;
     options.rounds_before = totals_.rounds;
     options.weights_known = totals_.rounds == 0;
     simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_, options, task_);
+  }
+
+  loru::fl::DiskStore store() const {
+    return loru::fl::DiskStore(std::filesystem::path(options_.out) / "clients");
   }
 
   /// After the dense rounds: the trained model in the algorithm's parametrisation.
@@ -89,6 +96,7 @@ class Training {
     auto algorithm = make_algorithm<D>(c);
     loru::nn::Model<float, D> model = simulation_->model();
     algorithm.parametrise(model, c.lowrank);
+    store().clear();
     begin(std::move(model), std::move(algorithm), c.simulation.server);
     auto host = host_model();
     start_ = loru::lowrank::effective_weights(host);
@@ -98,6 +106,7 @@ class Training {
   void train() {
     const Configuration& c = setup_.configuration;
     progress_.draw(totals_);
+    keep_round();
     try {
       rounds_up_to(c.warmup_rounds);
     } catch (const loru::DivergedError&) {
@@ -117,18 +126,30 @@ class Training {
       totals_.add(round);
       output_->add(round);
       progress_.round(round, totals_);
+      keep_round();
       test_.reset();
       if (!round.evaluated()) continue;
       test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size(), round.test_metrics};
+      validation_ = round.validation_metrics;
       if (!warming_up_) compare(round);
     }
   }
 
+  /// Keeps the model of the round that has just ended, if it is wanted.
+  void keep_round() {
+    const std::vector<Index>& rounds = setup_.configuration.keep_rounds;
+    if (!std::binary_search(rounds.begin(), rounds.end(), totals_.rounds)) return;
+    auto model = simulation_->global_model();
+    output_->keep_round(totals_.rounds, loru::io::to_archive(model));
+  }
+
   /// Keeps the model if it is the best so far, and ends the run if it is as good as wanted: by the task's
-  /// first metric.
+  /// first metric, on the validation set where there is one.
   void compare(const loru::fl::Round& round) {
     const Configuration& c = setup_.configuration;
-    const double value = round.test_metrics[0], sign = task_.metrics[0].higher_is_better ? 1.0 : -1.0;
+    const double value =
+        (round.validation_metrics.empty() ? round.test_metrics : round.validation_metrics)[0];
+    const double sign = task_.metrics[0].higher_is_better ? 1.0 : -1.0;
     if (c.keep_best && (best_ ? sign * value > sign * *best_ : !std::isnan(value))) {
       best_ = value;
       best_round_ = round.index;
@@ -138,15 +159,24 @@ class Training {
     if (c.stop_at && sign * value >= sign * *c.stop_at) stopped_after_ = round.index;
   }
 
+  /// The model as it is, on test and validation set.
+  void evaluate() {
+    test_ = simulation_->evaluate();
+    if (const auto validation = simulation_->validate()) validation_ = validation->metrics;
+  }
+
   /// Writes the last good model and its summary, and says how it went.
   void finish(ExitCode code) {
     Model model = host_model();
-    Outcome outcome{.test = test_ ? *test_ : simulation_->evaluate(),
+    if (!test_) evaluate();
+    Outcome outcome{.test = *test_,
+                    .validation = validation_,
                     .merges = simulation_->server().merges(),
                     .threads = threads_,
                     .model_sha256 = sha256(loru::io::to_archive(model)),
                     .best_round = best_round_,
-                    .stopped_after = stopped_after_};
+                    .stopped_after = stopped_after_,
+                    .diverged = code == failed_run};
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
       if (all_finite(weight))
         outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
@@ -193,9 +223,12 @@ class Training {
   }
 
   void show(const Outcome& outcome, const std::string& folder) {
+    const bool validated = !outcome.validation.empty();
     if (stopped_after_)
-      progress_.line(loru::concat("stopped after round ", *stopped_after_, ": ", task_.metrics[0].name, " ",
+      progress_.line(loru::concat("stopped after round ", *stopped_after_, ": ",
+                                  validated ? "validation " : "", task_.metrics[0].name, " ",
                                   *setup_.configuration.stop_at, " is reached"));
+    if (validated) progress_.line("validation " + human_metric(task_.metrics[0], outcome.validation[0]));
     const std::string tested = human_metrics(task_.metrics, outcome.test.metrics, outcome.test.loss, ", ");
     const double turns = static_cast<double>(std::max<Index>(totals_.cohorts, 1));
     progress_.line(loru::concat(tested, ", ", outcome.merges, " merges, ",
@@ -220,10 +253,11 @@ class Training {
   std::map<std::string, loru::Tensor<float>>
       start_;  // effective weights of the factored layers before their first round
   std::optional<loru::fl::Simulation<float, D>> simulation_;
-  std::optional<Output> output_;  // once everything has been checked
+  std::optional<Output> output_;  // once it is open
   Progress progress_{options_.quiet, setup_.configuration.rounds, task_.metrics};
   Totals totals_;
   std::optional<loru::train::Evaluation> test_;  // of the model as it is, if it was evaluated
+  std::vector<double> validation_;               // metrics of the same
   bool warming_up_ = true;
   std::optional<double> best_;  // the first metric of the model that is kept
   std::optional<Index> best_round_, stopped_after_;
@@ -235,6 +269,7 @@ class Training {
 template <class D>
 ExitCode train_on(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
   Training<D> training(setup, std::move(parts), options);
+  training.open_output();
   try {
     return training();
   } catch (const std::exception& error) {

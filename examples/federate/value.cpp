@@ -55,6 +55,15 @@ std::size_t find_word(const toml::node& node, std::span<const std::string> words
 
 // ---- reading ----
 
+toml::table parse_value(const std::string& text, const std::string& origin) {
+  toml::table parsed;
+  try {
+    parsed = toml::parse("value = " + text, origin);
+  } catch (const toml::parse_error&) {}
+  if (parsed.size() != 1) parsed = toml::table{{"value", text}};
+  return parsed;
+}
+
 void read(const toml::node& node, Index& value, const Range<Index>& range) {
   const auto* given = node.as_integer();
   if (!given || !range.holds(given->get())) mismatch(text(range), node);
@@ -119,7 +128,7 @@ void read(const toml::node& node, std::vector<double>& value, const Each<double>
 }
 
 void read(const toml::node& node, std::vector<Index>& value, Rounds rounds) {
-  read(node, value, Each<Index>{loru::range::at_least(1)});
+  read(node, value, Each<Index>{loru::range::at_least(rounds.first)});
   const std::string wrong = loru::detail::mistake(value, rounds);
   if (!wrong.empty()) fail<ConfigError>(wrong);
 }
@@ -189,8 +198,8 @@ Values list_of(const Values& each, Index count) {
   return {concat("a list", count != 0 ? concat(" of ", count) : "", ", each ", each.text), schema};
 }
 
-Values values_of(const std::vector<Index>& list, Rounds) {
-  Values values = values_of(list, Each<Index>{loru::range::at_least(1)});
+Values values_of(const std::vector<Index>& list, Rounds rounds) {
+  Values values = values_of(list, Each<Index>{loru::range::at_least(rounds.first)});
   values.text += ", increasing";
   values.schema["uniqueItems"] = true;
   return values;

@@ -46,6 +46,9 @@ void read(const toml::node& node, loru::Shape& value, const Each<Index>& each);
 /// they are: zero stands for those of the device (make_planner).
 void read(const toml::node& node, loru::lowrank::Rates& value, Anything);
 
+/// The table {value = ...} of a TOML value, or of the text as a string where it is none.
+toml::table parse_value(const std::string& text, const std::string& origin);
+
 /// The place of a TOML string among words; names the nearest of them otherwise.
 std::size_t find_word(const toml::node& node, std::span<const std::string> words);
 

@@ -87,6 +87,11 @@ TEST_CASE("a list of rounds is in increasing order") {
             "algorithm.merge_rounds: expected rounds in increasing order, got 10 before 5");
   check_set("algorithm.merge_rounds=[0]",
             "algorithm.merge_rounds: expected a whole number >= 1, got integer 0");
+  check_set("federation.keep_rounds=[1, 3, 3]",
+            "federation.keep_rounds: expected rounds in increasing order, got 3 before 3");
+  check_set("federation.keep_rounds=[-1]",
+            "federation.keep_rounds: expected a whole number >= 0, got integer -1");
+  check_set("federation.keep_rounds=[0, 6]", "federation.keep_rounds: expected at most 5, the rounds, got 6");
 }
 
 TEST_CASE("a value out of range says what range was expected") {
@@ -148,6 +153,11 @@ TEST_CASE("settings that do not fit together are refused") {
   check_set("federation.fraction=0.5", "expected cohort or fraction, got both");
   check_refused({"--set", "federation.clients=241"}, "241 exceed the 240 samples");
   check_set("partition.kind=natural", "names no natural clients");
+  check_set("data.validation=1", "data.validation: expected a number in [0, 1), got integer 1");
+  check_set("data.validation=0.001", "data.validation: expected a share that leaves samples to train on");
+  check_set("data.validation=0.999", "which is 240 of 240");
+  check_set("data.validation=0.96", "12 exceed the 10 samples");
+  check_set("model.init=zero", "model.init: expected \"kaiming\" or \"xavier\" for the model mlp");
   check_set("model.name=lenet", "lenet: expected images of at least 12 x 12, got 4 x 4");
   check_text("seed = 1\n", "data.name: expected one of ");
 }
