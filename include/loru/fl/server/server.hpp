@@ -12,6 +12,7 @@
 #include <loru/fl/message/uplink.hpp>
 #include <loru/fl/server/aggregate.hpp>
 #include <loru/fl/server/aggregation_error.hpp>
+#include <loru/fl/server/best_factors.hpp>
 #include <loru/fl/server/broadcasts.hpp>
 #include <loru/fl/server/client_ranks.hpp>
 #include <loru/fl/server/expected.hpp>
