@@ -73,7 +73,7 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   const auto layers = algorithm.parametrise(setup.model, c.lowrank);
   if (c.lowrank.layers.empty() && c.lowrank.ranks.empty()) c.lowrank.layers = layers;
   // The model is the host's also where the run is not.
-  loru::lowrank::for_each_weight<loru::nn::Factored>(
+  loru::lowrank::for_each_weight<loru::nn::Factored, loru::nn::AggregationAware, loru::nn::CoreFactored>(
       setup.model, [&](const std::string&, auto& layer) { layer.set_plan(setup.planner.rule); });
   setup.plans = loru::lowrank::explain(setup.model, batch);
   return setup;

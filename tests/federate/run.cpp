@@ -212,9 +212,10 @@ TEST_CASE("config.toml tells every key, the layers and their plans") {
 
 TEST_CASE("eval of a run equals its summary") {
   const Scratch scratch;
-  const std::string algorithm = GENERATE("fedloru", "fedlora", "fedavg", "fedprox", "ffa_lora", "rolora",
-                                         "flora", "fedex_lora", "flexlora", "fedpara", "hetlora", "mfedloru",
-                                         "fedhm", "fedsa_lora", "pfedloru", "scaffold", "local");
+  const std::string algorithm =
+      GENERATE("fedloru", "fedlora", "fedavg", "fedprox", "ffa_lora", "rolora", "flora", "fedex_lora",
+               "flexlora", "fedpara", "hetlora", "mfedloru", "fedhm", "fedsa_lora", "pfedloru", "scaffold",
+               "local", "fedmomentum", "fedmud", "raflora", "fed_sb");
   REQUIRE(run_tiny(scratch.path, "out", {"--set", "algorithm.name=" + algorithm}).code == 0);
   const Result result = federate(scratch.path, {"eval", (scratch.path / "out").string()});
   CAPTURE(result.err);
@@ -227,7 +228,7 @@ TEST_CASE("eval of a run equals its summary") {
 TEST_CASE(
     "clients of different ranks: the written configuration trains the same model, a wider client another") {
   const Scratch scratch;
-  const std::string algorithm = GENERATE("flora", "flexlora", "hetlora", "mfedloru", "fedhm");
+  const std::string algorithm = GENERATE("flora", "flexlora", "hetlora", "mfedloru", "fedhm", "raflora");
   const auto set = [&](const std::string& values) {
     return Arguments{"--set", "algorithm.name=" + algorithm,
                      "--set", "ranks.rule=tiers",
@@ -264,7 +265,8 @@ TEST_CASE("what an earlier run left in the folder goes when a new one begins") {
 
 TEST_CASE("a fold that leaves the numbers' range is a failed run, whose files have the last good model") {
   const Scratch scratch;
-  const std::string algorithm = GENERATE("fedhm", "flora", "flexlora", "fedex_lora", "fedpara");
+  const std::string algorithm =
+      GENERATE("fedhm", "flora", "flexlora", "fedex_lora", "fedpara", "fedmomentum", "fedmud");
   CAPTURE(algorithm);
   const Result result = run_tiny(
       scratch.path, "out", {"--set", "algorithm.name=" + algorithm, "--set", "optimizer.learning_rate=1000"});

@@ -32,6 +32,11 @@ nn::Model<T> small_factored(std::string_view name = "mlp", double dropout = 0.0)
 
 fl::ClientOptions momentum_client();
 
+/// Whether an algorithm refuses clients of ranks of their own: its weights have no leading directions.
+constexpr bool refuses_ranks(std::string_view algorithm) {
+  return algorithm == "fedpara" || algorithm == "fedmud" || algorithm == "fed_sb";
+}
+
 /// Bytes of a message's tensors.
 std::size_t payload(const fl::Message& message);
 

@@ -147,9 +147,10 @@ TEST_CASE("As many objects are made as are lent at once") {
 
 TEST_CASE("Options of algorithms are checked against their fields") {
   CHECK(fl::algorithm_names() ==
-        std::vector<std::string>{"fedavg", "fedprox", "fedlora", "fedloru", "fedpara", "ffa_lora", "rolora",
-                                 "flora", "fedex_lora", "flexlora", "hetlora", "mfedloru", "fedhm",
-                                 "fedsa_lora", "pfedloru", "scaffold", "local"});
+        std::vector<std::string>{"fedavg", "fedprox",    "fedlora",    "fedloru",  "fedpara", "ffa_lora",
+                                 "rolora", "flora",      "fedex_lora", "flexlora", "hetlora", "mfedloru",
+                                 "fedhm",  "fedsa_lora", "pfedloru",   "scaffold", "local",   "fedmomentum",
+                                 "fedmud", "raflora",    "fed_sb"});
   std::vector<std::string> keys;
   fl::for_each_algorithm([&](auto algorithm) {
     static_assert(fl::Algorithm<decltype(algorithm)>);
@@ -162,7 +163,7 @@ TEST_CASE("Options of algorithms are checked against their fields") {
                                  "lambda",       "tau",    "merge",  "merge_when",    "merge_rounds",
                                  "growth",       "window", "tau",    "merge",         "merge_when",
                                  "merge_rounds", "growth", "window", "personal_rank", "personal_alpha",
-                                 "layers",       "layers"});
+                                 "layers",       "layers", "energy", "interval",      "initial"});
   CHECK(message_of<ConfigError>([] { fl::AnyAlgorithm<float>(fl::FedLoRU{.tau = 0}); }) ==
         "fedloru: tau: expected a whole number >= 1, got 0");
   CHECK(message_of<ConfigError>([] { fl::check(Knobs{.count = 10}); }) ==

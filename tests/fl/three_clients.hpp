@@ -1,6 +1,8 @@
 #pragma once
 // Rounds of three clients through messages, and what they come to.
 
+#include <loru/lowrank/rank.hpp>
+
 #include "federation.hpp"
 
 namespace loru_test {
@@ -24,6 +26,18 @@ struct OneRound {
 /// W + Σ p_k·s·B_k·A_k of every factored layer, from the devices after training.
 template <class T>
 std::map<std::string, Tensor<T>> exact_weights(OneRound<T>& run, std::map<std::string, Tensor<T>> w);
+
+/// Σ p_k·W_k of the devices' effective weights: the exact mean of what the clients came to in the last round.
+template <class T>
+std::map<std::string, Tensor<T>> mean_weights(OneRound<T>& run) {
+  std::map<std::string, Tensor<T>> mean;
+  for (std::size_t k = 0; k < run.devices.size(); ++k)
+    for (const auto& [layer, w] : lowrank::effective_weights(run.devices[k])) {
+      if (k == 0) mean[layer] = to_layout(nn::constant<T>(w.shape(), 0.0), w.layout());
+      add_scaled(mean.at(layer), static_cast<T>(run.shares[k]), w);
+    }
+  return mean;
+}
 
 template <class T>
 void require_close(const std::map<std::string, Tensor<T>>& got,

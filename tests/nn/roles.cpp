@@ -63,6 +63,23 @@ TEST_CASE("A parametrisation says what its tensors are, under the names that mes
                                  {"fc2.w2_A.weight", Role::second},
                                  {"fc2.w2_B.weight", Role::second},
                                  {"fc2.bias", Role::dense}});
+
+  auto aware = small();
+  lowrank::factorize_aggregation_aware(aware, options, 0.1);
+  CHECK(roles(aware) == Roles{{"fc2.weight", Role::frozen},
+                              {"fc2.aad_A0.weight", Role::frozen},
+                              {"fc2.aad_B0.weight", Role::frozen},
+                              {"fc2.aad_A.weight", Role::down},
+                              {"fc2.aad_B.weight", Role::up},
+                              {"fc2.bias", Role::dense}});
+
+  auto core = small();
+  lowrank::factorize_core(core, options);
+  CHECK(roles(core) == Roles{{"fc2.weight", Role::frozen},
+                             {"fc2.core_A.weight", Role::frozen},
+                             {"fc2.core_B.weight", Role::frozen},
+                             {"fc2.core_R.weight", Role::inner},
+                             {"fc2.bias", Role::dense}});
 }
 
 TEST_CASE("A model's state carries roles: buffers are statistics") {

@@ -121,24 +121,52 @@ inline bool wide_enough(const std::string& layer, const Shape& w, Index rank, co
   return false;
 }
 
+/// What a layer of factors of that rank is made with.
+template <class T, class D>
+typename nn::Factored<T, D>::Options factor_options(const FactorizeOptions& o, Index rank) {
+  const Rates rates = o.rates ? *o.rates : device_rates(D{});
+  return {o.alpha > 0.0 ? o.alpha : static_cast<double>(rank), o.dropout, plan_rule<D>(o.plan, rates)};
+}
+
 template <class T, class D>
 nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const FactorizeOptions& o,
                             const rng::Stream& stream) {
   // A decomposition has at most min(m, n) directions.
   const Index most = o.start == Start::svd ? std::min(w.dim(0), w.size() / w.dim(0)) : wanted;
   const Index rank = std::min(wanted, most);
-  const double alpha = o.alpha > 0.0 ? o.alpha : static_cast<double>(rank);
-  const Rates rates = o.rates ? *o.rates : device_rates(D{});
-  typename nn::Factored<T, D>::Options options{alpha, o.dropout, plan_rule<D>(o.plan, rates)};
+  const auto options = factor_options<T, D>(o, rank);
   if constexpr (!is_dual<T>)
     if (o.start == Start::svd) {
-      const double s = alpha / static_cast<double>(rank);
+      const double s = options.alpha / static_cast<double>(rank);
       const auto f = to_device<D>(svd_factors(to_host(w), rank, s));
       Tensor<T, D> rest = lowrank_compose(w, f.a, f.b, -s);
       return {rest, f.a, f.b, options};
     }
   const auto f = to_device<D>(initial_factors<T>(w.shape(), rank, stream));
   return {w, f.a, f.b, options};
+}
+
+/// Gives every chosen layer the parametrisation make(effective weight, rank, stream of the layer). Returns
+/// the layers' names. Throws ConfigError, and changes nothing, as factorize() does.
+template <class T, class D, class Make>
+std::vector<std::string> replace_chosen(nn::Model<T, D>& model, const FactorizeOptions& o, Make make) {
+  check_fields(o, "factorize");
+  const std::map<std::string, Index> ranks = chosen_ranks(chosen_layers(model, o), o);
+  std::vector<std::string> wanted;
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    if (!ranks.contains(name) || !wide_enough(name, weight.shape(), ranks.at(name), o)) return;
+    require<ConfigError>(weight.template as<nn::Dense<T, D>>() != nullptr, "factorize: layer ", name,
+                         " is factorised already");
+    wanted.push_back(name);
+  }});
+  const rng::Stream stream(o.seed, rng::Purpose::merge);
+  std::uint32_t position = 0;
+  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
+    ++position;
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) return;
+    weight = nn::Weight<T, D>(make(weight.effective(), ranks.at(name), stream.fork(position)));
+  }});
+  return wanted;
 }
 
 }  // namespace detail
@@ -150,24 +178,9 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const Factorize
 /// refuses its factored weight at the first product.
 template <class T, class D>
 std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
-  check_fields(o, "factorize");
-  const std::map<std::string, Index> ranks = detail::chosen_ranks(detail::chosen_layers(model, o), o);
-  std::vector<std::string> wanted;
-  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    if (!ranks.contains(name) || !detail::wide_enough(name, weight.shape(), ranks.at(name), o)) return;
-    require<ConfigError>(weight.template as<nn::Dense<T, D>>() != nullptr, "factorize: layer ", name,
-                         " is factorised already");
-    wanted.push_back(name);
-  }});
-  const rng::Stream stream(o.seed, rng::Purpose::merge);
-  std::uint32_t position = 0;
-  model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
-    ++position;
-    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) return;
-    weight = nn::Weight<T, D>(
-        detail::factored<T, D>(weight.effective(), ranks.at(name), o, stream.fork(position)));
-  }});
-  return wanted;
+  return detail::replace_chosen(model, o, [&](const Tensor<T, D>& w, Index rank, const rng::Stream& stream) {
+    return detail::factored<T, D>(w, rank, o, stream);
+  });
 }
 
 /// The parts of this header that loru::compiled instantiates.

@@ -1,6 +1,8 @@
 #pragma once
 // Room lowrank: factorising, planning, merging, and ranks of what was learnt.
 
+#include <loru/lowrank/aggregation_aware.hpp>
+#include <loru/lowrank/core_factored.hpp>
 #include <loru/lowrank/explain.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/hadamard.hpp>

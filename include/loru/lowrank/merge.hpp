@@ -6,7 +6,9 @@
 
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/visit.hpp>
-#include <loru/nn/factored.hpp>
+#include <loru/nn/aggregation_aware.hpp>
+#include <loru/nn/core_factored.hpp>
+#include <loru/nn/nested.hpp>
 
 namespace loru::inline LORU_ISA::lowrank {
 
@@ -25,33 +27,58 @@ void merge_factors(nn::Factored<T, D>& layer) {
       lowrank_compose(layer.base().value(), layer.a().value(), layer.b().value(), layer.scale()));
 }
 
-/// Factors by layer name, of any rank: s·B·A with the layer's own scale s.
+/// f(layer name, weight) for every layer with a frozen W beside its factors.
+template <class T, class D, class F>
+void for_each_frozen(nn::Model<T, D>& model, F f) {
+  for_each_weight<nn::Factored, nn::Nested, nn::AggregationAware, nn::CoreFactored>(model, f);
+}
+
+/// f(layer name, weight) for those of them whose own factors may be merged into W.
+template <class T, class D, class F>
+void for_each_merging(nn::Model<T, D>& model, F f) {
+  for_each_weight<nn::Factored, nn::AggregationAware>(model, f);
+}
+
+/// W after merge `number`, from 0, of a layer's factors: W + s·B·A.
+template <class P, class T, class D>
+Tensor<T, D> merged(const P&, const Tensor<T, D>& w, const Factors<T, D>& f, double s, Index) {
+  return lowrank_compose(w, f.a, f.b, s);
+}
+
+/// W + s·(B·A_0 + B_0·A) with the fixed factors of that number.
+template <class T, class D>
+Tensor<T, D> merged(const nn::AggregationAware<T, D>& layer, const Tensor<T, D>& w, const Factors<T, D>& f,
+                    double s, Index number) {
+  return layer.merged(w, f.a, f.b, s, number);
+}
+
+/// Factors by layer name, of any rank, with the layer's own scale s.
 template <class T, class D = Cpu>
 using Products = std::map<std::string, Factors<T, D>>;
 
-/// The factors of every factored layer.
+/// The factors of every layer that may merge.
 template <class T, class D>
 Products<T, D> products(nn::Model<T, D>& model) {
   Products<T, D> all;
-  for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
+  for_each_merging(model, [&](const std::string& name, auto& layer) {
     all[name] = {layer.a().value(), layer.b().value()};
   });
   return all;
 }
 
-/// W ← W + s·B·A in every factored layer with the given factors, one product a layer; the layers' own stay as
-/// they are.
+/// Merge `number` of every layer that may merge, with the given factors; the layers' own stay as they are.
 template <class T, class D>
-void merge_products(nn::Model<T, D>& model, const Products<T, D>& products) {
-  for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<T, D>& layer) {
-    const Factors<T, D>& f = products.at(name);
-    layer.base().set_value(lowrank_compose(layer.base().value(), f.a, f.b, layer.scale()));
+void merge_products(nn::Model<T, D>& model, const Products<T, D>& products, Index number = 0) {
+  for_each_merging(model, [&](const std::string& name, auto& layer) {
+    layer.base().set_value(merged(layer, layer.base().value(), products.at(name), layer.scale(), number));
   });
 }
 
-/// New factors in every factored layer: A Kaiming-uniform from the stream, B zero.
+/// New factors after `merges` merges: in every factored layer A Kaiming-uniform from the stream and B zero;
+/// in an aggregation-aware one zeros beside the fixed factors of that number.
 template <class T, class D>
-void restart_factors(nn::Model<T, D>& model, const rng::Stream& stream) {
+void restart_factors(nn::Model<T, D>& model, const rng::Stream& stream, Index merges = 0) {
+  for_each_weight<nn::AggregationAware>(model, [&](auto&, auto& layer) { layer.restart(merges); });
   std::uint32_t position = 0;
   for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<T, D>& layer) {
     const auto fresh = to_device<D>(initial_factors<T>(layer.shape(), layer.rank(), stream.fork(++position)));

@@ -36,6 +36,16 @@ Factors<T> resized(const Factors<T>& f, Index rank) {
   return {resized_a(f.a, rank), resized_b(f.b, rank)};
 }
 
+/// Rows first .. last − 1 of A and these columns of B.
+template <std::floating_point T>
+Factors<T> directions(const Factors<T>& f, Index first, Index last) {
+  const Index rank = f.a.dim(0), count = last - first, n = f.a.size() / rank, m = f.b.dim(0);
+  Factors<T> part{Tensor<T>(factor_shape(f.a.shape(), count), f.a.layout()), Tensor<T>(Shape{m, count})};
+  std::copy_n(f.a.data() + first * n, count * n, part.a.data());
+  for (Index i = 0; i < m; ++i) std::copy_n(f.b.data() + i * rank + first, count, part.b.data() + i * count);
+  return part;
+}
+
 /// Ranks of the layers that have factors, in the model's order.
 template <class T, class D>
 std::vector<Index> ranks(nn::Model<T, D>& model) {

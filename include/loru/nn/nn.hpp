@@ -2,9 +2,11 @@
 // Room nn: layers, weights and their parametrisations, models.
 
 #include <loru/nn/activation.hpp>
+#include <loru/nn/aggregation_aware.hpp>
 #include <loru/nn/batch_norm.hpp>
 #include <loru/nn/conv2d.hpp>
 #include <loru/nn/conv2d_product.hpp>
+#include <loru/nn/core_factored.hpp>
 #include <loru/nn/dropout.hpp>
 #include <loru/nn/factored.hpp>
 #include <loru/nn/flatten.hpp>

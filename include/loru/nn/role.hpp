@@ -11,10 +11,10 @@ namespace loru::inline LORU_ISA::nn {
 /// asks for their roles, not for their names.
 enum class Role : unsigned char {
   dense,      ///< a parameter without factors: a dense weight, a bias, scale and shift of a normalisation
-  frozen,     ///< the weight W of a layer beside its factors
+  frozen,     ///< the weight W of a layer beside its factors, or a factor that stands still
   down,       ///< A (r, n) of W + s·B·A, or V of U·V
   up,         ///< B (m, r) of W + s·B·A, or U of U·V
-  inner,      ///< a factor nested in A or B
+  inner,      ///< a factor nested in A or B or between them
   first,      ///< a factor of W_1 of a Hadamard product
   second,     ///< a factor of W_2 of a Hadamard product
   statistic,  ///< a buffer: running statistics
@@ -53,6 +53,19 @@ inline std::string product_name(const std::string& layer, Role role) {
 inline std::string inner_name(const std::string& layer, Role of, Role part) {
   return join_name(layer, std::string(of == Role::down ? "lora_A" : "lora_B") +
                               (part == Role::down ? "_down.weight" : "_up.weight"));
+}
+
+/// The name of A (Role::down) or B (Role::up) of a layer's W + s·(B·A_0 + B_0·A), or of the fixed A_0 or B_0.
+inline std::string aad_name(const std::string& layer, Role role, bool fixed) {
+  return join_name(layer,
+                   std::string(role == Role::down ? "aad_A" : "aad_B") + (fixed ? "0.weight" : ".weight"));
+}
+
+/// The name of A (Role::down), B (Role::up) or R (Role::inner) of a layer's W + s·B·R·A.
+inline std::string core_name(const std::string& layer, Role role) {
+  return join_name(layer, role == Role::down ? "core_A.weight"
+                          : role == Role::up ? "core_B.weight"
+                                             : "core_R.weight");
 }
 
 }  // namespace loru::inline LORU_ISA::nn

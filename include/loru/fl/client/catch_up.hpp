@@ -14,7 +14,7 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   std::vector<Index> ranks;  // of the server's factors; the client's may be lower
   if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
   std::vector<Tensor<T, D>> weights;
-  lowrank::for_each_weight<nn::Factored, nn::Nested>(model, [&](const std::string& layer, auto& weight) {
+  lowrank::for_each_frozen(model, [&](const std::string& layer, auto& weight) {
     Tensor<T, D> w = weight.base().value();
     const Index rank = weights.size() < ranks.size() ? ranks[weights.size()] : weight.rank();
     if (archive.contains(nn::weight_name(layer)))
@@ -27,14 +27,14 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
       require<DataError>(sent.rank() == w.rank(), "message: ", name, ": expected rank ", w.rank(),
                          " of a factor, got ", sent);
       const Shape a = lowrank::factor_shape(w.shape(), sent[0]), b{w.dim(0), sent[0]};
-      w = lowrank_compose(w, to_device<D>(to_layout(archive.get<T>(name, a), w.layout())),
-                          to_device<D>(archive.get<T>(merge_name(k, layer, nn::Role::up), b)),
-                          weight.alpha() / static_cast<double>(rank));
+      const lowrank::Factors<T, D> f{to_device<D>(to_layout(archive.get<T>(name, a), w.layout())),
+                                     to_device<D>(archive.get<T>(merge_name(k, layer, nn::Role::up), b))};
+      w = lowrank::merged(weight, w, f, weight.alpha() / static_cast<double>(rank), k);
     }
     weights.push_back(w);
   });
   std::size_t next = 0;
-  lowrank::for_each_weight<nn::Factored, nn::Nested>(
+  lowrank::for_each_frozen(
       model, [&](const std::string&, auto& weight) { weight.base().set_value(weights[next++]); });
 }
 

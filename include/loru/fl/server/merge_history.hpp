@@ -77,7 +77,7 @@ class MergeHistory {
 
 template <class T, class D>
 void MergeHistory<T, D>::record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
-  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  lowrank::for_each_merging(model, [&](const std::string& layer, auto& weight) {
     auto& list = factors_[layer];
     const lowrank::Factors<T, D>& factors = products.at(layer);
     list.push_back({merges_, {to_host(factors.a), to_host(factors.b)}});
@@ -108,7 +108,7 @@ typename MergeHistory<T, D>::Known MergeHistory<T, D>::known(Index client) const
 template <class T, class D>
 void MergeHistory<T, D>::catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const {
   if (known.merges == merges_) return;
-  lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+  lowrank::for_each_frozen(model, [&](const std::string& layer, auto& weight) {
     const auto found = factors_.find(layer);
     static const std::vector<Record> none;
     const auto& list = found == factors_.end() ? none : found->second;

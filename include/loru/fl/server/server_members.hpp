@@ -164,8 +164,8 @@ template <class T, class D>
 void Server<T, D>::merge(lowrank::MergeKind kind) {
   merge(lowrank::products(model_));
   if (kind != lowrank::MergeKind::reinit) return;
-  lowrank::restart_factors(model_,
-                           rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)));
+  lowrank::restart_factors(
+      model_, rng::Stream(seed_, rng::Purpose::merge, static_cast<std::uint32_t>(round_)), merges());
   loru::fl::forget_factors(model_, memory_);
   renew_factors();
 }
@@ -173,7 +173,7 @@ void Server<T, D>::merge(lowrank::MergeKind kind) {
 template <class T, class D>
 void Server<T, D>::merge(const lowrank::Products<T, D>& products) {
   history_.record(model_, products);
-  lowrank::merge_products(model_, products);
+  lowrank::merge_products(model_, products, merges() - 1);
 }
 
 template <class T, class D>
