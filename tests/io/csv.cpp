@@ -86,13 +86,14 @@ TEST_CASE("csv: both line ends, with and without the last") {
 TEST_CASE("csv: malformed tables name the place") {
   CHECK_THROWS_WITH(io::parse_csv("", "t.csv"),
                     "t.csv: byte 0: expected a line of column names, got nothing");
-  CHECK_THROWS_WITH(io::parse_csv("a,b\n1\n", "t.csv"), "t.csv: byte 4: expected 2 fields, got 1");
+  CHECK_THROWS_WITH(io::parse_csv("a,b\n1\n", "t.csv"), "t.csv: byte 4: line 2: expected 2 fields, got 1");
   CHECK_THROWS_WITH(io::parse_csv("a,b\n1,2\n1,2,3\n"),
-                    ContainsSubstring("byte 8: expected 2 fields, got 3"));
-  CHECK_THROWS_WITH(io::parse_csv("a\n\"1\n", "t.csv"), "t.csv: byte 5: expected a closing quote");
+                    ContainsSubstring("byte 8: line 3: expected 2 fields, got 3"));
+  CHECK_THROWS_WITH(io::parse_csv("a\n\"1\n", "t.csv"), "t.csv: byte 5: line 3: expected a closing quote");
   CHECK_THROWS_WITH(io::parse_csv("a\n\"1\"2\n"),
-                    ContainsSubstring("byte 5: expected a comma or a line break"));
+                    ContainsSubstring("byte 5: line 2: expected a comma or a line break"));
   CHECK_THROWS_WITH(io::parse_csv("a\n1\"2\n"),
-                    ContainsSubstring("byte 3: expected a comma or a line break"));
-  CHECK_THROWS_WITH(io::parse_csv("a\r1\n"), ContainsSubstring("byte 1: expected a comma or a line break"));
+                    ContainsSubstring("byte 3: line 2: expected a comma or a line break"));
+  CHECK_THROWS_WITH(io::parse_csv("a\r1\n"),
+                    ContainsSubstring("byte 1: line 1: expected a comma or a line break"));
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Comma-separated tables after RFC 4180: a line of column names, then rows; fields with a comma, a quote or a
-// line break are quoted, quotes inside are doubled. Lines are written with LF and read with LF or CRLF.
+// Comma-separated tables after RFC 4180: a line of column names, then rows; fields with a comma, a quote or
+// a line break are quoted, quotes inside are doubled. Lines are written with LF and read with LF or CRLF.
 
 #include <algorithm>
 #include <concepts>
@@ -120,6 +120,11 @@ class CsvScanner {
   bool done() const { return at_ == text_.size(); }
   std::size_t offset() const { return at_; }
 
+  /// Where a byte stands, for messages; lines count from 1.
+  std::string place(std::size_t at) const {
+    return concat(origin_, ": byte ", at, ": line ", 1 + std::count(text_.data(), text_.data() + at, '\n'));
+  }
+
   /// The fields up to the next line break.
   std::vector<std::string> row() {
     std::vector<std::string> fields;
@@ -140,7 +145,7 @@ class CsvScanner {
     return here;
   }
   void check(bool condition, const char* expectation) const {
-    require<DataError>(condition, origin_, ": byte ", at_, ": expected ", expectation);
+    if (!condition) fail<DataError>(place(at_), ": expected ", expectation);
   }
   std::string plain_field() {
     const std::size_t begin = at_;
@@ -167,8 +172,8 @@ class CsvScanner {
 
 }  // namespace detail
 
-/// Reads a table from text. Throws DataError with origin and byte offset if it is malformed or a row has
-/// another number of fields than there are columns.
+/// Reads a table from text. Throws DataError with origin, byte offset and line if it is malformed or a row
+/// has another number of fields than there are columns.
 inline CsvTable parse_csv(std::string_view text, std::string_view origin = "csv") {
   detail::CsvScanner scanner{text, origin};
   require<DataError>(!scanner.done(), origin, ": byte 0: expected a line of column names, got nothing");
@@ -176,8 +181,8 @@ inline CsvTable parse_csv(std::string_view text, std::string_view origin = "csv"
   while (!scanner.done()) {
     const std::size_t at = scanner.offset();
     table.rows.push_back(scanner.row());
-    require<DataError>(table.rows.back().size() == table.columns.size(), origin, ": byte ", at, ": expected ",
-                       table.columns.size(), " fields, got ", table.rows.back().size());
+    if (const std::size_t fields = table.rows.back().size(); fields != table.columns.size())
+      fail<DataError>(scanner.place(at), ": expected ", table.columns.size(), " fields, got ", fields);
   }
   return table;
 }
