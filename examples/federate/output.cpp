@@ -6,6 +6,9 @@
 #include <cmath>
 
 #include <nlohmann/json.hpp>
+#include <loru/version.hpp>
+
+#include "machine.hpp"
 
 namespace federate {
 
@@ -19,6 +22,7 @@ const char* const rounds_file = "rounds.csv";
 const char* const model_file = "model.safetensors";
 const char* const best_file = "best.safetensors";
 const char* const summary_file = "summary.json";
+const char* const clients_file = "clients.csv";
 const char* const kept_rounds = "rounds";
 
 /// Removes the models of an earlier run's rounds, and the folder if nothing else is in it.
@@ -33,7 +37,7 @@ void forget_rounds(const fs::path& folder) {
 /// The folder, empty of a run's files.
 fs::path prepare(const fs::path& folder) {
   loru::io::make_directories(folder);
-  for (const char* name : {config_file, rounds_file, model_file, best_file, summary_file})
+  for (const char* name : {config_file, rounds_file, model_file, best_file, summary_file, clients_file})
     remove_earlier(folder / name);
   forget_rounds(folder / kept_rounds);
   return folder;
@@ -43,6 +47,13 @@ std::uint64_t peak_rss_bytes() {
   struct ::rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+/// What wrote the summary, and where.
+void add_origin(nlohmann::ordered_json& json) {
+  const Machine machine = this_machine();
+  json["machine"] = {{"cpu", machine.cpu}, {"cores", machine.cores}};
+  json["loru_version"] = loru::version;
 }
 
 nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) {
@@ -95,7 +106,36 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
         {"global_norm", o.global_norm}, {"personal_norm", o.personal_norm}, {"cosine", o.cosine}};
   for (const auto& [layer, sum] : totals.aggregation_error)
     json["aggregation_error"][layer] = sum / static_cast<double>(totals.rounds);
+  json["merge_rounds"] = totals.merge_rounds;
+  add_origin(json);
   return json;
+}
+
+/// How many of the samples have each label.
+std::vector<Index> label_counts(const loru::data::Dataset& data, const std::vector<Index>& samples) {
+  std::vector<Index> counts(static_cast<std::size_t>(data.classes));
+  for (const Index i : samples) ++counts[static_cast<std::size_t>(data.label(i))];
+  return counts;
+}
+
+/// clients.csv: a line a client, accuracies where they were measured, labels where targets are classes.
+void write_clients(const fs::path& path, const loru::data::Dataset& data, const loru::data::Partition& parts,
+                   const std::optional<loru::fl::PersonalAccuracy>& personal) {
+  std::map<Index, loru::fl::ClientAccuracy> measured;
+  if (personal)
+    for (const auto& accuracy : personal->each) measured[accuracy.client] = accuracy;
+  const bool labelled = std::holds_alternative<loru::data::Labels>(data.targets);
+  std::vector<std::string> columns{"client", "samples", "personal_accuracy", "global_accuracy"};
+  for (Index c = 0; labelled && c < data.classes; ++c) columns.push_back(loru::concat("label_", c));
+  loru::io::CsvWriter out(path, columns);
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    const auto found = measured.find(static_cast<Index>(k));
+    std::vector<loru::io::CsvField> fields{k, parts[k].size(), std::nullopt, std::nullopt};
+    if (found != measured.end()) fields[2] = found->second.own, fields[3] = found->second.global;
+    if (labelled)
+      for (const Index count : label_counts(data, parts[k])) fields.emplace_back(count);
+    out.row(fields);
+  }
 }
 
 }  // namespace
@@ -179,8 +219,10 @@ void Output::keep_round(Index round, const loru::io::Archive& model) const {
   loru::io::save(folder_ / kept_rounds / loru::concat(round, ".safetensors"), model);
 }
 
-void Output::finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const {
+void Output::finish(Setup& setup, const loru::data::Partition& parts, Model& model, const Totals& totals,
+                    const Outcome& outcome) const {
   loru::io::save(model, folder_ / model_file);
+  write_clients(folder_ / clients_file, setup.data.train, parts, outcome.personal);
   loru::io::write_file(folder_ / summary_file, summary(setup, model, totals, outcome).dump(2) + '\n');
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The files of a run: config.toml, rounds.csv, summary.json, model.safetensors and, if they are kept,
-// best.safetensors and the models of some rounds.
+// The files of a run: config.toml, rounds.csv, summary.json, clients.csv, model.safetensors and, if they are
+// kept, best.safetensors and the models of some rounds.
 
 #include <filesystem>
 #include <map>
@@ -21,6 +21,7 @@ struct Totals {
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
   double train_seconds = 0.0;
   double best_test_accuracy = 0.0;
+  std::vector<Index> merge_rounds;                  // those that ended with a merge
   std::map<std::string, double> aggregation_error;  // by layer, summed over the rounds
 
   void add(const loru::fl::Round& round);
@@ -64,8 +65,9 @@ class Output {
   /// Writes rounds/<round>.safetensors.
   void keep_round(Index round, const loru::io::Archive& model) const;
 
-  /// Writes model.safetensors and summary.json.
-  void finish(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) const;
+  /// Writes model.safetensors, clients.csv and summary.json.
+  void finish(Setup& setup, const loru::data::Partition& parts, Model& model, const Totals& totals,
+              const Outcome& outcome) const;
 
   const std::filesystem::path& folder() const { return folder_; }
 
@@ -76,9 +78,9 @@ class Output {
   loru::io::CsvWriter rounds_;
 };
 
-/// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its name,
-/// a zero byte, the number of extents and the extents (8 bytes each, little-endian), then its row-major
-/// bytes. Metadata do not count.
+/// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its
+/// name, a zero byte, the number of extents and the extents (8 bytes each, little-endian), then its
+/// row-major bytes. Metadata do not count.
 std::string sha256(const loru::io::Archive& archive);
 
 }  // namespace federate

@@ -122,8 +122,10 @@ class Training {
     const Index rounds = setup_.configuration.rounds;
     while (totals_.rounds < last && !stop_wanted && !stopped_after_) {
       const bool wanted = simulation_->wants_evaluation(totals_.rounds + 1 == rounds);
+      const Index merges = simulation_->server().merges();
       const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
+      if (simulation_->server().merges() > merges) totals_.merge_rounds.push_back(round.index);
       output_->add(round);
       progress_.round(round, totals_);
       keep_round();
@@ -182,7 +184,7 @@ class Training {
         outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
     if (code != interrupted) look_at_clients(model, outcome);
     outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
-    output_->finish(setup_, model, totals_, outcome);
+    output_->finish(setup_, parts_, model, totals_, outcome);
     progress_.end();
     const std::string folder = output_->folder().string();
     if (code == failed_run) {

@@ -133,8 +133,9 @@ TEST_CASE("a loss that is not finite ends the run after the last good model is w
   CHECK(result.code == 1);
   check_one_line(result);
   CHECK(result.err.find("round 1, client ") != std::string::npos);
-  CHECK(names_in(scratch.path / "out") ==
-        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+  CHECK(names_in(scratch.path / "out") == std::vector<std::string>{"clients.csv", "config.toml",
+                                                                   "model.safetensors", "rounds.csv",
+                                                                   "summary.json"});
   const auto written = summary(scratch.path / "out");
   CHECK(written["rounds"] == 0);
   CHECK(written["final_test_loss"].is_number());

@@ -4,6 +4,7 @@
 #include <loru/io/csv.hpp>
 #include <loru/io/safetensors.hpp>
 #include <loru/lowrank/rates.hpp>
+#include <loru/version.hpp>
 
 #include "federate/program.hpp"
 
@@ -21,14 +22,15 @@ std::string eval_value(const std::string& text, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("a run writes its four files, whole") {
+TEST_CASE("a run writes its five files, whole") {
   const Scratch scratch;
   const Result result = run_tiny(scratch.path, "out");
   CAPTURE(result.err);
   REQUIRE(result.code == 0);
   CHECK(result.err.empty());
-  CHECK(names_in(scratch.path / "out") ==
-        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+  CHECK(names_in(scratch.path / "out") == std::vector<std::string>{"clients.csv", "config.toml",
+                                                                   "model.safetensors", "rounds.csv",
+                                                                   "summary.json"});
 }
 
 TEST_CASE("summary.json holds the fields of a run in their order") {
@@ -60,7 +62,10 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
                                           "train_seconds",
                                           "peak_rss_bytes",
                                           "model_sha256",
-                                          "personal_accuracy"});
+                                          "personal_accuracy",
+                                          "merge_rounds",
+                                          "machine",
+                                          "loru_version"});
   CHECK(written["algorithm"] == "fedloru");
   CHECK(written["rounds"] == 5);
   CHECK(written["clients"] == 12);
@@ -68,6 +73,9 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
   CHECK(written["seed"] == 7);
   CHECK(written["threads"] == 2);
   CHECK(written["merges"] == 2);
+  CHECK(written["merge_rounds"] == std::vector<int>{2, 4});
+  CHECK(written["machine"]["cores"] == std::thread::hardware_concurrency());
+  CHECK(written["loru_version"] == loru::version);
   CHECK(written["update_rank"]["fc2"] == 12);  // two merges and what is not merged yet, of rank 4 each
   CHECK(written["parameters_total"] == 17 * 256 + 257 * 256 + 257 * 4 + 2 * 4 * 256);
   CHECK(written["parameters_trained"] == 17 * 256 + 256 + 257 * 4 + 2 * 4 * 256);
@@ -130,6 +138,42 @@ TEST_CASE("rounds.csv has a line a round, empty where not evaluated, and its byt
   CHECK(written["final_test_accuracy"] == table.number(4, "test_accuracy").value());
   CHECK(up > 20 * 4 * written["parameters_trained"].get<std::uint64_t>());
   CHECK(up < 20 * 4 * written["parameters_trained"].get<std::uint64_t>() + 20 * 2000);
+}
+
+TEST_CASE("clients.csv has the samples, the accuracies and the labels of each client") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "out",
+                   {"--set", "algorithm.name=pfedloru", "--set", "partition.kind=shards", "--set",
+                    "federation.rounds=2"})
+              .code == 0);
+  const auto clients = loru::io::read_csv(scratch.path / "out" / "clients.csv");
+  CHECK(clients.columns == std::vector<std::string>{"client", "samples", "personal_accuracy",
+                                                    "global_accuracy", "label_0", "label_1", "label_2",
+                                                    "label_3"});
+  REQUIRE(clients.rows.size() == 12);
+  double samples = 0.0, own = 0.0, global = 0.0;
+  for (std::size_t k = 0; k < 12; ++k) {
+    CHECK(clients.number(k, "client") == static_cast<double>(k));
+    double labels = 0.0, classes = 0.0;
+    for (const char* label : {"label_0", "label_1", "label_2", "label_3"}) {
+      labels += *clients.number(k, label);
+      classes += *clients.number(k, label) > 0.0;
+    }
+    CHECK(labels == clients.number(k, "samples"));
+    CHECK(classes <= 2.0);  // shards of two classes
+    samples += labels;
+    own += *clients.number(k, "personal_accuracy");
+    global += *clients.number(k, "global_accuracy");
+  }
+  CHECK(samples == 240.0);
+  const auto personal = summary(scratch.path / "out")["personal_accuracy"];
+  CHECK(own / 12.0 == Approx(personal["mean"].get<double>()));
+  CHECK(global / 12.0 == Approx(personal["global_mean"].get<double>()));
+
+  REQUIRE(run_tiny(scratch.path, "none", {"--set", "federation.personal_images=0"}).code == 0);
+  const auto plain = loru::io::read_csv(scratch.path / "none" / "clients.csv");
+  CHECK(plain.text(0, "personal_accuracy").empty());
+  CHECK(plain.text(0, "global_accuracy").empty());
 }
 
 TEST_CASE("model.safetensors holds the weights and the factors not merged yet") {
@@ -272,8 +316,9 @@ TEST_CASE("a fold that leaves the numbers' range is a failed run, whose files ha
       scratch.path, "out", {"--set", "algorithm.name=" + algorithm, "--set", "optimizer.learning_rate=1000"});
   CHECK(result.code == 1);
   check_one_line(result);
-  CHECK(names_in(scratch.path / "out") ==
-        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+  CHECK(names_in(scratch.path / "out") == std::vector<std::string>{"clients.csv", "config.toml",
+                                                                   "model.safetensors", "rounds.csv",
+                                                                   "summary.json"});
 }
 
 TEST_CASE("the default folder is runs/ and the configuration's name") {

@@ -185,8 +185,8 @@ TEST_CASE("keep_best keeps the model of the best round; stop_at ends the run the
   CHECK(summary(out)["rounds"] == reached);
   CHECK(summary(out)["stopped_after"] == reached);
   CHECK(stopped.out.find("stopped after round ") != std::string::npos);
-  CHECK(names_in(out) ==
-        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+  CHECK(names_in(out) == std::vector<std::string>{"clients.csv", "config.toml", "model.safetensors",
+                                                  "rounds.csv", "summary.json"});
   check_refused(
       run_tiny(scratch.path, "out", {"--set", "federation.stop_at=0.5", "--set", "federation.eval_every=0"}),
       "federation.eval_every: expected at least 1 for keep_best and stop_at");

@@ -85,8 +85,8 @@ TEST_CASE("an interrupted run finishes its round, writes everything and exits 13
   CHECK(result.code == 130);
   check_one_line(result);
   CHECK(plain(result.out + result.err));
-  CHECK(names_in(out) ==
-        std::vector<std::string>{"config.toml", "model.safetensors", "rounds.csv", "summary.json"});
+  CHECK(names_in(out) == std::vector<std::string>{"clients.csv", "config.toml", "model.safetensors",
+                                                  "rounds.csv", "summary.json"});
   const auto rounds = lines(read(out / "rounds.csv")).size() - 1;
   CHECK(summary(out)["rounds"] == rounds);
   CHECK(result.err.find("stopped after round " + std::to_string(rounds) + " of 1000000") !=

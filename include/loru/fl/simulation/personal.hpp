@@ -17,12 +17,19 @@ struct PersonalOptions {
   Index clients = 200;  ///< at most this many clients are evaluated, chosen by the seed
 };
 
+/// Accuracy of a client's personal model and of the global model on the same images.
+struct ClientAccuracy {
+  Index client = 0;
+  double own = 0.0, global = 0.0;
+};
+
 /// Mean accuracy over clients, and that of the worst tenth of them (at least one), of the clients' personal
-/// models and of the global model on the same images.
+/// models and of the global model.
 struct PersonalAccuracy {
   double mean = 0.0, worst_decile = 0.0;
   double global_mean = 0.0, global_worst_decile = 0.0;
   Index clients = 0;
+  std::vector<ClientAccuracy> each = {};  ///< what these are taken of
 };
 
 /// `count` test samples in the proportions of the labels of a client's training samples, as whole numbers by
@@ -66,6 +73,18 @@ inline double worst_decile(std::vector<double> values) {
          static_cast<double>(tenth);
 }
 
+/// Of these clients.
+inline PersonalAccuracy personal_accuracy(std::vector<ClientAccuracy> each) {
+  if (each.empty()) return {};
+  std::vector<double> own, global;
+  for (const ClientAccuracy& a : each) own.push_back(a.own), global.push_back(a.global);
+  const auto mean = [](const std::vector<double>& v) {
+    return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+  };
+  const auto clients = static_cast<Index>(each.size());
+  return {mean(own), worst_decile(own), mean(global), worst_decile(global), clients, std::move(each)};
+}
+
 /// Evaluates the clients' personal models and the global model on each client's test images (stream (seed,
 /// personal_test, client)). A client without state has the global model or what the algorithm's hook makes of
 /// it; if the hook diverges, the global model. Clients of whose classes there are no test images are left
@@ -84,15 +103,16 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
   const auto clients = sample_cohort(server.seed(), 0, all, std::min(all, o.clients));
   const AnyAlgorithm<T, D>& algorithm = server.algorithm();
   constexpr double left_out = -1.0;
-  std::vector<double> own(clients.size(), left_out), common(clients.size(), left_out);
+  std::vector<ClientAccuracy> each(clients.size());
   pool.for_each(static_cast<Index>(clients.size()), [&](Index i) {
     const auto at = static_cast<std::size_t>(i);
     const Index k = clients[at];
+    each[at] = {k, left_out, left_out};
     const std::vector<Index>& samples = parts[static_cast<std::size_t>(k)];
     const rng::Stream stream(server.seed(), rng::Purpose::personal_test, 0, static_cast<std::uint32_t>(k));
     const auto images = personal_test(train.dataset(), samples, test.dataset(), o.images, stream);
     if (images.empty()) return;
-    own[at] = common[at] = train::evaluate(global, test, images, pool, task).accuracy;
+    each[at].own = each[at].global = train::evaluate(global, test, images, pool, task).accuracy;
     auto kept = store.load(k);
     if (!kept && !algorithm.personalise) return;  // its personal model is the global one
     io::Archive state = kept ? *std::move(kept) : io::Archive("state"), nothing;
@@ -101,16 +121,11 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
     const Turn<T, D> turn{model, train, samples, client, head, state, nothing, nothing, task};
     try {
       algorithm.personalise ? algorithm.personalise(turn) : get_own(turn, algorithm.personal);
-      own[at] = train::evaluate(model, test, images, pool, task).accuracy;
+      each[at].own = train::evaluate(model, test, images, pool, task).accuracy;
     } catch (const DivergedError&) {}
   });
-  std::erase(own, left_out);
-  std::erase(common, left_out);
-  if (own.empty()) return {};
-  const auto mean = [](const std::vector<double>& v) {
-    return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
-  };
-  return {mean(own), worst_decile(own), mean(common), worst_decile(common), static_cast<Index>(own.size())};
+  std::erase_if(each, [](const ClientAccuracy& a) { return a.own == left_out; });
+  return personal_accuracy(std::move(each));
 }
 
 }  // namespace loru::inline LORU_ISA::fl
