@@ -37,7 +37,12 @@ endif()
 if(TARGET federate)
   add_test(NAME "federate: schema" COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/federate/schema.py
     $<TARGET_FILE:federate> ${PROJECT_SOURCE_DIR})
-  set_tests_properties("federate: schema" PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
+  set(check_report Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/federate/report.py
+    $<TARGET_FILE:federate> ${PROJECT_SOURCE_DIR})
+  add_test(NAME "federate: report" COMMAND ${check_report})
+  add_test(NAME "federate: report in a browser" COMMAND ${check_report} --browser)
+  set_tests_properties("federate: schema" "federate: report" "federate: report in a browser"
+    PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
 endif()
 add_test(NAME layering COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/check.py ${PROJECT_SOURCE_DIR})
 add_test(NAME layering_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/self_test.py)

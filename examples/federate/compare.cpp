@@ -1,15 +1,11 @@
 #include "compare.hpp"
 
 #include <iostream>
-#include <map>
-#include <set>
-#include <sstream>
-
-#include <toml++/toml.h>
 
 #include "comparison_table.hpp"
 #include "cuda.hpp"
 #include "federation.hpp"
+#include "settings.hpp"
 
 namespace federate {
 
@@ -20,41 +16,17 @@ namespace {
 
 // ---- the same clients, cohorts and evaluation ----
 
-using Values = std::map<std::string, std::string>;
-
-/// What has to agree between configurations of one seed, by key.
-Values common_values(const Configuration& c) {
-  const toml::table document = toml::parse(to_toml(c));
-  Values values;
-  for (const char* section : {"data", "partition", "task", "federation"}) {
-    const toml::table* table = document[section].as_table();
-    if (!table) continue;
-    for (const auto& [key, node] : *table) {
-      std::ostringstream text;
-      node.visit([&](const auto& value) { text << value; });
-      values[concat(section, '.', key.str())] = text.str();
-    }
-  }
-  for (const char* own : {"federation.rounds", "federation.warmup_rounds", "federation.keep_best",
-                          "federation.keep_rounds", "federation.stop_at"})
-    values.erase(own);
-  values["seed"] = std::to_string(c.seed);  // draws clients and cohorts
-  return values;
+/// What has to agree between configurations of one seed, by key. The seed draws clients and cohorts.
+Settings common_settings(const Configuration& c) {
+  Settings settings = settings_of(c);
+  std::erase_if(settings,
+                [](const auto& setting) { return !has_to_agree(setting.first) && setting.first != "seed"; });
+  return settings;
 }
 
 void require_same_clients(const std::string& file, const Configuration& c, const std::string& first_file,
                           const Configuration& first) {
-  const Values expected = common_values(first), got = common_values(c);
-  const auto value = [](const Values& values, const std::string& key) {
-    const auto found = values.find(key);
-    return found == values.end() ? std::string("nothing") : found->second;
-  };
-  std::set<std::string> keys;
-  for (const Values* values : {&expected, &got})
-    for (const auto& [key, text] : *values) keys.insert(key);
-  for (const std::string& key : keys)
-    require<ConfigError>(value(expected, key) == value(got, key), "compare: ", file, ": ", key, ": expected ",
-                         value(expected, key), " as in ", first_file, ", got ", value(got, key));
+  require_equal(common_settings(first), first_file, common_settings(c), concat("compare: ", file));
 }
 
 }  // namespace

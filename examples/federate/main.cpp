@@ -14,6 +14,7 @@
 
 #include "compare.hpp"
 #include "reference.hpp"
+#include "report/report.hpp"
 #include "sweep.hpp"
 
 namespace {
@@ -36,6 +37,7 @@ struct CommandLine {
   federate::Prediction prediction;
   federate::Comparison comparison;
   federate::Sweep sweep;
+  federate::report::Options report;
   federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
   std::vector<Mode> modes;
 };
@@ -171,6 +173,17 @@ void add_prediction(CLI::App& app, CommandLine& line) {
   add_threads(*predict, line, "Threads; default: all cores");
 }
 
+void add_report(CLI::App& app, CommandLine& line) {
+  CLI::App* report = add_subcommand(app, line, "report", "One HTML page of what runs wrote", [&line] {
+    std::cout << "written to " << federate::report::write(line.report).string() << '\n';
+    return federate::success;
+  });
+  report->add_option("RUN", line.report.folders, "Folders of runs, or of a comparison, a sweep or a spectrum")
+      ->required();
+  report->add_option("--out", line.report.out, "The page; default: report.html in the first RUN's folder")
+      ->type_name("FILE.html");
+}
+
 /// Everything that the program does, in the order in which it is looked for.
 void add_modes(CLI::App& app, CommandLine& line) {
   app.footer(
@@ -181,6 +194,7 @@ void add_modes(CLI::App& app, CommandLine& line) {
   add_reference(app, line);
   add_evaluation(app, line);
   add_prediction(app, line);
+  add_report(app, line);
   add_comparison(app, line);
   add_sweep(app, line);
   line.modes.push_back({[] { return true; },
