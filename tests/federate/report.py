@@ -243,6 +243,33 @@ def check_other_tasks(folder):
     assert points(page.figure("Loss by round")) == [2, 3]
 
 
+def check_sweep(folder):
+    out = folder.path / "sweep"
+    folder.must(folder.path / "fedloru.toml", "--set", "data.validation=0.1", "--set", "federation.rounds=2",
+                "--sweep", "optimizer.learning_rate=0.02,0.05,0.1", "--sweep", "algorithm.tau=1,2", "--seeds", "1,2",
+                "--out", out, "--quiet")
+    page = folder.report(out)
+    assert page.headings[0] == "Sweep of 6 configurations", page.headings
+    with open(out / "sweep.csv", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    for kind in ("Validation", "Test"):
+        figure = page.figure(f"{kind} accuracy at the end by optimizer.learning_rate")
+        assert points(figure) == [3, 3]  # a line for each tau
+        legend = [text.text for text in figure.iter(SVG + "text")]
+        assert "algorithm.tau=1" in legend and "algorithm.tau=2" in legend, legend
+        told = figure.find(SVG + "desc").text
+        for row in table:
+            name = f"optimizer.learning_rate={row['optimizer.learning_rate']},algorithm.tau={row['algorithm.tau']}"
+            percent = f"{100 * float(row[kind.lower() + '_accuracy']):.2f}".rstrip("0").rstrip(".")
+            assert f"{name}: {percent} %" in told, (name, percent, told)
+    assert points(page.figure("Validation accuracy by round")) == [2] * 6
+    words = folder.path / "words"
+    folder.must(folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--sweep",
+                "optimizer.name=sgd,adam", "--out", words, "--quiet")
+    bars = folder.report(words).figure("Test accuracy at the end by choice")
+    assert len(bars.findall(f".//{SVG}rect")) == 2
+
+
 def check_spectrum(folder):
     page = folder.report(folder.path / "spectrum")
     for round_ in (0, 5):
@@ -342,7 +369,8 @@ def browse(browser, folder, page, width):
 
 
 def check_browser(folder, browser):
-    for folders in ([folder.run], [folder.path / "compare"], [folder.path / "spectrum"]):
+    check_sweep(folder)
+    for folders in ([folder.run], [folder.path / "compare"], [folder.path / "sweep"], [folder.path / "spectrum"]):
         page = folder.report(*folders)
         for width in (400, 1200):
             browse(browser, folder, page, width)
@@ -360,7 +388,7 @@ def main():
             check_browser(folder, browser)
             return 0
         for check in (check_run, check_default_place, check_comparison, check_names, check_older_run, check_other_tasks,
-                      check_spectrum, check_errors):
+                      check_sweep, check_spectrum, check_errors):
             check(folder)
     return 0
 

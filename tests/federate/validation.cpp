@@ -43,7 +43,7 @@ TEST_CASE("a validation set is evaluated whenever the test set is, in the last c
   }
   const auto s = summary(scratch.path / "out");
   CHECK(s["final_validation_accuracy"] == rounds.number(4, "validation_accuracy").value());
-  CHECK(names_in(scratch.path / "out").size() == 4);
+  CHECK(names_in(scratch.path / "out").size() == 5);
 
   // A run's own configuration holds out the same samples, whatever the threads.
   REQUIRE(federate(scratch.path, {(scratch.path / "out" / "config.toml").string(), "--threads", "1", "--out",

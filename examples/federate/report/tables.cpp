@@ -22,6 +22,8 @@ struct Item {
 std::vector<Item> items(const std::vector<Group>& groups) {
   std::vector<Item> all;
   for (const Quantity& q : metrics(groups[0])) {
+    all.push_back(
+        {"validation " + q.label(), "final_validation_" + q.name, q.factor, q.unit.empty() ? 4 : 2});
     all.push_back({q.label(), final_number(q), q.factor, q.unit.empty() ? 4 : 2});
     if (q.name == "accuracy") all.push_back({"best " + q.label(), "best_test_accuracy", q.factor});
   }
