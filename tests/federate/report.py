@@ -263,6 +263,13 @@ def check_sweep(folder):
             percent = f"{100 * float(row[kind.lower() + '_accuracy']):.2f}".rstrip("0").rstrip(".")
             assert f"{name}: {percent} %" in told, (name, percent, told)
     assert points(page.figure("Validation accuracy by round")) == [2] * 6
+    diverged = folder.path / "diverged"  # one point of two, and it is in no line
+    result = run(folder.federate, folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--sweep",
+                 "optimizer.learning_rate=0.05,1e30", "--out", diverged, "--quiet")
+    assert result.returncode in (0, 1), result
+    page = folder.report(diverged)
+    assert points(page.figure("Test accuracy at the end by optimizer.learning_rate")) == [1]
+    assert "1 (1 left out)" in page.text and "ended after round 0 of 1" in page.text
     words = folder.path / "words"
     folder.must(folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--sweep",
                 "optimizer.name=sgd,adam", "--out", words, "--quiet")

@@ -184,10 +184,14 @@ void add_quantity(Page& page, const std::vector<Group>& groups, const Quantity& 
 }  // namespace
 
 void add_curves(Page& page, const std::vector<Group>& groups) {
-  const auto all = metrics(groups[0]);
+  const auto all = metrics(groups);
   page.section("Learning curves");
   for (std::size_t i = 0; i < all.size(); ++i) add_quantity(page, groups, all[i], i == 0);
   add_quantity(page, groups, quantity("loss"), true);
+  const auto no_round = [](const Group& group) {
+    return group.counted().empty() || group.counted()[0]->rounds.rows.empty();
+  };
+  if (std::all_of(groups.begin(), groups.end(), no_round)) page.paragraph("No round was finished.");
 }
 
 }  // namespace federate::report

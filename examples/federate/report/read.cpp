@@ -204,7 +204,7 @@ std::vector<const Run*> Group::counted() const {
   const bool any_whole = std::any_of(runs.begin(), runs.end(), [](const Run& run) { return run.whole(); });
   std::vector<const Run*> chosen;
   for (const Run& run : runs)
-    if (run.whole() || !any_whole) chosen.push_back(&run);
+    if (run.whole() || (alone && !any_whole)) chosen.push_back(&run);
   return chosen;
 }
 
@@ -230,6 +230,7 @@ Input read(const std::vector<std::string>& folders) {
   }
   for (const Group& group : input.groups)
     for (const Run& run : group.runs) require_comparable(input.groups[0].runs[0], run, swept);
+  if (input.groups.size() == 1) input.groups[0].alone = true;
   tell_apart(input.groups);
   return input;
 }

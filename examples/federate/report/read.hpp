@@ -37,8 +37,10 @@ struct Run {
 struct Group {
   std::string name;
   std::vector<Run> runs;
+  bool alone = false;  // there is no other group
 
-  /// Those that means are taken of: the whole ones, or all where none is.
+  /// Those that means are taken of: the whole ones, or all where none is and there is nothing to compare
+  /// with.
   std::vector<const Run*> counted() const;
 };
 

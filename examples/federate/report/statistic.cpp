@@ -42,10 +42,12 @@ Quantity quantity(const std::string& name) {
   return name == "accuracy" ? Quantity{name, 100.0, "%"} : Quantity{name};
 }
 
-std::vector<Quantity> metrics(const Group& group) {
-  const CsvTable& rounds = group.runs[0].rounds;
+std::vector<Quantity> metrics(const std::vector<Group>& groups) {
+  const CsvTable& rounds = groups[0].runs[0].rounds;
   std::vector<Quantity> found;
-  const bool has_accuracy = over(group, "final_test_accuracy").count > 0;
+  const bool has_accuracy = std::any_of(groups.begin(), groups.end(), [](const Group& group) {
+    return group.runs[0].number("final_test_accuracy").has_value();
+  });
   for (const std::string& column : rounds.columns)
     if (column.starts_with("test_") && column != "test_loss" && (column != "test_accuracy" || has_accuracy))
       found.push_back(quantity(column.substr(5)));

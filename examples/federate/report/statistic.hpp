@@ -36,7 +36,7 @@ struct Quantity {
 Quantity quantity(const std::string& name);
 
 /// The metrics of the runs' task, the first one first; the loss is none of them.
-std::vector<Quantity> metrics(const Group& group);
+std::vector<Quantity> metrics(const std::vector<Group>& groups);
 
 /// The number of summary.json that holds a metric's value at the end.
 std::string final_number(const Quantity& metric);

@@ -95,9 +95,9 @@ void add_metric(Page& page, const std::vector<Group>& groups, const std::vector<
 void add_sweep(Page& page, const std::vector<Group>& groups, const std::vector<CsvTable>& sweeps) {
   const auto keys = differing_keys(groups);
   page.section("Sweep");
-  if (const auto all = metrics(groups[0]); !all.empty())
+  if (const auto all = metrics(groups); !all.empty())
     for (const char* kind : {"validation", "test"}) add_metric(page, groups, keys, all[0], kind);
-  for (const CsvTable& sweep : sweeps) page.table({sweep.columns, sweep.rows}, sweep.origin);
+  for (const CsvTable& sweep : sweeps) page.folded_table({sweep.columns, sweep.rows}, sweep.origin);
 }
 
 }  // namespace federate::report

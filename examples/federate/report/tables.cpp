@@ -21,7 +21,7 @@ struct Item {
 
 std::vector<Item> items(const std::vector<Group>& groups) {
   std::vector<Item> all;
-  for (const Quantity& q : metrics(groups[0])) {
+  for (const Quantity& q : metrics(groups)) {
     all.push_back(
         {"validation " + q.label(), "final_validation_" + q.name, q.factor, q.unit.empty() ? 4 : 2});
     all.push_back({q.label(), final_number(q), q.factor, q.unit.empty() ? 4 : 2});
@@ -125,7 +125,7 @@ void add_rounds(Page& page, const std::vector<Group>& groups) {
     page.folded_table({rounds.columns, rounds.rows}, "Table of the rounds");
     return;
   }
-  const auto all = metrics(groups[0]);
+  const auto all = metrics(groups);
   const Quantity q = all.empty() ? quantity("loss") : all[0];
   const std::string column = "test_" + q.name;
   std::map<double, std::vector<std::vector<double>>> by_round;
