@@ -15,6 +15,7 @@
 #include "compare.hpp"
 #include "reference.hpp"
 #include "report/report.hpp"
+#include "spectrum.hpp"
 #include "sweep.hpp"
 
 namespace {
@@ -38,6 +39,7 @@ struct CommandLine {
   federate::Comparison comparison;
   federate::Sweep sweep;
   federate::report::Options report;
+  federate::SpectrumOptions spectrum;
   federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
   std::vector<Mode> modes;
 };
@@ -182,6 +184,60 @@ void add_report(CLI::App& app, CommandLine& line) {
       ->required();
   report->add_option("--out", line.report.out, "The page; default: report.html in the first RUN's folder")
       ->type_name("FILE.html");
+CLI::App* spectrum_command(CLI::App& app, CommandLine& line) {
+  return add_subcommand(
+      app, line, "spectrum",
+      "Norm, stable rank and density of the loss's Hessian on clients' data and the server's", [&line] {
+        const federate::SpectrumOptions& o = line.spectrum;
+        if (line.run.out.empty()) line.run.out = federate::default_spectrum_folder(o.source);
+        return federate::measure_spectrum(o, line.overrides, line.run);
+      });
+}
+
+/// A list of values after one option.
+template <class V>
+void add_list(CLI::App& app, const char* name, std::vector<V>& values, const char* type, const char* text) {
+  app.add_option(name, values, text)->delimiter(',')->type_name(type);
+}
+
+void add_spectrum(CLI::App& app, CommandLine& line) {
+  federate::SpectrumOptions& o = line.spectrum;
+  CLI::App& spectrum = *spectrum_command(app, line);
+  spectrum.add_option("SOURCE", o.source, "A configuration, before its first round, or a run's folder")
+      ->required();
+  add_list(spectrum, "--at", o.rounds, "ROUND,...",
+           "Rounds of a run that federation.keep_rounds has kept; default: the last");
+  add_list(spectrum, "--samples", o.samples, "N,...",
+           "Samples a client; several give several measurements; default: all that it has");
+  spectrum
+      .add_option(
+          "--clients", o.clients,
+          "The first K clients; the server is the union of their samples; 0: the server alone, with all "
+          "training samples; default: 20, or all clients if they are fewer")
+      ->type_name("K");
+  add_list(spectrum, "--operator", o.operators, "NAME,...",
+           "hessian (default), gauss_newton, residual or factors");
+  add_list(spectrum, "--layers", o.layers, "LAYER,...", "Layers whose diagonal blocks are measured too");
+  spectrum
+      .add_option("--tolerance", o.tolerance, "Error of the stable rank, as a share of it; default: 0.005")
+      ->check(CLI::PositiveNumber)
+      ->type_name("X");
+  spectrum.add_flag("--span", o.span, "Also how the gradient spreads over the eigenvectors: span.csv");
+  spectrum.add_flag("--batch-statistics", o.batch_statistics,
+                    "Normalise by each batch, as in training: refused for models with BatchNorm");
+  spectrum.add_option("--set", line.overrides.set, "Sets a key of the configuration; may be repeated")
+      ->type_name("KEY.PATH=VALUE")
+      ->allow_extra_args(false);
+  spectrum.add_option("--seed", line.overrides.seed, "Seed of all random draws")
+      ->check(seed_range)
+      ->type_name("N");
+  spectrum
+      .add_option("--out", line.run.out,
+                  "Folder for the tables; default: runs/<name>-spectrum, or RUN/spectrum")
+      ->type_name("DIR");
+  add_data_dir(spectrum, line, "Folder that holds the data set's files");
+  add_threads(spectrum, line, "Threads; default: all cores");
+  spectrum.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");
 }
 
 /// Everything that the program does, in the order in which it is looked for.
@@ -195,6 +251,7 @@ void add_modes(CLI::App& app, CommandLine& line) {
   add_evaluation(app, line);
   add_prediction(app, line);
   add_report(app, line);
+  add_spectrum(app, line);
   add_comparison(app, line);
   add_sweep(app, line);
   line.modes.push_back({[] { return true; },

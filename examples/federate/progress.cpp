@@ -19,12 +19,12 @@ std::string format(const char* pattern, Args... args) {
   return text.data();
 }
 
+}  // namespace
+
 std::size_t terminal_width() {
   struct ::winsize size{};
   return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80u;
 }
-
-}  // namespace
 
 std::string human_bytes(double bytes) {
   constexpr std::array units{"B", "kB", "MB", "GB", "TB"};

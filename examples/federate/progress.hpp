@@ -22,6 +22,9 @@ std::string human_metric(const loru::train::Metric& metric, double value);
 std::string human_metrics(const std::vector<loru::train::Metric>& metrics, const std::vector<double>& values,
                           double loss, const char* between = "  ");
 
+/// Columns of the terminal.
+std::size_t terminal_width();
+
 class Progress {
  public:
   Progress(bool quiet, Index rounds, std::vector<loru::train::Metric> metrics);

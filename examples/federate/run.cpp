@@ -20,7 +20,10 @@ namespace {
 
 extern "C" void want_stop(int) { stop_wanted = 1; }
 
-/// Ctrl-C and SIGTERM ask for an end after the current round; a second one ends the program at once.
+bool on_cuda(const Configuration& c) { return c.device == "cuda"; }
+
+}  // namespace
+
 void catch_interrupts() {
   struct ::sigaction action{};
   action.sa_handler = want_stop;
@@ -28,10 +31,6 @@ void catch_interrupts() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
 }
-
-bool on_cuda(const Configuration& c) { return c.device == "cuda"; }
-
-}  // namespace
 
 ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options) {
   const Configuration configuration = read_configuration(file, overrides);

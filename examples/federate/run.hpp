@@ -1,6 +1,7 @@
 #pragma once
 // Training a federation from its first round to its files, and evaluating what was saved.
 
+#include <csignal>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,12 @@ struct RunOptions {
   bool explain = false;
   bool quiet = false;
 };
+
+/// Not zero if the work is to end at the next good place.
+extern volatile std::sig_atomic_t stop_wanted;
+
+/// Ctrl-C and SIGTERM set stop_wanted; a second one ends the program at once.
+void catch_interrupts();
 
 /// Exit codes of the program.
 enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 130 };

@@ -2,7 +2,6 @@
 // Training and evaluation of a configuration on a device.
 
 #include <chrono>
-#include <csignal>
 
 #include <loru/lowrank/rank.hpp>
 #include <loru/train/tasks/tasks.hpp>
@@ -14,8 +13,6 @@
 namespace federate {
 
 extern const std::chrono::steady_clock::time_point program_start;
-/// Not zero if the run is to end after the current round.
-extern volatile std::sig_atomic_t stop_wanted;
 
 /// The setup's model on device D.
 template <class D>

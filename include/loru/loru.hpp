@@ -12,5 +12,6 @@
 #include <loru/nn/nn.hpp>
 #include <loru/ops/ops.hpp>
 #include <loru/optim/optim.hpp>
+#include <loru/spectrum/spectrum.hpp>
 #include <loru/train/train.hpp>
 #include <loru/version.hpp>

@@ -17,7 +17,7 @@ FLOORS = {
     "nn": 5, "optim": 5,
     "lowrank": 6,
     "train": 7,
-    "fl": 8,
+    "spectrum": 8, "fl": 8,
 }
 # The floors inside a room, by folder; "" are the headers next to the folders. The room's umbrella may include all.
 INNER_FLOORS = {

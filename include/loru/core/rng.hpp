@@ -52,6 +52,7 @@ enum class Purpose : std::uint32_t {
   uplink = 14,
   downlink = 15,
   validation = 16,
+  spectrum = 17,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. The

@@ -167,8 +167,10 @@ void Model<T, D>::own() {
 /// same layers on any device. Throws ShapeError, and changes nothing, if names or shapes differ.
 template <class T, class From, class To>
 void copy_values(Model<T, From>& from, Model<T, To>& to) {
-  const auto parameters = from.parameters(), own = to.parameters();
-  const auto buffers = from.buffers(), own_buffers = to.buffers();
+  const auto parameters = from.parameters();
+  const auto own = to.parameters();
+  const auto buffers = from.buffers();
+  const auto own_buffers = to.buffers();
   require<ShapeError>(parameters.size() == own.size() && buffers.size() == own_buffers.size(),
                       "copy_values: expected ", own.size(), " parameters and ", own_buffers.size(),
                       " buffers, got ", parameters.size(), " and ", buffers.size());

@@ -26,7 +26,7 @@ LowrankFeatures<T, D> unfused_conv2d(const Tensor<T, D>& x, const Tensor<T, D>& 
                                      const Tensor<T, D>& b, double s, const ConvOptions& o) {
   const Tensor<T, D> low = feature_rows(conv2d(x, a, o));
   LowrankFeatures<T, D> f{to_layout(conv2d(x, w, o), Layout::channels_last),
-                          s == 1.0 ? low : scale(low, static_cast<T>(s))};
+                          s == 1.0 ? low : scale(low, T(static_cast<Real<T>>(s)))};
   add_product(f.y, f.low, b.as_matrix(w.dim(0)), Op::transpose);
   return f;
 }
