@@ -1,0 +1,190 @@
+// federate spectrum: its tables, exact values on real data, resuming, and what it refuses.
+
+#include <cmath>
+
+#include <loru/cpu/cpu.hpp>
+#include <loru/data/load.hpp>
+#include <loru/io/csv.hpp>
+#include <loru/linalg/svd.hpp>
+
+#include "federate/program.hpp"
+
+using namespace loru_test;
+using loru::Index, loru::Shape;
+
+namespace {
+
+Result measured(const Scratch& scratch, const std::string& source, Arguments more = {}) {
+  Arguments arguments{"spectrum", source, "--out", (scratch.path / "out").string(), "--threads", "2"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return federate(scratch.path, arguments);
+}
+
+/// Softmax regression at zero weights: H = (1/C)·(I − 11ᵀ/C) ⊗ X with X = mean x·xᵀ over x with a 1 for the
+/// bias. Its eigenvalues are those of X divided by C, each C − 1 times.
+struct SoftmaxAtZero {
+  double norm = 0.0, frobenius2 = 0.0, trace = 0.0;
+
+  SoftmaxAtZero(const loru::data::Dataset& set, Index count) {
+    const Index n = set.sample.size() + 1, step = 1000;
+    loru::Tensor<double> x2(Shape{n, n});
+    loru::fill(x2, 0.0);
+    for (Index first = 0; first < count; first += step) {
+      std::vector<Index> samples;
+      for (Index i = first; i < std::min(count, first + step); ++i) samples.push_back(i);
+      const auto batch = loru::data::gather<double>(set, samples, loru::Layout::row_major);
+      loru::Tensor<double> x(Shape{std::ssize(samples), n});
+      for (Index i = 0; i < std::ssize(samples); ++i) {
+        std::copy_n(batch.inputs.data() + i * (n - 1), n - 1, x.data() + i * n);
+        x.data()[i * n + n - 1] = 1.0;
+      }
+      loru::add_scaled(x2, 1.0 / static_cast<double>(count), loru::matmul(x, x, {.a = loru::Op::transpose}));
+    }
+    const double classes = static_cast<double>(set.classes);
+    for (const double value : loru::linalg::symmetric_eigen(x2).values) {
+      norm = std::max(norm, value / classes);
+      frobenius2 += (classes - 1.0) * value * value / (classes * classes);
+      trace += (classes - 1.0) * value / classes;
+    }
+  }
+};
+
+void check_softmax(const Scratch& scratch, const loru::data::Source& source) {
+  const auto set = loru::data::load(source).train;
+  const SoftmaxAtZero exact(set, set.size());
+  write(scratch.path / "zero.toml", "[data]\nname = \"" + source.name +
+                                        "\"\n[model]\nname = \"logistic\"\ninit = \"zero\"\n"
+                                        "[algorithm]\nname = \"fedavg\"\n[federation]\nclients = 10\n");
+  const Result result =
+      measured(scratch, (scratch.path / "zero.toml").string(), {"--clients", "0", "--quiet"});
+  REQUIRE(result.code == 0);
+  const auto table = loru::io::read_csv(scratch.path / "out" / "spectrum.csv");
+  REQUIRE(table.rows.size() == 1);
+  CHECK(table.text(0, "who") == "server");
+  CHECK(table.number<Index>(0, "samples") == set.size());
+  const double rank = exact.frobenius2 / (exact.norm * exact.norm);
+  CHECK(*table.number(0, "norm") == Approx(exact.norm).epsilon(1e-4));
+  CHECK(*table.number(0, "stable_rank_error") <= 5e-3 * rank);
+  CHECK(std::abs(*table.number(0, "stable_rank") - rank) < 4.0 * *table.number(0, "stable_rank_error"));
+  CHECK(*table.number(0, "trace") == Approx(exact.trace).epsilon(0.05));
+}
+
+}  // namespace
+
+TEST_CASE("federate spectrum: softmax regression at zero weights on digits, exactly") {
+  const Scratch scratch;
+  check_softmax(scratch, {.name = "digits"});
+}
+
+TEST_CASE("federate spectrum: softmax regression at zero weights on all of Fashion-MNIST") {
+  const loru::data::Source source{.name = "fashion-mnist"};
+  try {
+    loru::data::load(source);
+  } catch (const loru::DataError& error) {
+    if (std::string(error.what()).find("data set not found") == std::string::npos) throw;
+    LORU_SKIP("Fashion-MNIST is not on this machine");
+  }
+  const Scratch scratch;
+  check_softmax(scratch, source);
+}
+
+TEST_CASE("federate spectrum: a run at kept rounds, its tables, and the same bits for any threads") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "run", {"--set", "federation.keep_rounds=[0,2]", "--quiet"}).code == 0);
+  const Arguments wanted{"--at",   "0,2,5",    "--clients",   "2",          "--samples",
+                         "3,20",   "--layers", "fc2",         "--operator", "hessian,gauss_newton,factors",
+                         "--span", "--quiet",  "--tolerance", "0.05"};
+  REQUIRE(measured(scratch, (scratch.path / "run").string(), wanted).code == 0);
+  const fs::path out = scratch.path / "out";
+  const std::string text = read(out / "spectrum.csv");
+  const auto table = loru::io::read_csv(out / "spectrum.csv");
+  CHECK(lines(text)[0] ==
+        "round,who,client,samples,operator,layer,norm,norm_residual,frobenius2,frobenius2_error,trace,stable_"
+        "rank,"
+        "stable_rank_error,effective_rank,entropy_rank,outliers,gradients");
+  REQUIRE(table.rows.size() == 3 * 3 * 2 * 2 * 3);  // rounds, operators, layers, numbers of samples, who
+  CHECK(table.text(0, "who") == "server");
+  CHECK(table.number<Index>(0, "samples") == 6);
+  CHECK(table.text(1, "client") == "0");
+  for (std::size_t i = 0; i < table.rows.size(); ++i) {
+    CAPTURE(i);
+    CHECK(*table.number(i, "stable_rank") >= 1.0 - 1e-6);
+    CHECK(*table.number(i, "stable_rank_error") <= 0.05 * *table.number(i, "stable_rank"));
+    CHECK(*table.number(i, "gradients") > 0.0);
+  }
+  CHECK(lines(read(out / "summary.md")).size() == 4 + 3 * 3 * 2 * 2);
+  const auto span = loru::io::read_csv(out / "span.csv");
+  CHECK(span.rows.size() == table.rows.size());
+  CHECK(*span.number(0, "participation") >= 1.0);
+  const auto density = loru::io::read_csv(out / "density.csv");
+  double weight = 0.0;
+  for (std::size_t i = 0; i < density.rows.size() && density.text(i, "who") == "server"; ++i)
+    weight += *density.number(i, "weight");
+  CHECK(weight == Approx(1.0).epsilon(1e-6));
+
+  fs::remove_all(out);
+  Arguments serial = wanted;
+  serial.insert(serial.end(), {"--threads", "1"});
+  Arguments first{"spectrum", (scratch.path / "run").string(), "--out", out.string()};
+  first.insert(first.end(), serial.begin(), serial.end());
+  REQUIRE(federate(scratch.path, first).code == 0);
+  CHECK(read(out / "spectrum.csv") == text);
+}
+
+TEST_CASE("federate spectrum: an interrupted measurement goes on where it was") {
+  const Scratch scratch;
+  write(scratch.path / "tiny.toml", tiny);
+  const std::string config = (scratch.path / "tiny.toml").string();
+  const Arguments wanted{"--clients", "3", "--tolerance", "0.05", "--quiet"};
+  REQUIRE(measured(scratch, config, wanted).code == 0);
+  const fs::path table = scratch.path / "out" / "spectrum.csv";
+  const std::string whole = read(table), density = read(scratch.path / "out" / "density.csv");
+  const auto rows = lines(whole);
+  REQUIRE(rows.size() == 5);
+
+  // As a killed process leaves it: two points, the density of a third, whose number would give it away.
+  write(table, rows[0] + '\n' + rows[1] + '\n' + lines(whole)[2] + '\n');
+  std::string marked = rows[1];
+  marked.replace(marked.find(",hessian,,") + 10, 1, "9");
+  write(table, rows[0] + '\n' + marked + '\n' + rows[2] + '\n');
+  REQUIRE(measured(scratch, config, wanted).code == 0);
+  const auto again = lines(read(table));
+  CHECK(again[1] == marked);  // kept, not measured again
+  CHECK(std::vector(again.begin() + 2, again.end()) == std::vector(rows.begin() + 2, rows.end()));
+  CHECK(lines(read(scratch.path / "out" / "density.csv")).size() == lines(density).size());
+
+  // Another configuration begins anew.
+  REQUIRE(measured(scratch, config, {"--clients", "3", "--tolerance", "0.04", "--quiet"}).code == 0);
+  CHECK(lines(read(table))[1] != marked);
+}
+
+TEST_CASE("federate spectrum: what it cannot do is one line and exit code 2") {
+  const Scratch scratch;
+  write(scratch.path / "tiny.toml", tiny);
+  const std::string config = (scratch.path / "tiny.toml").string();
+  REQUIRE(run_tiny(scratch.path, "run", {"--set", "federation.keep_rounds=[2]", "--quiet"}).code == 0);
+  const std::string run = (scratch.path / "run").string();
+  const auto refused = [&](const std::string& source, const Arguments& more, const std::string& expected) {
+    const Result result = measured(scratch, source, more);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    CHECK(result.err.find(expected) != std::string::npos);
+    CHECK(!fs::exists(scratch.path / "out"));
+  };
+  refused(config, {"--samples", "21"}, "--samples: expected 1 to 20, the samples of client 0, got 21");
+  refused(config, {"--samples", "0"}, "--samples: expected 1 to");
+  refused(config, {"--clients", "13"}, "--clients: expected at most 12");
+  refused(config, {"--clients", "0", "--samples", "3"}, "--samples: expected clients");
+  refused(config, {"--operator", "hesian"}, "unknown name 'hesian', nearest is 'hessian'");
+  refused(config, {"--layers", "fc9"}, "unknown layer 'fc9'");
+  refused(config, {"--at", "3"}, "--at: expected 0 for a configuration, got 3");
+  refused(run, {"--at", "3"}, "round 3 was not kept");
+  refused(run, {"--at", "2,2"}, "got 2 twice");
+  refused(config, {"--set", "algorithm.name=fedavg", "--operator", "factors"}, "expected layers W + s·B·A");
+  refused(run, {"--set", "model.name=logistic"}, "safetensors");
+  refused(config,
+          {"--batch-statistics", "--set", "model.name=resnet10", "--set", "model.narrow=16", "--set",
+           "lowrank.layers=['layer4*']", "--set", "data.shape=[1,8,8]"},
+          "frozen statistics");
+  refused((scratch.path / "nothing.toml").string(), {}, "nothing.toml");
+}
