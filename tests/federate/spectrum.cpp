@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <loru/cpu/cpu.hpp>
+#include <loru/data/batch.hpp>
 #include <loru/data/load.hpp>
 #include <loru/io/csv.hpp>
 #include <loru/linalg/svd.hpp>
@@ -90,9 +91,11 @@ TEST_CASE("federate spectrum: softmax regression at zero weights on all of Fashi
 
 TEST_CASE("federate spectrum: a run at kept rounds, its tables, and the same bits for any threads") {
   const Scratch scratch;
-  REQUIRE(run_tiny(scratch.path, "run", {"--set", "federation.keep_rounds=[0,2]", "--quiet"}).code == 0);
+  REQUIRE(run_tiny(scratch.path, "run",
+                   {"--set", "federation.keep_rounds=[0,2]", "--set", "model.name=logistic", "--quiet"})
+              .code == 0);
   const Arguments wanted{"--at",   "0,2,5",    "--clients",   "2",          "--samples",
-                         "3,20",   "--layers", "fc2",         "--operator", "hessian,gauss_newton,factors",
+                         "3,20",   "--layers", "fc",          "--operator", "hessian,gauss_newton,factors",
                          "--span", "--quiet",  "--tolerance", "0.05"};
   REQUIRE(measured(scratch, (scratch.path / "run").string(), wanted).code == 0);
   const fs::path out = scratch.path / "out";
@@ -135,7 +138,7 @@ TEST_CASE("federate spectrum: an interrupted measurement goes on where it was") 
   const Scratch scratch;
   write(scratch.path / "tiny.toml", tiny);
   const std::string config = (scratch.path / "tiny.toml").string();
-  const Arguments wanted{"--clients", "3", "--tolerance", "0.05", "--quiet"};
+  const Arguments wanted{"--clients", "3", "--tolerance", "0.05", "--quiet", "--set", "model.name=logistic"};
   REQUIRE(measured(scratch, config, wanted).code == 0);
   const fs::path table = scratch.path / "out" / "spectrum.csv";
   const std::string whole = read(table), density = read(scratch.path / "out" / "density.csv");
@@ -154,7 +157,9 @@ TEST_CASE("federate spectrum: an interrupted measurement goes on where it was") 
   CHECK(lines(read(scratch.path / "out" / "density.csv")).size() == lines(density).size());
 
   // Another configuration begins anew.
-  REQUIRE(measured(scratch, config, {"--clients", "3", "--tolerance", "0.04", "--quiet"}).code == 0);
+  REQUIRE(measured(scratch, config,
+                   {"--clients", "3", "--tolerance", "0.04", "--quiet", "--set", "model.name=logistic"})
+              .code == 0);
   CHECK(lines(read(table))[1] != marked);
 }
 
@@ -181,7 +186,7 @@ TEST_CASE("federate spectrum: what it cannot do is one line and exit code 2") {
   refused(run, {"--at", "3"}, "round 3 was not kept");
   refused(run, {"--at", "2,2"}, "got 2 twice");
   refused(config, {"--set", "algorithm.name=fedavg", "--operator", "factors"}, "expected layers W + s·B·A");
-  refused(run, {"--set", "model.name=logistic"}, "safetensors");
+  refused(run, {"--set", "lowrank.rank=2"}, "safetensors");
   refused(config,
           {"--batch-statistics", "--set", "model.name=resnet10", "--set", "model.narrow=16", "--set",
            "lowrank.layers=['layer4*']", "--set", "data.shape=[1,8,8]"},

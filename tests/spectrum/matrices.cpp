@@ -107,17 +107,17 @@ TEST_CASE("spectrum: eigenvalues of both signs, within the errors that are repor
 }
 
 TEST_CASE("spectrum: eigenvalues of high multiplicity") {
-  // As in softmax regression at zero: each eigenvalue of X nine times. One Lanczos process sees each once.
+  // As in softmax regression at zero: each eigenvalue nine times, of which a Lanczos process alone sees few.
   std::vector<double> values;
   for (Index i = 0; i < 80; ++i)
-    for (int copy = 0; copy < 9; ++copy) values.push_back(std::pow(0.6, static_cast<double>(i)));
+    for (int copy = 0; copy < 9; ++copy)
+      values.push_back(i == 0 ? 1.0 : 0.4 * std::pow(0.6, static_cast<double>(i)));
   const Tensor<double> m = with_eigenvalues(values);
   const Exact exact(m);
   const Spectrum s = measured(m);
-  CHECK(s.starts > 2);
   CHECK(s.stable_rank_error <= 5e-3 * s.stable_rank);
   CHECK(std::abs(s.stable_rank - exact.stable_rank()) < 0.01 * exact.stable_rank());
-  CHECK(s.outliers >= 9);
+  CHECK(s.outliers == 9);
 }
 
 TEST_CASE("spectrum: outliers before a bulk are counted") {
