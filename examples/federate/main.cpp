@@ -184,6 +184,8 @@ void add_report(CLI::App& app, CommandLine& line) {
       ->required();
   report->add_option("--out", line.report.out, "The page; default: report.html in the first RUN's folder")
       ->type_name("FILE.html");
+}
+
 CLI::App* spectrum_command(CLI::App& app, CommandLine& line) {
   return add_subcommand(
       app, line, "spectrum",

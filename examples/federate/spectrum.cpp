@@ -12,6 +12,7 @@
 #include "bar.hpp"
 #include "federation.hpp"
 #include "output.hpp"
+#include "report/report.hpp"
 #include "spectrum_table.hpp"
 
 namespace federate {
@@ -105,6 +106,7 @@ class Measurement {
       return code;
     }
     loru::io::write_file(fs::path(run_.out) / "summary.md", table.summary());
+    report::write({.folders = {run_.out}});
     if (!run_.quiet) std::cout << table.summary() << "written to " << run_.out << '\n';
     return code;
   }
