@@ -74,7 +74,7 @@ void check_softmax(const Scratch& scratch, const loru::data::Source& source) {
 
 TEST_CASE("federate spectrum: softmax regression at zero weights on digits, exactly") {
   const Scratch scratch;
-  check_softmax(scratch, {.name = "digits"});
+  check_softmax(scratch, {.name = "digits", .also = {LORU_SOURCE_DIR "/examples/data"}});
 }
 
 TEST_CASE("federate spectrum: softmax regression at zero weights on all of Fashion-MNIST") {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include <loru/core/isa.hpp>
+
 namespace loru::inline LORU_ISA::spectrum {
 
 /// A point of a quadrature of the density: a share `weight` of all P eigenvalues lies about `eigenvalue`.

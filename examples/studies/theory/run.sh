@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Runs the study of docs/theory.md, or the cells whose names match PATTERN, and copies what each came to into results/.
+# usage: run.sh BIN OUT [PATTERN]     BIN: the folder of the programs federate and theory
+# What is finished in OUT is not run again. A cell's name is <claims>_<model>_<partition>_<seed>.
+set -euo pipefail
+
+bin=$(realpath "$1")
+out=$(realpath -m "$2")
+pattern=${3:-.}
+cd "$(dirname "$0")"
+mkdir -p results
+
+wanted() { [[ $1 =~ $pattern ]]; }
+
+# seconds NAME COMMAND...: runs it and notes the CPU seconds that it took.
+seconds() {
+  local name=$1 file
+  shift
+  file=$(mktemp)
+  /usr/bin/time -f '%U %S' -o "$file" "$@"
+  awk -v name="$name" 'END {printf "%s,%.0f\n", name, $1 + $2}' "$file" >>results/cpu_seconds.csv
+  rm "$file"
+}
+
+# federation MODEL PARTITION SEED RATE [OPTION...]: the run whose kept rounds are measured.
+federation() {
+  local folder="$out/runs/$1_$2_$3" model=$1 partition=$2 seed=$3 rate=$4
+  shift 4
+  [[ -f $folder/summary.json ]] && return
+  seconds "run_${model}_${partition}_$seed" "$bin/federate" base.toml --quiet --out "$folder" --seed "$seed" \
+    --set model.name="$model" --set partition.kind="$partition" --set optimizer.learning_rate="$rate" "$@"
+}
+
+# spectra NAME RUN OPTION...: server and clients of a run at some rounds, and the shares of the spectrum's energy.
+spectra() {
+  local name=$1 run=$2
+  shift 2
+  wanted "$name" || return 0
+  [[ -f results/$name.csv ]] && return
+  echo "$name"
+  seconds "$name" "$bin/federate" spectrum "$out/runs/$run" --out "$out/$name" --quiet --span "$@"
+  python3 condense.py "$out/$name" "results/$name.csv"
+}
+
+# part NAME OPTION...: a table that the program theory writes.
+part() {
+  local name=$1
+  shift
+  wanted "$name" || return 0
+  [[ -f results/$name.csv ]] && return
+  echo "$name"
+  seconds "$name" "$bin/theory" --threads 2 --out "$out/$name.csv" "$@"
+  cp "$out/$name.csv" "results/$name.csv"
+}
+
+mkdir -p "$out"
+for seed in 1 2 3 4 5; do
+  # C1, C2, C5: server and clients of an iid federation, by samples.
+  for model in logistic:0.01 mlp:0.05; do
+    rate=${model#*:} model=${model%:*}
+    wanted "size_${model}_iid_$seed" && federation "$model" iid "$seed" "$rate"
+    spectra "size_${model}_iid_$seed" "${model}_iid_$seed" --at 0,5,100 --clients 20 --samples 1,3,10,30,100,300,600 \
+      --tolerance 0.02
+  done
+  # C3: the same number of samples under four partitions. One class: shards of one class a client.
+  for kind in iid dirichlet shards one_class; do
+    for model in logistic:0.01 mlp:0.05; do
+      rate=${model#*:} model=${model%:*}
+      name="partition_${model}_${kind}_$seed"
+      wanted "$name" || continue
+      case $kind in
+        iid) run="${model}_iid_$seed"; federation "$model" iid "$seed" "$rate" ;;
+        one_class)
+          run="${model}_shards_1_$seed"
+          [[ -f $out/runs/$run/summary.json ]] ||
+            "$bin/federate" base.toml --quiet --out "$out/runs/$run" --seed "$seed" --set model.name="$model" \
+              --set partition.kind=shards --set partition.classes_per_client=1 --set optimizer.learning_rate="$rate"
+          ;;
+        *) run="${model}_${kind}_$seed"; federation "$model" "$kind" "$seed" "$rate" ;;
+      esac
+      spectra "$name" "$run" --at 0,5,100 --clients 20 --samples 50 --tolerance 0.02
+    done
+  done
+  # C6: gradients and turns, cut to rank r.
+  for kind in iid dirichlet; do
+    part "alignment_mlp_${kind}_$seed" --seed "$seed" alignment --partition "$kind" --clients 20 --rounds 0,5,100
+  done
+  # Causality: dense turns, projected.
+  for kind in iid dirichlet; do
+    part "projections_mlp_${kind}_$seed" --seed "$seed" projections --partition "$kind" --rounds 30 --ranks 1,4,16
+  done
+done
+for seed in 1 2 3; do
+  # C1 on convolutional nets: a server of 2,000 images, and a narrow ResNet with one of 600.
+  wanted "size_cnn_iid_$seed" && federation cnn iid "$seed" 0.05 --set federation.rounds=25
+  spectra "size_cnn_iid_$seed" "cnn_iid_$seed" --at 0,25 --clients 20 --samples 1,10,100 --tolerance 0.02
+  wanted "size_resnet10_iid_$seed" && federation resnet10 iid "$seed" 0.05 --set federation.rounds=25 --set model.narrow=4
+  spectra "size_resnet10_iid_$seed" "resnet10_iid_$seed" --at 0,25 --clients 5 --samples 10,30,120 --tolerance 0.02
+  # C4: models of their own on data sets of several sizes.
+  part "training_mlp_all_$seed" --seed "$seed" sizes --samples 50,500,5000,20000 --steps 0,100,500,2500 --epochs 0,1,5,15
+done

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""The tables of docs/theory.md from results/: prints them as Markdown.
+
+Unit: a client within a seed. Intervals: 95 %, by a bootstrap of clusters (seeds are drawn, then clients within each),
+2,000 times. Verdicts: above or below if the interval leaves out 0, none if it lies within 2 % of it, open otherwise.
+"""
+import csv
+import glob
+import math
+import os
+import random
+import re
+from collections import defaultdict
+from statistics import mean
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PARAMETERS = {"logistic": 7850, "mlp": 269322, "cnn": 1663370}
+REPEATS = 2000
+
+
+def read(pattern):
+    """(part of the name that the star stands for and the seed, rows) of each result."""
+    for path in sorted(glob.glob(os.path.join(HERE, "results", pattern))):
+        name, seed = re.fullmatch(r"(.*)_(\d+)\.csv", os.path.basename(path)).groups()
+        with open(path, newline="") as file:
+            yield name, int(seed), list(csv.DictReader(file))
+
+
+def interval(clusters):
+    """Mean of all values and its 95 % interval; clusters: lists of values, one a seed."""
+    draw = random.Random(1)
+    means = []
+    for _ in range(REPEATS):
+        chosen = draw.choices(clusters, k=len(clusters))
+        means.append(mean(mean(draw.choices(c, k=len(c))) for c in chosen))
+    means.sort()
+    return mean(map(mean, clusters)), means[int(0.025 * REPEATS)], means[int(0.975 * REPEATS) - 1]
+
+
+def percent(x):
+    return f"{100 * math.expm1(x):+.1f}"
+
+
+def verdict(low, high):
+    if low > 0:
+        return "above" if high > math.log(1.02) else "above, under 2 %"
+    if high < 0:
+        return "below"
+    return "none" if low > math.log(0.98) and high < math.log(1.02) else "open"
+
+
+def table(head, rows):
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(x) for x in row) + " |")
+    print()
+
+
+def ratios(pattern, column):
+    """log(client / server) by (name, round, samples a client): a list a seed."""
+    found = defaultdict(lambda: defaultdict(list))
+    for name, seed, rows in read(pattern):
+        server = None
+        for row in rows:
+            if row["who"] == "server":
+                server = float(row[column])
+            elif float(row[column]) > 0 and server > 0:
+                found[name, int(row["round"]), int(row["samples"])][seed].append(math.log(float(row[column]) / server))
+    return {where: list(seeds.values()) for where, seeds in found.items()}
+
+
+def compared(pattern, column):
+    rows = []
+    for (name, at, n), clusters in sorted(ratios(pattern, column).items()):
+        middle, low, high = interval(clusters)
+        rows.append((name.split("_", 1)[1], at, n, len(clusters), percent(middle),
+                     f"{percent(low)} to {percent(high)}", verdict(low, high)))
+    return rows
+
+
+def sizes():
+    print("## C1: the stable rank of a client's Hessian against the server's\n")
+    head = ("model, partition", "round", "samples", "seeds", "difference, %", "95 %", "verdict")
+    table(head, compared("size_*.csv", "stable_rank"))
+    print("## C3: the same at 50 samples, by partition\n")
+    table(head, compared("partition_*.csv", "stable_rank"))
+    print("## C5: participation of the gradient's energy, client against server\n")
+    table(head, compared("size_*.csv", "participation"))
+
+
+def predictions():
+    """C2: E‖H_n‖² = F² + V (N − n) / (n (N − 1)) with V measured at n = 1, λ(n) = λ + s²/λ for Wigner noise."""
+    print("## C2: the stable rank that random matrix theory predicts\n")
+    rows = []
+    for name, seed, all_rows in read("size_*.csv"):
+        model = name.split("_")[1]
+        for at in sorted({int(r["round"]) for r in all_rows}):
+            here = [r for r in all_rows if int(r["round"]) == at]
+            clients = defaultdict(list)
+            for r in here:
+                if r["who"] == "client":
+                    clients[int(r["samples"])].append(r)
+            server = max((r for r in here if r["who"] == "server"), key=lambda r: int(r["samples"]))
+            if 1 not in clients or model not in PARAMETERS:
+                continue
+            whole, energy, top = int(server["samples"]), float(server["frobenius2"]), float(server["norm"])
+            spread = mean(float(r["frobenius2"]) for r in clients[1]) - energy
+            base = float(server["stable_rank"])
+            inside = energy * float(server["outlier_energy"])
+            for n, own in sorted(clients.items()):
+                noise = spread * (whole - n) / (n * (whole - 1))
+                norm = top + noise / PARAMETERS[model] / top
+                predicted = math.log((energy + noise) / norm**2 / base)
+                measured = mean(math.log(float(r["stable_rank"]) / base) for r in own)
+                more = mean(float(r["frobenius2"]) for r in own) - energy
+                outliers = mean(float(r["frobenius2"]) * float(r["outlier_energy"]) for r in own) - inside
+                rows.append((name.split("_", 1)[1], at, seed, n, percent(predicted), percent(measured),
+                             f"{mean(float(r['norm']) for r in own) / top:.2f}", f"{norm / top:.2f}",
+                             f"{outliers / more:.2f}" if more > 0 else ""))
+    table(("model, partition", "round", "seed", "samples", "predicted, %", "measured, %", "norm against the server's",
+           "predicted", "share of the excess in outliers"), rows)
+
+
+def averaged(pattern, keys, columns):
+    """Means over seeds of some columns, by the values of others."""
+    found = defaultdict(lambda: defaultdict(list))
+    for _, _, rows in read(pattern):
+        for row in rows:
+            for column in columns:
+                found[tuple(row[k] for k in keys)][column].append(float(row[column]))
+    return found
+
+
+def others():
+    plans = (("C4: models of their own", "training_*.csv", ("samples", "matched", "at"),
+              ("train_loss", "test_accuracy", "norm", "stable_rank")),
+             ("C6: how alike clients' gradients and turns are", "alignment_*.csv",
+              ("partition", "round", "of", "cut", "rank"), ("pairs", "halves", "energy", "with_server")),
+             ("Projected turns", "projections_*.csv", ("partition", "projection", "rank"),
+              ("test_accuracy", "test_loss", "accuracy_gap", "loss_gap", "norm", "stable_rank")))
+    for title, pattern, keys, columns in plans:
+        found = averaged(pattern, keys, columns)
+        if not found:
+            continue
+        print(f"## {title}\n")
+        table(keys + columns + ("seeds",),
+              [where + tuple(f"{mean(values[c]):.4g}" for c in columns) + (len(values[columns[0]]),)
+               for where, values in found.items()])
+
+
+if __name__ == "__main__":
+    sizes()
+    predictions()
+    others()
