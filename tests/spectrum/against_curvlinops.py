@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares federate spectrum with curvlinops, an independent implementation in PyTorch.
 
-    curvlinops.py FEDERATE
+    against_curvlinops.py FEDERATE
 
 Needs torch, curvlinops-for-pytorch, numpy, scipy and safetensors from PyPI; no test runs it. It trains an mlp on
 random vectors for two rounds, measures Hessian and Gauss-Newton over all samples, and does the same in PyTorch from
