@@ -37,6 +37,7 @@ class Trainer {
 
  private:
   static constexpr Index batch = 32;
+  const loru::train::Task<float> task_ = loru::train::Classification{};  // the loop keeps a reference
   loru::train::Loop<float> loop_;
   Samples samples_;
   loru::rng::Stream order_;
