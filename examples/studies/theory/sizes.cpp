@@ -13,9 +13,10 @@ namespace {
 class Trainer {
  public:
   Trainer(const Study& study, Model& model, const loru::data::Dataset& set, Samples samples)
-      : loop_{model,  loru::train::Classification{},
-              set,    {.learning_rate = study.learning_rate, .momentum = 0.9},
-              {},     loru::train::streams(static_cast<std::uint64_t>(study.seed), 0, 0),
+      : data_{set},
+        loop_{model,    task_,
+              data_,    {.learning_rate = study.learning_rate, .momentum = 0.9},
+              augment_, loru::train::streams(static_cast<std::uint64_t>(study.seed), 0, 0),
               "sizes"},
         samples_{std::move(samples)},
         order_{static_cast<std::uint64_t>(study.seed), loru::rng::Purpose::batches, 1},
@@ -37,7 +38,10 @@ class Trainer {
 
  private:
   static constexpr Index batch = 32;
-  const loru::train::Task<float> task_ = loru::train::Classification{};  // the loop keeps a reference
+  // The loop keeps references to these.
+  const loru::train::Task<float> task_ = loru::train::Classification{};
+  const loru::train::DeviceData<> data_;
+  const loru::data::Augment augment_{};
   loru::train::Loop<float> loop_;
   Samples samples_;
   loru::rng::Stream order_;
