@@ -177,7 +177,8 @@ void add_prediction(CLI::App& app, CommandLine& line) {
 
 void add_report(CLI::App& app, CommandLine& line) {
   CLI::App* report = add_subcommand(app, line, "report", "One HTML page of what runs wrote", [&line] {
-    std::cout << "written to " << federate::report::write(line.report).string() << '\n';
+    const std::filesystem::path page = federate::report::write(line.report);
+    std::cout << "written to " << page.string() << '\n';
     return federate::success;
   });
   report->add_option("RUN", line.report.folders, "Folders of runs, or of a comparison, a sweep or a spectrum")
@@ -245,8 +246,8 @@ void add_spectrum(CLI::App& app, CommandLine& line) {
 /// Everything that the program does, in the order in which it is looked for.
 void add_modes(CLI::App& app, CommandLine& line) {
   app.footer(
-      "federate eval OUT evaluates what was saved, federate predict OUT applies it. Bundled federations: "
-      "examples/federations/.");
+      "federate eval OUT evaluates what was saved, federate predict OUT applies it, federate report OUT "
+      "draws it. Bundled federations: examples/federations/.");
   app.set_version_flag("--version", std::string("federate ") + loru::version);
   add_run(app, line);
   add_reference(app, line);

@@ -133,6 +133,9 @@ ExitCode sweep(const std::string& file, const Sweep& sweep, const Overrides& ove
   const Points points(file, overrides, Grid(sweep.keys));
   const loru::train::Metric metric = checked(points, sweep);
   const fs::path out = options.out;
+  require<ConfigError>(!fs::exists(out / "best.toml") || !fs::equivalent(out / "best.toml", file),
+                       "--sweep: expected another --out than the folder of ", file,
+                       ", which the sweep would remove");
   loru::io::make_directories(out);
   for (const char* name : {"sweep.md", "sweep.csv", "runs.csv", "best.toml"}) remove_earlier(out / name);
   ExitCode code = success;

@@ -140,6 +140,7 @@ class Folder:
         result = run(self.federate, "report", *arguments)
         assert result.returncode == 2, (arguments, result)
         assert result.stderr.startswith("federate: ") and result.stderr.count("\n") == 1, result.stderr
+        assert result.stdout == "", result.stdout
         return result.stderr
 
 
@@ -270,6 +271,20 @@ def check_sweep(folder):
     page = folder.report(diverged)
     assert points(page.figure("Test accuracy at the end by optimizer.learning_rate")) == [1]
     assert "1 (1 left out)" in page.text and "ended after round 0 of 1" in page.text
+    both = folder.path / "algorithms"  # with keys of their own, which are not what was swept
+    folder.must(folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--sweep", "optimizer.learning_rate=0.02,0.05",
+                "--sweep", "algorithm.name=fedloru,fedmud", "--out", both, "--quiet")
+    figure = folder.report(both).figure("Test accuracy at the end by optimizer.learning_rate")
+    assert points(figure) == [2, 2]
+    legend = [text.text for text in figure.iter(SVG + "text") if "=" in text.text]
+    assert legend == ["algorithm.name=fedloru", "algorithm.name=fedmud"], legend
+    many = folder.path / "many"  # nine lines, one more than a figure can tell apart
+    folder.must(folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--sweep", "lowrank.rank=1,2,3,4",
+                "--sweep", "client.batch=16,32,64", "--sweep", "optimizer.momentum=0.0,0.5,0.9", "--out", many, "--quiet")
+    page = folder.report(many)
+    lines = points(page.figure("Test accuracy at the end by lowrank.rank"))
+    assert 1 <= len(lines) <= 8 and set(lines) == {4}, lines
+    assert "Drawn are the lines of the best configurations" in page.text
     words = folder.path / "words"
     folder.must(folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--sweep",
                 "optimizer.name=sgd,adam", "--out", words, "--quiet")

@@ -121,6 +121,12 @@ TEST_CASE("sweep: --select best writes the configuration that is best on the val
   REQUIRE(own.code == 0);
   CHECK(summary(scratch.path / "final")["seed"] == 3);  // the file's
 
+  const Result onto =
+      federate(scratch.path, {best.string(), "--sweep", "client.epochs=1,2", "--out", out.string()});
+  CHECK(onto.code == 2);
+  CHECK_THAT(onto.err, ContainsSubstring("--sweep: expected another --out than the folder of"));
+  CHECK(fs::exists(best));
+
   // Another sweep does not leave the choice of the one before.
   sweep(scratch, two_rates);
   CHECK(!fs::exists(best));

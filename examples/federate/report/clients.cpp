@@ -143,10 +143,10 @@ void add_personal_histogram(Page& page, const Group& group) {
                 .x = {.label = "accuracy, %"},
                 .y = {.label = "clients, %", .holds = {0.0}},
                 .series = {}};
-  const double low = std::min(statistic(own).low, statistic(global).low);
+  const double low = 5.0 * std::floor(20.0 * std::min({statistic(own).low, statistic(global).low, 0.95}));
   const auto add = [&](const std::string& name, std::vector<double> values, std::size_t style) {
     for (double& v : values) v *= 100.0;
-    figure.series.push_back(histogram(values, std::floor(20.0 * low) * 5.0, 100.0, bins_for(values)));
+    figure.series.push_back(histogram(values, low, 100.0, bins_for(values)));
     figure.series.back().name = name;
     figure.series.back().style = style;
   };

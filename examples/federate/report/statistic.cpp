@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "../table.hpp"
 #include "svg.hpp"
 #include "text.hpp"
 
@@ -13,12 +13,9 @@ using loru::concat;
 
 Statistic statistic(const std::vector<double>& values) {
   if (values.empty()) return {};
-  const auto n = static_cast<double>(values.size());
-  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
-  double squares = 0.0;
-  for (const double v : values) squares += (v - mean) * (v - mean);
+  const federate::Statistic s = federate::statistic(values);
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  return {values.size(), mean, values.size() > 1 ? std::sqrt(squares / (n - 1.0)) : 0.0, *low, *high};
+  return {values.size(), *s.mean, s.deviation.value_or(0.0), *low, *high};
 }
 
 Statistic over(const Group& group, const std::string& number) {

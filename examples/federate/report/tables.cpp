@@ -24,12 +24,12 @@ std::vector<Item> items(const std::vector<Group>& groups) {
   for (const Quantity& q : metrics(groups)) {
     all.push_back(
         {"validation " + q.label(), "final_validation_" + q.name, q.factor, q.unit.empty() ? 4 : 2});
-    all.push_back({q.label(), final_number(q), q.factor, q.unit.empty() ? 4 : 2});
-    if (q.name == "accuracy") all.push_back({"best " + q.label(), "best_test_accuracy", q.factor});
+    all.push_back({"test " + q.label(), final_number(q), q.factor, q.unit.empty() ? 4 : 2});
+    if (q.name == "accuracy") all.push_back({"best test " + q.label(), "best_test_accuracy", q.factor});
   }
-  all.push_back({"loss", "final_test_loss", 1.0, 4});
-  all.push_back({"personal, %", "personal_accuracy.mean", 100.0});
-  all.push_back({"worst tenth, %", "personal_accuracy.worst_decile", 100.0});
+  all.push_back({"test loss", "final_test_loss", 1.0, 4});
+  all.push_back({"personal accuracy, %", "personal_accuracy.mean", 100.0});
+  all.push_back({"worst decile, %", "personal_accuracy.worst_decile", 100.0});
   all.push_back({"uplink, MB", "uplink_bytes", 1e-6});
   all.push_back({"downlink, MB", "downlink_bytes", 1e-6});
   const bool equal = std::all_of(groups.begin(), groups.end(),
@@ -195,8 +195,8 @@ Table facts(const std::vector<Group>& groups) {
   add("clients", amount("clients"));
   add("clients a round", amount("cohort"));
   add("seeds", amount("seed"));
-  add("numbers trained", amount("parameters_trained"));
-  add("numbers in all", amount("parameters_total"));
+  add("trained parameters", amount("parameters_trained"));
+  add("parameters", amount("parameters_total"));
   add("device", word("device"));
   add("threads", amount("threads"));
   add("processor", word("machine.cpu"));
