@@ -123,7 +123,8 @@ void add_sweep(Page& page, const std::vector<Group>& groups, const std::vector<C
   page.section("Sweep");
   if (const auto all = metrics(groups); !all.empty())
     for (const char* kind : {"validation", "test"}) add_metric(page, groups, keys, all[0], kind);
-  for (const CsvTable& sweep : sweeps) page.folded_table({sweep.columns, sweep.rows}, sweep.origin);
+  for (const CsvTable& sweep : sweeps)
+    page.folded_table({sweep.columns, sweep.rows}, concat("Table of the sweep, ", sweep.origin));
 }
 
 }  // namespace federate::report
