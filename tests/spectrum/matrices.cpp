@@ -100,6 +100,7 @@ TEST_CASE("spectrum: eigenvalues of both signs, within the errors that are repor
   CHECK(s.stable_rank_error <= 5e-3 * s.stable_rank);
   CHECK(std::abs(s.frobenius2 - exact.frobenius2) < 4.0 * s.frobenius2_error);
   CHECK(std::abs(s.stable_rank - exact.stable_rank()) < 4.0 * s.stable_rank_error);
+  CHECK(std::abs(s.trace - exact.trace) < 4.0 * s.trace_error);
   CHECK(s.entropy_rank == Approx(std::exp(exact.entropy)).epsilon(0.05));
   double weight = 0.0;
   for (const auto& node : s.density) weight += node.weight;
@@ -153,19 +154,32 @@ TEST_CASE("spectrum: nominal 95 % intervals cover in 93 to 97 % of repeats") {
   const Exact exact(m);
   const Operator<double> h{Explicit<double>(m)};
   const double quantile = 2.045;  // of Student's t with 29 degrees of freedom
-  Index covered = 0, rank_covered = 0;
+  Index covered = 0, trace_covered = 0, rank_covered = 0;
   for (Index i = 0; i < repeats; ++i) {
     const Spectrum s = spectrum::measure(
         h, {.steps = 25, .kept = 2, .probes = 30, .tolerance = 1e9, .seed = static_cast<std::uint64_t>(i)});
     covered += std::abs(s.frobenius2 - exact.frobenius2) <= quantile * s.frobenius2_error;
+    trace_covered += std::abs(s.trace - exact.trace) <= quantile * s.trace_error;
     rank_covered += std::abs(s.stable_rank - exact.stable_rank()) <= quantile * s.stable_rank_error;
   }
-  const double share = static_cast<double>(covered) / static_cast<double>(repeats),
-               rank_share = static_cast<double>(rank_covered) / static_cast<double>(repeats);
-  CHECK(share >= 0.93);
-  CHECK(share <= 0.97);
-  CHECK(rank_share >= 0.93);
-  CHECK(rank_share <= 0.97);
+  for (const Index count : {covered, trace_covered, rank_covered}) {
+    const double share = static_cast<double>(count) / static_cast<double>(repeats);
+    CHECK(share >= 0.93);
+    CHECK(share <= 0.97);
+  }
+}
+
+TEST_CASE("spectrum: no probes where the residual alone exceeds the tolerance") {
+  const Spectrum s = measured(with_eigenvalues(decaying(300)), {.steps = 4, .kept = 1, .tolerance = 1e-3});
+  CHECK(2.0 * s.norm_residual > 1e-3 * s.norm);
+  CHECK(s.probes == 30);
+}
+
+TEST_CASE("spectrum: processes go on until the residual fits into the tolerance") {
+  const Spectrum s =
+      measured(with_eigenvalues(decaying(60)),
+               {.kept = 1, .residual = 0.5, .tolerance = 1e-3, .most_starts = 2, .most_probes = 30});
+  CHECK(2.0 * s.norm_residual <= 1e-3 * s.norm);
 }
 
 TEST_CASE("spectrum: one seed gives the same bits, another seed other probes") {

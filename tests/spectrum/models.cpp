@@ -162,6 +162,35 @@ TEST_CASE("spectrum: H = G + residual, and G is positive semidefinite of rank at
   CHECK(squares(r) > 1e-6 * squares(h));
 }
 
+TEST_CASE("spectrum: the Gauss-Newton matrix of a linear net against its Jacobian") {
+  // G = 2/(N·k)·JᵀJ for the mean of (W_2·W_1·x − y)² over N samples and k outputs. Row i of a sample's J is
+  // W_2[i, a]·x[b] at W_1[a, b] and (W_1·x)[a] at W_2[i, a].
+  const Index d = 5, hidden = 3, k = 2, n = 8, p = hidden * (d + k);
+  const data::Dataset set = vectors(n, d, 0, k);
+  auto real = linear_net<double>(d, hidden, k);
+  const Tensor<double> g = formed({spectrum::dual_model(real, linear_net<Dual<double>>(d, hidden, k)),
+                                   set,
+                                   all(set),
+                                   train::Regression{},
+                                   {.kind = Curvature::gauss_newton}});
+  const auto parameters = real.parameters();
+  const Tensor<double> w1 = parameters[0].value.value(), w2 = parameters[1].value.value(),
+                       x = data::gather<double>(set, all(set), Layout::row_major).inputs;
+  Tensor<double> j(Shape{n * k, p});
+  fill(j, 0.0);
+  for (Index s = 0; s < n; ++s)
+    for (Index i = 0; i < k; ++i)
+      for (Index a = 0; a < hidden; ++a)
+        for (Index b = 0; b < d; ++b) {
+          double* row = j.data() + (s * k + i) * p;
+          row[a * d + b] = w2.data()[i * hidden + a] * x.data()[s * d + b];
+          row[hidden * d + i * hidden + a] += w1.data()[a * d + b] * x.data()[s * d + b];
+        }
+  const Tensor<double> products = matmul(j, j, {.a = Op::transpose});
+  for (Index i = 0; i < p * p; ++i)
+    CHECK(std::abs(g.data()[i] - 2.0 / static_cast<double>(n * k) * products.data()[i]) < 1e-12);
+}
+
 TEST_CASE("spectrum: a layer's block stands on the Hessian's diagonal") {
   const data::Dataset set = vectors(12, 5, 3);
   const Tensor<double> h = formed(hessian_of(set, all(set))),

@@ -1,7 +1,6 @@
 #pragma once
 // Norms, ranks and density of a symmetric operator, from its products alone.
 
-#include <loru/core/fields.hpp>
 #include <loru/spectrum/density.hpp>
 #include <loru/spectrum/lanczos.hpp>
 
@@ -11,7 +10,7 @@ struct Options {
   Index steps = 70;          ///< of a Lanczos process at most
   Index kept = 20;           ///< Ritz vectors that a process adds to Q
   Index probes = 30;         ///< the first ones
-  double residual = 1e-3;    ///< of a Ritz value, relative, at which a process ends
+  double residual = 1e-3;    ///< of a Ritz value, relative, at which a process ends; at most tolerance / 4
   double tolerance = 5e-3;   ///< of the stable rank, relative: starts and probes are added until it is met
   Index most_starts = 16;    ///< Lanczos processes at most, at least 2
   Index most_probes = 2000;  ///< random probes at most
@@ -24,7 +23,8 @@ struct Spectrum {
   double norm_residual = 0.0;  ///< ‖H·y − θ·y‖ of its Ritz pair: an eigenvalue lies within it of θ
   double frobenius2 = 0.0;     ///< ‖H‖²_F = Σλ²
   double frobenius2_error = 0.0;
-  double trace = 0.0;        ///< Σλ
+  double trace = 0.0;  ///< Σλ
+  double trace_error = 0.0;
   double stable_rank = 0.0;  ///< ‖H‖²_F / ‖H‖₂²
   double stable_rank_error = 0.0;
   double effective_rank = 0.0;  ///< (Σλ)² / Σλ²
@@ -48,11 +48,11 @@ struct Spectrum {
 /// for standard normal g, which the mean over probes estimates without bias (Meyer et al., Hutch++, arXiv
 /// 2010.09649). stable_rank_error is the stable rank times δF²/F² + 2·δλ/λ, with the residual as δλ. Where
 /// the tolerance asks for more than the first two processes and probes give, processes are added while they
-/// are cheaper than probes and take at least a fifth off the error, then probes. The density has the
-/// Ritz values of Q as points of weight 1/P, and a process that leaves out Q for the rest as its Gauss
-/// quadrature (stochastic Lanczos quadrature: Ghorbani et al., arXiv 1901.10159); it is the mean over all
-/// processes but the first. Throws ConfigError for options that make no sense, DivergedError for products
-/// that are not finite.
+/// are cheaper than probes and take at least a fifth off the error, then probes, unless the residual alone
+/// exceeds the tolerance. The density has the Ritz values of Q as points of weight 1/P, and a process that
+/// leaves out Q for the rest as its Gauss quadrature (stochastic Lanczos quadrature: Ghorbani et al., arXiv
+/// 1901.10159); it is the mean over all processes but the first. Throws ConfigError for options that make no
+/// sense, DivergedError for products that are not finite.
 template <std::floating_point T>
 Spectrum measure(const Operator<T>& h, const Options& options = {});
 
@@ -75,7 +75,7 @@ class Measurement {
     }
     projected_.clear();
     images_.clear();
-    while (!met() && probes() < o_.most_probes)
+    while (!met() && left() > 0.0 && probes() < o_.most_probes)
       add_probes(std::min({std::max<Index>(missing_probes(), 10), probes(), o_.most_probes - probes()}),
                  false);
     finish();
@@ -100,6 +100,8 @@ class Measurement {
     estimate();
     return found_.stable_rank_error <= o_.tolerance * found_.stable_rank;
   }
+  /// What the residual leaves of the tolerance for the relative error of ‖H‖²_F.
+  double left() const { return o_.tolerance - 2.0 * found_.norm_residual / found_.norm; }
   /// Probes that the tolerance asks for besides those there are, as their spread predicts.
   Index missing_probes() const;
   void finish();
@@ -118,7 +120,7 @@ template <std::floating_point T>
 void Measurement<T>::add_start() {
   const double size = static_cast<double>(h_.size()), inside = static_cast<double>(q_.size());
   Lanczos<T> process(h_, gaussian<T>(h_.size(), stream(0, starts_++)), q_);
-  const RitzPairs pairs = process.run(o_.steps, o_.kept, o_.residual);
+  const RitzPairs pairs = process.run(o_.steps, o_.kept, std::min(o_.residual, o_.tolerance / 4.0));
   products_ += process.steps();
   if (starts_ > 1) {
     for (const double value : ritz_values()) found_.density.push_back({value, 1.0 / size});
@@ -213,6 +215,7 @@ void Measurement<T>::estimate() {
     found_.trace += qhq_[j][j];
   }
   found_.frobenius2_error = rest.error;
+  found_.trace_error = form.error;
   if (found_.norm == 0.0 || found_.frobenius2 == 0.0) return;
   found_.stable_rank = found_.frobenius2 / (found_.norm * found_.norm);
   found_.stable_rank_error = found_.stable_rank * (found_.frobenius2_error / found_.frobenius2 +
@@ -222,9 +225,8 @@ void Measurement<T>::estimate() {
 
 template <std::floating_point T>
 Index Measurement<T>::missing_probes() const {
-  const double left = o_.tolerance - 2.0 * found_.norm_residual / found_.norm;
-  if (!(left > 0.0)) return o_.most_probes;  // more probes do not help
-  const double factor = found_.frobenius2_error / found_.frobenius2 / left,
+  if (!(left() > 0.0)) return o_.most_probes;  // no number of them is enough
+  const double factor = found_.frobenius2_error / found_.frobenius2 / left(),
                now = static_cast<double>(probes());
   return static_cast<Index>(std::min(std::ceil(now * factor * factor), 1e9)) - probes();
 }
