@@ -223,7 +223,6 @@ void add_spectrum(CLI::App& app, CommandLine& line) {
   add_list(spectrum, "--layers", o.layers, "LAYER,...", "Layers whose diagonal blocks are measured too");
   spectrum
       .add_option("--tolerance", o.tolerance, "Error of the stable rank, as a share of it; default: 0.005")
-      ->check(CLI::PositiveNumber)
       ->type_name("X");
   spectrum.add_flag("--span", o.span, "Also how the gradient spreads over the eigenvectors: span.csv");
   spectrum.add_flag("--batch-statistics", o.batch_statistics,

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <iostream>
-#include <set>
+#include <map>
 
 #include <loru/fl/simulation/executor.hpp>
 #include <loru/spectrum/curvature.hpp>
@@ -13,6 +14,7 @@
 #include "federation.hpp"
 #include "output.hpp"
 #include "report/report.hpp"
+#include "run_result.hpp"
 #include "spectrum_table.hpp"
 
 namespace federate {
@@ -27,8 +29,20 @@ using Dual = loru::Dual<float>;
 using Operator = spectrum::CurvatureOperator<float>;
 using Samples = std::vector<Index>;
 
-/// Ctrl-C, seen between two points.
+/// Ctrl-C, seen between two products.
 struct Interrupted {};
+
+/// The operator until Ctrl-C.
+struct Stoppable {
+  Operator own;
+
+  Index size() const { return own.size(); }
+  double gradients() const { return own.gradients(); }
+  std::vector<float> product(std::span<const float> x) {
+    if (stop_wanted) throw Interrupted{};
+    return own.product(x);
+  }
+};
 
 /// A word for --operator.
 struct CurvatureName {
@@ -61,13 +75,40 @@ struct Sets {
   std::vector<Samples> clients;
 };
 
-/// The file of a run's state after a round.
-fs::path state_file(const fs::path& folder, Index round, Index last) {
+/// Where a run's model after a round is, and whether all its layers are dense, as in a warm-up.
+struct State {
+  fs::path file;
+  bool dense = false;
+};
+
+/// The last round that a run has done; nothing if it was killed and has kept rounds alone.
+std::optional<Index> last_round(const fs::path& folder) {
+  if (!fs::exists(folder / "summary.json")) return std::nullopt;
+  return read_run(folder, {}).rounds;
+}
+
+/// The model of a round that was kept, or of the last, which is no longer dense.
+State state_of(const fs::path& folder, Index round, std::optional<Index> last, Index warmup_rounds) {
   const fs::path kept = folder / "rounds" / concat(round, ".safetensors");
-  if (round == last && !fs::exists(kept)) return folder / "model.safetensors";
-  require<ConfigError>(fs::exists(kept), folder.native(), ": round ", round,
-                       " was not kept: expected one of federation.keep_rounds, or ", last, ", the last");
-  return kept;
+  if (fs::exists(kept)) return {kept, warmup_rounds > 0 && round <= warmup_rounds};
+  require<ConfigError>(round == last, folder.native(), ": round ", round,
+                       " was not kept: expected one of federation.keep_rounds",
+                       last ? concat(", or ", *last, ", the last") : std::string());
+  return {folder / "model.safetensors"};
+}
+
+/// Throws ConfigError for a value given twice.
+template <class V>
+void all_different(const char* option, const std::vector<V>& values) {
+  for (auto v = values.begin(); v != values.end(); ++v)
+    require<ConfigError>(std::count(values.begin(), v, *v) == 0, "spectrum: ", option,
+                         ": expected different ones, got ", *v, " twice");
+}
+
+/// "round 5 hessian fc1 client 3, 20 samples".
+std::string text_of(const SpectrumPoint& p) {
+  return concat("round ", p.round, ' ', p.name, p.layer.empty() ? "" : " " + p.layer, ' ',
+                p.client ? concat("client ", *p.client) : std::string("server"), ", ", p.samples, " samples");
 }
 
 class Measurement {
@@ -80,34 +121,32 @@ class Measurement {
         parts_{make_partition(setup_)},
         task_{loru::train::make_task<Dual>(setup_.configuration.task)},
         pool_{run.threads} {
+    check_options();
     choose_rounds();
     choose_clients();
-    for (const std::string& name : o_.operators) curvature(name);
     check_models();
   }
 
   ExitCode operator()() {
-    const Configuration& c = setup_.configuration;
-    SpectrumTable table(run_.out, settings(), o_.span, loru::train::make_task<float>(c.task).outputs(data()));
+    SpectrumTable table(run_.out, settings(), hashes(), o_.span,
+                        loru::train::make_task<float>(setup_.configuration.task).outputs(data()));
     ExitCode code = success;
+    std::string failure;
     try {
-      for (const Index round : rounds_)
-        for (const std::string& name : o_.operators)
-          for (const std::string& layer : layers())
-            for (const Sets& sets : sets_)
-              measure(table, {.round = round, .name = name, .layer = layer}, sets);
+      for_each_place([&](const SpectrumPoint& place, const Sets& sets) { measure(table, place, sets); });
     } catch (const Interrupted&) {
       code = interrupted;
+      failure =
+          concat("stopped after ", done_, " of ", total(), " points; the same command goes on with them");
+    } catch (const loru::DivergedError& error) {
+      code = failed_run;
+      failure = error.what();
     }
     bar_.end();
-    if (code == interrupted) {
-      report_error(
-          concat("stopped after ", done_, " of ", total(), " points; the same command goes on with them"));
-      return code;
-    }
-    loru::io::write_file(fs::path(run_.out) / "summary.md", table.summary());
-    report::write({.folders = {run_.out}});
-    if (!run_.quiet) std::cout << table.summary() << "written to " << run_.out << '\n';
+    if (code == success)
+      finish(table);
+    else
+      report_error(failure);
     return code;
   }
 
@@ -121,22 +160,36 @@ class Measurement {
     return c;
   }
 
+  void check_options() const {
+    all_different("--at", o_.rounds);
+    all_different("--samples", o_.samples);
+    all_different("--operator", o_.operators);
+    all_different("--layers", o_.layers);
+    for (const std::string& name : o_.operators) curvature(name);
+    for (const std::string& layer : o_.layers)
+      require<ConfigError>(!layer.empty(), "spectrum: --layers: expected names of layers, got an empty one");
+    require<ConfigError>(o_.tolerance > 0.0, "spectrum: --tolerance: expected above 0, got ", o_.tolerance);
+  }
+
   void choose_rounds() {
-    const Index last = setup_.configuration.rounds;
+    const std::optional<Index> last = from_run_ ? last_round(o_.source) : std::optional<Index>(0);
     rounds_ = o_.rounds;
-    if (rounds_.empty()) rounds_.push_back(from_run_ ? last : 0);
+    if (rounds_.empty()) {
+      require<ConfigError>(last.has_value(), o_.source,
+                           ": the run has no last model: expected --at with a round that it has kept");
+      rounds_.push_back(*last);
+    }
     for (const Index round : rounds_) {
       require<ConfigError>(from_run_ || round == 0, "spectrum: --at: expected 0 for a configuration, got ",
                            round, ": run it first, with federation.keep_rounds");
-      require<ConfigError>(std::count(rounds_.begin(), rounds_.end(), round) == 1,
-                           "spectrum: --at: expected different rounds, got ", round, " twice");
-      if (from_run_) states_.push_back(state_file(o_.source, round, last));
+      if (from_run_)
+        states_.emplace(round, state_of(o_.source, round, last, setup_.configuration.warmup_rounds));
     }
   }
 
   void choose_clients() {
     const Index all = std::ssize(parts_), count = o_.clients.value_or(std::min<Index>(20, all));
-    require<ConfigError>(count >= 0 && count <= all, "spectrum: --clients: expected at most ", all,
+    require<ConfigError>(count >= 0 && count <= all, "spectrum: --clients: expected 0 to ", all,
                          ", the clients, got ", count);
     if (count == 0) {
       require<ConfigError>(o_.samples.empty(), "spectrum: --samples: expected clients, got --clients 0");
@@ -180,10 +233,9 @@ class Measurement {
   /// The model after a round.
   Model state(Index round) const {
     if (!from_run_) return setup_.model;
-    const auto at = std::find(rounds_.begin(), rounds_.end(), round) - rounds_.begin();
-    const Configuration& c = setup_.configuration;
-    Model model = round > 0 && round < c.warmup_rounds ? dense_model(c, data()) : setup_.model;
-    loru::io::load(model, states_[static_cast<std::size_t>(at)]);
+    const State& from = states_.at(round);
+    Model model = from.dense ? dense_model(setup_.configuration, data()) : setup_.model;
+    loru::io::load(model, from.file);
     return model;
   }
 
@@ -225,40 +277,73 @@ class Measurement {
                          layer.empty() ? std::string("none in this model") : layer + " without");
   }
 
-  /// The server and the clients at one place of the plan.
-  void measure(SpectrumTable& table, SpectrumPoint place, const Sets& sets) {
+  /// visit(place, sets) for all places of the plan and the data sets that are measured there.
+  void for_each_place(const std::function<void(const SpectrumPoint&, const Sets&)>& visit) const {
+    for (const Index round : rounds_)
+      for (const std::string& name : o_.operators)
+        for (const std::string& layer : layers())
+          for (const Sets& sets : sets_) visit({.round = round, .name = name, .layer = layer}, sets);
+  }
+
+  /// The points of a place.
+  static SpectrumGroup group(SpectrumPoint place, const Sets& sets) {
+    place.samples = std::ssize(sets.server);
+    SpectrumGroup g{.server = place};
+    for (std::size_t k = 0; k < sets.clients.size(); ++k) {
+      place.client = static_cast<Index>(k);
+      place.samples = std::ssize(sets.clients[k]);
+      g.clients.push_back(place);
+    }
+    return g;
+  }
+
+  /// The server, and then the clients in parallel.
+  void measure(SpectrumTable& table, const SpectrumPoint& place, const Sets& sets) {
     Model model = state(place.round);
-    const auto value = [&](const Samples& samples, loru::WorkerPool* pool) {
-      if (stop_wanted) throw Interrupted{};
-      Operator own = make_operator(model, place.name, place.layer, samples, pool);
-      SpectrumValue v;
-      if (o_.span) v.span = spectrum::span_of(spectrum::Operator<float>(own), own.gradient());
-      v.spectrum = spectrum::measure(
-          spectrum::Operator<float>(std::move(own)),
-          {.tolerance = o_.tolerance, .seed = static_cast<std::uint64_t>(setup_.configuration.seed)});
-      return v;
-    };
+    const SpectrumGroup points = group(place, sets);
     const auto deliver = [&](const SpectrumPoint& point, const SpectrumValue& v) {
       table.add(point, v);
       ++measured_;
       advance(point, v);
     };
-    place.samples = std::ssize(sets.server);
-    if (!skip(table, place)) deliver(place, value(sets.server, &pool_));
-    std::vector<SpectrumPoint> points;
-    std::vector<const Samples*> samples;
-    for (std::size_t k = 0; k < sets.clients.size(); ++k) {
-      SpectrumPoint p = place;
-      p.client = static_cast<Index>(k);
-      p.samples = std::ssize(sets.clients[k]);
-      if (skip(table, p)) continue;
-      points.push_back(p);
-      samples.push_back(&sets.clients[k]);
-    }
+    if (!skip(table, points.server)) deliver(points.server, value(model, points.server, sets.server, &pool_));
+    std::vector<const SpectrumPoint*> left;
+    for (const SpectrumPoint& client : points.clients)
+      if (!skip(table, client)) left.push_back(&client);
+    const auto point = [&](Index i) -> const SpectrumPoint& { return *left[static_cast<std::size_t>(i)]; };
     loru::fl::run_in_order<SpectrumValue>(
-        pool_, std::ssize(points),
-        [&](Index i) { return value(*samples[static_cast<std::size_t>(i)], nullptr); },
-        [&](Index i, SpectrumValue&& v) { deliver(points[static_cast<std::size_t>(i)], v); });
+        pool_, std::ssize(left),
+        [&](Index i) {
+          return value(model, point(i), sets.clients[static_cast<std::size_t>(*point(i).client)], nullptr);
+        },
+        [&](Index i, SpectrumValue&& v) { deliver(point(i), v); });
+  }
+
+  SpectrumValue value(Model& model, const SpectrumPoint& point, const Samples& samples,
+                      loru::WorkerPool* pool) const {
+    try {
+      Operator own = make_operator(model, point.name, point.layer, samples, pool);
+      const std::vector<float> gradient = o_.span ? own.gradient() : std::vector<float>();
+      const spectrum::Operator<float> h(Stoppable{std::move(own)});
+      SpectrumValue v;
+      if (o_.span) v.span = spectrum::span_of(h, gradient);
+      v.spectrum = spectrum::measure(
+          h, {.tolerance = o_.tolerance, .seed = static_cast<std::uint64_t>(setup_.configuration.seed)});
+      return v;
+    } catch (const loru::DivergedError& error) {
+      throw loru::DivergedError(concat(text_of(point), ": ", error.what()));
+    }
+  }
+
+  /// Writes and shows what has been measured.
+  void finish(const SpectrumTable& table) const {
+    std::vector<SpectrumGroup> groups;
+    for_each_place(
+        [&](const SpectrumPoint& place, const Sets& sets) { groups.push_back(group(place, sets)); });
+    const std::string summary = table.summary(groups);
+    loru::io::write_file(fs::path(run_.out) / "summary.md", summary);
+    report::write({.folders = {run_.out}});
+    if (!run_.quiet) std::cout << summary << "written to " << run_.out << '\n';
   }
 
   bool skip(const SpectrumTable& table, const SpectrumPoint& point) {
@@ -273,28 +358,29 @@ class Measurement {
     return points * std::ssize(layers()) * std::ssize(o_.operators) * std::ssize(rounds_);
   }
 
-  /// What the values depend on: a folder with other settings is begun anew.
+  /// What the values depend on besides the models: a folder with other settings is begun anew.
   std::string settings() const {
-    std::string text =
-        concat("# federate spectrum, ", loru::version, '\n', config_text(setup_), "\n[spectrum]\n",
-               "clients = ", sets_[0].clients.size(), "\ntolerance = ", loru::to_text(o_.tolerance),
-               "\nspan = ", o_.span ? "true" : "false", '\n');
+    return concat("# federate spectrum, ", loru::version, '\n', config_text(setup_), "\n[spectrum]\n",
+                  "clients = ", sets_[0].clients.size(), "\ntolerance = ", loru::to_text(o_.tolerance),
+                  "\nspan = ", o_.span ? "true" : "false", '\n');
+  }
+
+  /// Of the models of the rounds.
+  std::map<Index, std::string> hashes() const {
+    std::map<Index, std::string> all;
     for (const Index round : rounds_) {
       Model model = state(round);
-      text += concat("# state of round ", round, ": ", sha256(loru::io::to_archive(model)), '\n');
+      all.emplace(round, sha256(loru::io::to_archive(model)));
     }
-    return text;
+    return all;
   }
 
   void advance(const SpectrumPoint& point, const SpectrumValue& value) {
     ++done_;
     if (run_.quiet) return;
     const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    const std::string who = point.client ? concat("client ", *point.client) : std::string("server");
     bar_.show(done_, total(),
-              concat("round ", point.round, ' ', point.name, point.layer.empty() ? "" : " " + point.layer,
-                     ' ', who, ", ", point.samples, " samples: stable rank ",
-                     loru::to_text(rounded(value.spectrum.stable_rank))),
+              concat(text_of(point), ": stable rank ", loru::to_text(rounded(value.spectrum.stable_rank))),
               passed / static_cast<double>(measured_) * static_cast<double>(total() - done_));
   }
 
@@ -308,8 +394,8 @@ class Measurement {
   loru::train::Task<Dual> task_;
   loru::WorkerPool pool_;
   std::vector<Index> rounds_;
-  std::vector<fs::path> states_;  // of the rounds of a run
-  std::vector<Sets> sets_;        // one for each number of samples
+  std::map<Index, State> states_;  // of the rounds of a run
+  std::vector<Sets> sets_;         // one for each number of samples
   Bar bar_{run_.quiet};
   Index done_ = 0, measured_ = 0;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();

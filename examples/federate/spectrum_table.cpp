@@ -1,11 +1,13 @@
 #include "spectrum_table.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <set>
-#include <tuple>
+#include <sstream>
 
 #include <loru/io/file.hpp>
+
+#include "output.hpp"
+#include "table.hpp"
 
 namespace federate {
 
@@ -46,12 +48,29 @@ std::string key(const Strings& row) {
   return text;
 }
 
+/// A table without the row that a full disk or a power failure may have cut off.
+loru::io::CsvTable whole_rows(const fs::path& path) {
+  std::string text = loru::io::read_text(path);
+  text.resize(text.rfind('\n') + 1);
+  return loru::io::parse_csv(text, path.native());
+}
+
+/// Hashes of models in what comes after the settings in spectrum.toml: lines `round = "hash"`.
+std::map<Index, std::string> read_hashes(const std::string& text) {
+  std::map<Index, std::string> all;
+  std::istringstream lines(text);
+  Index round = 0;
+  for (std::string equals, quoted; lines >> round >> equals >> quoted;)
+    all.emplace(round, quoted.substr(1, quoted.size() - 2));
+  return all;
+}
+
 /// The writer of a table that begins with the rows of these points of the table that is there.
 template <class Kept>
 loru::io::CsvWriter carried_on(const fs::path& path, const Strings& columns, const Kept& kept) {
   const fs::path next = path.native() + ".next";
   if (fs::exists(path)) {
-    const loru::io::CsvTable old = loru::io::read_csv(path);
+    const loru::io::CsvTable old = whole_rows(path);
     loru::require<loru::DataError>(old.columns == columns, path.native(),
                                    ": expected the columns of this version");
     loru::io::CsvWriter writer(next, columns);
@@ -66,36 +85,45 @@ loru::io::CsvWriter carried_on(const fs::path& path, const Strings& columns, con
 
 }  // namespace
 
-SpectrumTable::SpectrumTable(const fs::path& folder, const std::string& settings, bool span, Index outputs)
+SpectrumTable::SpectrumTable(const fs::path& folder, const std::string& settings,
+                             const std::map<Index, std::string>& hashes, bool span, Index outputs)
     : outputs_{outputs} {
   loru::io::make_directories(folder);
   const fs::path file = folder / "spectrum.toml";
-  const bool goes_on = fs::exists(file) && loru::io::read_text(file) == settings;
-  if (!goes_on)
-    for (const char* name : {"spectrum.toml", "spectrum.csv", "density.csv", "span.csv", "summary.md"})
-      fs::remove(folder / name);
-  if (goes_on) read(folder);
+  const std::string head = settings + "\n[spectrum.models]  # SHA-256 by round\n",
+                    before = fs::exists(file) ? loru::io::read_text(file) : std::string();
+  bool goes_on = before.starts_with(head);
+  auto all = goes_on ? read_hashes(before.substr(head.size())) : std::map<Index, std::string>();
+  for (const auto& [round, hash] : hashes) goes_on &= all.emplace(round, hash).first->second == hash;
+  if (goes_on) {
+    read(folder);
+  } else {
+    all = hashes;
+    for (const char* name :
+         {"spectrum.toml", "spectrum.csv", "density.csv", "span.csv", "summary.md", "report.html"})
+      remove_earlier(folder / name);
+  }
   spectrum_.emplace(carried_on(folder / "spectrum.csv", spectrum_columns(), found_));
   density_.emplace(carried_on(folder / "density.csv", columns({"eigenvalue", "weight"}), found_));
   if (span)
     span_.emplace(carried_on(folder / "span.csv", columns({"participation", "top", "products"}), found_));
-  loru::io::write_file(file, settings);
+  std::string text = head;
+  for (const auto& [round, hash] : all) text += concat(round, " = \"", hash, "\"\n");
+  loru::io::write_file(file, text);
 }
 
 void SpectrumTable::read(const fs::path& folder) {
   const fs::path path = folder / "spectrum.csv";
   if (!fs::exists(path)) return;
-  const loru::io::CsvTable table = loru::io::read_csv(path);
+  const loru::io::CsvTable table = whole_rows(path);
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     SpectrumPoint p{.round = table.number<Index>(i, "round").value_or(0),
                     .client = table.number<Index>(i, "client"),
                     .samples = table.number<Index>(i, "samples").value_or(0),
                     .name = table.text(i, "operator"),
                     .layer = table.text(i, "layer")};
-    const Row row{table.number(i, "stable_rank").value_or(0.0),
-                  table.number(i, "stable_rank_error").value_or(0.0)};
-    found_.emplace(key(p), row);
-    rows_.emplace_back(std::move(p), row);
+    found_.emplace(key(p), Row{table.number(i, "stable_rank").value_or(0.0),
+                               table.number(i, "stable_rank_error").value_or(0.0)});
   }
 }
 
@@ -113,73 +141,56 @@ void SpectrumTable::add(const SpectrumPoint& point, const SpectrumValue& value) 
     span_->row(row(value.span->participation(), value.span->top(outputs_), value.span->products));
   spectrum_->row(row(s.norm, s.norm_residual, s.frobenius2, s.frobenius2_error, s.trace, s.stable_rank,
                      s.stable_rank_error, s.effective_rank, s.entropy_rank, s.outliers, s.gradients));
-  const Row measured{s.stable_rank, s.stable_rank_error};
-  found_.emplace(key(point), measured);
-  rows_.emplace_back(point, measured);
+  found_.emplace(key(point), Row{s.stable_rank, s.stable_rank_error});
 }
 
 namespace {
 
-/// Server and clients at one place.
-struct Group {
-  std::optional<double> server = {};
-  double server_error = 0.0;
-  Index server_samples = 0;
-  std::vector<double> clients = {};
-  std::set<Index> samples = {};  // of a client
-};
-
-std::string row_of(const std::tuple<Index, std::string, std::string, Index>& place, const Group& g) {
-  const auto& [round, name, layer, order] = place;
-  const double n = static_cast<double>(g.clients.size());
-  double mean = 0.0, ratio = 0.0, spread = 0.0;
-  for (const double x : g.clients) mean += x / n;
-  for (const double x : g.clients) ratio += g.server ? std::log(x / *g.server) / n : 0.0;
-  for (const double x : g.clients) spread += g.server ? std::pow(std::log(x / *g.server) - ratio, 2.0) : 0.0;
-  const double error = n > 1.0 ? std::sqrt(spread / (n - 1.0) / n) : 0.0;
-  const auto number = [](const char* pattern, auto... x) {
-    char text[96];
-    std::snprintf(text, sizeof text, pattern, x...);
-    return std::string(text);
-  };
-  std::string client = "", difference = "";
-  if (!g.clients.empty()) client = number("%.4g", mean);
-  if (!g.clients.empty() && g.server)
-    difference = number("%+.1f %% ± %.1f", 100.0 * std::expm1(ratio), 100.0 * std::exp(ratio) * error);
-  const std::string samples = g.samples.size() > 1 ? concat(*g.samples.begin(), " to ", *g.samples.rbegin())
-                              : g.samples.empty()  ? ""
-                                                   : std::to_string(*g.samples.begin());
-  return concat("| ", round, " | ", name, " | ", layer, " | ", samples, " | ", g.server_samples, " | ",
-                g.server ? number("%.4g ± %.2g", *g.server, g.server_error) : "", " | ", client, " | ",
-                difference, " |\n");
+/// "20", "9 to 25", nothing without clients.
+std::string samples_text(const std::vector<SpectrumPoint>& clients) {
+  const auto [least, most] = std::ranges::minmax_element(clients, {}, &SpectrumPoint::samples);
+  if (least == clients.end()) return "";
+  return least->samples == most->samples ? std::to_string(least->samples)
+                                         : concat(least->samples, " to ", most->samples);
 }
 
 }  // namespace
 
-std::string SpectrumTable::summary() const {
-  std::map<std::tuple<Index, std::string, std::string, Index>, Group> groups;
-  std::map<std::tuple<Index, std::string, std::string>, Index> server;  // samples of the server row just read
-  for (const auto& [p, row] : rows_) {
-    if (!p.client) server[{p.round, p.name, p.layer}] = p.samples;
-    Group& g = groups[{p.round, p.name, p.layer, server[{p.round, p.name, p.layer}]}];
-    if (p.client) {
-      g.clients.push_back(row.stable_rank);
-      g.samples.insert(p.samples);
-    } else {
-      g.server = row.stable_rank;
-      g.server_error = row.error;
-      g.server_samples = p.samples;
-    }
+Strings SpectrumTable::cells(const SpectrumGroup& group) const {
+  const auto row = [&](const SpectrumPoint& p) { return found_.at(key(p)); };
+  const Row server = row(group.server);
+  std::vector<double> ranks, ratios;  // of each client; the logarithm of its ratio to the server
+  for (const SpectrumPoint& client : group.clients) {
+    ranks.push_back(row(client).stable_rank);
+    if (ranks.back() > 0.0 && server.stable_rank > 0.0)
+      ratios.push_back(std::log(ranks.back() / server.stable_rank));
   }
-  std::string text =
-      "Stable rank ‖H‖²_F / ‖H‖₂². Difference: of the clients' geometric mean from the server's value, with "
-      "its "
-      "standard error over the clients.\n\n"
-      "| round | operator | layer | samples a client | of the server | server | clients, mean | difference "
-      "|\n"
-      "|---|---|---|---|---|---|---|---|\n";
-  for (const auto& [place, group] : groups) text += row_of(place, group);
-  return text;
+  const Statistic clients = statistic(ranks), ratio = statistic(ratios);
+  std::string difference;
+  if (ratio.mean && ratios.size() == ranks.size()) {
+    const double relative = std::exp(*ratio.mean), count = static_cast<double>(ratios.size());
+    difference = (relative > 1.0 ? "+" : "") + fixed(relative - 1.0, 100.0, 1) + " %";
+    if (ratio.deviation)
+      difference += " ± " + fixed(relative * *ratio.deviation / std::sqrt(count), 100.0, 1);
+  }
+  const SpectrumPoint& p = group.server;
+  return {std::to_string(p.round),
+          p.name,
+          p.layer,
+          samples_text(group.clients),
+          std::to_string(p.samples),
+          concat(fixed(server.stable_rank, 1.0, 2), " ± ", short_number(server.error)),
+          fixed(clients.mean, 1.0, 2),
+          difference};
+}
+
+std::string SpectrumTable::summary(const std::vector<SpectrumGroup>& groups) const {
+  std::vector<Strings> table{{"round", "operator", "layer", "samples a client", "of the server", "server",
+                              "clients, mean", "difference"}};
+  for (const SpectrumGroup& group : groups) table.push_back(cells(group));
+  return "Stable rank ‖H‖²_F / ‖H‖₂². Difference: of the clients' geometric mean from the server's value, "
+         "with its standard error over the clients.\n\n" +
+         aligned(table);
 }
 
 }  // namespace federate

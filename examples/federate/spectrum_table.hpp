@@ -24,7 +24,13 @@ struct SpectrumPoint {
   std::string layer = {};  // empty: all
 };
 
-/// What was measured there.
+/// The server's data set at one place, and those of the clients that it is the union of.
+struct SpectrumGroup {
+  SpectrumPoint server;
+  std::vector<SpectrumPoint> clients = {};
+};
+
+/// What was measured at a point.
 struct SpectrumValue {
   loru::spectrum::Spectrum spectrum;
   std::optional<loru::spectrum::Span> span = {};
@@ -34,15 +40,17 @@ struct SpectrumValue {
 /// point that has one is whole.
 class SpectrumTable {
  public:
-  /// Goes on with the points in the folder if its `spectrum.toml` is `settings`; begins anew otherwise.
-  /// `span` says whether there is a span.csv; `outputs` is the share that it gives the top eigenvalues of.
-  SpectrumTable(const std::filesystem::path& folder, const std::string& settings, bool span, Index outputs);
+  /// Goes on with the points in the folder if its `spectrum.toml` has these settings and, for rounds that
+  /// both have, these hashes of models; begins anew otherwise. `span` says whether there is a span.csv;
+  /// `outputs` is the number of top eigenvalues whose share it gives.
+  SpectrumTable(const std::filesystem::path& folder, const std::string& settings,
+                const std::map<Index, std::string>& hashes, bool span, Index outputs);
 
   bool has(const SpectrumPoint& point) const;
   void add(const SpectrumPoint& point, const SpectrumValue& value);
 
-  /// The stable ranks of the server and of the clients, side by side, as Markdown.
-  std::string summary() const;
+  /// The stable ranks of the server and of the clients, side by side, as Markdown. All points are there.
+  std::string summary(const std::vector<SpectrumGroup>& groups) const;
 
  private:
   struct Row {
@@ -51,10 +59,10 @@ class SpectrumTable {
   using Key = std::string;  // the fields of a point, joined by commas
 
   void read(const std::filesystem::path& folder);
+  std::vector<std::string> cells(const SpectrumGroup& group) const;
 
   Index outputs_;
   std::map<Key, Row> found_;
-  std::vector<std::pair<SpectrumPoint, Row>> rows_;  // in the file's order
   std::optional<loru::io::CsvWriter> spectrum_, density_, span_;
 };
 

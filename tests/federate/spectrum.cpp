@@ -156,11 +156,103 @@ TEST_CASE("federate spectrum: an interrupted measurement goes on where it was") 
   CHECK(std::vector(again.begin() + 2, again.end()) == std::vector(rows.begin() + 2, rows.end()));
   CHECK(lines(read(scratch.path / "out" / "density.csv")).size() == lines(density).size());
 
+  // As a full disk leaves it: the last row is cut off.
+  write(table, whole.substr(0, whole.size() - 2));
+  REQUIRE(measured(scratch, config, wanted).code == 0);
+  CHECK(read(table) == whole);
+
   // Another configuration begins anew.
   REQUIRE(measured(scratch, config,
                    {"--clients", "3", "--tolerance", "0.04", "--quiet", "--set", "model.name=logistic"})
               .code == 0);
   CHECK(lines(read(table))[1] != marked);
+}
+
+TEST_CASE("federate spectrum: rounds and numbers of samples are added to what is there") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "run",
+                   {"--set", "federation.keep_rounds=[0,2]", "--set", "model.name=logistic", "--set",
+                    "partition.kind=quantity", "--quiet"})
+              .code == 0);
+  const std::string run = (scratch.path / "run").string();
+  const auto with = [&](Arguments more) {
+    more.insert(more.end(), {"--clients", "2", "--tolerance", "0.05", "--quiet"});
+    REQUIRE(measured(scratch, run, more).code == 0);
+    return loru::io::read_csv(scratch.path / "out" / "spectrum.csv");
+  };
+  const auto first = with({"--at", "2"});
+  REQUIRE(first.rows.size() == 3);
+  CHECK(first.text(1, "samples") != first.text(2, "samples"));
+  const auto both = with({"--at", "0,2"});
+  REQUIRE(both.rows.size() == 6);
+  CHECK(both.rows[1] == first.rows[1]);
+  CHECK(lines(read(scratch.path / "out" / "spectrum.toml")).back().starts_with("2 = \""));
+
+  // One of the clients has so many samples: its row is there, and counts among the new ones too.
+  const std::string least =
+      std::to_string(std::min(*first.number<Index>(1, "samples"), *first.number<Index>(2, "samples")));
+  CHECK(with({"--at", "2", "--samples", least}).rows.size() == 8);
+  const std::string summary = read(scratch.path / "out" / "summary.md");
+  fs::remove_all(scratch.path / "out");
+  CHECK(with({"--at", "2", "--samples", least}).rows.size() == 3);
+  CHECK(read(scratch.path / "out" / "summary.md") == summary);
+}
+
+TEST_CASE("federate spectrum: the last round of a run that was as good as wanted, and of a warm-up") {
+  const Scratch scratch;
+  REQUIRE(run_tiny(scratch.path, "early",
+                   {"--set", "federation.stop_at=0.01", "--set", "model.name=logistic", "--quiet"})
+              .code == 0);
+  const auto measured_rounds = [&](const std::string& run, Arguments more) {
+    more.insert(more.end(), {"--clients", "1", "--samples", "5", "--tolerance", "0.05", "--quiet"});
+    REQUIRE(measured(scratch, (scratch.path / run).string(), more).code == 0);
+    const auto table = loru::io::read_csv(scratch.path / "out" / "spectrum.csv");
+    std::string rounds;
+    for (std::size_t i = 0; i < table.rows.size(); i += 2) rounds += table.text(i, "round") + ' ';
+    return rounds;
+  };
+  CHECK(measured_rounds("early", {}) == "2 ");  // the first that is evaluated
+  REQUIRE(run_tiny(scratch.path, "warm",
+                   {"--set", "federation.keep_rounds=[0,2,3]", "--set", "federation.warmup_rounds=2", "--set",
+                    "model.name=logistic", "--quiet"})
+              .code == 0);
+  CHECK(measured_rounds("warm", {"--at", "0,2,3,5"}) == "0 2 3 5 ");
+}
+
+TEST_CASE("federate spectrum: BatchNorm on frozen statistics, a Hessian that is zero, one that overflows") {
+  const Scratch scratch;
+  write(scratch.path / "tiny.toml", tiny);
+  const std::string config = (scratch.path / "tiny.toml").string();
+  const Arguments few{"--clients", "1", "--samples", "5", "--tolerance", "0.05", "--quiet"};
+  const auto with = [&](Arguments more) {
+    more.insert(more.end(), few.begin(), few.end());
+    return measured(scratch, config, more);
+  };
+  CHECK(with({"--set", "model.name=resnet10", "--set", "model.narrow=16", "--set",
+              "lowrank.layers=['layer4*']", "--set", "data.shape=[1,8,8]"})
+            .code == 0);
+  CHECK(with({"--set", "model.name=logistic", "--operator", "residual"}).code == 0);
+  CHECK(read(scratch.path / "out" / "summary.md").find("nan") == std::string::npos);
+  const Result result = with({"--set", "model.name=logistic", "--set", "model.init=zero", "--set",
+                              "algorithm.name=fedavg", "--set", "data.separation=1e30"});
+  CHECK(result.code == 1);
+  check_one_line(result);
+  CHECK(result.err.find("round 0 hessian server, 5 samples: ") != std::string::npos);
+}
+
+TEST_CASE("federate spectrum: Ctrl-C ends it between two products") {
+  const Scratch scratch;
+  write(scratch.path / "tiny.toml", tiny);
+  const Process process(scratch.path, {"spectrum", (scratch.path / "tiny.toml").string(), "--out",
+                                       (scratch.path / "out").string(), "--tolerance", "1e-9", "--set",
+                                       "data.train_samples=24000", "--threads", "1"});
+  for (int i = 0; i < 3000 && !fs::exists(scratch.path / "out" / "spectrum.toml"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  process.signal(SIGINT);
+  const Result result = process.wait();
+  CHECK(result.code == 130);
+  check_one_line(result);
+  CHECK(result.err.find("stopped after 0 of 13 points") != std::string::npos);
 }
 
 TEST_CASE("federate spectrum: what it cannot do is one line and exit code 2") {
@@ -178,7 +270,11 @@ TEST_CASE("federate spectrum: what it cannot do is one line and exit code 2") {
   };
   refused(config, {"--samples", "21"}, "--samples: expected 1 to 20, the samples of client 0, got 21");
   refused(config, {"--samples", "0"}, "--samples: expected 1 to");
-  refused(config, {"--clients", "13"}, "--clients: expected at most 12");
+  refused(config, {"--clients", "13"}, "--clients: expected 0 to 12");
+  refused(config, {"--clients", "-1"}, "--clients: expected 0 to 12");
+  refused(config, {"--samples", "5,5"}, "--samples: expected different ones, got 5 twice");
+  refused(config, {"--tolerance", "0"}, "--tolerance: expected above 0, got 0");
+  refused(config, {"--tolerance", "nan"}, "--tolerance: expected above 0, got nan");
   refused(config, {"--clients", "0", "--samples", "3"}, "--samples: expected clients");
   refused(config, {"--operator", "hesian"}, "unknown name 'hesian', nearest is 'hessian'");
   refused(config, {"--layers", "fc9"}, "unknown layer 'fc9'");

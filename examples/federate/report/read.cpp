@@ -181,7 +181,7 @@ void tell_apart(std::vector<Group>& groups) {
 std::optional<Spectrum> read_spectrum(const fs::path& folder) {
   auto values = csv_if_there(folder / "spectrum.csv");
   if (!values) return std::nullopt;
-  const fs::path config = folder / "config.toml";
+  const fs::path config = folder / "spectrum.toml";
   return Spectrum{own_name(folder), *std::move(values), csv_if_there(folder / "density.csv"),
                   fs::exists(config) ? std::optional(loru::io::read_text(config)) : std::nullopt};
 }

@@ -233,7 +233,7 @@ void add_spectrum(Page& page, const Spectrum& spectrum) {
     for (const double round : rounds) add_layer_ranks(page, all, name, round);
   }
   page.folded_table({spectrum.values.columns, spectrum.values.rows}, "Table of the spectra");
-  if (spectrum.config) page.folded_text(*spectrum.config, "config.toml of " + spectrum.name);
+  if (spectrum.config) page.folded_text(*spectrum.config, "spectrum.toml of " + spectrum.name);
 }
 
 }  // namespace federate::report
