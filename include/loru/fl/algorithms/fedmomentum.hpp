@@ -8,7 +8,7 @@ namespace loru::inline LORU_ISA::fl {
 /// M = Σ p_k·s_k·B_k·A_k = U·Σ·Vᵀ, exactly. The leading r triplets become the factors, B = U_r·√(Σ_r / s),
 /// A = √(Σ_r / s)·V_rᵀ, so that s·B·A is the best rank-r part of M and clients go on from it; the residual
 /// M − s·B·A joins W. The effective weight is W + M: nothing is lost, and nothing that was learnt starts
-/// anew. With energy < 1 only so many residual triplets join W that the squares of all that stay are that
+/// anew. With energy < 1 only so many residual triplets join W that the squares of all that stay reach that
 /// share of ‖M‖²_F; with 0 none do. The residual goes down factored, with rank up to min(m, n, Σ r_k) − r.
 /// Directions that M lacks start anew, as FlexLoRA's.
 ///
@@ -49,7 +49,7 @@ struct FedMomentum {
   }
 
  private:
-  /// How many of the leading directions stay. A row of A has the squared norm of its singular value.
+  /// How many of the leading directions stay. The squared norm of a row of A is its singular value.
   template <class T>
   Index staying(const lowrank::Factors<T>& f) const {
     const Index count = f.a.dim(0), n = f.a.size() / count;

@@ -9,8 +9,8 @@ namespace loru::inline LORU_ISA::fl {
 /// W + s·(B·A_0 + B_0·A): A ← Σ p_k·A_k, B ← Σ p_k·B_k, which is the exact mean of the updates, since A_0 and
 /// B_0 are common to all. After every interval-th round W ← W + s·(B·A_0 + B_0·A), A and B start at zero and
 /// A_0, B_0 are drawn anew, uniform within ±initial. They follow from the seed and the number of merges and
-/// are never sent. r·(m + n) numbers go up for an update of rank up to 2·r. With interval = 1 the factors
-/// always start at zero and only what they came to goes down: r·(m + n) numbers for each missed merge.
+/// are never sent. r·(m + n) numbers go up for an update of rank up to 2·r. With interval = 1 A and B start
+/// at zero in every round and are not sent down; what was merged is, r·(m + n) numbers for each missed merge.
 ///
 /// Source: Li et al. (FedMUD), arXiv 2505.23176, its abstract and its code (github
 /// Leopold1423/fedmud-icml25 at e1f3ccf, pattern fab+cfd); there s = 1 and a convolution is decomposed as
