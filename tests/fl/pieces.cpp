@@ -242,6 +242,21 @@ TEST_CASE("Layers of different alpha keep theirs in a file") {
         "model: layer fc1: expected alpha 5, got 3");
 }
 
+TEST_CASE("A model file is not read without the factors of a parametrisation that the model lacks") {
+  auto aware = small_model<float>(), core = small_model<float>();
+  lowrank::factorize_aggregation_aware(aware, {.rank = 2}, 0.1);
+  lowrank::factorize_core(core, {.rank = 2});
+  const auto into = [](nn::Model<float> model, nn::Model<float>& saved) {
+    return message_of<DataError>([&] { io::from_archive(model, io::to_archive(saved)); });
+  };
+  CHECK(into(small_model<float>(), aware) ==
+        "model: tensor fc2.aad_A.weight: expected a layer fc2 that is parametrised by it");
+  CHECK(into(small_model<float>(), core) ==
+        "model: tensor fc2.core_A.weight: expected a layer fc2 that is parametrised by it");
+  CHECK_THAT(into(core, aware), ContainsSubstring("tensor fc2.aad_A.weight"));
+  io::from_archive(core, io::to_archive(core));
+}
+
 TEST_CASE("Model files that do not fit say where") {
   auto model = trained_model();
   const auto error = [&](auto change) {

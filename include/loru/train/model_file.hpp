@@ -4,6 +4,7 @@
 // `<layer>.alpha` for layers that have another.
 
 #include <filesystem>
+#include <set>
 
 #include <loru/core/text.hpp>
 #include <loru/io/safetensors.hpp>
@@ -52,6 +53,19 @@ nn::Factored<T, D> stored_factors(const Archive& archive, const std::string& lay
           {alpha, 0.0, lowrank::plan_rule(lowrank::PlanChoice::automatic)}};
 }
 
+/// Throws DataError for a tensor that a layer of this name does not have: it belongs to another
+/// parametrisation, without which the layer's weight is another.
+template <class T, class D>
+void require_own(nn::Model<T, D>& model, const Archive& archive) {
+  std::set<std::string> own;
+  for (const auto& parameter : model.parameters()) own.insert(parameter.name);
+  model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>&) {
+    for (const auto& [name, tensor] : archive.tensors())
+      require<DataError>(!name.starts_with(layer + '.') || own.contains(name), archive.origin(), ": tensor ",
+                         name, ": expected a layer ", layer, " that is parametrised by it");
+  }});
+}
+
 }  // namespace detail
 
 /// Writes the model, atomically. Throws IoError.
@@ -62,7 +76,8 @@ void save(nn::Model<T, D>& model, const std::filesystem::path& path) {
 
 /// Sets the model's weights, factors and buffers from the archive. Layers that have factors there become
 /// factored, with the archive's rank and alpha; layers that are factored already must have these. Throws
-/// DataError for a tensor that is missing or of another shape, and for another alpha.
+/// DataError for a tensor that is missing, of another shape or of another parametrisation of its layer, and
+/// for another alpha.
 template <class T, class D>
 void from_archive(nn::Model<T, D>& model, const Archive& archive) {
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
@@ -75,6 +90,7 @@ void from_archive(nn::Model<T, D>& model, const Archive& archive) {
     else
       weight = nn::Weight<T, D>(detail::stored_factors<T, D>(archive, layer, weight.effective(), alpha));
   }});
+  detail::require_own(model, archive);
   const auto read = [&](const std::string& name, const Tensor<T, D>& like) {
     return to_device<D>(to_layout(archive.get<T>(name, like.shape()), like.layout()));
   };
