@@ -1,6 +1,6 @@
 // Are low-rank parts of clients' gradients more alike than the gradients?
 
-#include <numeric>
+#include <algorithm>
 
 #include <loru/io/csv.hpp>
 
@@ -53,17 +53,18 @@ loru::Tensor<double> top_entries(const loru::Tensor<double>& m, Index r) {
   return kept;
 }
 
-/// The cuts to rank r by name. `server` is the union's gradient or update.
+/// The cuts to rank r by name. `server` is the mean of the clients by samples: the union's gradient.
 std::map<std::string, Cut> cuts(Index seed, Index r, const Matrices& server) {
   const auto space = [seed, r](const std::string& layer, const loru::Tensor<double>& m, Index client) {
     std::uint32_t number = 0;
     for (const char c : layer) number = number * 31 + static_cast<unsigned char>(c);
-    return random_space(m.dim(1), r,
+    return random_space(m.dim(1), std::min(r, m.dim(1)),
                         loru::rng::Stream(static_cast<std::uint64_t>(seed), loru::rng::Purpose::spectrum,
                                           number, static_cast<std::uint32_t>(client)));
   };
   std::map<std::string, loru::Tensor<double>> leading;
-  for (const auto& [layer, m] : server) leading[layer] = loru::linalg::truncated_svd(m, r).v;
+  for (const auto& [layer, m] : server)
+    leading[layer] = loru::linalg::truncated_svd(m, std::min({r, m.dim(0), m.dim(1)})).v;
   return {{"truncated", [r](auto&, auto& m, Index) { return truncated(m, r); }},
           {"random_common", [space](auto& l, auto& m, Index) { return onto_rows(m, space(l, m, 0)); }},
           {"random_own", [space](auto& l, auto& m, Index k) { return onto_rows(m, space(l, m, k + 1)); }},
@@ -77,37 +78,96 @@ Matrices apply(const Cut& cut, const Matrices& m, Index client) {
   return all;
 }
 
+/// Gradients or updates of clients.
+struct Changes {
+  std::vector<Matrices> own;                          // on all samples of each client
+  std::vector<std::pair<Matrices, Matrices>> halves;  // on two random halves of them
+  std::vector<double> weights;                        // shares of the samples
+};
+
 struct Alike {
   double pairs, halves, energy, with_server;
 };
 
 /// Mean cosine over pairs of clients (a U-statistic) and over the halves of each client's samples, the
-/// share of energy that is kept, and the cosine of the mean with the server's.
-Alike compare(const std::vector<Matrices>& clients, const std::vector<std::pair<Matrices, Matrices>>& halves,
-              const Matrices& server, const Cut& cut) {
+/// share of energy that is kept, and the cosine of the mean by samples with the server's.
+Alike compare(const Changes& c, const Matrices& server, const Cut& cut) {
   std::vector<Matrices> small;
   Alike a{};
-  const double n = static_cast<double>(clients.size());
-  for (std::size_t k = 0; k < clients.size(); ++k) {
-    small.push_back(apply(cut, clients[k], static_cast<Index>(k)));
-    a.energy += dot(small[k], small[k]) / dot(clients[k], clients[k]) / n;
-    const auto& [first, second] = halves[k];
+  const double n = static_cast<double>(c.own.size());
+  for (std::size_t k = 0; k < c.own.size(); ++k) {
+    small.push_back(apply(cut, c.own[k], static_cast<Index>(k)));
+    a.energy += dot(small[k], small[k]) / dot(c.own[k], c.own[k]) / n;
+    const auto& [first, second] = c.halves[k];
     a.halves +=
         cosine(apply(cut, first, static_cast<Index>(k)), apply(cut, second, static_cast<Index>(k))) / n;
   }
   for (std::size_t i = 0; i < small.size(); ++i)
     for (std::size_t j = 0; j < i; ++j) a.pairs += cosine(small[i], small[j]) / (n * (n - 1.0) / 2.0);
-  a.with_server = cosine(mean(small), server);
+  a.with_server = cosine(mean(small, c.weights), server);
   return a;
+}
+
+/// The changes of the first `clients` clients. Halves are random, since a partition keeps the data set's
+/// order. Half of the samples is half of the steps of a turn.
+Changes changes(const Study& study, Model& model, const loru::data::Dataset& set,
+                const loru::data::Partition& parts, Index clients, bool turns, loru::WorkerPool& pool) {
+  const auto count = static_cast<std::size_t>(clients);
+  Changes c{std::vector<Matrices>(count), std::vector<std::pair<Matrices, Matrices>>(count),
+            std::vector<double>(count)};
+  double samples = 0.0;
+  for (std::size_t k = 0; k < count; ++k) samples += c.weights[k] = static_cast<double>(parts[k].size());
+  for (double& w : c.weights) w /= samples;
+  pool.for_each(clients, [&](Index i) {
+    const auto k = static_cast<std::size_t>(i);
+    const auto change = [&](const Samples& own) {
+      return turns ? turn(study, model, set, own, i) : gradient(study, model, set, own);
+    };
+    c.own[k] = change(parts[k]);
+    Samples order = parts[k];
+    loru::rng::Stream(static_cast<std::uint64_t>(study.seed), loru::rng::Purpose::spectrum, 1,
+                      static_cast<std::uint32_t>(i))
+        .shuffle(std::span(order));
+    const auto middle = order.begin() + std::ssize(order) / 2;
+    c.halves[k] = {change({order.begin(), middle}), change({middle, order.end()})};
+  });
+  return c;
+}
+
+/// Writes a row for each cut; `head` is what they begin with.
+void write_rows(loru::io::CsvWriter& table, const std::vector<loru::io::CsvField>& head, const Study& study,
+                const Changes& c, const std::vector<Index>& ranks, loru::WorkerPool& pool) {
+  const Matrices server = mean(c.own, c.weights);
+  const auto write = [&](const std::string& cut, Index rank, const Alike& a) {
+    std::vector<loru::io::CsvField> row = head;
+    row.insert(row.end(), {cut, rank, a.pairs, a.halves, a.energy, a.with_server});
+    table.row(row);
+  };
+  for (const Index r : ranks) {
+    const auto all = cuts(study.seed, r, server);
+    const std::vector<std::pair<std::string, Cut>> list(all.begin(), all.end());
+    std::vector<Alike> found(list.size());
+    pool.for_each(std::ssize(list), [&](Index i) {
+      const auto at = static_cast<std::size_t>(i);
+      found[at] = compare(c, server, list[at].second);
+    });
+    for (std::size_t i = 0; i < list.size(); ++i) write(list[i].first, r, found[i]);
+  }
+  write("full", 0, compare(c, server, [](auto&, auto& m, Index) { return m; }));
 }
 
 }  // namespace
 
 void alignment(const Study& study, const std::string& partition, Index clients,
                const std::vector<Index>& rounds, const std::vector<Index>& ranks) {
+  using loru::ConfigError, loru::require;
   const auto data = loru::data::load({.name = study.data});
   const auto seed = static_cast<std::uint64_t>(study.seed);
   const auto parts = loru::data::partition(data.train, {.kind = partition, .clients = 100, .seed = seed});
+  require<ConfigError>(clients >= 2 && clients <= std::ssize(parts), "alignment: --clients: expected 2 to ",
+                       parts.size(), ", got ", clients);
+  require<ConfigError>(std::is_sorted(rounds.begin(), rounds.end()),
+                       "alignment: --rounds: expected ascending ones");
   loru::fl::Simulation simulation{
       loru::nn::build<float>(study.model, options_for(data.train, study.seed)), loru::fl::FedAvg{}, data,
       parts,
@@ -123,38 +183,10 @@ void alignment(const Study& study, const std::string& partition, Index clients,
   Index done = 0;
   for (const Index round : rounds) {
     for (; done < round; ++done) simulation.run_round(false);
-    Model& model = simulation.model();
-    for (const std::string of : {"gradient", "turn"}) {
-      std::vector<Matrices> own(static_cast<std::size_t>(clients));
-      std::vector<std::pair<Matrices, Matrices>> halves(own.size());
-      pool.for_each(clients, [&](Index k) {
-        const Samples& all = parts[static_cast<std::size_t>(k)];
-        const auto middle = all.begin() + std::ssize(all) / 2;
-        const auto change = [&](const Samples& samples) {
-          return of == "gradient" ? gradient(study, model, data.train, samples)
-                                  : turn(study, model, data.train, samples, k);
-        };
-        own[static_cast<std::size_t>(k)] = change(all);
-        halves[static_cast<std::size_t>(k)] = {change({all.begin(), middle}), change({middle, all.end()})};
-      });
-      const Matrices server = mean(own);
-      for (const Index r : ranks) {
-        const auto all = cuts(study.seed, r, server);
-        std::vector<std::string> names;
-        for (const auto& [name, cut] : all) names.push_back(name);
-        std::vector<Alike> found(names.size());
-        pool.for_each(std::ssize(names), [&](Index i) {
-          const auto at = static_cast<std::size_t>(i);
-          found[at] = compare(own, halves, server, all.at(names[at]));
-        });
-        for (std::size_t i = 0; i < names.size(); ++i)
-          table.row({study.seed, partition, round, of, names[i], r, found[i].pairs, found[i].halves,
-                     found[i].energy, found[i].with_server});
-      }
-      const Alike full = compare(own, halves, server, [](auto&, auto& m, Index) { return m; });
-      table.row({study.seed, partition, round, of, "full", 0, full.pairs, full.halves, full.energy,
-                 full.with_server});
-    }
+    for (const std::string of : {"gradient", "turn"})
+      write_rows(table, {study.seed, partition, round, of}, study,
+                 changes(study, simulation.model(), data.train, parts, clients, of == "turn", pool), ranks,
+                 pool);
   }
 }
 

@@ -100,11 +100,11 @@ inline Matrices sum(const Matrices& a, double c, const Matrices& b) {
   return all;
 }
 
-inline Matrices mean(const std::vector<Matrices>& all) {
-  Matrices total = sum(all[0], 0.0, all[0]);
-  for (std::size_t i = 1; i < all.size(); ++i) total = sum(total, 1.0, all[i]);
-  const double left = 1.0 / static_cast<double>(all.size()) - 1.0;
-  return sum(total, left, total);
+/// Σ p_i·M_i for weights p that add up to 1.
+inline Matrices mean(const std::vector<Matrices>& all, const std::vector<double>& weights) {
+  Matrices total = sum(all[0], weights[0] - 1.0, all[0]);
+  for (std::size_t i = 1; i < all.size(); ++i) total = sum(total, weights[i], all[i]);
+  return total;
 }
 
 /// M·V·Vᵀ for V (n, r) with orthonormal columns.

@@ -71,10 +71,9 @@ for seed in 1 2 3 4 5; do
       case $kind in
         iid) run="${model}_iid_$seed"; federation "$model" iid "$seed" "$rate" ;;
         one_class)
-          run="${model}_shards_1_$seed"
-          [[ -f $out/runs/$run/summary.json ]] ||
-            "$bin/federate" base.toml --quiet --out "$out/runs/$run" --seed "$seed" --set model.name="$model" \
-              --set partition.kind=shards --set partition.classes_per_client=1 --set optimizer.learning_rate="$rate"
+          run="${model}_one_class_$seed"
+          federation "$model" one_class "$seed" "$rate" --set partition.kind=shards \
+            --set partition.classes_per_client=1
           ;;
         *) run="${model}_${kind}_$seed"; federation "$model" "$kind" "$seed" "$rate" ;;
       esac

@@ -60,6 +60,8 @@ void sizes(const Study& study, const std::vector<Index>& counts, const std::vect
   loru::io::CsvWriter table(study.out, {"seed", "samples", "matched", "at", "steps", "train_loss",
                                         "test_accuracy", "norm", "stable_rank", "stable_rank_error"});
   for (const Index n : counts) {
+    loru::require<loru::ConfigError>(n >= 1 && n <= std::ssize(order), "sizes: --samples: expected 1 to ",
+                                     order.size(), ", got ", n);
     Model model = loru::nn::build<float>(study.model, options_for(data.train, study.seed));
     const Samples own(order.begin(), order.begin() + n);
     Trainer trainer(study, model, data.train, own);

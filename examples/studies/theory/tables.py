@@ -50,6 +50,10 @@ def verdict(low, high):
 
 
 def table(head, rows):
+    rows = list(rows)
+    if not rows:
+        print("Not run yet.\n")
+        return
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     for row in rows:
