@@ -36,7 +36,7 @@ cell() {
     rate=$(rate_of "$out/$name/tuning/$method/best.toml")
     printf 'base = "%s"\n\n[optimizer]\nlearning_rate = %s\n' "$PWD/methods/$method.toml" "$rate" \
       >"$out/$name/tuned/$method.toml"
-    echo "$name,$method,$rate" >>results/rates.csv
+    grep -qs "^$name,$method," results/rates.csv || echo "$name,$method,$rate" >>results/rates.csv
     cp "$out/$name/tuning/$method/sweep.csv" "results/${name}_${method}_tuning.csv"
     files+=("$out/$name/tuned/$method.toml")
   done

@@ -7,10 +7,12 @@
 
 namespace loru::inline LORU_ISA::lowrank {
 
-/// A matrix (m, r) with orthonormal columns, r <= m: Q of the decomposition of a Gaussian one.
-inline Tensor<double> orthonormal(Index m, Index r, rng::Stream stream) {
-  Tensor<double> gaussian(Shape{m, r});
-  for (double& x : gaussian.span()) x = stream.normal();
+/// A matrix (m, r) with orthonormal columns, r <= m: Q of the decomposition of a Gaussian one. A template, as
+/// the decompositions are, so that only sources that call it compile one.
+template <std::same_as<double> T>
+Tensor<T> orthonormal(Index m, Index r, rng::Stream stream) {
+  Tensor<T> gaussian(Shape{m, r});
+  for (T& x : gaussian.span()) x = stream.normal();
   return linalg::thin_qr(gaussian).q;
 }
 
@@ -21,8 +23,8 @@ Factors<T> orthonormal_factors(const Shape& weight, Index rank, const rng::Strea
   const Shape shape = factor_shape(weight, rank);
   Tensor<T> a(shape), b(Shape{weight[0], rank});
   const Index n = a.size() / rank;
-  const Tensor<double> rows = orthonormal(n, rank, stream.fork(0)),
-                       columns = orthonormal(weight[0], rank, stream.fork(1));
+  const Tensor<double> rows = orthonormal<double>(n, rank, stream.fork(0)),
+                       columns = orthonormal<double>(weight[0], rank, stream.fork(1));
   for (Index k = 0; k < rank; ++k)
     for (Index j = 0; j < n; ++j) a.data()[k * n + j] = T(static_cast<Real<T>>(rows.data()[j * rank + k]));
   for (Index i = 0; i < b.size(); ++i) b.data()[i] = T(static_cast<Real<T>>(columns.data()[i]));
