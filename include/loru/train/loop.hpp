@@ -31,7 +31,8 @@ inline Streams streams(std::uint64_t seed, std::uint32_t round, std::uint32_t cl
 template <class T, class D = Cpu>
 class Loop {
  public:
-  /// `where` begins the errors. Throws ConfigError as the optimizer does.
+  /// `where` begins the errors. Keeps references to model, task, data and augmentation, which must outlive
+  /// it. Throws ConfigError as the optimizer does.
   Loop(nn::Model<T, D>& model, const Task<T, D>& task, const DeviceData<D>& dataset,
        const optim::Options& optimizer, const data::Augment& augment, Streams streams, std::string where);
   ~Loop();
