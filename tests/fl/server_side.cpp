@@ -60,17 +60,13 @@ fl::Server<double> server_with(ServerOptimizer o, fl::AnyAlgorithm<double> algor
 }
 
 template <class A>
-fl::Simulation<double> simulation_of(A algorithm, ServerOptimizer o = {}, Index threads = 1) {
+fl::Simulation<double> simulation_of(A algorithm, ServerOptimizer o = {}, Index threads = 1,
+                                     const fl::ClientOptions& client = momentum_client()) {
   return {small_factored<double>(),
           algorithm,
           small_data(),
           small_parts(4),
-          {.cohort = 3,
-           .client = momentum_client(),
-           .server = o,
-           .seed = 5,
-           .threads = threads,
-           .eval_every = 0}};
+          {.cohort = 3, .client = client, .server = o, .seed = 5, .threads = threads, .eval_every = 0}};
 }
 
 bool is_statistic(const std::string& name) { return name.find("running_") != std::string::npos; }
@@ -217,6 +213,35 @@ TEST_CASE("Merges in given rounds") {
   }
   CHECK(merges == std::vector<Index>{1, 1, 2, 3, 3});
   CHECK(own == std::vector<Index>{0, 1, 1});
+}
+
+TEST_CASE("Warm-up after a merge scales the learning rate") {
+  const fl::FedLoRU merging{.merge_when = MergeWhen::rounds, .merge_rounds = {1}};
+  fl::FedLoRU warming = merging;
+  warming.warmup = 3;
+  fl::ClientOptions quarter = momentum_client();  // η, then η / 4
+  quarter.schedule = {.kind = optim::ScheduleKind::step, .every = 1, .gamma = 0.25};
+  auto plain = simulation_of(merging), warmed = simulation_of(warming),
+       scheduled = simulation_of(merging, {}, 1, quarter);
+  for (auto* run : {&plain, &warmed, &scheduled}) run->run_round(false);
+  CHECK(bits(warmed.model()) == bits(plain.model()));  // no merge before the first round
+  for (auto* run : {&plain, &warmed, &scheduled}) run->run_round(false);
+  CHECK(bits(warmed.model()) == bits(scheduled.model()));
+  CHECK(bits(warmed.model()) != bits(plain.model()));
+}
+
+TEST_CASE("Rounds since a merge") {
+  const fl::MergeSchedule every{.tau = 3}, listed{.when = MergeWhen::rounds, .rounds = {2, 5}};
+  std::vector<Index> of_tau, of_list;
+  for (Index round = 1; round <= 7; ++round) {
+    of_tau.push_back(fl::rounds_since_merge(every, round).value_or(0));
+    of_list.push_back(fl::rounds_since_merge(listed, round).value_or(0));
+  }
+  CHECK(of_tau == std::vector<Index>{0, 0, 0, 1, 2, 3, 1});
+  CHECK(of_list == std::vector<Index>{0, 0, 1, 2, 3, 1, 2});
+  auto measuring = simulation_of(fl::FedLoRU{.merge_when = MergeWhen::norm, .warmup = 1});
+  CHECK(message_of<ConfigError>([&] { measuring.run_round(false); }) ==
+        "warmup: expected merge_when = tau or rounds, got a schedule that measures");
 }
 
 TEST_CASE("Norm and effective rank of the update are those of the formed product") {

@@ -88,6 +88,24 @@ TEST_CASE("factorize: the model computes what it computed") {
   }
 }
 
+TEST_CASE("factorize: init_scale multiplies a random A, at the start and after a merge") {
+  const auto of = [](double scale, bool merged) {
+    nn::Model<double> model = small_cnn();
+    lowrank::factorize(model, {.rank = 3, .layers = {"conv2", "fc1"}, .init_scale = scale});
+    if (merged) lowrank::merge(model, lowrank::MergeKind::reinit, rng::Stream(3));
+    std::vector<double> all;
+    for (const char* layer : {"conv2", "fc1"})
+      for (const double a : factored(model, layer)->a().value().span()) all.push_back(a);
+    return all;
+  };
+  for (const bool merged : {false, true}) {
+    std::vector<double> expected = of(1.0, merged);
+    for (double& a : expected) a *= 0.5;
+    CHECK(of(0.5, merged) == expected);
+  }
+  CHECK(of(1.0, true) != of(1.0, false));
+}
+
 TEST_CASE("factorize: small layers") {
   const auto done = [](SmallLayers rule) {
     nn::Model<double> model = nn::build<double>("cnn", {.height = 8, .width = 8});

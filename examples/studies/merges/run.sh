@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the study of merges, or the cells whose names match PATTERN, and copies what each run came to into results/.
 # usage: run.sh FEDERATE OUT [PATTERN]
-# Each method's rate is tuned first: on a validation set of a tenth of the training samples, with seeds other than those
+# Each method's rate is tuned first: on a validation set of a tenth of the training samples, with a seed other than those
 # that are compared. What is finished in OUT is not run again.
 set -euo pipefail
 
@@ -11,8 +11,8 @@ pattern=${3:-.}
 cd "$(dirname "$0")"
 mkdir -p results "$out"
 
-rates=0.01,0.03,0.1,0.3,1.0
-tuning_seeds=11,12
+rates=0.01,0.02,0.05,0.1,0.2,0.5
+tuning_seeds=11
 seeds=1,2,3
 
 # rate_of FILE: optimizer.learning_rate of a configuration.
@@ -20,15 +20,23 @@ rate_of() {
   python3 -c 'import sys, tomllib; print(tomllib.load(open(sys.argv[1], "rb"))["optimizer"]["learning_rate"])' "$1"
 }
 
-# cell NAME METHOD... -- OPTION...: tunes each method's rate, then compares them.
+# CPU seconds of all commands so far, into the variable cpu.
+note_cpu() {
+  times >"$out/times"
+  cpu=$(awk 'NR == 2 {gsub("s", ""); split($1, u, "m"); split($2, k, "m"); printf "%d", 60 * (u[1] + k[1]) + u[2] + k[2]}' "$out/times")
+}
+
+# cell NAME BUDGETS METHOD... -- OPTION...: tunes each method's rate, then compares them, also at uplinks of BUDGETS MB.
 cell() {
-  local name=$1 methods=() files=() method rate
-  shift
+  local name=$1 budgets=$2 methods=() files=() method rate start
+  shift 2
   while [[ $1 != -- ]]; do methods+=("$1"); shift; done
   shift
   [[ $name =~ $pattern ]] || return 0
   [[ -f results/$name.csv ]] && return
   echo "$name"
+  note_cpu
+  start=$cpu
   mkdir -p "$out/$name/tuned"
   for method in "${methods[@]}"; do
     "$federate" "methods/$method.toml" --quiet --set data.validation=0.1 "$@" --seeds "$tuning_seeds" \
@@ -41,25 +49,42 @@ cell() {
     files+=("$out/$name/tuned/$method.toml")
   done
   # 1: a run diverged, which the table shows
-  "$federate" --compare "${files[@]}" --seeds "$seeds" --budgets 5,20,60 --out "$out/$name/runs" --quiet "$@" || (($? == 1))
+  "$federate" --compare "${files[@]}" --seeds "$seeds" --budgets "$budgets" --out "$out/$name/runs" --quiet "$@" ||
+    (($? == 1))
   cp "$out/$name/runs/runs.csv" "results/$name.csv"
+  note_cpu
+  echo "$name,$((cpu - start))" >>results/cpu_seconds.csv
 }
 
 all=(fedavg fedlora fedloru fedloru_keep fedex_lora flexlora fedmomentum fedmud fedmud_10 ffa_lora fed_sb)
+most=(fedavg fedlora fedloru fedloru_keep flexlora fedmomentum fedmud fed_sb)
 few=(--set federation.clients=100 --set federation.cohort=10)
 many=(--set federation.clients=1000 --set federation.cohort=100)
 binding=(--set lowrank.rank=4)
 ample=(--set lowrank.rank=32)
 
+# Budgets: what federated averaging sends up in about one round, what low-rank methods of rank 4 and of rank 32 send in all.
 for kind in iid dirichlet; do
   on=(--set "partition.kind=$kind")
-  cell "${kind}_100_rank_4" "${all[@]}" -- "${on[@]}" "${few[@]}" "${binding[@]}"
-  cell "${kind}_100_rank_32" "${all[@]}" -- "${on[@]}" "${few[@]}" "${ample[@]}"
-  cell "${kind}_1000_rank_4" "${all[@]}" -- "${on[@]}" "${many[@]}" "${binding[@]}"
-  cell "${kind}_1000_rank_32" "${all[@]}" -- "${on[@]}" "${many[@]}" "${ample[@]}"
+  cell "${kind}_100_rank_4" 10,38,212 "${all[@]}" -- "${on[@]}" "${few[@]}" "${binding[@]}"
 done
 # What a restart loses: one thing at a time, iid, rank 4.
 varied=(--set partition.kind=iid "${few[@]}" "${binding[@]}")
-for tau in 2 5 20 50; do cell "restart_tau_$tau" fedloru -- "${varied[@]}" --set "algorithm.tau=$tau"; done
-for alpha in 1 16 64; do cell "restart_alpha_$alpha" fedloru fedlora -- "${varied[@]}" --set "lowrank.alpha=$alpha"; done
-cell restart_without_momentum fedloru fedlora -- "${varied[@]}" --set optimizer.momentum=0
+for tau in 2 5 20 50; do cell "restart_tau_$tau" 10,38 fedloru -- "${varied[@]}" --set "algorithm.tau=$tau"; done
+for alpha in 1 16 64; do
+  cell "restart_alpha_$alpha" 10,38 fedloru fedlora -- "${varied[@]}" --set "lowrank.alpha=$alpha"
+done
+for scale in 0.25 4; do
+  cell "restart_init_scale_$scale" 10,38 fedloru fedlora -- "${varied[@]}" --set "lowrank.init_scale=$scale"
+done
+for rounds in 1 3; do
+  cell "restart_warmup_$rounds" 10,38 fedloru -- "${varied[@]}" --set "algorithm.warmup=$rounds"
+done
+cell restart_without_momentum 10,38 fedloru fedlora -- "${varied[@]}" --set optimizer.momentum=0
+# Many clients, and a rank that does not bind.
+for kind in iid dirichlet; do
+  on=(--set "partition.kind=$kind")
+  cell "${kind}_1000_rank_4" 100,380,2120 "${most[@]}" -- "${on[@]}" "${many[@]}" "${binding[@]}"
+  cell "${kind}_100_rank_32" 10,38,212 "${most[@]}" -- "${on[@]}" "${few[@]}" "${ample[@]}"
+  cell "${kind}_1000_rank_32" 100,380,2120 "${most[@]}" -- "${on[@]}" "${many[@]}" "${ample[@]}"
+done

@@ -36,6 +36,8 @@ struct FactorizeOptions {
   /// Rates for the planner; if not set, those of the model's device.
   std::optional<Rates> rates{};
   Start start = Start::zero;
+  /// Factor of A wherever it is drawn at random: at the start and after a merge.
+  double init_scale = 1.0;
   std::uint64_t seed = 1;
 
   static constexpr auto fields() {
@@ -63,7 +65,9 @@ struct FactorizeOptions {
               "what plan = \"auto\" computes with: a file that ./dev calibrate wrote, or a table of its "
               "entries"),
         field("start", &F::start, words<Start>({{"zero", Start::zero}, {"svd", Start::svd}}),
-              "where the factors start: B is zero, or s·B·A the best part of W of that rank")};
+              "where the factors start: B is zero, or s·B·A the best part of W of that rank"),
+        field("init_scale", &F::init_scale, range::positive,
+              "factor of a random A, at the start and after a merge")};
   }
 };
 
@@ -125,7 +129,8 @@ inline bool wide_enough(const std::string& layer, const Shape& w, Index rank, co
 template <class T, class D>
 typename nn::Factored<T, D>::Options factor_options(const FactorizeOptions& o, Index rank) {
   const Rates rates = o.rates ? *o.rates : device_rates(D{});
-  return {o.alpha > 0.0 ? o.alpha : static_cast<double>(rank), o.dropout, plan_rule<D>(o.plan, rates)};
+  return {o.alpha > 0.0 ? o.alpha : static_cast<double>(rank), o.dropout, plan_rule<D>(o.plan, rates),
+          o.init_scale};
 }
 
 template <class T, class D>
@@ -142,7 +147,7 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const Factorize
       Tensor<T, D> rest = lowrank_compose(w, f.a, f.b, -s);
       return {rest, f.a, f.b, options};
     }
-  const auto f = to_device<D>(initial_factors<T>(w.shape(), rank, stream));
+  const auto f = to_device<D>(initial_factors<T>(w.shape(), rank, stream, o.init_scale));
   return {w, f.a, f.b, options};
 }
 

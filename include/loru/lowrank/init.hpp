@@ -1,6 +1,8 @@
 #pragma once
 // Initial factors.
 
+#include <algorithm>
+
 #include <loru/linalg/svd.hpp>
 #include <loru/nn/init.hpp>
 
@@ -23,11 +25,13 @@ inline Shape factor_shape(const Shape& weight, Index rank) {
   return weight.rank() == 4 ? Shape{rank, weight[1], weight[2], weight[3]} : Shape{rank, weight[1]};
 }
 
-/// A Kaiming-uniform with a = √5 (within ±1 / √fan_in), B zero: the product starts at zero.
+/// A Kaiming-uniform with a = √5 times `scale` (within ±scale / √fan_in), B zero: the product starts at zero.
 template <class T>
-Factors<T> initial_factors(const Shape& weight, Index rank, const rng::Stream& stream) {
-  return {nn::initial_weight<T>(factor_shape(weight, rank), nn::Init::kaiming, stream),
-          nn::constant<T>({weight[0], rank}, 0.0)};
+Factors<T> initial_factors(const Shape& weight, Index rank, const rng::Stream& stream, double scale = 1.0) {
+  Tensor<T> a = nn::initial_weight<T>(factor_shape(weight, rank), nn::Init::kaiming, stream);
+  std::transform(a.data(), a.data() + a.size(), a.data(),
+                 [&](T x) { return x * T(static_cast<Real<T>>(scale)); });
+  return {a, nn::constant<T>({weight[0], rank}, 0.0)};
 }
 
 /// Factors of s·B·A = U·Σ·Vᵀ that share √Σ: B = U·√Σ / √s and A = √Σ·Vᵀ / √s, A of the given shape and

@@ -81,7 +81,8 @@ void restart_factors(nn::Model<T, D>& model, const rng::Stream& stream, Index me
   for_each_weight<nn::AggregationAware>(model, [&](auto&, auto& layer) { layer.restart(merges); });
   std::uint32_t position = 0;
   for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<T, D>& layer) {
-    const auto fresh = to_device<D>(initial_factors<T>(layer.shape(), layer.rank(), stream.fork(++position)));
+    const auto fresh = to_device<D>(
+        initial_factors<T>(layer.shape(), layer.rank(), stream.fork(++position), layer.options().init_scale));
     layer.a().set_value(fresh.a);
     layer.b().set_value(fresh.b);
   });

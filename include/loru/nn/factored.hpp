@@ -15,6 +15,7 @@ class Factored final : public Parametrisation<T, D> {
     double alpha = 1.0;
     double dropout = 0.0;
     PlanRule plan = [](const LowRankProblem&) { return Plan::composed; };
+    double init_scale = 1.0;  ///< of A whenever it is drawn
   };
 
   /// Throws ShapeError unless a (r, n) and b (m, r) fit w (m, n).

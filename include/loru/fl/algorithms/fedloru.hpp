@@ -1,6 +1,9 @@
 #pragma once
 // Federated low-rank updates: averaged factors, merged every few rounds.
 
+#include <optional>
+
+#include <loru/fl/client/train.hpp>
 #include <loru/fl/server/server.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -16,11 +19,29 @@ struct FedLoRU {
   std::vector<Index> merge_rounds{};
   double growth = 0.05;
   Index window = 3;
+  Index warmup = 0;
 
   static constexpr std::string_view name = "fedloru";
   static constexpr bool low_rank = true;
-  using hooks = Hooks<hook::after_round>;
-  static constexpr auto fields() { return merge_fields<FedLoRU>(); }
+  using hooks = Hooks<hook::train, hook::after_round>;
+  static constexpr auto fields() {
+    return Fields{merge_fields<FedLoRU>(),
+                  field("warmup", &FedLoRU::warmup, range::at_least(0),
+                        "rounds after a merge in which the learning rate rises; with tau and rounds")};
+  }
+
+  /// In the t-th round after a merge, t = 1 to `warmup`, the learning rate η is η·t / (warmup + 1). Throws
+  /// ConfigError if merge_when measures: a client cannot know when the server merged.
+  template <class T, class D>
+  double train(const Turn<T, D>& turn) const {
+    if (warmup == 0) return fl::train(turn);
+    const std::optional<Index> since = rounds_since_merge(merge_schedule(*this), turn.head.round);
+    if (!since || *since > warmup) return fl::train(turn);
+    ClientOptions options = turn.options;
+    options.optimizer.learning_rate *= static_cast<double>(*since) / static_cast<double>(warmup + 1);
+    return fl::train(Turn<T, D>{turn.model, turn.dataset, turn.samples, options, turn.head, turn.state,
+                                turn.broadcast, turn.extra, turn.task});
+  }
 
   template <class T, class D>
   void after_round(Server<T, D>& server) const {

@@ -31,11 +31,11 @@ lowrank::Factors<T> best_factors(Server<T, D>& server, const std::string& layer,
 }
 
 /// Directions whose row of A is zero get a Kaiming-uniform one: with row and column both zero no client could
-/// learn them. `shape` is the weight's.
+/// learn them. `shape` is the weight's, `scale` that of a random A.
 template <class T>
-void restart_missing(lowrank::Factors<T>& f, const Shape& shape, const rng::Stream& stream) {
+void restart_missing(lowrank::Factors<T>& f, const Shape& shape, const rng::Stream& stream, double scale) {
   const Index rank = f.a.dim(0), n = f.a.size() / rank;
-  const auto fresh = to_layout(lowrank::initial_factors<T>(shape, rank, stream).a, f.a.layout());
+  const auto fresh = to_layout(lowrank::initial_factors<T>(shape, rank, stream, scale).a, f.a.layout());
   for (Index k = 0; k < rank; ++k) {
     T* row = f.a.data() + k * n;
     if (std::all_of(row, row + n, [](T x) { return x == T(0); })) std::copy_n(fresh.data() + k * n, n, row);
@@ -50,13 +50,13 @@ void fold_factors(Server<T, D>& server, const Cohort& cohort, Best best) {
   get_state(cohort.mean, server.model(), not_factor);
   const rng::Stream stream(server.seed(), rng::Purpose::merge, static_cast<std::uint32_t>(server.round()));
   std::uint32_t position = 0;
-  lowrank::for_each_weight<nn::Factored>(server.model(),
-                                         [&](const std::string& layer, nn::Factored<T, D>& weight) {
-                                           lowrank::Factors<T> f = best(layer, weight);
-                                           restart_missing(f, weight.shape(), stream.fork(++position));
-                                           weight.a().set_value(to_device<D>(f.a));
-                                           weight.b().set_value(to_device<D>(f.b));
-                                         });
+  lowrank::for_each_weight<nn::Factored>(
+      server.model(), [&](const std::string& layer, nn::Factored<T, D>& weight) {
+        lowrank::Factors<T> f = best(layer, weight);
+        restart_missing(f, weight.shape(), stream.fork(++position), weight.options().init_scale);
+        weight.a().set_value(to_device<D>(f.a));
+        weight.b().set_value(to_device<D>(f.b));
+      });
 }
 
 }  // namespace loru::inline LORU_ISA::fl

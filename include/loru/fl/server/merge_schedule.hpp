@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <optional>
 
 #include <loru/cpu/gemm/gemm.hpp>
 #include <loru/fl/algorithm.hpp>
@@ -123,11 +125,27 @@ constexpr auto merge_fields() {
       field("window", &A::window, range::at_least(1), "rounds over which that growth is measured")};
 }
 
+/// The schedule that the options of merge_fields() describe.
+template <class A>
+MergeSchedule merge_schedule(const A& a) {
+  return {a.merge_when, a.tau, a.merge_rounds, a.growth, a.window};
+}
+
+/// Rounds from the last merge to this one, from 1; nothing before the first merge. Throws ConfigError for a
+/// schedule that measures: its merges are not known beforehand.
+inline std::optional<Index> rounds_since_merge(const MergeSchedule& schedule, Index round) {
+  if (schedule.when == MergeWhen::tau)
+    return round > schedule.tau ? std::optional((round - 1) % schedule.tau + 1) : std::nullopt;
+  require<ConfigError>(schedule.when == MergeWhen::rounds,
+                       "warmup: expected merge_when = tau or rounds, got a schedule that measures");
+  const auto next = std::lower_bound(schedule.rounds.begin(), schedule.rounds.end(), round);
+  return next == schedule.rounds.begin() ? std::nullopt : std::optional(round - *std::prev(next));
+}
+
 /// Merges if the options of merge_fields() say so.
 template <class A, class T, class D>
 void merge_if_due(const A& a, Server<T, D>& server) {
-  const MergeSchedule schedule{a.merge_when, a.tau, a.merge_rounds, a.growth, a.window};
-  if (schedule.due(server)) server.merge(a.merge);
+  if (merge_schedule(a).due(server)) server.merge(a.merge);
 }
 
 }  // namespace loru::inline LORU_ISA::fl
