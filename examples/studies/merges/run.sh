@@ -44,6 +44,7 @@ cell() {
     rate=$(rate_of "$out/$name/tuning/$method/best.toml")
     printf 'base = "%s"\n\n[optimizer]\nlearning_rate = %s\n' "$PWD/methods/$method.toml" "$rate" \
       >"$out/$name/tuned/$method.toml"
+    [[ -f results/rates.csv ]] || echo cell,method,rate >results/rates.csv
     grep -qs "^$name,$method," results/rates.csv || echo "$name,$method,$rate" >>results/rates.csv
     cp "$out/$name/tuning/$method/sweep.csv" "results/${name}_${method}_tuning.csv"
     files+=("$out/$name/tuned/$method.toml")
@@ -81,6 +82,13 @@ for rounds in 1 3; do
   cell "restart_warmup_$rounds" 10,38 fedloru -- "${varied[@]}" --set "algorithm.warmup=$rounds"
 done
 cell restart_without_momentum 10,38 fedloru fedlora -- "${varied[@]}" --set optimizer.momentum=0
+# All of the data among K clients, of whom a cohort trains: 50 rounds at rank 16. The budget is fedloru's uplink.
+for clients in 10:1 10:5 100:2 100:10 100:50 1000:20 1000:100 1000:500; do
+  cohort=${clients#*:} clients=${clients%:*}
+  cell "clients_${clients}_cohort_$cohort" "$((56 * cohort / 10))" fedavg fedloru -- --set partition.kind=iid \
+    --set "federation.clients=$clients" --set "federation.cohort=$cohort" --set federation.rounds=50 \
+    --set lowrank.rank=16
+done
 # Many clients, and a rank that does not bind.
 for kind in iid dirichlet; do
   on=(--set "partition.kind=$kind")
