@@ -3,6 +3,9 @@
 // them.
 
 #include <loru/core/compiled.hpp>
+#include <loru/cpu/activation.hpp>
+#include <loru/cpu/attention/attention.hpp>
+#include <loru/cpu/attention/plain.hpp>
 #include <loru/cpu/bias.hpp>
 #include <loru/cpu/conv/conv.hpp>
 #include <loru/cpu/conv/way.hpp>
@@ -10,6 +13,7 @@
 #include <loru/cpu/conv/winograd/scheme.hpp>
 #include <loru/cpu/dual.hpp>
 #include <loru/cpu/elementwise.hpp>
+#include <loru/cpu/embedding.hpp>
 #include <loru/cpu/epilogue.hpp>
 #include <loru/cpu/gather.hpp>
 #include <loru/cpu/gemm/gemm.hpp>
@@ -22,14 +26,22 @@
 #include <loru/cpu/pool.hpp>
 #include <loru/cpu/rates.hpp>
 #include <loru/cpu/reduce.hpp>
+#include <loru/cpu/rotary.hpp>
+#include <loru/cpu/row_norm.hpp>
 #include <loru/cpu/rows.hpp>
 #include <loru/cpu/softmax.hpp>
+#include <loru/cpu/token_loss.hpp>
 #include <loru/cpu/transfer.hpp>
 #include <loru/cpu/update.hpp>
 #include <loru/cpu/work.hpp>
 #include <loru/ops/list.hpp>
 
 #ifndef LORU_COMPILED
+#include <loru/cpu/activation_bodies.hpp>
+#include <loru/cpu/attention/attention_bodies.hpp>
+#include <loru/cpu/attention/backward.hpp>
+#include <loru/cpu/attention/forward.hpp>
+#include <loru/cpu/attention/tile.hpp>
 #include <loru/cpu/conv/conv_bodies.hpp>
 #include <loru/cpu/conv/lines.hpp>
 #include <loru/cpu/conv/windows.hpp>
@@ -40,12 +52,18 @@
 #include <loru/cpu/gemm/gemm_bodies.hpp>
 #include <loru/cpu/gemm/microkernel.hpp>
 #include <loru/cpu/gemm/transpose.hpp>
+#include <loru/cpu/packet_math.hpp>
 #include <loru/cpu/simd.hpp>
+#include <loru/cpu/token_loss_bodies.hpp>
 #endif
 
 // The parts of this room that loru::compiled instantiates. With it, only that library has the bodies of
 // products and convolutions.
-#define LORU_COMPILED_OPS(OP) LORU_OPS(OP, float, Cpu) LORU_OPS(OP, double, Cpu)
+// clang-format off: it takes macros in a row for one statement
+#define LORU_COMPILED_OPS(OP) \
+  LORU_OPS(OP, float, Cpu) LORU_OPS(OP, double, Cpu) \
+  LORU_SEQUENCE_OPS(OP, float, Cpu) LORU_SEQUENCE_OPS(OP, double, Cpu)
+// clang-format on
 
 #ifdef LORU_COMPILED
 namespace loru::inline LORU_ISA {

@@ -127,18 +127,6 @@ Tensor<T> add_relu(const Tensor<T>& a, const Tensor<T>& b) {
   return cpu::map("add_relu", a, b, [](T x, T y) { return scalar::relu(x + y); });
 }
 
-/// x · Φ(x) with the exact normal distribution function Φ(x) = (1 + erf(x / √2)) / 2.
-template <Scalar T>
-Tensor<T> gelu(const Tensor<T>& x) {
-  return cpu::map(x, [](T v) { return scalar::gelu(v); });
-}
-
-/// dx = dy · (Φ(x) + x · φ(x)) with the normal density φ.
-template <Scalar T>
-Tensor<T> gelu_backward(const Tensor<T>& x, const Tensor<T>& dy) {
-  return cpu::map("gelu_backward", x, dy, [](T v, T d) { return d * scalar::gelu_slope(v); });
-}
-
 /// x / (1 − p) where the element's random word is at least p · 2³², else 0: element i reads word i mod 4 of
 /// block i / 4 of the stream, in memory order, on every device. The same call on dy is the backward pass.
 /// Throws ConfigError unless 0 <= p < 1.

@@ -42,13 +42,24 @@ using Element = typename Eigen::internal::unpacket_traits<P>::type;
 inline constexpr bool many_registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
 
 /// Packet arithmetic by Eigen's names: padd, psub, pmul, pmadd(a, b, c) = a·b + c, pset1<P>(x),
-/// pload1<P>(address), ploadu<P>, pload<P> (aligned), pstoreu, pstore, ptranspose of a PacketSquare.
+/// pload1<P>(address), ploadu<P>, pload<P> (aligned), pstoreu, pstore, ptranspose of a PacketSquare,
+/// pcmp_lt(a, b) as a mask, pselect(mask, a, b), the sum and the largest of the elements predux and
+/// predux_max.
+using Eigen::internal::pabs;
 using Eigen::internal::padd;
+using Eigen::internal::pcmp_lt;
+using Eigen::internal::pdiv;
+using Eigen::internal::pexp;
 using Eigen::internal::pload;
 using Eigen::internal::pload1;
 using Eigen::internal::ploadu;
 using Eigen::internal::pmadd;
+using Eigen::internal::pmax;
 using Eigen::internal::pmul;
+using Eigen::internal::pnegate;
+using Eigen::internal::predux;
+using Eigen::internal::predux_max;
+using Eigen::internal::pselect;
 using Eigen::internal::pset1;
 using Eigen::internal::pstore;
 using Eigen::internal::pstoreu;

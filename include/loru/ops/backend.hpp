@@ -25,6 +25,11 @@ concept Backend = Device<D>
     LORU_COPY_OPS(LORU_REQUIRE_OP, std::int32_t, D)
     LORU_COPY_OPS(LORU_REQUIRE_OP, std::uint8_t, D)
     && Planned<D>;
+
+/// Device D computes the ops on sequences, too: it runs transformers.
+template <class D, class T>
+concept SequenceBackend = Backend<D, T>
+    LORU_SEQUENCE_OPS(LORU_REQUIRE_OP, T, D);
 // clang-format on
 
 #undef LORU_REQUIRE_OP

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include <loru/core/rng.hpp>
+#include <loru/ops/sequence.hpp>
 #include <loru/ops/types.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -133,6 +134,40 @@ using In = const Tensor<T, D>&;
   LORU_CONV_OPS(OP, T, D) LORU_POOL_OPS(OP, T, D) LORU_NORM_OPS(OP, T, D)                                    \
   LORU_LOSS_OPS(OP, T, D) LORU_UPDATE_OPS(OP, T, D) LORU_LOWRANK_OPS(OP, T, D)                               \
   LORU_GATHER_OPS(OP, T, D)
+
+/// The ops on sequences of rows: those of transformers. A device may have all others without them.
+#define LORU_SEQUENCE_OPS(OP, T, D)                                                                          \
+  OP(embedding, (In<T, D> table, In<std::int32_t, D> rows), (table, rows), Tensor<T, D>)                     \
+  OP(embedding_backward, (In<T, D> dy, In<std::int32_t, D> rows, const Shape& table), (dy, rows, table),     \
+     Tensor<T, D>)                                                                                           \
+  OP(layer_norm, (In<T, D> x, In<T, D> residual, In<T, D> gamma, In<T, D> beta, double epsilon),             \
+     (x, residual, gamma, beta, epsilon), RowNorm<T, D>)                                                     \
+  OP(layer_norm_backward, (Tensor<T, D> dy, In<T, D> dsum, const RowNorm<T, D>& kept, In<T, D> gamma,        \
+                           RowNormWanted wanted),                                                            \
+     (dy, dsum, kept, gamma, wanted), RowNormGradients<T, D>)                                                \
+  OP(rms_norm, (In<T, D> x, In<T, D> residual, In<T, D> gamma, double epsilon),                              \
+     (x, residual, gamma, epsilon), RowNorm<T, D>)                                                           \
+  OP(rms_norm_backward, (Tensor<T, D> dy, In<T, D> dsum, const RowNorm<T, D>& kept, In<T, D> gamma,          \
+                         RowNormWanted wanted),                                                              \
+     (dy, dsum, kept, gamma, wanted), RowNormGradients<T, D>)                                                \
+  OP(tanh, (In<T, D> x), (x), Tensor<T, D>)                                                                  \
+  OP(tanh_backward, (In<T, D> y, Tensor<T, D> dy), (y, dy), Tensor<T, D>)                                    \
+  OP(swiglu, (In<T, D> gate, In<T, D> up), (gate, up), Tensor<T, D>)                                         \
+  OP(swiglu_backward, (In<T, D> gate, In<T, D> up, In<T, D> dy), (gate, up, dy), SwigluGradients<T, D>)      \
+  OP(rotary, (Tensor<T, D> x, In<T, D> table, const Sequences& sequences, bool inverse),                     \
+     (x, table, sequences, inverse), Tensor<T, D>)                                                           \
+  OP(attention, (In<T, D> q, In<T, D> k, In<T, D> v, const Sequences& queries, const Sequences& keys,        \
+                 const AttentionOptions& o),                                                                 \
+     (q, k, v, queries, keys, o), AttentionFeatures<T, D>)                                                   \
+  OP(attention_backward, (In<T, D> dy, In<T, D> q, In<T, D> k, In<T, D> v,                                   \
+                          const AttentionFeatures<T, D>& kept, const Sequences& queries,                     \
+                          const Sequences& keys, const AttentionOptions& o, AttentionWanted wanted),         \
+     (dy, q, k, v, kept, queries, keys, o, wanted), AttentionGradients<T, D>)                                \
+  OP(token_loss, (In<T, D> h, In<T, D> w, In<std::int32_t, D> targets, bool slope), (h, w, targets, slope),  \
+     TokenLoss<T, D>)                                                                                        \
+  OP(token_loss_backward, (In<T, D> dvalues, In<T, D> h, In<T, D> w, In<std::int32_t, D> targets,            \
+                           const TokenLoss<T, D>& kept, bool dw),                                            \
+     (dvalues, h, w, targets, kept, dw), TokenLossGradients<T, D>)
 
 /// The same for every op that moves elements E: scalars, std::int32_t, std::uint8_t, float and double.
 #define LORU_COPY_OPS(OP, E, D)                                                                              \

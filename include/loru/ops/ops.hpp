@@ -5,6 +5,7 @@
 #include <loru/ops/list.hpp>
 #include <loru/ops/rates.hpp>
 #include <loru/ops/rules.hpp>
+#include <loru/ops/sequence.hpp>
 #include <loru/ops/shapes.hpp>
 #include <loru/ops/transfer.hpp>
 #include <loru/ops/types.hpp>

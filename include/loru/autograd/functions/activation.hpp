@@ -31,6 +31,25 @@ Variable<T, D> gelu(const Variable<T, D>& x) {
           }};
 }
 
+/// y = tanh(x).
+template <class T, class D>
+  requires SequenceBackend<D, T>
+Variable<T, D> tanh(const Variable<T, D>& x) {
+  const Tensor<T, D> y = tanh(x.value());
+  return {"tanh", y, {x}, [x, y](Tensor<T, D> dy) { x.accumulate(tanh_backward(y, std::move(dy))); }};
+}
+
+/// y = silu(gate) ⊙ up.
+template <class T, class D>
+  requires SequenceBackend<D, T>
+Variable<T, D> swiglu(const Variable<T, D>& gate, const Variable<T, D>& up) {
+  return {"swiglu", swiglu(gate.value(), up.value()), {gate, up}, [gate, up](const Tensor<T, D>& dy) {
+            auto d = swiglu_backward(gate.value(), up.value(), dy);
+            gate.accumulate(std::move(d.gate));
+            up.accumulate(std::move(d.up));
+          }};
+}
+
 /// y = x · keep / (1 − p) with the keep mask of the stream (Srivastava et al. 2014).
 template <class T, class D>
 Variable<T, D> dropout(const Variable<T, D>& x, double p, const rng::Stream& stream) {

@@ -1,0 +1,17 @@
+#pragma once
+// Rows gathered from a table of variables.
+
+#include <loru/autograd/variable.hpp>
+
+namespace loru::inline LORU_ISA {
+
+/// y[i] = table[rows[i]]: table (V, n), rows (M), y (M, n).
+template <class T, class D>
+  requires SequenceBackend<D, T>
+Variable<T, D> embedding(const Variable<T, D>& table, const Tensor<std::int32_t, D>& rows) {
+  return {"embedding", embedding(table.value(), rows), {table}, [table, rows](const Tensor<T, D>& dy) {
+            table.accumulate(embedding_backward(dy, rows, table.shape()));
+          }};
+}
+
+}  // namespace loru::inline LORU_ISA
