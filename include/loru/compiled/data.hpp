@@ -15,6 +15,12 @@
 #include <loru/data/readers_bodies.hpp>
 #include <loru/data/select_bodies.hpp>
 #include <loru/data/synthetic_bodies.hpp>
+#include <loru/data/tokenizers/added_tokens_bodies.hpp>
+#include <loru/data/tokenizers/byte_pairs_bodies.hpp>
+#include <loru/data/tokenizers/characters_bodies.hpp>
+#include <loru/data/tokenizers/load_tokenizer_bodies.hpp>
+#include <loru/data/tokenizers/sentence_piece_bodies.hpp>
+#include <loru/data/tokenizers/word_piece_bodies.hpp>
 
 namespace loru::inline LORU_ISA::data {
 

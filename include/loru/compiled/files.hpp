@@ -3,4 +3,6 @@
 
 #include <loru/compiled/begin.hpp>
 
+#include <loru/io/gguf_bodies.hpp>
+#include <loru/io/json_bodies.hpp>
 #include <loru/io/safetensors_bodies.hpp>

@@ -1,5 +1,5 @@
 #pragma once
-// Room data: data sets, their files, batches and partitions over clients.
+// Room data: data sets, their files, tokenizers, batches and partitions over clients.
 
 #include <loru/data/arrays.hpp>
 #include <loru/data/batch.hpp>
@@ -17,6 +17,7 @@
 #include <loru/data/select.hpp>
 #include <loru/data/synthetic.hpp>
 #include <loru/data/targets.hpp>
+#include <loru/data/tokenizers/tokenizers.hpp>
 #include <loru/data/transform.hpp>
 
 #ifndef LORU_COMPILED
@@ -31,4 +32,10 @@
 #include <loru/data/readers_bodies.hpp>
 #include <loru/data/select_bodies.hpp>
 #include <loru/data/synthetic_bodies.hpp>
+#include <loru/data/tokenizers/added_tokens_bodies.hpp>
+#include <loru/data/tokenizers/byte_pairs_bodies.hpp>
+#include <loru/data/tokenizers/characters_bodies.hpp>
+#include <loru/data/tokenizers/load_tokenizer_bodies.hpp>
+#include <loru/data/tokenizers/sentence_piece_bodies.hpp>
+#include <loru/data/tokenizers/word_piece_bodies.hpp>
 #endif
