@@ -4,12 +4,13 @@ the share of the energy sum of eigenvalues squared in the outliers.
 
     condense.py FOLDER RESULT.csv
 
-An eigenvalue is an outlier here if its magnitude is at least a tenth of the norm of the server's operator in the same
-round and of the same number of samples a client. Added columns: outlier_energy (the share), participation and top
-(span.csv).
+Rows are added to those that RESULT.csv has. An eigenvalue is an outlier here if its magnitude is at least a tenth of
+the norm of the server's operator in the same round and of the same number of samples a client. Added columns:
+outlier_energy (the share), participation and top (span.csv).
 """
 import csv
 import os
+import shutil
 import sys
 
 KEY = ("round", "who", "client", "samples", "operator", "layer")
@@ -62,9 +63,11 @@ def main(folder, result):
     shares = energies(os.path.join(folder, "density.csv"), edges(spectra))
     spans = {key(row): row for row in rows(os.path.join(folder, "span.csv"))}
     part = result + ".part"
-    with open(part, "w", newline="") as file:
+    shutil.copyfile(result if os.path.exists(result) else os.devnull, part)
+    with open(part, "a", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(KEPT + ("outlier_energy", "participation", "top"))
+        if file.tell() == 0:
+            out.writerow(KEPT + ("outlier_energy", "participation", "top"))
         for row in spectra:
             span = spans[key(row)]
             out.writerow([short(row[name]) for name in KEPT] +

@@ -31,15 +31,19 @@ federation() {
     --set model.name="$model" --set partition.kind="$partition" --set optimizer.learning_rate="$rate" "$@"
 }
 
-# spectra NAME RUN OPTION...: server and clients of a run at some rounds, and the shares of the spectrum's energy.
+# spectra NAME RUN ROUND,... OPTION...: server and clients of a run at some rounds, and the shares of the spectrum's
+# energy. Each round is kept as soon as it is measured.
 spectra() {
-  local name=$1 run=$2
-  shift 2
+  local name=$1 run=$2 rounds=${3//,/ } round
+  shift 3
   wanted "$name" || return 0
-  [[ -f results/$name.csv ]] && return
-  echo "$name"
-  seconds "$name" "$bin/federate" spectrum "$out/runs/$run" --out "$out/$name" --quiet --span "$@"
-  python3 condense.py "$out/$name" "results/$name.csv"
+  for round in $rounds; do
+    grep -qs "^$round," "results/$name.csv" && continue
+    echo "$name round $round"
+    seconds "$name" "$bin/federate" spectrum "$out/runs/$run" --out "$out/${name}_round_$round" --quiet --span \
+      --at "$round" "$@"
+    python3 condense.py "$out/${name}_round_$round" "results/$name.csv"
+  done
 }
 
 # part NAME OPTION...: a table that the program theory writes.
@@ -62,7 +66,7 @@ for seed in 1 2 3 4 5; do
     # Seven sizes cost the mlp more than an hour: one seed has them all.
     sizes=1,3,10,30,100,300,600
     [[ $model == mlp && $seed != 1 ]] && sizes=1,10,100,600
-    spectra "size_${model}_iid_$seed" "${model}_iid_$seed" --at 0,5,100 --clients 20 --samples "$sizes" \
+    spectra "size_${model}_iid_$seed" "${model}_iid_$seed" 0,5,100 --clients 20 --samples "$sizes" \
       --tolerance 0.02
   done
   # C3: the same number of samples under four partitions. One class: shards of one class a client.
@@ -80,7 +84,7 @@ for seed in 1 2 3 4 5; do
           ;;
         *) run="${model}_${kind}_$seed"; federation "$model" "$kind" "$seed" "$rate" ;;
       esac
-      spectra "$name" "$run" --at 0,5,100 --clients 20 --samples 50 --tolerance 0.02
+      spectra "$name" "$run" 0,5,100 --clients 20 --samples 50 --tolerance 0.02
     done
   done
   # C6: gradients and turns, cut to rank r.
@@ -95,9 +99,9 @@ done
 for seed in 1 2 3; do
   # C1 on convolutional nets: a server of 2,000 images, and a narrow ResNet with one of 600.
   wanted "size_cnn_iid_$seed" && federation cnn iid "$seed" 0.05 --set federation.rounds=25
-  spectra "size_cnn_iid_$seed" "cnn_iid_$seed" --at 0,25 --clients 20 --samples 1,10,100 --tolerance 0.02
+  spectra "size_cnn_iid_$seed" "cnn_iid_$seed" 0,25 --clients 20 --samples 1,10,100 --tolerance 0.02
   wanted "size_resnet10_iid_$seed" && federation resnet10 iid "$seed" 0.05 --set federation.rounds=25 --set model.narrow=4
-  spectra "size_resnet10_iid_$seed" "resnet10_iid_$seed" --at 0,25 --clients 5 --samples 10,30,120 --tolerance 0.02
+  spectra "size_resnet10_iid_$seed" "resnet10_iid_$seed" 0,25 --clients 5 --samples 10,30,120 --tolerance 0.02
   # C4: models of their own on data sets of several sizes.
   part "training_mlp_all_$seed" --seed "$seed" sizes --samples 50,500,5000,20000 --steps 0,100,500,2500 --epochs 0,1,5,15
 done
