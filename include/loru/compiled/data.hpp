@@ -15,6 +15,9 @@
 #include <loru/data/readers_bodies.hpp>
 #include <loru/data/select_bodies.hpp>
 #include <loru/data/synthetic_bodies.hpp>
+#include <loru/data/text/load_bodies.hpp>
+#include <loru/data/text/sequences_bodies.hpp>
+#include <loru/data/text/sets_bodies.hpp>
 #include <loru/data/tokenizers/added_tokens_bodies.hpp>
 #include <loru/data/tokenizers/byte_pairs_bodies.hpp>
 #include <loru/data/tokenizers/characters_bodies.hpp>

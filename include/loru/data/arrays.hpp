@@ -22,8 +22,10 @@ struct ArrayFiles {
   static constexpr auto fields() {
     return Fields{
         field("train", &ArrayFiles::train,
-              "of safetensors: file with x and y to train on, in data.dir or the working folder"),
-        field("test", &ArrayFiles::test, "of safetensors: the same to test on"),
+              "of safetensors: file with x and y to train on, in data.dir or the working folder; of text: a "
+              "text file, "
+              "or a folder with a text a client"),
+        field("test", &ArrayFiles::test, "of safetensors and text: the same to test on"),
         field("normalise", &ArrayFiles::normalise,
               "of safetensors: whether each channel or feature gets mean 0 and deviation 1 over the training "
               "samples")};

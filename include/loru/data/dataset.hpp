@@ -40,6 +40,7 @@ struct Dataset {
   std::vector<std::int32_t> groups = {};  // natural client of each sample; empty where the source names none
   Normalisation normalisation = {};
   std::vector<Index> starts = {};  // of sequences, from 0 to the number of tokens; else empty
+  Index vocabulary = 0;            // of sequences: tokens lie in [0, vocabulary); 0 if that is not known
 
   bool sequences() const { return !starts.empty(); }
 
@@ -75,7 +76,7 @@ struct Dataset {
 };
 
 /// The samples to train on, those to test on, and those to choose hyper-parameters by, which are none unless
-/// hold_out takes them.
+/// the source has some or hold_out takes them.
 struct Split {
   Dataset train, test;
   Dataset validation = {};

@@ -32,6 +32,10 @@ inline void check_features(const Dataset& set) {
     for (std::size_t i = 1; i < set.starts.size(); ++i)
       require<DataError>(set.starts[i - 1] <= set.starts[i], set.name, ": sample ", i - 1,
                          ": expected a start after ", set.starts[i - 1], ", got ", set.starts[i]);
+    const auto& ids = std::get<std::vector<std::int32_t>>(set.features);
+    for (std::size_t i = 0; set.vocabulary > 0 && i < ids.size(); ++i)
+      require<DataError>(ids[i] >= 0 && ids[i] < set.vocabulary, set.name, ": token ", i,
+                         ": expected an id in [0, ", set.vocabulary, "), got ", ids[i]);
     return;
   }
   require<DataError>(sample.rank() == 3 || sample.rank() == 1, set.name,

@@ -15,6 +15,7 @@
 #include <loru/data/mnist.hpp>
 #include <loru/data/omniglot.hpp>
 #include <loru/data/synthetic.hpp>
+#include <loru/data/text/options.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -27,9 +28,10 @@ struct Source {
   Path dir = {};                    // the folder of the files; empty: searched as locate says
   std::vector<Path> also = {};      // further folders to search after the usual ones
   IdxFiles idx = {};                // for "idx", relative to dir
-  ArrayFiles arrays = {};           // for "safetensors", relative to dir
+  ArrayFiles arrays = {};           // for "safetensors" and "text", relative to dir
   Index batches = 5;                // for "cifar10"
   SyntheticOptions synthetic = {};  // for "synthetic"
+  TextOptions text = {};            // for texts; in a configuration a table of its own
 
   static constexpr auto fields() {
     return Fields{

@@ -5,6 +5,7 @@
 
 #include <loru/core/text.hpp>
 #include <loru/data/load.hpp>
+#include <loru/data/text/load.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -14,6 +15,8 @@ struct Loader {
   const char* name;
   Split (*load)(const Source&);
 };
+
+inline Split load_sequences(const Source& source) { return load_texts(source).split; }
 
 /// The one list of data sets.
 inline std::span<const Loader> loaders() {
@@ -27,6 +30,10 @@ inline std::span<const Loader> loaders() {
       {"synthetic", [](const Source& s) { return synthetic(s.synthetic); }},
       {"idx", [](const Source& s) { return data::idx(s.idx, s.dir); }},
       {"safetensors", [](const Source& s) { return data::arrays(s.arrays, s.dir); }},
+      {"sst2", load_sequences},
+      {"banking77", load_sequences},
+      {"shakespeare", load_sequences},
+      {"text", load_sequences},
   };
   return list;
 }

@@ -47,6 +47,7 @@ LORU_INLINE Dataset select(const Dataset& from, std::span<const Index> samples) 
   if (from.sequences()) {
     tokens = detail::tokens_of(from, samples);
     out.starts = detail::starts_of(from, samples);
+    out.vocabulary = from.vocabulary;
   }
   std::visit(
       [&](const auto& values) {
