@@ -1,8 +1,6 @@
 #pragma once
 // Replacing the parametrisation of chosen layers by W + s·B·A.
 
-#include <fnmatch.h>
-
 #include <map>
 #include <optional>
 
@@ -10,6 +8,7 @@
 #include <loru/core/text.hpp>
 #include <loru/lowrank/init.hpp>
 #include <loru/lowrank/planner.hpp>
+#include <loru/nn/freeze.hpp>
 
 namespace loru::inline LORU_ISA::lowrank {
 
@@ -28,6 +27,8 @@ struct FactorizeOptions {
   std::vector<Index> ranks{};
   /// s = alpha / rank; zero means alpha = rank, layer by layer.
   double alpha = 16.0;
+  /// s = alpha / √rank instead (Kalajdzievski, arXiv 2312.03732): the layer's alpha is then alpha·√rank.
+  bool rslora = false;
   /// Shell patterns of layer names (`conv2`, `layer?.*`). Empty: every layer but the first and the last.
   std::vector<std::string> layers{};
   SmallLayers small_layers = SmallLayers::error;
@@ -47,6 +48,7 @@ struct FactorizeOptions {
         field("ranks", &F::ranks, Each{range::at_least(1)},
               "instead of rank: one for each chosen layer, in the model's order"),
         field("alpha", &F::alpha, range::not_negative, "scale of the update; 0 stands for the rank"),
+        field("rslora", &F::rslora, "whether the scale is alpha / sqrt(rank) instead of alpha / rank"),
         field("layers", &F::layers,
               "name patterns of the layers; none: every layer but the first and the last"),
         field("small_layers", &F::small_layers,
@@ -73,11 +75,7 @@ struct FactorizeOptions {
 
 namespace detail {
 
-inline bool matches(const std::vector<std::string>& patterns, const std::string& name) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-  });
-}
+using nn::detail::matches;
 
 /// Names of the layers with a weight, in the model's order.
 template <class T, class D>
@@ -129,8 +127,9 @@ inline bool wide_enough(const std::string& layer, const Shape& w, Index rank, co
 template <class T, class D>
 typename nn::Factored<T, D>::Options factor_options(const FactorizeOptions& o, Index rank) {
   const Rates rates = o.rates ? *o.rates : device_rates(D{});
-  return {o.alpha > 0.0 ? o.alpha : static_cast<double>(rank), o.dropout, plan_rule<D>(o.plan, rates),
-          o.init_scale};
+  const auto r = static_cast<double>(rank);
+  const double alpha = (o.alpha > 0.0 ? o.alpha : r) * (o.rslora ? std::sqrt(r) : 1.0);
+  return {alpha, o.dropout, plan_rule<D>(o.plan, rates), o.init_scale};
 }
 
 template <class T, class D>

@@ -33,6 +33,14 @@ Tensor<T> uniform(const Shape& shape, double bound, rng::Stream stream) {
   return t;
 }
 
+/// Normal values with mean zero.
+template <class T, class D = Cpu>
+Tensor<T, D> normal(const Shape& shape, double deviation, rng::Stream stream) {
+  Tensor<T> t(shape);
+  for (Index i = 0; i < t.size(); ++i) t.data()[i] = T(static_cast<Real<T>>(deviation * stream.normal()));
+  return to_device<D>(t);
+}
+
 /// Bound of the weights' uniform distribution.
 inline double weight_bound(Init init, const Fan& fan) {
   if (init == Init::zero) return 0.0;

@@ -15,6 +15,13 @@ namespace loru::inline LORU_ISA::nn {
 template <class T, class D>
 class Weight;
 
+/// The sequences that the rows of a pass are, for layers that look from row to row. Their tokens, on a
+/// device, are in the derived Tokens (nn/tokens.hpp).
+struct PassSequences {
+  Sequences bounds;
+  virtual ~PassSequences() = default;
+};
+
 /// How a forward pass runs. The default evaluates: no dropout, running statistics.
 struct Pass {
   bool training = false;
@@ -22,6 +29,8 @@ struct Pass {
   bool update_statistics = true;
   rng::Stream stream{0, rng::Purpose::dropout};
   std::uint32_t dropouts = 0;
+  /// The sequences of the batch, if it is one of sequences; they must outlive the pass.
+  const PassSequences* sequences = nullptr;
 
   /// The stream of the next dropout layer of this pass.
   rng::Stream next_dropout() { return stream.fork(dropouts++); }

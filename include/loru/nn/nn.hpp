@@ -8,8 +8,11 @@
 #include <loru/nn/conv2d_product.hpp>
 #include <loru/nn/core_factored.hpp>
 #include <loru/nn/dropout.hpp>
+#include <loru/nn/embedding.hpp>
 #include <loru/nn/factored.hpp>
+#include <loru/nn/feed_forward.hpp>
 #include <loru/nn/flatten.hpp>
+#include <loru/nn/freeze.hpp>
 #include <loru/nn/group_norm.hpp>
 #include <loru/nn/hadamard.hpp>
 #include <loru/nn/init.hpp>
@@ -17,8 +20,11 @@
 #include <loru/nn/linear_product.hpp>
 #include <loru/nn/low_rank_problem.hpp>
 #include <loru/nn/low_rank_product.hpp>
+#include <loru/nn/models/bert.hpp>
+#include <loru/nn/models/char_transformer.hpp>
 #include <loru/nn/models/cnn.hpp>
 #include <loru/nn/models/lenet.hpp>
+#include <loru/nn/models/llama.hpp>
 #include <loru/nn/models/logistic.hpp>
 #include <loru/nn/models/mlp.hpp>
 #include <loru/nn/models/models.hpp>
@@ -27,7 +33,12 @@
 #include <loru/nn/module.hpp>
 #include <loru/nn/nested.hpp>
 #include <loru/nn/pool.hpp>
+#include <loru/nn/pooler.hpp>
 #include <loru/nn/residual.hpp>
 #include <loru/nn/role.hpp>
+#include <loru/nn/row_norm.hpp>
+#include <loru/nn/self_attention.hpp>
 #include <loru/nn/sequential.hpp>
+#include <loru/nn/token_head.hpp>
+#include <loru/nn/tokens.hpp>
 #include <loru/nn/weight.hpp>

@@ -7,9 +7,9 @@
 
 namespace loru::inline LORU_ISA::train {
 
-/// The outputs (N, k) for all samples in order, on the host, in evaluation mode. Batches run in parallel on
-/// the pool; on a device other than the host give a pool of one thread. Throws DataError if there are no
-/// samples, ConfigError if batch < 1.
+/// The outputs (N, k) for all samples, or of all their tokens (M, k), in order, on the host, in evaluation
+/// mode. Batches run in parallel on the pool; on a device other than the host give a pool of one thread.
+/// Throws DataError if there are no samples, ConfigError if batch < 1.
 template <class T, class D>
 Tensor<T> predict(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
                   WorkerPool& pool, const std::type_identity_t<Task<T, D>>& task = Classification{},
@@ -26,7 +26,9 @@ Tensor<T> predict(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<
     outputs[static_cast<std::size_t>(b)] = to_host(task.forward(model, chosen, {}).value());
   });
   const Index width = outputs[0].size() / outputs[0].dim(0);
-  Tensor<T> all({count, width});
+  Index total = 0;
+  for (const Tensor<T>& some : outputs) total += some.dim(0);
+  Tensor<T> all({total, width});
   T* at = all.data();
   for (const Tensor<T>& rows : outputs) at = std::copy(rows.data(), rows.data() + rows.size(), at);
   return all;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <loru/data/batch.hpp>
-#include <loru/nn/module.hpp>
+#include <loru/nn/tokens.hpp>
 
 namespace loru::inline LORU_ISA::train {
 
@@ -35,7 +35,7 @@ struct Metric {
 /// and may have
 ///
 ///   Variable<T, D> forward(nn::Model<T, D>&, const data::Batch<T, D>&, const nn::Pass&) const
-///             the outputs; default: the model of batch.inputs
+///             the outputs; default: the model of batch.inputs, or of the batch's tokens (forward_batch)
 template <class K, class T, class D>
 concept TaskOf =
     requires(const K& task, const data::Dataset& dataset, const data::Batch<T, D>& batch,
@@ -47,6 +47,18 @@ concept TaskOf =
       { task.observe(values, batch) } -> std::same_as<std::vector<double>>;
       { task.measure(observed, Index{}) } -> std::same_as<std::vector<double>>;
     };
+
+/// The outputs of the model for batch.inputs or, where the batch has tokens, for these: they and their bounds
+/// are in the pass then. `targets` are the next tokens that a decoder's head gives losses for.
+template <class T, class D>
+Variable<T, D> forward_batch(nn::Model<T, D>& model, const data::Batch<T, D>& batch, nn::Pass pass,
+                             const Tensor<std::int32_t, D>& targets = {}) {
+  if (!batch.tokens) return model(Variable<T, D>(batch.inputs), pass);
+  nn::Tokens<D> tokens(batch.tokens, {batch.starts});
+  tokens.targets = targets;
+  pass.sequences = &tokens;
+  return model(Variable<T, D>(batch.inputs), pass);
+}
 
 /// Any task, with its functions bound for scalar T on device D.
 template <class T, class D = Cpu>
@@ -75,7 +87,7 @@ Task<T, D>::Task(const K& task) : name{K::name}, metrics(std::begin(K::metrics),
     };
   else
     forward = [](nn::Model<T, D>& model, const data::Batch<T, D>& batch, const nn::Pass& pass) {
-      return model(Variable<T, D>(batch.inputs), pass);
+      return forward_batch(model, batch, pass);
     };
   loss = [task](const Variable<T, D>& y, const data::Batch<T, D>& batch) { return task.loss(y, batch); };
   observe = [task](const Tensor<T, D>& y, const data::Batch<T, D>& batch) { return task.observe(y, batch); };

@@ -10,5 +10,6 @@
 #include <loru/train/task.hpp>
 #include <loru/train/tasks/classification.hpp>
 #include <loru/train/tasks/multilabel.hpp>
+#include <loru/train/tasks/next_token.hpp>
 #include <loru/train/tasks/regression.hpp>
 #include <loru/train/tasks/tasks.hpp>

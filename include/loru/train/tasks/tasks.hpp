@@ -7,11 +7,12 @@
 #include <loru/core/text.hpp>
 #include <loru/train/tasks/classification.hpp>
 #include <loru/train/tasks/multilabel.hpp>
+#include <loru/train/tasks/next_token.hpp>
 #include <loru/train/tasks/regression.hpp>
 
 namespace loru::inline LORU_ISA::train {
 
-using Tasks = std::tuple<Classification, Regression, MultiLabel>;
+using Tasks = std::tuple<Classification, Regression, MultiLabel, NextToken>;
 
 inline const std::vector<std::string>& task_names() {
   static const std::vector<std::string> names = std::apply(
