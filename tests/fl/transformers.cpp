@@ -1,5 +1,10 @@
 // Federations on sequences of tokens: every algorithm trains a small BERT; a decoder is trained by the loss
 // of its tokens.
+#include <loru/data/partition/iid.hpp>
+#include <loru/nn/freeze.hpp>
+#include <loru/nn/models/bert.hpp>
+#include <loru/nn/models/llama.hpp>
+
 #include "federation.hpp"
 
 using namespace loru;
@@ -83,7 +88,7 @@ TEST_CASE("A federation of sequences gives the same bits for any number of threa
                                      fl::FedLoRU{.tau = 1},
                                      split,
                                      data::iid(split.train, {.clients = 4}),
-                                     {.cohort = 3, .client = adam_client(1), .threads = threads, .seed = 5}};
+                                     {.cohort = 3, .client = adam_client(1), .seed = 5, .threads = threads}};
     for ([[maybe_unused]] const fl::Round& round : simulation.rounds(2)) continue;
     return bits(simulation.model());
   };
