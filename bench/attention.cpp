@@ -27,8 +27,7 @@ Variable<float> normal(const Shape& shape, std::uint32_t number) {
 void run(const Options& o) {
   const Sequences sequence{{0, o.length}};
   const AttentionOptions options{o.heads, o.groups, o.causal, 1.0 / std::sqrt(static_cast<double>(o.width))};
-  Variable<float> q = normal({o.length, o.heads * o.width}, 0),
-                  k = normal({o.length, o.groups * o.width}, 1),
+  Variable<float> q = normal({o.length, o.heads * o.width}, 0), k = normal({o.length, o.groups * o.width}, 1),
                   v = normal({o.length, o.groups * o.width}, 2);
   const Tensor<float> dy = normal(q.shape(), 3).value();
   WorkerPool pool(o.threads);

@@ -85,7 +85,8 @@ TEST_CASE("tasks: targets of another kind are refused by name") {
                     "multilabel: rows: expected labels of which several hold as targets, got numbers");
   CHECK_THROWS_WITH(train::Classification{}.outputs(flags),
                     "classification: rows: expected classes as targets, got labels of which several hold");
-  CHECK(train::task_names() == std::vector<std::string>{"classification", "regression", "multilabel"});
+  CHECK(train::task_names() ==
+        std::vector<std::string>{"classification", "regression", "multilabel", "next_token"});
   CHECK(train::make_task<float>("regression").metrics[0].name == "mae");
   CHECK_THROWS_WITH(train::make_task<float>("regresion"),
                     "task: unknown name 'regresion', did you mean 'regression'?");

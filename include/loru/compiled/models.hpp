@@ -4,6 +4,9 @@
 #include <loru/compiled/begin.hpp>
 
 #include <loru/lowrank/factorize.hpp>
+#include <loru/nn/models/bert.hpp>
+#include <loru/nn/models/char_transformer.hpp>
+#include <loru/nn/models/llama.hpp>
 #include <loru/nn/models/models.hpp>
 
 #define LORU_COMPILED_VARIABLES_OF(T) \
@@ -18,7 +21,10 @@
   LORU_COMPILED_LINEAR(template, T)   \
   LORU_COMPILED_CONV2D(template, T)   \
   LORU_COMPILED_FACTORED(template, T) \
-  LORU_COMPILED_MODELS(template, T)
+  LORU_COMPILED_MODELS(template, T)   \
+  LORU_COMPILED_BERT(template, T)     \
+  LORU_COMPILED_LLAMA(template, T)    \
+  LORU_COMPILED_CHAR_TRANSFORMER(template, T)
 
 namespace loru::inline LORU_ISA {
 

@@ -7,6 +7,7 @@
 
 #include <loru/core/compiled.hpp>
 #include <loru/cpu/activation.hpp>
+#include <loru/ops/shapes.hpp>
 
 namespace loru::inline LORU_ISA {
 

@@ -1,6 +1,8 @@
 #pragma once
 // The head of a decoder: logits over the vocabulary, or the losses of the targets without them.
 
+#include <optional>
+
 #include <loru/nn/init.hpp>
 #include <loru/nn/linear_product.hpp>
 #include <loru/nn/tokens.hpp>

@@ -158,4 +158,11 @@ Model<T, D> bert(const BertOptions& o = {}) {
   return detail::Bert<T, D>(o, rng::Stream(o.seed, rng::Purpose::init));
 }
 
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_BERT(TEMPLATE, T) TEMPLATE Model<T> bert<T, Cpu>(const BertOptions&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_BERT(extern template, float)
+LORU_COMPILED_BERT(extern template, double)
+#endif
+
 }  // namespace loru::inline LORU_ISA::nn

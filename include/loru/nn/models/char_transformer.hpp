@@ -137,4 +137,12 @@ Model<T, D> char_transformer(const CharTransformerOptions& o = {}) {
   return detail::CharTransformer<T, D>(o, rng::Stream(o.seed, rng::Purpose::init));
 }
 
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_CHAR_TRANSFORMER(TEMPLATE, T) \
+  TEMPLATE Model<T> char_transformer<T, Cpu>(const CharTransformerOptions&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_CHAR_TRANSFORMER(extern template, float)
+LORU_COMPILED_CHAR_TRANSFORMER(extern template, double)
+#endif
+
 }  // namespace loru::inline LORU_ISA::nn

@@ -123,4 +123,11 @@ Model<T, D> llama(const LlamaOptions& o = {}) {
   return detail::Llama<T, D>(o, rng::Stream(o.seed, rng::Purpose::init));
 }
 
+/// The parts of this header that loru::compiled instantiates.
+#define LORU_COMPILED_LLAMA(TEMPLATE, T) TEMPLATE Model<T> llama<T, Cpu>(const LlamaOptions&);
+#ifdef LORU_COMPILED
+LORU_COMPILED_LLAMA(extern template, float)
+LORU_COMPILED_LLAMA(extern template, double)
+#endif
+
 }  // namespace loru::inline LORU_ISA::nn
