@@ -85,6 +85,21 @@ def round_row(name, algorithm, work, at_least, aim, extra=False):
                probe="--rounds 1 --cohort 2 --eval-every 0", extra=extra)
 
 
+def attention_row(length, heads):
+    """Attention of one sequence, forward and backward pass."""
+    what = f"--length {length} --heads {heads} --groups {heads} --steps 20"
+    return Row(name=f"attention_{length}", work=f"attention, T = {length}, d = 64, forward + backward, 1 thread",
+               against="PyTorch's scaled_dot_product_attention", ours=f"{{bin}}/attention {what}", value="ms",
+               theirs="ms", variants=(f"{{python}} {{peers}}/torch_attention.py {what}",), at_least=1.0, aim=1.3, pairs=5)
+
+
+def transformer_row(name, work, what, at_least, aim):
+    """A LoRA step (rank 8 on queries and values) of a transformer."""
+    return Row(name=name, work=f"LoRA step, {work}, r = 8, 1 thread", against="transformers + PEFT",
+               ours=f"{{bin}}/transformer_step {what}", value="ms", theirs="ms", at_least=at_least, aim=aim,
+               variants=(f"{{python}} {{peers}}/peft_step.py {what}",), probe="--steps 5", environment=ONE_THREAD)
+
+
 FLOWER = "{python} {peers}/flower_logistic.py --data {data} --threads 2"
 PFL = "{peers}/pfl_cifar.py --data {data}"
 TWO_PROCESSES = "{python} -m torch.distributed.run --standalone --nproc-per-node 2"
@@ -99,6 +114,13 @@ ROWS = (
     Row(name="linear", work="factored Linear, M = 4096, n = m = 1024, r = 16, forward + backward, 1 thread",
         against="PyTorch + PEFT's LoRA Linear", ours="{bin}/linear --steps 20", value="ms", theirs="ms",
         variants=("{python} {peers}/peft_linear.py --steps 20",), at_least=1.0, aim=1.15, pairs=5),
+    attention_row(512, 8),
+    attention_row(2048, 2),
+    transformer_row("minilm", "MiniLM, 32 sentences of 2 to 50 tokens, padded by the peer", "--model minilm", 1.8, 2.3),
+    transformer_row("minilm_equal", "MiniLM, 32 sentences of 26 tokens", "--model minilm --shortest 26 --longest 26",
+                    1.15, 1.3),
+    transformer_row("smollm2", "SmolLM2-135M, 4 x 128 tokens",
+                    "--model smollm2 --batch 4 --shortest 128 --longest 128 --steps 5", 1.1, 1.3),
     round_row("quickstart", "fedloru", "2 rounds, quickstart (FedLoRU), 2 threads", 3.0, 6.0),
     round_row("fedavg", "fedavg", "2 rounds, quickstart with FedAvg, 2 threads", 3.0, 6.0, extra=True),
     Row(name="round_logistic", work="100 rounds, logistic regression, 1000 clients, 10 a round, 2 threads",

@@ -1,4 +1,5 @@
 // Transformers: names, ragged batches, what is trained, losses without logits, curvature.
+#include <loru/lowrank/explain.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/visit.hpp>
 #include <loru/nn/nn.hpp>
@@ -169,6 +170,18 @@ TEST_CASE("transformers: factors by name, everything else frozen, nothing comput
   }
   CHECK_THROWS_WITH(nn::train_only(model, {"clasifier.*"}),
                     "train_only: no parameter matches 'clasifier.*', did you mean 'classifier.bias'?");
+}
+
+TEST_CASE("transformers: the plans of a batch of sequences") {
+  auto model = nn::llama<float>(small_llama);
+  nn::train_only(model, {});
+  lowrank::factorize(model, {.rank = 2, .layers = {"*.q_proj", "*.v_proj"}});
+  const auto plans = lowrank::explain(model, ragged());
+  REQUIRE(plans.size() == 4);
+  CHECK(plans[0].layer == "model.layers.0.self_attn.q_proj");
+  CHECK_FALSE(plans[0].problem.input_gradient);
+  CHECK(plans[2].problem.input_gradient);
+  for (const auto& plan : plans) CHECK(plan.problem.rows == 18);
 }
 
 TEST_CASE("transformers: a decoder learns from nothing") {
