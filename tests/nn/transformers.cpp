@@ -172,6 +172,27 @@ TEST_CASE("transformers: factors by name, everything else frozen, nothing comput
                     "train_only: no parameter matches 'clasifier.*', did you mean 'classifier.bias'?");
 }
 
+TEST_CASE("transformers: a decoder that reads on has the bits of the whole sequence") {
+  auto model = GENERATE(nn::llama<float>(small_llama), nn::char_transformer<float>(small_char));
+  const nn::Tokens<> all = part(ragged(), 2);
+  const auto logits = model({}, nn::Pass{.sequences = &all}).value();
+  nn::KeyValueCache<float> cache;
+  const NoGrad guard;
+  for (const auto& [first, count] : {std::pair<Index, Index>{0, 4}, {4, 1}, {5, 1}, {6, 3}}) {
+    Tensor<std::int32_t> ids(Shape{count});
+    std::copy_n(all.tokens.data() + first, count, ids.data());
+    const nn::Tokens<> next(ids, {{0, count}, first});
+    CHECK(same_bits(model({}, nn::Pass{.sequences = &next, .cache = &cache}).value(),
+                    rows(logits, first, count)));
+  }
+  const nn::Tokens<> again = part(ragged(), 0);
+  CHECK_THROWS_WITH(model({}, nn::Pass{.sequences = &again, .cache = &cache}),
+                    "cache: expected one sequence that goes on at token 9, got 1 at token 0");
+  nn::KeyValueCache<double> other;
+  CHECK_THROWS_WITH(model({}, nn::Pass{.sequences = &again, .cache = &other}),
+                    "attention: expected a cache of the model's scalar, on the host");
+}
+
 TEST_CASE("transformers: the plans of a batch of sequences") {
   auto model = nn::llama<float>(small_llama);
   nn::train_only(model, {});

@@ -22,6 +22,11 @@ struct PassSequences {
   virtual ~PassSequences() = default;
 };
 
+/// What the layers of a decoder remember from pass to pass (nn/cache.hpp).
+struct PassCache {
+  virtual ~PassCache() = default;
+};
+
 /// How a forward pass runs. The default evaluates: no dropout, running statistics.
 struct Pass {
   bool training = false;
@@ -31,6 +36,8 @@ struct Pass {
   std::uint32_t dropouts = 0;
   /// The sequences of the batch, if it is one of sequences; they must outlive the pass.
   const PassSequences* sequences = nullptr;
+  /// What was read before the sequence of this pass, if it goes on from there.
+  PassCache* cache = nullptr;
 
   /// The stream of the next dropout layer of this pass.
   rng::Stream next_dropout() { return stream.fork(dropouts++); }

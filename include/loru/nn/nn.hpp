@@ -4,6 +4,7 @@
 #include <loru/nn/activation.hpp>
 #include <loru/nn/aggregation_aware.hpp>
 #include <loru/nn/batch_norm.hpp>
+#include <loru/nn/cache.hpp>
 #include <loru/nn/conv2d.hpp>
 #include <loru/nn/conv2d_product.hpp>
 #include <loru/nn/core_factored.hpp>

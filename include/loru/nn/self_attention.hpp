@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include <loru/nn/cache.hpp>
 #include <loru/nn/linear.hpp>
 #include <loru/nn/tokens.hpp>
 
@@ -85,6 +86,17 @@ class SelfAttention final : public Module<T, D> {
       q = loru::rotary(std::move(q), rotary_, queries);
       k = loru::rotary(std::move(k), rotary_, keys);
     }
+    if (auto* cache = cache_of<T, D>(pass))
+      if constexpr (std::same_as<D, Cpu>) {
+        const auto& all = cache->extend(this, k.value(), v.value(), keys);
+        return finish(q, Variable<T, D>(all.keys), Variable<T, D>(all.values), queries,
+                      {{0, all.keys.dim(0)}}, pass);
+      }
+    return finish(q, k, v, queries, keys, pass);
+  }
+
+  Variable<T, D> finish(const Variable<T, D>& q, const Variable<T, D>& k, const Variable<T, D>& v,
+                        const Sequences& queries, const Sequences& keys, Pass& pass) {
     const double width = static_cast<double>(options_.width / options_.heads);
     const AttentionOptions o{options_.heads, options_.groups, options_.causal, 1.0 / std::sqrt(width)};
     return output_.forward(attention(q, k, v, queries, keys, o), pass);
