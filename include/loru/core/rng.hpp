@@ -53,6 +53,7 @@ enum class Purpose : std::uint32_t {
   downlink = 15,
   validation = 16,
   spectrum = 17,
+  generate = 18,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. The

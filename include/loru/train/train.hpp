@@ -4,6 +4,7 @@
 #include <loru/train/device_data.hpp>
 #include <loru/train/evaluate.hpp>
 #include <loru/train/fit.hpp>
+#include <loru/train/generate.hpp>
 #include <loru/train/loop.hpp>
 #include <loru/train/model_file.hpp>
 #include <loru/train/predict.hpp>
