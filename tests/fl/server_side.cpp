@@ -215,6 +215,47 @@ TEST_CASE("Merges in given rounds") {
   CHECK(own == std::vector<Index>{0, 1, 1});
 }
 
+namespace {
+
+/// Federated averaging that counts the steps of its clients.
+struct Counting {
+  Index* steps = nullptr;
+
+  static constexpr std::string_view name = "counting";
+  static constexpr bool low_rank = false;
+  using hooks = fl::Hooks<fl::hook::train>;
+  static constexpr auto fields() { return Fields{}; }
+  template <class T, class D>
+  double train(const fl::Turn<T, D>& turn) const {
+    return fl::train(turn, [this](std::vector<Variable<T, D>>&) { ++*steps; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Clients train for a number of steps in place of passes") {
+  fl::ClientOptions client = momentum_client();
+  client.batch = 7;
+  const auto samples = static_cast<Index>(small_parts(4)[0].size());
+  const Index pass = (samples + 6) / 7;
+  REQUIRE(samples % 7 != 0);
+  for (const auto& part : small_parts(4)) REQUIRE(static_cast<Index>(part.size()) == samples);
+  const auto run = [&](Index epochs, Index steps) {
+    client.epochs = epochs;
+    client.steps = steps;
+    Index taken = 0;
+    auto simulation = simulation_of(Counting{&taken}, {}, 1, client);
+    simulation.run_round(false);
+    return std::pair{taken, bits(simulation.model())};
+  };
+  const auto two_passes = run(2, 0), as_steps = run(1, 2 * pass), one_more = run(1, pass + 1),
+             one = run(3, 1);
+  CHECK(two_passes.first == 3 * 2 * pass);
+  CHECK(as_steps == two_passes);
+  CHECK(one_more.first == 3 * (pass + 1));
+  CHECK(one.first == 3);
+}
+
 TEST_CASE("Warm-up after a merge scales the learning rate") {
   const fl::FedLoRU merging{.merge_when = MergeWhen::rounds, .merge_rounds = {1}};
   fl::FedLoRU warming = merging;

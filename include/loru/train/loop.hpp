@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include <loru/optim/optim.hpp>
 #include <loru/train/device_data.hpp>
@@ -39,15 +40,17 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  /// One pass over the samples, which it puts into a new order, in batches of which the last may be smaller.
-  /// rate(step) is the learning rate of the step, counted from 0 over all passes. Adds loss · samples of each
-  /// batch to `total`, one by one. Throws DivergedError if the loss is not finite.
+  /// One pass over the samples, which it puts into a new order, in batches of which the last may be smaller;
+  /// it ends early after `steps` of them. rate(step) is the learning rate of the step, counted from 0 over
+  /// all passes. Adds loss · samples of each batch to `total`, one by one. Returns the number of samples
+  /// seen. Throws DivergedError if the loss is not finite.
   template <class Rate>
-  void epoch(std::span<Index> samples, Index batch, const Rate& rate, const AdjustGradients<T, D>& adjust,
-             double& total) {
+  Index epoch(std::span<Index> samples, Index batch, const Rate& rate, const AdjustGradients<T, D>& adjust,
+              double& total, Index steps = std::numeric_limits<Index>::max()) {
     streams_.order.shuffle(samples);
     const auto count = static_cast<Index>(samples.size());
-    for (Index first = 0; first < count; first += batch, ++step_) {
+    Index first = 0;
+    for (; first < count && steps > 0; first += batch, ++step_, --steps) {
       const auto size = std::min(batch, count - first);
       const double value = backward(samples.subspan(static_cast<std::size_t>(first),  //
                                                     static_cast<std::size_t>(size)));
@@ -55,6 +58,7 @@ class Loop {
       optimizer_->step(rate(step_));
       total += value * static_cast<double>(size);
     }
+    return std::min(first, count);
   }
 
  private:

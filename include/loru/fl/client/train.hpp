@@ -14,6 +14,8 @@ using train::AdjustGradients;
 /// How clients train.
 struct ClientOptions {
   Index epochs = 1;
+  /// If above 0: steps of a turn, in as many passes as they take, in place of epochs.
+  Index steps = 0;
   Index batch = 32;
   optim::Options optimizer{};
   optim::Schedule schedule{};
@@ -27,8 +29,11 @@ struct ClientOptions {
     using C = ClientOptions;
     return Fields{
         field("client.epochs", &C::epochs, range::at_least(1), "passes over its samples in a client's turn"),
+        field("client.steps", &C::steps, range::at_least(0),
+              "if above 0: steps of a turn, in as many passes as they take, in place of epochs"),
         field("client.batch", &C::batch, range::at_least(1), "samples a step"),
-        section("optimizer", &C::optimizer), section("schedule", &C::schedule),
+        section("optimizer", &C::optimizer),
+        section("schedule", &C::schedule),
         field("schedule.per", &C::schedule_per_step, words<bool>({{"round", false}, {"step", true}}),
               "what the schedule counts: rounds, or local steps of a turn")};
   }
@@ -65,17 +70,18 @@ class TrainOnly {
 };
 
 /// Plain local training of every trained parameter with a fresh optimizer: `epochs` passes over the samples,
-/// each in a new order, in batches of which the last may be smaller. Returns the mean loss over all samples
-/// seen. Streams: order (seed, batches, round, client), augmentation and dropout alike. Throws ConfigError as
-/// check() and the optimizer do and for a client without samples, DivergedError with round and client if the
-/// loss is not finite.
+/// or as many as `steps` batches take, each in a new order, in batches of which the last of a pass may be
+/// smaller. Returns the mean loss over all samples seen. Streams: order (seed, batches, round, client),
+/// augmentation and dropout alike. Throws ConfigError as check() and the optimizer do and for a client
+/// without samples, DivergedError with round and client if the loss is not finite.
 template <class T, class D>
 double train(const Turn<T, D>& turn, const std::type_identity_t<AdjustGradients<T, D>>& adjust) {
   const ClientOptions& o = turn.options;
   check(o);
   require<ConfigError>(!turn.samples.empty(), "client ", turn.head.client, ": expected at least one sample");
   std::vector<Index> samples(turn.samples.begin(), turn.samples.end());
-  const auto count = static_cast<Index>(samples.size()), steps = o.epochs * ((count + o.batch - 1) / o.batch);
+  const auto count = static_cast<Index>(samples.size()), pass = (count + o.batch - 1) / o.batch,
+             steps = o.steps > 0 ? o.steps : o.epochs * pass;
   const auto rate = [&](Index step) {
     return o.schedule_per_step ? o.schedule.rate(o.optimizer.learning_rate, step, steps)
                                : o.schedule.rate(o.optimizer.learning_rate, turn.head.round - 1, o.rounds);
@@ -86,8 +92,10 @@ double train(const Turn<T, D>& turn, const std::type_identity_t<AdjustGradients<
                          train::streams(turn.head.seed, round, client),
                          concat("round ", turn.head.round, ", client ", turn.head.client));
   double total = 0.0;
-  for (Index epoch = 0; epoch < o.epochs; ++epoch) loop.epoch(samples, o.batch, rate, adjust, total);
-  return total / static_cast<double>(o.epochs * count);
+  Index seen = 0;
+  for (Index step = 0; step < steps; step += pass)
+    seen += loop.epoch(samples, o.batch, rate, adjust, total, steps - step);
+  return total / static_cast<double>(seen);
 }
 
 template <class T, class D>
