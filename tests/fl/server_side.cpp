@@ -234,26 +234,26 @@ struct Counting {
 }  // namespace
 
 TEST_CASE("Clients train for a number of steps in place of passes") {
-  fl::ClientOptions client = momentum_client();
-  client.batch = 7;
-  const auto samples = static_cast<Index>(small_parts(4)[0].size());
-  const Index pass = (samples + 6) / 7;
-  REQUIRE(samples % 7 != 0);
-  for (const auto& part : small_parts(4)) REQUIRE(static_cast<Index>(part.size()) == samples);
-  const auto run = [&](Index epochs, Index steps) {
+  const auto run = [](Index epochs, Index steps, Index batch) {
+    fl::ClientOptions client = momentum_client();
     client.epochs = epochs;
     client.steps = steps;
+    client.batch = batch;
     Index taken = 0;
     auto simulation = simulation_of(Counting{&taken}, {}, 1, client);
-    simulation.run_round(false);
-    return std::pair{taken, bits(simulation.model())};
+    const double loss = simulation.run_round(false).train_loss;
+    return std::tuple{taken, loss, bits(simulation.model())};
   };
-  const auto two_passes = run(2, 0), as_steps = run(1, 2 * pass), one_more = run(1, pass + 1),
-             one = run(3, 1);
-  CHECK(two_passes.first == 3 * 2 * pass);
-  CHECK(as_steps == two_passes);
-  CHECK(one_more.first == 3 * (pass + 1));
-  CHECK(one.first == 3);
+  // Batches above every client's samples: a pass is a step.
+  const auto passes = run(3, 0, 1000);
+  CHECK(std::get<0>(passes) == 3 * 3);
+  CHECK(run(1, 3, 1000) == passes);
+  CHECK(run(1, 2, 1000) != passes);
+  // Clients of more than 14 samples in batches of 7: the fourth step may begin another pass.
+  for (const auto& part : small_parts(4)) REQUIRE(part.size() > 14);
+  CHECK(std::get<0>(run(1, 1, 7)) == 3);
+  CHECK(std::get<0>(run(1, 4, 7)) == 3 * 4);
+  CHECK(std::get<0>(run(9, 4, 7)) == 3 * 4);
 }
 
 TEST_CASE("Warm-up after a merge scales the learning rate") {
