@@ -11,6 +11,7 @@
 #include "support/catch.hpp"
 
 namespace emulator = loru::emulator;
+using loru::cuda::exp2_approximate;
 using loru::cuda::launch;
 using loru::cuda::shared_load;
 using loru::cuda::shared_memory;
@@ -274,4 +275,19 @@ TEST_CASE("emulator: launches that a device refuses") {
              ContainsSubstring("65536"));
   CHECK_THAT(fault_of([] { launch("fat", two_barriers, 1, 32, 228 << 10, nullptr); }),
              ContainsSubstring("227 KiB"));
+}
+
+TEST_CASE("emulator: a power of two is as far off as its bound allows") {
+  int seen[5] = {};
+  for (int i = 1; i <= 4000; ++i) {
+    const float x = -0.01F * static_cast<float>(i), exact = std::exp2(x), got = exp2_approximate(x);
+    const int off = std::bit_cast<std::int32_t>(got) - std::bit_cast<std::int32_t>(exact);
+    REQUIRE(std::abs(off) <= 2);
+    ++seen[off + 2];
+  }
+  for (const int count : seen) CHECK(count > 400);
+  CHECK(exp2_approximate(0.0F) == 1.0F);
+  CHECK(exp2_approximate(-INFINITY) == 0.0F);
+  CHECK(exp2_approximate(-130.0F) == 0.0F);
+  CHECK(std::isnan(exp2_approximate(NAN)));
 }

@@ -1,5 +1,5 @@
-// The fused kernels: passes of one client's layer and of a cohort's, and merges. The static checks
-// (tests/cuda/static) look at what becomes of them.
+// The fused kernels: passes of one client's layer, of attention and of a cohort's layer, and merges. The
+// static checks (tests/cuda/static) look at what becomes of them.
 #include <loru/cuda/kernels/backward_cohort.cuh>
 #include <loru/cuda/kernels/compiled.cuh>
 #include <loru/cuda/kernels/forward_cohort.cuh>

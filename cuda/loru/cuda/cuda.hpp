@@ -12,5 +12,5 @@
 #include <loru/cuda/stream.hpp>
 #include <loru/cuda/work.hpp>
 
-static_assert(loru::Backend<loru::cuda::Cuda, float>);
+static_assert(loru::SequenceBackend<loru::cuda::Cuda, float>);
 static_assert(loru::Backend<loru::cuda::Cuda, double>);

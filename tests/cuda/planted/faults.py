@@ -26,6 +26,8 @@ class Fault:
 
 
 FORWARD = DEVICE + ("kernels/forward_one_pass.cuh",)
+ATTENTION = DEVICE + ("kernels/attention.cuh",)
+ATTENTION_PROBLEM = ("cuda/kernels/attention_problem.hpp",)
 KERNELS = {
     "forward_one_pass": Kernel(FORWARD, "forward_one_pass", ("cuda/kernels/forward.hpp",),
                                ("LORU_PLANTED_MATH Bf16", "LORU_PLANTED_FILL Fill::integers")),
@@ -44,11 +46,21 @@ KERNELS = {
                                ("LORU_PLANTED_MATH Tf32",), deletions=False),
     "backward_dSdB": Kernel(DEVICE + ("kernels/reduce_rows.cuh", "kernels/backward_dSdB.cuh"), "backward_dSdB"),
     "merge": Kernel(DEVICE + ("kernels/merge.cuh",), "merge"),
+    "attention_forward": Kernel(ATTENTION + ("kernels/attention_forward.cuh",), "attention_forward", ATTENTION_PROBLEM,
+                                ("LORU_PLANTED_MATH Bf16",)),
+    "attention_dq": Kernel(ATTENTION + ("kernels/attention_dq.cuh",), "attention_dq", ATTENTION_PROBLEM,
+                           ("LORU_PLANTED_MATH Bf16",)),
+    # Operands of 32 bits are stored for the next product in another order.
+    "attention_dq_tf32": Kernel(ATTENTION + ("kernels/attention_dq.cuh",), "attention_dq", ATTENTION_PROBLEM,
+                                ("LORU_PLANTED_MATH Tf32",), deletions=False),
+    "attention_dkv": Kernel(ATTENTION + ("kernels/attention_dq.cuh", "kernels/attention_dkv.cuh"), "attention_dkv",
+                            ATTENTION_PROBLEM, ("LORU_PLANTED_MATH Bf16",)),
     # All shared memory of the ops: sums, norms, losses and biases go through the folds; softmax and the rest use none.
     "folds": Kernel(("ops/fold.cuh",), "folds", ("loru/cuda/ops/map.cuh",)),
     "conv": Kernel(("ops/conv_kernels.cuh",), "conv", ("loru/cuda/ops/conv_sources.cuh",)),
 }
 
+FLASH, DQ, DKV = "kernels/attention_forward.cuh", "kernels/attention_dq.cuh", "kernels/attention_dkv.cuh"
 ONE_PASS, TILE, OPERANDS = "kernels/forward_one_pass.cuh", "device/tile.cuh", "device/operands.cuh"
 FAULTS = {
     "barrier_in_a_branch": Fault(
@@ -115,4 +127,32 @@ FAULTS = {
         "conv", "ops/conv_kernels.cuh", "if (row < rows && column < columns)", "if (row <= rows && column < columns)"),
     "conv_pixels_of_the_next_piece": Fault(
         "conv", "ops/conv_kernels.cuh", "pixel < last ? pixel : left.rows()", "pixel < left.rows() ? pixel : left.rows()"),
+    "attention_mask_off_by_one": Fault(
+        "attention_forward", "kernels/attention.cuh", "b.keys - b.queries + 1 + query", "b.keys - b.queries + 2 + query"),
+    "attention_sum_not_rescaled": Fault("attention_forward", FLASH, "sum[s] *= factor[s];", ""),
+    "attention_rows_not_rescaled": Fault("attention_forward", FLASH, "v *= factor[slot];", "v *= 1.0f;"),
+    "attention_maximum_of_one_warp": Fault("attention_forward", FLASH, "part < Scores::row_parts", "part < 1"),
+    "attention_wrong_head_of_keys": Fault(
+        "attention_forward", "kernels/attention.cuh", "head / (heads / groups)", "head % groups"),
+    "attention_last_keys_left_out": Fault(
+        "attention_forward", FLASH, "divide_up(p.of.visible_to_block(b), Tile::keys)",
+        "max(1, p.of.visible_to_block(b) / Tile::keys)"),
+    "attention_wait_for_a_group_too_few": Fault(
+        "attention_forward", FLASH, "cp_async_wait<1>();", "cp_async_wait<2>();"),
+    "attention_offset_left_out": Fault("attention_dq", DQ, "weight * (v - delta[slot])", "weight * v"),
+    "attention_dq_mask_off_by_one": Fault("attention_dq", DQ, "key + column < visible[slot]", "key + column <= visible[slot]"),
+    "attention_dq_one_buffer_for_two": Fault(
+        "attention_dq", DQ, "const T* const Ks = stages + step % Tile::stages * Tile::stage;", "const T* const Ks = stages;"),
+    "attention_dq_not_scaled": Fault("attention_dq", DQ, "0, p.of.scale)", "0, 1.0f)"),
+    "attention_pairs_in_natural_order": Fault(
+        "attention_dq_tf32", "device/block_product.cuh", "column / 8 * 8 + column % 8 / 2;", "column - column % 2 * 3;"),
+    "attention_pairs_read_in_natural_order": Fault(
+        "attention_dq_tf32", OPERANDS, "in_pairs<Paired<T, Stride>> = true", "in_pairs<Paired<T, Stride>> = false"),
+    "attention_dkv_of_one_head_alone": Fault("attention_dkv", DKV, "count{blocks * (of.heads / of.groups)}", "count{blocks}"),
+    "attention_dkv_first_query_left_out": Fault(
+        "attention_dkv", "kernels/attention.cuh", "b.first + b.queries - b.keys)", "b.first + b.queries - b.keys + 1)"),
+    "attention_dkv_mask_off_by_one": Fault("attention_dkv", DKV, "< of.visible(", "<= of.visible("),
+    "attention_dkv_p_for_ds": Fault("attention_dkv", DKV, "{dSs}", "{Ps}"),
+    "attention_dkv_sums_of_one_stage": Fault(
+        "attention_dkv", DKV, "query, sums + step % Tile::stages * 2 * Tile::queries", "query, sums"),
 }

@@ -30,8 +30,16 @@ class Kernel:
 
     def copy_loop(self):
         """Counts of the smallest loop that both multiplies and copies asynchronously; or nothing."""
-        loops = [counts for _, _, counts in self.loops if counts["LDGSTS"] and any(weight(counts))]
-        return min(loops, key=lambda counts: counts.total(), default=collections.Counter())
+        return self.smallest_copy_loop()[2]
+
+    def products_of_copy_loop(self):
+        """Multiply-adds of that loop: all on tensor cores, else those of the loops inside it, where no others are."""
+        loop = self.smallest_copy_loop()
+        return loop[2]["HMMA"] or sum(counts["FFMA"] for begin, end, counts in self.loops if inside((begin, end), loop))
+
+    def smallest_copy_loop(self):
+        loops = [loop for loop in self.loops if loop[2]["LDGSTS"] and any(weight(loop[2]))]
+        return min(loops, key=lambda loop: loop[2].total(), default=(0, 0, collections.Counter()))
 
 
 def inside(inner, outer):

@@ -50,7 +50,7 @@ struct BlockSums {
   /// sums += left (Rows, step) right (step, Cols), the step that begins at k.
   template <class Left, int Stride>
   __device__ __forceinline__ void multiply_add_step(Left left, Right<T, Stride> right, int k) {
-    constexpr bool paired = detail::is_down<Left> && detail::is_down<Right<T, Stride>>;
+    constexpr bool paired = detail::in_pairs<Left> && detail::is_down<Right<T, Stride>>;
     constexpr int rows = warp_rows / 16, cols = warp_cols / 8;
     if constexpr (rows == 1 &&
                   cols % 2 == 0) {  // one left operand meets the right ones two by two: fewer registers
@@ -97,6 +97,60 @@ struct BlockSums {
         shared_store(p + 1 - odd, scale * (odd ? run[0] : run[1]));
       }
     });
+  }
+
+  /// tile = the sums, rounded to T, as the left operand StoredLeft<Math, Stride>.
+  template <int Stride>
+  __device__ __forceinline__ void store_left(T* tile) const {
+    if constexpr (sizeof(T) == 2) return store_shared<Stride>(tile, 1.0f);
+    for_each_run([&](int row, int column, const float(&run)[run_length]) {
+      T* const p = tile + row * Stride + column / 8 * 8 + column % 8 / 2;
+      shared_store(p, from_float<T>(run[0]));
+      shared_store(p + 4, from_float<T>(run[1]));
+    });
+  }
+
+  // ---- row by row: a thread holds sums of `slots` rows, and so do the three lanes beside it and the like of
+  // `row_parts` warps ----
+
+  static constexpr int slots = warp_rows / 16 * 2, row_parts = 8 / WarpsDown;
+
+  __device__ __forceinline__ static int slot_row(int slot) {
+    return row() + slot / 2 * 16 + slot % 2 * 8 + static_cast<int>(threadIdx.x) % 32 / 4;
+  }
+  /// Which of the warps that share this thread's rows it is in.
+  __device__ __forceinline__ static int row_part() { return static_cast<int>(threadIdx.x) / 32 / WarpsDown; }
+  /// One thread of each row and part.
+  __device__ __forceinline__ static bool first_of_row() { return threadIdx.x % 4 == 0; }
+  /// Joins the values of the warp's lanes that share a row.
+  template <class Join>
+  __device__ __forceinline__ static float join_row(float v, Join join) {
+    v = join(v, __shfl_xor_sync(~0u, v, 1));
+    return join(v, __shfl_xor_sync(~0u, v, 2));
+  }
+  /// visit(slot, column, sum) for every sum of this thread.
+  template <class Visit>
+  __device__ __forceinline__ void for_each_sum(Visit visit) {
+#pragma unroll
+    for (int i = 0; i < warp_rows / 16; ++i)
+#pragma unroll
+      for (int j = 0; j < warp_cols / 8; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          visit(2 * i + e / 2, column() + j * 8 + static_cast<int>(threadIdx.x) % 4 * 2 + e % 2,
+                sums[i][j][e]);
+  }
+  /// visit(slot, column, sum, other's sum) for every sum of this thread.
+  template <class Visit>
+  __device__ __forceinline__ void for_each_pair(BlockSums& other, Visit visit) {
+#pragma unroll
+    for (int i = 0; i < warp_rows / 16; ++i)
+#pragma unroll
+      for (int j = 0; j < warp_cols / 8; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          visit(2 * i + e / 2, column() + j * 8 + static_cast<int>(threadIdx.x) % 4 * 2 + e % 2,
+                sums[i][j][e], other.sums[i][j][e]);
   }
 
   /// to(row0 + row, column0 + column) = scale times the sums, where `to` holds them.

@@ -104,6 +104,38 @@ struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {
     });
   }
 
+  template <int Stride>
+  __device__ __forceinline__ void store_left(float* tile) const {
+    store_shared<Stride>(tile, 1.0f);
+  }
+
+  /// 16 lanes share a row, and no other warp does.
+  static constexpr int slots = rows_each, row_parts = 1;
+
+  __device__ __forceinline__ static int slot_row(int slot) { return row(slot); }
+  __device__ __forceinline__ static int row_part() { return 0; }
+  __device__ __forceinline__ static bool first_of_row() { return threadIdx.x % 16 == 0; }
+  template <class Join>
+  __device__ __forceinline__ static float join_row(float v, Join join) {
+#pragma unroll
+    for (int distance = 1; distance < 16; distance *= 2) v = join(v, __shfl_xor_sync(~0u, v, distance));
+    return v;
+  }
+  template <class Visit>
+  __device__ __forceinline__ void for_each_sum(Visit visit) {
+#pragma unroll
+    for (int i = 0; i < rows_each; ++i)
+#pragma unroll
+      for (int j = 0; j < cols_each; ++j) visit(i, column(j), sums[i][j]);
+  }
+  template <class Visit>
+  __device__ __forceinline__ void for_each_pair(BlockSums& other, Visit visit) {
+#pragma unroll
+    for (int i = 0; i < rows_each; ++i)
+#pragma unroll
+      for (int j = 0; j < cols_each; ++j) visit(i, column(j), sums[i][j], other.sums[i][j]);
+  }
+
   template <class E>
   __device__ __forceinline__ void store(const Matrix<E>& to, int row0, int column0, float scale) const {
     for_each_run([&](int row, int column, const float(&run)[run_length]) {

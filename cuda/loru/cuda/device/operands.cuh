@@ -32,6 +32,19 @@ struct Down {
   const T* tile;
 };
 
+/// An Across tile of 32-bit elements whose columns stand, of each eight, in the order 0 2 4 6 1 3 5 7: a left
+/// operand whose k runs in the order in which two Down tiles are read, so that the right one may have the
+/// stride row_stride.
+template <class T, int Stride>
+struct Paired {
+  const T* tile;
+};
+/// How a tile that store_left wrote is multiplied with a Down tile.
+template <class Math, int Stride>
+using StoredLeft =
+    std::conditional_t<Math::tensor_cores && sizeof(typename Math::Element) == 4,
+                       Paired<typename Math::Element, Stride>, Across<typename Math::Element, Stride>>;
+
 /// Row stride of a Down tile that is multiplied with an Across tile. Four rows of 32-bit elements at eight
 /// columns must lie in 32 banks: eight words apart modulo 32. 16-bit elements go through ldmatrix and need
 /// the stride row_stride.
@@ -43,8 +56,8 @@ inline constexpr int down_stride =
 namespace detail {
 
 /// Which row of a Down tile of 32-bit elements a lane takes as its k = t and k = t + 4 of an mma. Natural
-/// order matches ldmatrix. If both operands are Down tiles any order is right, and with 2t and 2t + 1 tiles
-/// of stride row_stride have no bank conflicts.
+/// order matches ldmatrix. If both operands are Down tiles, or the left one is Paired, another order is
+/// right, and with 2t and 2t + 1 tiles of stride row_stride have no bank conflicts.
 template <bool Paired>
 __device__ __forceinline__ int k_row(int half) {
   const int t = threadIdx.x % 4;
@@ -70,6 +83,11 @@ __device__ __forceinline__ void load_left(std::uint32_t (&a)[4], Across<T, Strid
   const int lane = threadIdx.x % 32;
   ldmatrix_x4(a, from.tile + (row + lane % 16) * Stride + k + lane / 16 * (mma_depth<T> / 2));
   round_operand<T>(a);
+}
+
+template <bool Pairs, class T, int Stride>
+__device__ __forceinline__ void load_left(std::uint32_t (&a)[4], Paired<T, Stride> from, int row, int k) {
+  load_left<Pairs>(a, Across<T, Stride>{from.tile}, row, k);
 }
 
 /// b = tile(k .. k + mma_depth, column .. column + 8 N), N right operands.
@@ -118,6 +136,10 @@ template <class Left>
 inline constexpr bool is_down = false;
 template <class T, int Stride>
 inline constexpr bool is_down<Down<T, Stride>> = true;
+template <class Left>
+inline constexpr bool in_pairs = is_down<Left>;
+template <class T, int Stride>
+inline constexpr bool in_pairs<Paired<T, Stride>> = true;
 
 }  // namespace detail
 

@@ -105,4 +105,11 @@ __device__ __forceinline__ std::uint32_t to_tf32(std::uint32_t v) {
   return r;
 }
 
+/// 2^x within 2 units in the last place; 1 of 0, 0 of -infinity and of what is below the least normal number.
+__device__ __forceinline__ float exp2_approximate(float x) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+
 }  // namespace loru::cuda

@@ -1,26 +1,30 @@
 #pragma once
-// The passes of a layer for one client, as a list: a program of several sources compiles their kernels in one
-// of them.
+// The passes of a layer for one client and of attention, as a list: a program of several sources compiles
+// their kernels in one of them.
+#include <loru/cuda/kernels/attention_backward.cuh>
+#include <loru/cuda/kernels/attention_forward.cuh>
 #include <loru/cuda/kernels/backward.cuh>
 #include <loru/cuda/kernels/convolution.cuh>
 #include <loru/cuda/kernels/forward.cuh>
 
 /// Explicit instantiations for a Math of elements T, or with EXTERN their declarations.
-#define LORU_CUDA_PASSES(EXTERN, Math, T)                                                                 \
-  EXTERN template void lora_forward<Math>(ForwardForm, const Matrix<const T>&, Matrix<const T>,           \
-                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>, int,    \
-                                          cudaStream_t);                                                  \
-  EXTERN template void lora_forward<Math>(ForwardForm, const Windows<T, false>&, Matrix<const T>,         \
-                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>, int,    \
-                                          cudaStream_t);                                                  \
-  EXTERN template void lora_backward<Math>(const Backward<T>&, BackwardForm, float*, cudaStream_t);       \
-  EXTERN template void conv_forward<Math>(const ConvShape&, const T*, Matrix<const T>, Matrix<T>, int,    \
-                                          cudaStream_t);                                                  \
-  EXTERN template void conv_backward_dx<Math>(const ConvShape&, Matrix<const T>, Matrix<const T>,         \
-                                              Matrix<const T>, Matrix<const T>, Matrix<T>, cudaStream_t); \
-  EXTERN template void conv_backward_dW<Math>(const ConvShape&, Matrix<const T>, const T*, Matrix<float>, \
-                                              float*, cudaStream_t);                                      \
-  EXTERN template void lora_conv_backward<Math>(const ConvShape&, const Backward<T>&, float*, cudaStream_t);
+#define LORU_CUDA_PASSES(EXTERN, Math, T)                                                                    \
+  EXTERN template void lora_forward<Math>(ForwardForm, const Matrix<const T>&, Matrix<const T>,              \
+                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>, int,       \
+                                          cudaStream_t);                                                     \
+  EXTERN template void lora_forward<Math>(ForwardForm, const Windows<T, false>&, Matrix<const T>,            \
+                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>, int,       \
+                                          cudaStream_t);                                                     \
+  EXTERN template void lora_backward<Math>(const Backward<T>&, BackwardForm, float*, cudaStream_t);          \
+  EXTERN template void conv_forward<Math>(const ConvShape&, const T*, Matrix<const T>, Matrix<T>, int,       \
+                                          cudaStream_t);                                                     \
+  EXTERN template void conv_backward_dx<Math>(const ConvShape&, Matrix<const T>, Matrix<const T>,            \
+                                              Matrix<const T>, Matrix<const T>, Matrix<T>, cudaStream_t);    \
+  EXTERN template void conv_backward_dW<Math>(const ConvShape&, Matrix<const T>, const T*, Matrix<float>,    \
+                                              float*, cudaStream_t);                                         \
+  EXTERN template void lora_conv_backward<Math>(const ConvShape&, const Backward<T>&, float*, cudaStream_t); \
+  EXTERN template void fused_attention_forward<Math>(const AttentionForward<T>&, cudaStream_t);              \
+  EXTERN template void fused_attention_backward<Math>(const AttentionBackward<T>&, cudaStream_t);
 
 #ifdef LORU_CUDA_COMPILED
 namespace loru::cuda {

@@ -102,6 +102,19 @@ void copy_from_host(Array<T>& y, const Tensor<T>& host) {
   synchronize();
 }
 
+namespace detail {
+
+/// A table of the host for kernels of this stream. Memory of the host's tensors is pageable: it has been read
+/// when cudaMemcpyAsync returns, and nothing waits for the stream.
+template <class T>
+Array<T> upload(const Tensor<T>& table) {
+  Array<T> y(table.shape());
+  copy_bytes(y.data(), table.data(), bytes_of(y), cudaMemcpyHostToDevice);
+  return y;
+}
+
+}  // namespace detail
+
 /// The elements are there when this returns.
 template <class T>
 void copy_to_host(Tensor<T>& host, const Array<T>& x) {

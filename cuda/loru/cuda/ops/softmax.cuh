@@ -4,30 +4,18 @@
 #include <cmath>
 
 #include <loru/core/scalar.hpp>
-#include <loru/cuda/ops/copy.cuh>
-#include <loru/cuda/ops/fold.cuh>
+#include <loru/cuda/ops/labels.cuh>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::cuda {
 
 namespace detail {
 
-/// The row of a label outside the classes, else M.
-struct BadLabel {
-  const std::int32_t* labels;
-  Index m, classes;
-  __device__ Index operator()(Index i) const { return labels[i] < 0 || labels[i] >= classes ? i : m; }
-};
-
 /// Throws ShapeError as the host does; waits for the stream.
 inline void check_labels(const char* where, const Shape& z, const Labels& labels) {
   loru::detail::check_logits(where, z, labels);
-  const Index bad = read(fold(where, z[0], z[0], Least{}, BadLabel{labels.data(), z[0], z[1]}));
-  if (bad == z[0]) return;
-  std::int32_t label = 0;
-  copy_bytes(&label, labels.data() + bad, sizeof label, cudaMemcpyDeviceToHost);
-  synchronize();
-  loru::detail::fail_label(where, label, bad, z[1]);
+  if (const auto bad = first_outside(where, labels, z[1]))
+    loru::detail::fail_label(where, bad->label, bad->place, z[1]);
 }
 
 struct Greater {

@@ -1,0 +1,3 @@
+#include "cuda/kernels/attention.hpp"
+
+TEST_CASE("attention, forward and back, float") { loru_test::check_attention<loru::cuda::InFloat>(); }
