@@ -2,8 +2,8 @@
 
 An instruction of sm_70 and later takes 128 bits. Bits 0-11 are its opcode, bits 16-23 its destination register. A branch
 (BRA) has a signed offset from the next instruction in bits 34-81, in units of 4 bytes; on sm_90 bits 16-23 extend it
-below. The registers of a thread are the high byte of its section's info. Found by comparing cubins of small kernels with
-their PTX, and the registers of every kernel with what ptxas says.
+below. The registers of a thread stand in section .nv.info, under the kernel's symbol, which the low 24 bits of its own
+section's info name. Found by comparing cubins of small kernels with their PTX, and registers with what ptxas says.
 """
 import collections
 import dataclasses
@@ -14,6 +14,7 @@ OPCODES = {0x23C: "HMMA", 0x223: "FFMA", 0x83B: "LDSM", 0xFAE: "LDGSTS", 0x9AF: 
            0x3A9: "ATOM", 0x9A3: "ATOM", 0x9A8: "ATOM", 0x3A8: "ATOM", 0x98E: "RED", 0x9A6: "RED", 0x98C: "ATOMS", 0x38C: "ATOMS"}
 NO_REGISTER = 0xFF
 BRANCH = 0x947
+WITH_BYTES, REGISTER_COUNT = 0x04, 0x2F  # of .nv.info
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +78,22 @@ def count(opcodes):
     return collections.Counter(OPCODES[o] for o in opcodes if o in OPCODES)
 
 
-def read(info, code, sm):
-    """One kernel, by its section."""
+def register_counts(info):
+    """{symbol: registers of a thread} of section .nv.info: attributes of four bytes, or with a size and so many more."""
+    counts, at = {}, 0
+    while at + 4 <= len(info):
+        form, attribute, size = struct.unpack_from("<BBH", info, at)
+        at += 4
+        if form == WITH_BYTES:
+            if attribute == REGISTER_COUNT:
+                symbol, registers = struct.unpack_from("<II", info, at)
+                counts[symbol] = registers
+            at += size
+    return counts
+
+
+def read(registers, code, sm):
+    """One kernel, by its registers and its section."""
     words = [struct.unpack_from("<QQ", code, i) for i in range(0, len(code), 16)]
     # Loads into no register are fillers that ptxas puts around asynchronous copies.
     opcodes = [0 if low & 0xFFF == 0x984 and low >> 16 & 0xFF == NO_REGISTER else low & 0xFFF for low, _ in words]
@@ -89,9 +104,15 @@ def read(info, code, sm):
         begin = branch_target(end, low, high, sm)
         if begin is not None and 0 <= begin < end:
             loops.append((begin, end))
-    return Kernel(info >> 24, count(opcodes), tuple((begin, end, count(opcodes[begin:end + 1])) for begin, end in loops))
+    return Kernel(registers, count(opcodes), tuple((begin, end, count(opcodes[begin:end + 1])) for begin, end in loops))
 
 
 def kernels(cubin, sm):
     """{mangled name: Kernel} of a cubin's bytes."""
-    return {name[len(".text."):]: read(info, code, sm) for name, info, code in sections(cubin) if name.startswith(".text.")}
+    all_sections = list(sections(cubin))
+    registers = {}
+    for name, _, content in all_sections:
+        if name == ".nv.info":
+            registers |= register_counts(content)
+    return {name[len(".text."):]: read(registers[info & 0xFFFFFF], content, sm)
+            for name, info, content in all_sections if name.startswith(".text.")}

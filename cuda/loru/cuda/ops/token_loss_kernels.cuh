@@ -2,7 +2,6 @@
 // What a token loss does with a block of logits.
 
 #include <cmath>
-#include <limits>
 
 #include <loru/core/scalar.hpp>
 #include <loru/cuda/ops/softmax.cuh>
@@ -25,9 +24,9 @@ __global__ void __launch_bounds__(fold_threads)
   const Index row = static_cast<Index>(blockIdx.x) * fold_warps + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= rows) return;
   z += row * classes;
-  LossState<T> s{-std::numeric_limits<T>::infinity(), T(0), T(0), -1};
+  LossState<T> s{T(-INFINITY), T(0), T(0), -1};
   if (from > 0) s = states[row];
-  T here = -std::numeric_limits<T>::infinity();
+  T here = T(-INFINITY);
   for (Index j = lane; j < classes; j += 32) here = Greater{}(here, z[j]);
   here = fold_warp(here, Greater{});
   const T most = Greater{}(s.most, here);
