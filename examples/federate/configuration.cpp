@@ -187,6 +187,12 @@ std::string to_toml(Configuration c) {
   return text.str();
 }
 
+std::vector<std::string> model_names() {
+  std::vector<std::string> names = loru::nn::model_names();
+  names.insert(names.end(), transformer_names().begin(), transformer_names().end());
+  return names;
+}
+
 bool low_rank(const Configuration& c) {
   bool result = false;
   with_algorithm(c, [&](const auto& algorithm) { result = algorithm.low_rank; });

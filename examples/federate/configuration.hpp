@@ -13,10 +13,14 @@
 #include <loru/train/tasks/tasks.hpp>
 
 #include "run.hpp"
+#include "transformer.hpp"
 
 namespace federate {
 
 using loru::Index;
+
+/// Names of the models, for images and for sequences.
+std::vector<std::string> model_names();
 
 /// A configuration with its defaults. The library's options have fields of their own; the runner's options
 /// are described here.
@@ -26,6 +30,7 @@ struct Configuration {
 
   loru::data::Source data{.name = ""};
   double validation = 0.0;
+  loru::data::TextOptions text;
   loru::data::AugmentOptions augment;
   loru::data::PartitionOptions partition;
 
@@ -33,6 +38,7 @@ struct Configuration {
 
   std::string model = "cnn";
   loru::nn::ModelOptions model_options;
+  TransformerOptions transformer;
   loru::lowrank::FactorizeOptions lowrank;
 
   std::string algorithm = "fedloru";
@@ -61,13 +67,15 @@ struct Configuration {
         section("data", &C::data),
         field("data.validation", &C::validation, range::below_one,
               "share of the training samples that is taken out, before the partition, to choose "
-              "hyper-parameters by"),
+              "hyper-parameters by; a data set that has samples for that, such as sst2, gives these instead"),
         section("data", &C::augment),
+        section("text", &C::text),
         section("partition", &C::partition),
         field("task.kind", &C::task, Names{[] { return std::vector(train::task_names()); }},
               "what is learned: the loss and the metrics; the targets of the data have to fit"),
-        field("model.name", &C::model, Names{[] { return std::vector(nn::model_names()); }}, "the model"),
+        field("model.name", &C::model, Names{&model_names}, "the model"),
         section("model", &C::model_options),
+        section("model", &C::transformer),
         section("lowrank", &C::lowrank),
         field("algorithm.name", &C::algorithm, Names{&fl::algorithm_names}, "see docs/algorithms.md"),
         field("federation.clients", &C::clients, range::at_least(1),

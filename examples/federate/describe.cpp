@@ -6,6 +6,8 @@
 #include <ostream>
 #include <sstream>
 
+#include <loru/nn/freeze.hpp>
+
 #include "progress.hpp"
 
 namespace federate {
@@ -47,9 +49,20 @@ std::string shape_text(const loru::Shape& shape) {
 
 /// "10 classes", "4 numbers".
 std::string targets_text(const loru::data::Dataset& data) {
-  const bool classes = std::holds_alternative<loru::data::Labels>(data.targets);
+  const bool classes = std::holds_alternative<loru::data::Labels>(data.targets) ||
+                       std::holds_alternative<loru::data::TokenLabels>(data.targets);
   return loru::concat(classes ? data.classes : loru::data::width_of(data.targets), ' ',
                       loru::data::kind_of(data.targets));
+}
+
+/// "174,412 and 45,709 tokens of 30,522 in sequences of at most 64": to train on, to test on.
+std::string sequences_text(const loru::data::Split& data) {
+  Index longest = 0;
+  for (std::size_t i = 1; i < data.train.starts.size(); ++i)
+    longest = std::max(longest, data.train.starts[i] - data.train.starts[i - 1]);
+  return loru::concat(human_count(data.train.starts.back()), " and ", human_count(data.test.starts.back()),
+                      " tokens of ", human_count(data.train.vocabulary), " in sequences of at most ",
+                      longest);
 }
 
 void describe_model(std::ostream& out, Setup& setup) {
@@ -103,6 +116,7 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
     return static_cast<double>(loru::io::serialised_size(update));
   };
   Model dense = dense_model(c, setup.data.train);
+  loru::nn::train_only(dense, {"*"});  // published weights come frozen
   const double up = up_bytes(client, server.sent()), all = up_bytes(dense, {});
   const bool mixed = c.simulation.ranks.rule != loru::fl::RankRule::same && low_rank(c);
   out << "\nbytes a client and round" << (mixed ? ", as client 0 has them\n" : "\n") << "  up    "
@@ -132,8 +146,9 @@ void describe(std::ostream& out, Setup& setup, const loru::data::Partition& part
       << " samples to train on, ";
   if (const Index held = setup.data.validation.size(); held > 0)
     out << human_count(held) << " to validate on, ";
-  out << human_count(setup.data.test.size()) << " to test on, " << shape_text(setup.data.train.sample) << ", "
-      << targets_text(setup.data.train) << '\n';
+  out << human_count(setup.data.test.size()) << " to test on, "
+      << (setup.data.train.sequences() ? sequences_text(setup.data) : shape_text(setup.data.train.sample))
+      << ", " << targets_text(setup.data.train) << '\n';
   describe_model(out, setup);
   out << "\npartition " << c.partition.kind << ", ";
   if (std::holds_alternative<loru::data::Labels>(setup.data.train.targets)) {

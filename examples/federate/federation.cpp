@@ -16,10 +16,39 @@ std::vector<loru::data::Path> source_folders() {
   return {source / "data", source / "examples" / "data"};
 }
 
-loru::data::Split load_data(const Configuration& c) {
+loru::data::Split load_data(Configuration c) {
+  complete_text(c);
   loru::data::Source source = c.data;
   source.also = source_folders();
-  return loru::data::hold_out(loru::data::load(source), c.validation, static_cast<std::uint64_t>(c.seed));
+  source.text = c.text;
+  loru::data::Split split = loru::data::load(source);
+  if (c.validation > 0.0 && split.validation.size() > 0) return split;
+  split.validation = {};
+  return loru::data::hold_out(std::move(split), c.validation, static_cast<std::uint64_t>(c.seed));
+}
+
+/// Tokens of a sequence in the mean, rounded up.
+Index mean_length(const loru::data::Dataset& data) {
+  return data.size() > 0 ? (data.starts.back() + data.size() - 1) / data.size() : 1;
+}
+
+/// The plans of a step; samples of zeros go through a copy of the model.
+std::vector<LayerPlan> plans_of(const Configuration& c, const Model& model,
+                                const loru::data::Dataset& train) {
+  const Index batch = c.simulation.client.batch;
+  if (!train.sequences()) {
+    loru::Shape shape{batch};
+    for (const Index extent : train.sample) shape.push_back(extent);
+    return loru::lowrank::explain(model, shape);
+  }
+  const Index length = mean_length(train);
+  loru::Sequences bounds;
+  for (Index i = 1; i <= batch; ++i) bounds.starts.push_back(i * length);
+  loru::Tensor<std::int32_t> zeros(loru::Shape{batch * length});
+  std::fill(zeros.span().begin(), zeros.span().end(), 0);
+  loru::nn::Tokens<> tokens(zeros, bounds);
+  tokens.last_only = true;
+  return loru::lowrank::explain(model, tokens);
 }
 
 /// Shape and classes of a data set that always has the same, without its samples; nothing for others.
@@ -57,14 +86,16 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   c.lowrank.seed = static_cast<std::uint64_t>(c.seed);
   const loru::data::Dataset& train = setup.data.train;
   const loru::data::Augment& augment = c.simulation.client.augment;
+  require<ConfigError>(!train.sequences() || is_transformer(c.model),
+                       "model.name: expected bert, llama or "
+                       "char_transformer for the sequences of ",
+                       c.data.name, ", got ", c.model);
   require<ConfigError>(train.sample.rank() == 3 || (augment.pad == 0 && !augment.flip),
                        "data.augment: expected images for the augmentation, got samples of shape ",
                        train.sample);
-  loru::Shape batch{c.simulation.client.batch};
-  for (const Index extent : train.sample) batch.push_back(extent);
   const auto algorithm = make_algorithm(c);
   setup.model = fitting(c, train, [&] { return dense_model(c, train); });
-  fitting(c, train, [&] { return loru::lowrank::explain(setup.model, batch); });  // a sample goes through
+  fitting(c, train, [&] { return plans_of(c, setup.model, train); });  // a sample goes through
   require<ConfigError>(c.warmup_rounds <= c.rounds, "federation.warmup_rounds: expected at most ", c.rounds,
                        ", the rounds, got ", c.warmup_rounds);
   require<ConfigError>(c.warmup_rounds == 0 || !algorithm.begins_anew,
@@ -75,7 +106,7 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   // The model is the host's also where the run is not.
   loru::lowrank::for_each_weight<loru::nn::Factored, loru::nn::AggregationAware, loru::nn::CoreFactored>(
       setup.model, [&](const std::string&, auto& layer) { layer.set_plan(setup.planner.rule); });
-  setup.plans = loru::lowrank::explain(setup.model, batch);
+  setup.plans = plans_of(c, setup.model, train);
   return setup;
 }
 

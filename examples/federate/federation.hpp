@@ -64,6 +64,12 @@ loru::nn::ModelOptions model_options(const Configuration& configuration, const l
 /// The model before it is factorised, on device D.
 template <class D = loru::Cpu>
 loru::nn::Model<float, D> dense_model(const Configuration& c, const loru::data::Dataset& data) {
+  if (is_transformer(c.model)) {
+    if constexpr (std::same_as<D, loru::Cpu>)
+      return build_transformer(c, data);
+    else
+      loru::fail<loru::ConfigError>("device: expected cpu for the model ", c.model, ", got ", D::name);
+  }
   return loru::nn::build<float, D>(c.model, model_options(c, data));
 }
 

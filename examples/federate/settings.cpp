@@ -41,7 +41,7 @@ bool has_to_agree(const std::string& key) {
                                                 "federation.stop_at",     "federation.aggregation_error",
                                                 "federation.client_state"};
   if (std::find(own.begin(), own.end(), key) != own.end()) return false;
-  constexpr std::array<std::string_view, 4> sections{"data.", "partition.", "task.", "federation."};
+  constexpr std::array<std::string_view, 5> sections{"data.", "text.", "partition.", "task.", "federation."};
   return std::any_of(sections.begin(), sections.end(),
                      [&](auto section) { return key.starts_with(section); });
 }

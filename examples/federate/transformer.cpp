@@ -1,0 +1,148 @@
+#include "transformer.hpp"
+
+#include <algorithm>
+
+#include <loru/data/text/load.hpp>
+#include <loru/io/pretrained/pretrained.hpp>
+#include <loru/nn/freeze.hpp>
+#include <loru/nn/models/bert.hpp>
+#include <loru/nn/models/char_transformer.hpp>
+#include <loru/nn/models/llama.hpp>
+#include <loru/train/tasks/tasks.hpp>
+
+#include "configuration.hpp"
+
+namespace federate {
+
+using loru::ConfigError, loru::require;
+
+namespace {
+
+using Model = loru::nn::Model<float>;
+
+/// Folders to look in besides the usual ones.
+std::vector<loru::data::Path> source_folders() { return {loru::data::Path(LORU_SOURCE_DIR) / "data"}; }
+
+loru::io::TransformerConfiguration own_shape(const Configuration& c, const loru::data::Dataset& data) {
+  const TransformerOptions& o = c.transformer;
+  loru::io::TransformerConfiguration shape{.architecture = c.model == "bert" ? loru::io::Architecture::bert
+                                                                             : loru::io::Architecture::llama};
+  shape.layers = o.layers;
+  shape.width = o.width;
+  shape.heads = o.heads;
+  shape.groups = c.model == "llama" ? o.groups : o.heads;
+  shape.feed_forward = o.feed_forward;
+  shape.vocabulary = data.vocabulary;
+  shape.positions = c.text.length;
+  shape.types = 2;
+  shape.epsilon = c.model == "bert" ? 1e-12 : 1e-5;
+  shape.theta = 1e4;
+  shape.tied = true;
+  return shape;
+}
+
+Model build(const Configuration& c, const loru::io::TransformerConfiguration& shape, Index outputs) {
+  const auto seed = static_cast<std::uint64_t>(c.seed);
+  if (c.model == "bert")
+    return loru::nn::bert<float>({.vocabulary = shape.vocabulary,
+                                  .positions = shape.positions,
+                                  .types = shape.types,
+                                  .width = shape.width,
+                                  .layers = shape.layers,
+                                  .heads = shape.heads,
+                                  .feed_forward = shape.feed_forward,
+                                  .classes = outputs,
+                                  .epsilon = shape.epsilon,
+                                  .dropout = c.transformer.dropout,
+                                  .seed = seed});
+  if (c.model == "llama")
+    return loru::nn::llama<float>({.vocabulary = shape.vocabulary,
+                                   .positions = shape.positions,
+                                   .width = shape.width,
+                                   .layers = shape.layers,
+                                   .heads = shape.heads,
+                                   .groups = shape.groups,
+                                   .feed_forward = shape.feed_forward,
+                                   .theta = shape.theta,
+                                   .epsilon = shape.epsilon,
+                                   .tied = shape.tied,
+                                   .seed = seed});
+  return loru::nn::char_transformer<float>({.vocabulary = shape.vocabulary,
+                                            .positions = shape.positions,
+                                            .width = shape.width,
+                                            .layers = shape.layers,
+                                            .heads = shape.heads,
+                                            .feed_forward = shape.feed_forward,
+                                            .dropout = c.transformer.dropout,
+                                            .seed = seed});
+}
+
+/// Puts the published values into the model's parameters of the same names.
+void fill(Model& model, const loru::io::Pretrained& published) {
+  std::size_t filled = 0;
+  for (auto& [name, value, role] : model.parameters()) {
+    if (!published.tensors.contains(name)) continue;
+    const auto tensor = published.tensors.get<float>(name, value.shape());
+    loru::Tensor<float> own = value.value();
+    std::copy(tensor.span().begin(), tensor.span().end(), own.span().begin());
+    ++filled;
+  }
+  require<ConfigError>(filled == published.tensors.size(), published.tensors.origin(), ": expected the ",
+                       filled, " tensors of the model, got ", published.tensors.size());
+}
+
+void check_fits(const Configuration& c, const loru::io::TransformerConfiguration& shape,
+                const std::string& origin, const loru::data::Dataset& data) {
+  require<ConfigError>(to_string(shape.architecture) == c.model, "model.name: expected \"",
+                       to_string(shape.architecture), "\" for ", origin, ", got \"", c.model, '"');
+  require<ConfigError>(data.vocabulary == shape.vocabulary, "text.tokenizer: expected one of ",
+                       shape.vocabulary, " tokens, as ", origin, " has, got ", data.vocabulary);
+  require<ConfigError>(c.text.length <= shape.positions, "text.length: expected at most ", shape.positions,
+                       ", the longest sequence of ", origin, ", got ", c.text.length);
+}
+
+}  // namespace
+
+const std::vector<std::string>& transformer_names() {
+  static const std::vector<std::string> names{"bert", "llama", "char_transformer"};
+  return names;
+}
+
+bool is_transformer(const std::string& model) {
+  const auto& names = transformer_names();
+  return std::find(names.begin(), names.end(), model) != names.end();
+}
+
+Model build_transformer(const Configuration& c, const loru::data::Dataset& data) {
+  require<ConfigError>(data.sequences(), "model.name: ", c.model,
+                       " takes sequences of tokens, got samples of shape ", data.sample, " of ", c.data.name);
+  require<ConfigError>((c.model == "bert") == (c.task != "next_token"), "task.kind: expected ",
+                       c.model == "bert" ? "another than \"next_token\"" : "\"next_token\"",
+                       " for the model ", c.model, ", got \"", c.task, '"');
+  const Index outputs = loru::train::make_task<float>(c.task).outputs(data);
+  const loru::data::Path& weights = c.transformer.weights;
+  if (weights.empty()) {
+    Model model = build(c, own_shape(c, data), outputs);
+    if (!c.transformer.train.empty()) loru::nn::train_only(model, c.transformer.train);
+    return model;
+  }
+  require<ConfigError>(c.model != "char_transformer",
+                       "model.weights: expected none for char_transformer, got ", weights.string());
+  const loru::io::Pretrained published =
+      loru::io::load_pretrained(loru::data::locate_model(weights, source_folders()));
+  check_fits(c, published.configuration, published.tensors.origin(), data);
+  Model model = build(c, published.configuration, outputs);
+  fill(model, published);
+  std::vector<std::string> trained = c.transformer.train;
+  if (trained.empty() && low_rank(c))
+    trained = c.model == "bert" ? std::vector<std::string>{"classifier.*"} : std::vector<std::string>{};
+  if (!trained.empty() || low_rank(c)) loru::nn::train_only(model, trained);
+  return model;
+}
+
+void complete_text(Configuration& c) {
+  c.text.seed = static_cast<std::uint64_t>(c.seed);
+  if (c.text.tokenizer.empty() && !c.transformer.weights.empty()) c.text.tokenizer = c.transformer.weights;
+}
+
+}  // namespace federate

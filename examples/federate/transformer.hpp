@@ -1,0 +1,59 @@
+#pragma once
+// Models of sequences of tokens: from nothing, or from published weights.
+
+#include <concepts>
+#include <string>
+#include <vector>
+
+#include <loru/core/fields.hpp>
+#include <loru/data/dataset.hpp>
+#include <loru/data/locate.hpp>
+#include <loru/nn/module.hpp>
+
+namespace federate {
+
+using loru::Index;
+
+/// The keys of [model] that are for models of sequences.
+struct TransformerOptions {
+  loru::data::Path weights;
+  std::vector<std::string> train;
+  Index layers = 4, width = 128, heads = 4, groups = 4, feed_forward = 512;
+  double dropout = 0.0;
+
+  static constexpr auto fields() {
+    using T = TransformerOptions;
+    using namespace loru;
+    return Fields{
+        field("weights", &T::weights,
+              "of bert and llama: X.gguf, llama2.c's X.bin, or a folder with config.json and "
+              "model.safetensors; or "
+              "minilm, smollm2 or stories260k. They give the model its shape; if empty it is drawn anew"),
+        field("train", &T::train,
+              "name patterns of the parameters that are trained beside the factors; none: with published "
+              "weights "
+              "the classifier, else all"),
+        field("layers", &T::layers, range::at_least(1), "of bert, llama and char_transformer: blocks"),
+        field("width", &T::width, range::at_least(1), "of the same: numbers of a token"),
+        field("heads", &T::heads, range::at_least(1), "of the same: heads of an attention"),
+        field("groups", &T::groups, range::at_least(1), "of llama: heads of keys and values"),
+        field("feed_forward", &T::feed_forward, range::at_least(1), "of the same: width inside a block"),
+        field("dropout", &T::dropout, range::below_one, "of bert and char_transformer")};
+  }
+};
+
+struct Configuration;
+
+/// Names of the models of sequences.
+const std::vector<std::string>& transformer_names();
+bool is_transformer(const std::string& model);
+
+/// The model of the configuration for sequences like those of the data: on the host alone. Published weights
+/// are in it, and only what the configuration wants trained is. Throws ConfigError where model, weights,
+/// tokenizer and task do not go together; as io::load_pretrained does.
+loru::nn::Model<float> build_transformer(const Configuration& c, const loru::data::Dataset& data);
+
+/// What follows from the weights: the tokenizer, where none is given.
+void complete_text(Configuration& c);
+
+}  // namespace federate
