@@ -16,12 +16,8 @@ std::vector<loru::data::Path> source_folders() {
   return {source / "data", source / "examples" / "data"};
 }
 
-loru::data::Split load_data(Configuration c) {
-  complete_text(c);
-  loru::data::Source source = c.data;
-  source.also = source_folders();
-  source.text = c.text;
-  loru::data::Split split = loru::data::load(source);
+loru::data::Split load_data(const Configuration& c) {
+  loru::data::Split split = loru::data::load(source_of(c));
   if (c.validation > 0.0 && split.validation.size() > 0) return split;
   split.validation = {};
   return loru::data::hold_out(std::move(split), c.validation, static_cast<std::uint64_t>(c.seed));
@@ -123,6 +119,14 @@ loru::nn::ModelOptions model_options(const Configuration& c, const loru::data::D
   options.classes = loru::train::make_task<float>(c.task).outputs(data);
   options.seed = static_cast<std::uint64_t>(c.seed);
   return options;
+}
+
+loru::data::Source source_of(Configuration c) {
+  complete_text(c);
+  loru::data::Source source = c.data;
+  source.also = source_folders();
+  source.text = c.text;
+  return source;
 }
 
 Setup set_up(const Configuration& configuration) { return build(configuration, load_data(configuration)); }

@@ -48,6 +48,9 @@ struct Setup {
   std::vector<LayerPlan> plans;  // of the factored layers, in the model's order
 };
 
+/// Where the data come from, with the tokenizer that texts need.
+loru::data::Source source_of(Configuration configuration);
+
 /// Loads the data and builds and factorises the model. Throws as the library does, before anything is
 /// trained.
 Setup set_up(const Configuration& configuration);

@@ -13,6 +13,7 @@
 #include <loru/version.hpp>
 
 #include "compare.hpp"
+#include "generate.hpp"
 #include "reference.hpp"
 #include "report/report.hpp"
 #include "spectrum.hpp"
@@ -36,6 +37,7 @@ struct CommandLine {
   std::vector<loru::Index> seeds;
   federate::Overrides overrides;
   federate::Prediction prediction;
+  federate::Generation generation;
   federate::Comparison comparison;
   federate::Sweep sweep;
   federate::report::Options report;
@@ -175,6 +177,25 @@ void add_prediction(CLI::App& app, CommandLine& line) {
   add_threads(*predict, line, "Threads; default: all cores");
 }
 
+void add_generation(CLI::App& app, CommandLine& line) {
+  CLI::App* generate =
+      add_subcommand(app, line, "generate", "What the decoder in a run's folder says",
+                     [&line] { return federate::generate(line.generation, line.overrides); });
+  loru::train::GenerateOptions& o = line.generation.options;
+  generate->add_option("OUT", line.generation.folder, "The run's folder")->required();
+  generate->add_option("--prompt", line.generation.prompt, "The text to go on with")
+      ->required()
+      ->type_name("TEXT");
+  generate->add_option("--tokens", o.tokens, "Tokens to write at most; default: 100")->type_name("N");
+  generate
+      ->add_option("--temperature", o.temperature,
+                   "Divides the logits; 0: always the likeliest token; default: 0.8")
+      ->type_name("X");
+  generate->add_option("--top", o.top, "The likeliest tokens to draw from; default: all")->type_name("K");
+  generate->add_option("--seed", o.seed, "Seed of the draws; default: 1")->check(seed_range)->type_name("N");
+  add_data_dir(*generate, line, "Folder that holds the data set's files");
+}
+
 void add_report(CLI::App& app, CommandLine& line) {
   CLI::App* report = add_subcommand(app, line, "report", "One HTML page of what runs wrote", [&line] {
     const std::filesystem::path page = federate::report::write(line.report);
@@ -245,13 +266,14 @@ void add_spectrum(CLI::App& app, CommandLine& line) {
 /// Everything that the program does, in the order in which it is looked for.
 void add_modes(CLI::App& app, CommandLine& line) {
   app.footer(
-      "federate eval OUT evaluates what was saved, federate predict OUT applies it, federate report OUT "
-      "draws it. Bundled federations: examples/federations/.");
+      "federate eval OUT evaluates what was saved, federate predict OUT applies it, federate generate OUT "
+      "lets a decoder speak, federate report OUT draws it. Bundled federations: examples/federations/.");
   app.set_version_flag("--version", std::string("federate ") + loru::version);
   add_run(app, line);
   add_reference(app, line);
   add_evaluation(app, line);
   add_prediction(app, line);
+  add_generation(app, line);
   add_report(app, line);
   add_spectrum(app, line);
   add_comparison(app, line);

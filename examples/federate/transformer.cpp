@@ -140,6 +140,12 @@ Model build_transformer(const Configuration& c, const loru::data::Dataset& data)
   return model;
 }
 
+Index positions(const Configuration& c) {
+  if (c.transformer.weights.empty()) return c.text.length;
+  const auto path = loru::data::locate_model(c.transformer.weights, source_folders());
+  return loru::io::load_pretrained(path).configuration.positions;
+}
+
 void complete_text(Configuration& c) {
   c.text.seed = static_cast<std::uint64_t>(c.seed);
   if (c.text.tokenizer.empty() && !c.transformer.weights.empty()) c.text.tokenizer = c.transformer.weights;

@@ -53,6 +53,9 @@ bool is_transformer(const std::string& model);
 /// tokenizer and task do not go together; as io::load_pretrained does.
 loru::nn::Model<float> build_transformer(const Configuration& c, const loru::data::Dataset& data);
 
+/// Tokens of the longest sequence that the model takes. Throws as build_transformer does.
+Index positions(const Configuration& c);
+
 /// What follows from the weights: the tokenizer, where none is given.
 void complete_text(Configuration& c);
 

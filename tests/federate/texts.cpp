@@ -85,6 +85,42 @@ TEST_CASE("federate: a decoder learns from texts, with the same bits for any num
   CHECK(one["final_test_perplexity"].get<double>() < 11.0);  // what guessing gives
 }
 
+TEST_CASE("federate: a decoder goes on with a text") {
+  const Scratch scratch;
+  const std::string out = (scratch.path / "out").string();
+  REQUIRE(with(scratch, {"--set", "algorithm.name=fedavg", "--set", "federation.rounds=30", "--set",
+                         "optimizer.learning_rate=0.2", "--out", out})
+              .code == 0);
+  const auto say = [&](Arguments more) {
+    Arguments arguments{"generate", out, "--data-dir", scratch.path.string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return federate(scratch.path, arguments);
+  };
+  // It counts on, up to the longest sequence of 8.
+  const Result counted = say({"--prompt", "cde", "--temperature", "0"});
+  INFO(counted.err);
+  CHECK(counted.code == 0);
+  CHECK(counted.out == "cdefghij\n");
+  CHECK(say({"--prompt", "cde", "--temperature", "0", "--tokens", "2"}).out == "cdefg\n");
+  const Result drawn = say({"--prompt", "c", "--temperature", "3", "--seed", "5"});
+  CHECK(drawn.out == say({"--prompt", "c", "--temperature", "3", "--seed", "5"}).out);
+  CHECK(drawn.out != say({"--prompt", "c", "--temperature", "3", "--seed", "6"}).out);
+  const auto error = [&](Arguments more) {
+    const Result result = say(more);
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    CHECK(lines(result.err).size() == 1);
+    return result.err;
+  };
+  CHECK_THAT(error({"--prompt", "abcdefgh"}),
+             ContainsSubstring("generate: --prompt: expected fewer than 8 tokens, the longest text of the "
+                               "model, got 8"));
+  CHECK_THAT(error({"--prompt", ""}),
+             ContainsSubstring("generate: expected a prompt of at least one token, got none"));
+  CHECK_THAT(error({"--prompt", "a", "--tokens", "0"}),
+             ContainsSubstring("generate: tokens: expected a whole number >= 1, got 0"));
+}
+
 TEST_CASE("federate: texts, models and tasks that do not go together") {
   const Scratch scratch;
   const auto error = [&](Arguments more) {
