@@ -47,6 +47,13 @@ struct Source {
   }
 };
 
+namespace detail {
+
+/// A data set of texts (text/load.hpp).
+LORU_INLINE Split load_sequences(const Source& source);
+
+}  // namespace detail
+
 /// Loads a data set by name. Throws ConfigError for an unknown name, naming the nearest; DataError for bad or
 /// missing files.
 LORU_INLINE Split load(const Source& source);
@@ -55,4 +62,5 @@ LORU_INLINE Split load(const Source& source);
 
 #ifndef LORU_COMPILED
 #include <loru/data/load_bodies.hpp>
+#include <loru/data/text/load.hpp>
 #endif

@@ -5,7 +5,6 @@
 
 #include <loru/core/text.hpp>
 #include <loru/data/load.hpp>
-#include <loru/data/text/load.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -15,8 +14,6 @@ struct Loader {
   const char* name;
   Split (*load)(const Source&);
 };
-
-inline Split load_sequences(const Source& source) { return load_texts(source).split; }
 
 /// The one list of data sets.
 inline std::span<const Loader> loaders() {

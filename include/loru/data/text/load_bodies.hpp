@@ -89,4 +89,6 @@ LORU_INLINE TextSplit load_texts(const Source& source) {
   return {detail::split_of(corpus, tokenizer, source.text), tokenizer};
 }
 
+LORU_INLINE Split detail::load_sequences(const Source& source) { return load_texts(source).split; }
+
 }  // namespace loru::inline LORU_ISA::data
