@@ -92,6 +92,7 @@ TEST_CASE("every layer of every bundled federation keeps its plan, by either mea
     write(table, loru::lowrank::to_toml(rates));
     for (const auto& entry : fs::directory_iterator(bundled)) {
       if (entry.path().extension() != ".toml") continue;
+      if (of_texts(entry.path())) continue;  // their plans follow from texts that a clone has not
       const std::string file = entry.path().stem().string();
       CAPTURE(name, file);
       REQUIRE(expected.contains(file));

@@ -28,6 +28,14 @@ using Arguments = std::vector<std::string>;
 inline const std::string federate_program = std::string(LORU_BIN_DIR) + "/federate";
 inline const fs::path bundled = fs::path(LORU_SOURCE_DIR) / "examples" / "federations";
 
+/// Whether a bundled federation is one on texts, which need data and weights that `./dev data` fetches.
+inline bool of_texts(const fs::path& federation) {
+  const std::string name = federation.filename().string();
+  for (const char* data : {"sst2_", "banking77_", "shakespeare_", "stories"})
+    if (name.starts_with(data)) return true;
+  return false;
+}
+
 inline std::string read(const fs::path& path) {
   std::ostringstream text;
   text << std::ifstream(path, std::ios::binary).rdbuf();

@@ -13,6 +13,20 @@ bool plain(const std::string& text) {
                      [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= 32; });
 }
 
+/// What makes a federation on texts one on texts of this test, with a model from nothing.
+Arguments own_texts(const Scratch& scratch, const fs::path& federation) {
+  const std::string name = federation.filename().string();
+  const bool labels = name.starts_with("sst2") || name.starts_with("banking77");
+  std::string sentences;
+  for (int i = 0; i < 100; ++i) sentences += "0 a gloomy film\n1 a lovely film\n";
+  write(scratch.path / "labels.txt", sentences);
+  for (char client = 'a'; client <= 'l'; ++client)
+    write(scratch.path / "speakers" / (std::string(1, client) + ".txt"), std::string(400, client));
+  const std::string file = labels ? "labels.txt" : "speakers";
+  return {"--data-dir", scratch.path.string(), "--set", "data.name=text",    "--set", "data.train=" + file,
+          "--set",      "data.test=" + file,   "--set", "model.weights=\"\""};
+}
+
 /// Waits until a run has finished a few rounds.
 bool wait_for_rounds(const fs::path& out, std::size_t rounds) {
   for (int i = 0; i < 3000; ++i) {
@@ -159,6 +173,10 @@ TEST_CASE("every bundled federation can be described") {
   for (const auto& entry : fs::directory_iterator(bundled)) {
     if (!entry.is_regular_file()) continue;  // own_data/ needs files that a script writes: tasks.cpp runs it
     Arguments arguments{entry.path().string(), "--describe"};
+    if (of_texts(entry.path())) {
+      const Arguments more = own_texts(scratch, entry.path());
+      arguments.insert(arguments.end(), more.begin(), more.end());
+    }
     Result result = federate(scratch.path, arguments);
     if (result.code == 2 && result.err.find("data set not found") != std::string::npos) {
       const bool cifar = entry.path().filename().string().starts_with("cifar");
