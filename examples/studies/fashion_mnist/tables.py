@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Prints the tables of docs/study.md from results/. Standard library only."""
+"""Prints the tables of docs/study.md from results/."""
 import csv
 import json
 import pathlib
 import statistics
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import markdown  # noqa: E402
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 KINDS = ("iid", "dirichlet", "shards")
@@ -38,11 +42,8 @@ def value(cell, name, column, scale=100.0, digits=1):
 
 
 def table(title, header, rows):
-    print(f"\n{title}\n")
-    print("| " + " | ".join(header) + " |")
-    print("|" + "---|" * len(header))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+    print(f"{title}\n")
+    markdown.table(header, rows)
 
 
 def names(cells):

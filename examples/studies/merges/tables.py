@@ -8,8 +8,12 @@ import glob
 import math
 import os
 import re
+import sys
 from collections import defaultdict
 from statistics import mean, stdev
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from markdown import table  # noqa: E402
 
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
 STUDENT = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -70,18 +74,6 @@ def against(of, other):
 def rate(value):
     """A tuned rate, marked where it is the least or the largest of the grid."""
     return f"{value:g}" + ("*" if value in (RATES[0], RATES[-1]) else "")
-
-
-def table(head, rows):
-    rows = list(rows)
-    if not rows:
-        print("Not run yet.\n")
-        return
-    print("| " + " | ".join(head) + " |")
-    print("|" + "---|" * len(head))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    print()
 
 
 def traffic(row, rounds_clients):

@@ -10,8 +10,12 @@ import math
 import os
 import random
 import re
+import sys
 from collections import defaultdict
 from statistics import mean
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from markdown import table  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PARAMETERS = {"logistic": 7850, "mlp": 269322, "cnn": 1663370}
@@ -47,18 +51,6 @@ def verdict(low, high):
     if high < 0:
         return "below"
     return "none" if low > math.log(0.98) and high < math.log(1.02) else "open"
-
-
-def table(head, rows):
-    rows = list(rows)
-    if not rows:
-        print("Not run yet.\n")
-        return
-    print("| " + " | ".join(head) + " |")
-    print("|" + "---|" * len(head))
-    for row in rows:
-        print("| " + " | ".join(str(x) for x in row) + " |")
-    print()
 
 
 def ratios(pattern, column):
