@@ -239,6 +239,8 @@ TEST_CASE("pretrained: config.json of BERT and LLaMA") {
   CHECK(error(bert_json, R"("bert")", R"("gpt2")") ==
         "config.json: model_type: expected bert or llama, got gpt2");
   CHECK(error(bert_json, "gelu", "relu") == "config.json: hidden_act: expected \"gelu\", got \"relu\"");
+  CHECK(error(bert_json, R"("vocab_size":5)", R"("vocab_size":5,"is_decoder":true)") ==
+        "config.json: is_decoder: expected false, got true");
   CHECK(error(bert_json, R"("vocab_size":5,)", "") ==
         "config.json: expected a member 'vocab_size', got none");
   CHECK(error(llama_json, R"("rope_theta":1e5)", R"("rope_scaling":{"type":"linear"})") ==
@@ -303,8 +305,11 @@ TEST_CASE("pretrained: a folder as it is published") {
   io::write_file(place / "config.json", bert_json);
   io::save(place / "model.safetensors", ones(c));
   check_equal(io::load_pretrained(place).tensors, ones(c));
+  CHECK(io::load_configuration(place).feed_forward == 6);
   std::filesystem::remove_all(place);
   CHECK_THROWS_AS(io::load_pretrained(place / "none.gguf"), IoError);
-  CHECK_THROWS_WITH(io::load_pretrained("weights.txt"),
-                    ContainsSubstring("expected a file .gguf or .bin, or a folder"));
+  CHECK(io::load_configuration(folder + "tiny_llama.gguf").positions == 16);
+  CHECK(io::load_configuration(folder + "tiny_llama.bin").positions == 16);
+  for (const auto& read : {+[] { io::load_pretrained("weights.txt"); }, +[] { io::load_configuration("w"); }})
+    CHECK_THROWS_WITH(read(), ContainsSubstring("expected a file .gguf or .bin, or a folder"));
 }

@@ -1,11 +1,9 @@
 #pragma once
 // Weights in GGUF's forms: floats of three sizes, and blocks of 32 small whole numbers with their scale.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
 #include <memory>
 #include <span>
 

@@ -39,7 +39,7 @@ struct TransformerConfiguration {
 LORU_INLINE void check_configuration(const TransformerConfiguration& configuration, std::string_view origin);
 
 /// Hugging Face's `config.json` of a BERT or a LLaMA. Throws DataError for another model_type and for what
-/// would compute something else (activation, rotary scaling, biases of attention).
+/// would compute something else (activation, rotary scaling, biases of attention, a BERT as a decoder).
 LORU_INLINE TransformerConfiguration configuration_of(const Json& document, std::string_view origin);
 
 /// GGUF's metadata of architecture "llama". Throws DataError.

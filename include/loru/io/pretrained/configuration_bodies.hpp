@@ -27,6 +27,7 @@ inline void require_false(const JsonPlace& place, std::string_view key) {
 inline TransformerConfiguration bert_configuration(const JsonPlace& place) {
   require_word(place, "hidden_act", "gelu");
   require_word(place, "position_embedding_type", "absolute");
+  require_false(place, "is_decoder");
   TransformerConfiguration c{.architecture = Architecture::bert};
   c.layers = place["num_hidden_layers"].whole(1, most_layers);
   c.heads = c.groups = place["num_attention_heads"].whole(1, most_extent);

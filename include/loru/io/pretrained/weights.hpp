@@ -48,6 +48,9 @@ LORU_INLINE Pretrained read_llama2c(std::vector<std::byte>&& bytes, std::string_
 /// as above.
 LORU_INLINE Pretrained pretrained_of(const Archive& archive, const TransformerConfiguration& configuration);
 
+/// The configuration alone of what load_pretrained reads. Throws IoError and DataError.
+LORU_INLINE TransformerConfiguration load_configuration(const std::filesystem::path& path);
+
 /// X.gguf, X.bin of llama2.c, or a folder with config.json and model.safetensors. Throws IoError and
 /// DataError.
 LORU_INLINE Pretrained load_pretrained(const std::filesystem::path& path,

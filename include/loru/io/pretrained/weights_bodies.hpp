@@ -1,7 +1,6 @@
 #pragma once
 // Bodies of weights.hpp.
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -11,7 +10,6 @@
 #include <utility>
 
 #include <loru/core/error.hpp>
-#include <loru/core/half.hpp>
 #include <loru/core/text.hpp>
 #include <loru/io/detail/byte_reader.hpp>
 #include <loru/io/file.hpp>
@@ -180,25 +178,14 @@ LORU_INLINE Pretrained read_llama2c(std::vector<std::byte>&& bytes, std::string_
 
 namespace detail {
 
-template <class Half>
-void widen(std::span<const std::byte> bytes, float* out) {
-  for (std::size_t i = 0; i < bytes.size() / 2; ++i) {
-    Half half;
-    std::memcpy(&half.bits, bytes.data() + 2 * i, 2);
-    out[i] = static_cast<float>(half);
-  }
-}
-
-/// Any tensor of floats as F32. Throws DataError for another type.
-inline RawTensor as_float(const RawTensor& raw, std::string_view origin, const std::string& name) {
-  if (raw.dtype == DType::f32) return raw;
-  require<DataError>(raw.dtype == DType::f16 || raw.dtype == DType::bf16, origin, ": tensor ", name,
-                     ": expected F32, F16 or BF16, got ", to_string(raw.dtype));
-  auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(raw.shape.size()));
-  raw.dtype == DType::f16 ? widen<Half>(raw.bytes, values->data())
-                          : widen<BFloat16>(raw.bytes, values->data());
-  const auto bytes = std::as_bytes(std::span(*values));
-  return {DType::f32, raw.shape, bytes, std::move(values)};
+/// A tensor of floats as its bytes. Throws DataError for another type.
+inline BlockTensor as_blocks(const RawTensor& raw, std::string_view origin, const std::string& name) {
+  require<DataError>(raw.dtype == DType::f32 || raw.dtype == DType::f16 || raw.dtype == DType::bf16, origin,
+                     ": tensor ", name, ": expected F32, F16 or BF16, got ", to_string(raw.dtype));
+  const BlockType type = raw.dtype == DType::f32   ? BlockType::f32
+                         : raw.dtype == DType::f16 ? BlockType::f16
+                                                   : BlockType::bf16;
+  return {type, raw.shape, raw.bytes, raw.owner};
 }
 
 /// Whether a tensor of a file is no part of the model itself.
@@ -226,22 +213,41 @@ LORU_INLINE Pretrained pretrained_of(const Archive& archive, const TransformerCo
   detail::require_names(named, shapes, archive.origin());
   for (const auto& [name, raw] : named) {
     detail::require_shape(archive.origin(), name, shapes.at(name), raw.shape);
-    out.tensors.put_raw(name, detail::as_float(raw, archive.origin(), name));
+    detail::put_floats(out.tensors, name, detail::as_blocks(raw, archive.origin(), name));
   }
   return out;
 }
 
-LORU_INLINE Pretrained load_pretrained(const std::filesystem::path& path, const PretrainedOptions& options) {
-  if (std::filesystem::is_directory(path)) {
-    const std::filesystem::path configuration = path / "config.json";
-    return pretrained_of(load(path / "model.safetensors"),
-                         configuration_of(load_json(configuration), configuration.native()));
-  }
-  if (path.extension() == ".gguf") return pretrained_of(Gguf::load(path), options);
-  if (path.extension() == ".bin") return read_llama2c(read_file(path), path.native());
+namespace detail {
+
+[[noreturn]] inline void refuse_weights(const std::filesystem::path& path) {
   fail<DataError>(path.native(),
                   ": weights: expected a file .gguf or .bin, or a folder with config.json and "
                   "model.safetensors");
+}
+
+}  // namespace detail
+
+LORU_INLINE TransformerConfiguration load_configuration(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) {
+    const std::filesystem::path file = path / "config.json";
+    return configuration_of(load_json(file), file.native());
+  }
+  if (path.extension() == ".gguf") return configuration_of(Gguf::load(path));
+  if (path.extension() != ".bin") detail::refuse_weights(path);
+  const std::vector<std::byte> bytes = read_file(path);
+  detail::ByteReader reader{bytes, path.native()};
+  return detail::llama2c_configuration(reader);
+}
+
+LORU_INLINE Pretrained load_pretrained(const std::filesystem::path& path, const PretrainedOptions& options) {
+  if (std::filesystem::is_directory(path)) {
+    const TransformerConfiguration configuration = load_configuration(path);
+    return pretrained_of(load(path / "model.safetensors"), configuration);
+  }
+  if (path.extension() == ".gguf") return pretrained_of(Gguf::load(path), options);
+  if (path.extension() == ".bin") return read_llama2c(read_file(path), path.native());
+  detail::refuse_weights(path);
 }
 
 }  // namespace loru::inline LORU_ISA::io
