@@ -228,6 +228,9 @@ TEST_CASE("tokenizers: files that are not known, in one line") {
         "'[PAD]'");
   CHECK(word_piece(R"("single_word":false)", R"("single_word":true)") ==
         "t.json: added_tokens.single_word: expected false, got true");
+  CHECK_THAT(word_piece(R"("ids":[2])", R"("ids":[9999])"),
+             ContainsSubstring("t.json: post_processor.special_tokens.[CLS].ids: expected a whole number in "
+                               "0 .. 701, got 9999"));
   CHECK(byte_pairs(R"("byte_fallback":false)", R"("byte_fallback":true)") ==
         "t.json: model.byte_fallback: expected false, got true");
   CHECK(byte_pairs(R"("individual_digits":true)", R"("individual_digits":false)") ==
@@ -329,4 +332,7 @@ TEST_CASE("tokenizers: SentencePiece's from GGUF's metadata") {
   const auto tokenizer = data::tokenizer_of(io::Gguf::parse(file.bytes(), "t.gguf"));
   check_against_golden("sentence_piece", tokenizer);
   CHECK(tokenizer.special().before == std::vector<data::TokenId>{1});
+  file.number("tokenizer.ggml.add_space_prefix", false);
+  CHECK_THROWS_WITH(data::tokenizer_of(io::Gguf::parse(file.bytes(), "t.gguf")),
+                    "t.gguf: tokenizer.ggml.add_space_prefix: expected true for the model llama, got false");
 }

@@ -18,6 +18,10 @@ LORU_INLINE std::vector<std::string> text_names();
 /// The texts of a source. Throws ConfigError for a name that is none of text_names().
 LORU_INLINE CorpusSplit load_corpus(const Source& source);
 
+/// The source's tokenizer; without one the characters of its training texts in their template, which are read
+/// for that alone.
+LORU_INLINE Tokenizer tokenizer_of(const Source& source);
+
 /// The texts as sequences of the source's tokenizer, and the tokenizer.
 struct TextSplit {
   Split split;

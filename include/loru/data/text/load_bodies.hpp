@@ -45,12 +45,10 @@ inline Split split_of(const CorpusSplit& corpus, const Tokenizer& tokenizer, con
   return split;
 }
 
-/// The source's tokenizer; without one, the characters of the training texts in their template.
-inline Tokenizer tokenizer_for(const Source& source, const Corpus& train) {
-  if (!source.text.tokenizer.empty())
-    return load_tokenizer(locate_tokenizer(source.text.tokenizer, source.also));
+/// The characters of texts in their template.
+inline Tokenizer characters_of(const Corpus& corpus, const TextOptions& options) {
   std::string all;
-  for (const std::string& text : train.texts) all += filled(source.text.pattern, text);
+  for (const std::string& text : corpus.texts) all += filled(options.pattern, text);
   return Characters{all};
 }
 
@@ -82,10 +80,16 @@ LORU_INLINE CorpusSplit load_corpus(const Source& source) {
   return own_texts(source.arrays, source.text.target, source.dir);
 }
 
+LORU_INLINE Tokenizer tokenizer_of(const Source& source) {
+  if (source.text.tokenizer.empty()) return detail::characters_of(load_corpus(source).train, source.text);
+  return load_tokenizer(locate_tokenizer(source.text.tokenizer, source.also));
+}
+
 LORU_INLINE TextSplit load_texts(const Source& source) {
   check_fields(source.text, "text");
   const CorpusSplit corpus = load_corpus(source);
-  const Tokenizer tokenizer = detail::tokenizer_for(source, corpus.train);
+  const Tokenizer tokenizer =
+      source.text.tokenizer.empty() ? detail::characters_of(corpus.train, source.text) : tokenizer_of(source);
   return {detail::split_of(corpus, tokenizer, source.text), tokenizer};
 }
 

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -187,16 +188,22 @@ LORU_INLINE CorpusSplit shakespeare_texts(const TextOptions& options, const Path
 
 namespace detail {
 
+/// The files of a folder in the order of their names, or the file itself. Throws IoError.
+inline std::vector<Path> files_at(const Path& path) {
+  std::error_code code;
+  if (!std::filesystem::is_directory(path, code)) return {path};
+  std::vector<Path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(path, code))
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  require<IoError>(!code, path.string(), ": expected a readable folder: ", code.message());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 inline Corpus read_own(const Path& path, TextTarget target) {
   if (target == TextTarget::label) return read_labelled_lines(path, Index{1} << 20);
   Corpus corpus{path.string()};
-  std::vector<Path> files{path};
-  if (std::filesystem::is_directory(path)) {
-    files.clear();
-    for (const auto& entry : std::filesystem::directory_iterator(path))
-      if (entry.is_regular_file()) files.push_back(entry.path());
-    std::sort(files.begin(), files.end());
-  }
+  const std::vector<Path> files = files_at(path);
   for (const Path& file : files) {
     corpus.texts.push_back(read_text_file(file));
     require<DataError>(!corpus.texts.back().empty(), file.string(), ": expected a text, got an empty file");

@@ -2,7 +2,6 @@
 // Bodies of load_tokenizer.hpp.
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,16 +38,21 @@ inline void require_none(const io::JsonPlace& place, std::string_view key) {
   if (!text || !text->empty()) place[key].refuse("null");
 }
 
+/// A token's id in [0, end).
+inline TokenId read_id(const io::JsonPlace& place, Index end = Index{1} << 31) {
+  return static_cast<TokenId>(place.whole(0, end - 1));
+}
+
 /// The tokens of `model.vocab` and of `added_tokens`, by id.
 inline Vocabulary read_vocabulary(const io::JsonPlace& document, std::string_view origin) {
   const io::JsonPlace vocab = document["model"]["vocab"];
   std::vector<std::pair<Index, const std::string*>> all;
   for (const auto& [token, id] : vocab.object())
-    all.emplace_back(io::JsonPlace(id, vocab.where()).whole(0, std::numeric_limits<TokenId>::max()), &token);
+    all.emplace_back(read_id(io::JsonPlace(id, vocab.where())), &token);
   if (document.has("added_tokens"))
     for (const io::Json& entry : document["added_tokens"].array()) {
       const io::JsonPlace added(entry, document["added_tokens"].where());
-      all.emplace_back(added["id"].whole(0, std::numeric_limits<TokenId>::max()), &added["content"].text());
+      all.emplace_back(read_id(added["id"]), &added["content"].text());
     }
   std::ranges::stable_sort(all, {}, [](const auto& entry) { return entry.first; });
   std::vector<std::string> tokens;
@@ -69,25 +73,22 @@ inline std::vector<AddedToken> read_added_tokens(const io::JsonPlace& document) 
   for (const io::Json& entry : document["added_tokens"].array()) {
     const io::JsonPlace token(entry, document["added_tokens"].where());
     require_flag(token, "single_word", false);
-    added.push_back({token["content"].text(),
-                     static_cast<TokenId>(token["id"].whole(0, std::numeric_limits<TokenId>::max())),
-                     token.flag_or("special", false), token.flag_or("normalized", false),
-                     token.flag_or("lstrip", false), token.flag_or("rstrip", false)});
+    added.push_back({token["content"].text(), read_id(token["id"]), token.flag_or("special", false),
+                     token.flag_or("normalized", false), token.flag_or("lstrip", false),
+                     token.flag_or("rstrip", false)});
   }
   return added;
 }
 
 /// The ids of one special token of a template.
-inline void read_template_token(const io::JsonPlace& processor, const std::string& name,
+inline void read_template_token(const io::JsonPlace& processor, const std::string& name, Index size,
                                 std::vector<TokenId>& ids) {
   const io::JsonPlace list = processor["special_tokens"][name]["ids"];
-  for (const io::Json& id : list.array())
-    ids.push_back(
-        static_cast<TokenId>(io::JsonPlace(id, list.where()).whole(0, std::numeric_limits<TokenId>::max())));
+  for (const io::Json& id : list.array()) ids.push_back(read_id(io::JsonPlace(id, list.where()), size));
 }
 
-/// What stands around a single text.
-inline void read_frame(const io::JsonPlace& document, SpecialIds& special) {
+/// What stands around a single text: tokens of a vocabulary of that size.
+inline void read_frame(const io::JsonPlace& document, Index size, SpecialIds& special) {
   if (!document.has("post_processor")) return;
   const io::JsonPlace processor = document["post_processor"];
   const std::string& type = processor["type"].text();
@@ -96,8 +97,7 @@ inline void read_frame(const io::JsonPlace& document, SpecialIds& special) {
     for (auto [key, ids] : {std::pair{"cls", &special.before}, std::pair{"sep", &special.after}}) {
       const io::JsonPlace pair = processor[key];
       if (pair.array().size() != 2) pair.refuse("a token and its id");
-      ids->push_back(static_cast<TokenId>(
-          io::JsonPlace(pair.array()[1], pair.where()).whole(0, std::numeric_limits<TokenId>::max())));
+      ids->push_back(read_id(io::JsonPlace(pair.array()[1], pair.where()), size));
     }
     return;
   }
@@ -110,7 +110,7 @@ inline void read_frame(const io::JsonPlace& document, SpecialIds& special) {
     if (piece.has("Sequence"))
       passed = true;
     else
-      read_template_token(processor, piece["SpecialToken"]["id"].text(),
+      read_template_token(processor, piece["SpecialToken"]["id"].text(), size,
                           passed ? special.after : special.before);
   }
   if (!passed) single.refuse("a piece 'Sequence'", "none");
@@ -211,8 +211,7 @@ LORU_INLINE Tokenizer tokenizer_of(const io::Json& document, std::string_view or
   if (!words && type.text() != "BPE") type.refuse("WordPiece or BPE", type.text().substr(0, 80));
   Vocabulary vocabulary = detail::read_vocabulary(place, origin);
   SpecialIds special;
-  detail::read_frame(place, special);
-  for (const auto* ids : {&special.before, &special.after}) vocabulary.check(*ids);
+  detail::read_frame(place, vocabulary.size(), special);
   return words ? detail::read_word_piece(place, std::move(vocabulary), std::move(special), origin)
                : detail::read_byte_pairs(place, std::move(vocabulary), std::move(special), origin);
 }
@@ -281,8 +280,11 @@ LORU_INLINE Tokenizer tokenizer_of(const io::Gguf& file) {
   if (begin && wants("tokenizer.ggml.add_bos_token", model == "llama")) special.before = {*begin};
   if (special.end_of_text && wants("tokenizer.ggml.add_eos_token", false))
     special.after = {*special.end_of_text};
-  if (model == "llama") return detail::sentence_piece_of(file, tokens, std::move(special));
-
+  if (model == "llama") {
+    require<DataError>(wants("tokenizer.ggml.add_space_prefix", true), file.origin,
+                       ": tokenizer.ggml.add_space_prefix: expected true for the model llama, got false");
+    return detail::sentence_piece_of(file, tokens, std::move(special));
+  }
   const std::string splitter = file.has("tokenizer.ggml.pre") ? file.text("tokenizer.ggml.pre") : "gpt-2";
   require<DataError>(splitter == "gpt-2" || splitter == "smollm", file.origin,
                      ": tokenizer.ggml.pre: expected gpt-2 or smollm, got ", splitter.substr(0, 80));
