@@ -1,4 +1,5 @@
 // What tasks compute: losses and metrics by hand, and errors for data that are not theirs.
+#include <loru/nn/models/char_transformer.hpp>
 #include <loru/nn/models/mlp.hpp>
 #include <loru/train/train.hpp>
 
@@ -115,4 +116,15 @@ TEST_CASE("evaluate: a task's metrics are of the whole set, whatever the threads
   const auto batch = data::gather<float>(set, std::vector<Index>{49});
   CHECK(y.data()[98] == Approx(model(Variable<float>(batch.inputs)).value().data()[0]).epsilon(1e-5));
   CHECK_THROWS_AS(train::evaluate(model, set, one), ConfigError);
+}
+
+TEST_CASE("predict: sequences without tokens have no rows") {
+  data::Dataset set{.name = "gaps", .classes = 5, .starts = {0, 0, 3}};
+  set.features = std::vector<std::int32_t>{1, 2, 3};
+  set.targets = data::TokenLabels{{2, 3, 4}};
+  set.check();
+  auto model = nn::char_transformer<float>(
+      {.vocabulary = 5, .positions = 4, .width = 8, .layers = 1, .heads = 2, .feed_forward = 8});
+  WorkerPool pool(1);
+  CHECK(train::predict(model, set, pool, train::NextToken{}, 1).shape() == Shape{3, 2});
 }

@@ -2,7 +2,6 @@
 // Keys and values of the tokens that a decoder has read, so that it reads on from there.
 
 #include <map>
-#include <utility>
 
 #include <loru/nn/tokens.hpp>
 
@@ -10,7 +9,8 @@ namespace loru::inline LORU_ISA::nn {
 
 /// The keys and values of one sequence in every attention of a model, on the host. A pass with a cache reads
 /// the tokens that follow: their `bounds.offset` is the number of those read before. The logits have the bits
-/// of a pass over the whole sequence. Nothing is trained through a cache.
+/// of a pass over the whole sequence where factored layers take the same plan for both. Nothing is trained
+/// through a cache.
 template <class T>
 class KeyValueCache final : public PassCache {
  public:

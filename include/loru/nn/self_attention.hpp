@@ -24,13 +24,14 @@ struct SelfAttentionOptions {
 template <class T, class D = Cpu>
 Tensor<T, D> rotary_table(Index positions, Index width, double theta) {
   Tensor<T> table({positions, width});
-  for (Index p = 0; p < positions; ++p)
-    for (Index j = 0; j < width / 2; ++j) {
-      const double angle = static_cast<double>(p) *
-                           std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(width));
+  for (Index j = 0; j < width / 2; ++j) {
+    const double turn = std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(width));
+    for (Index p = 0; p < positions; ++p) {
+      const double angle = static_cast<double>(p) * turn;
       table.data()[p * width + j] = T(static_cast<Real<T>>(std::cos(angle)));
       table.data()[p * width + width / 2 + j] = T(static_cast<Real<T>>(std::sin(angle)));
     }
+  }
   return to_device<D>(table);
 }
 

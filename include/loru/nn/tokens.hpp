@@ -36,9 +36,11 @@ inline const Sequences& sequences_of(const Pass& pass, const char* where) {
 
 namespace detail {
 
-/// The position of each row in its sequence.
+/// The position of each row in its sequence. Throws ShapeError for a sequence that goes beyond the last.
 template <class D>
-Tensor<std::int32_t, D> positions(const Sequences& s) {
+Tensor<std::int32_t, D> positions(const char* where, const Sequences& s, Index count) {
+  const Index end = s.offset + s.longest();
+  require<ShapeError>(end <= count, where, ": expected at most ", count, " tokens, got ", end);
   Tensor<std::int32_t> p(Shape{s.rows()});
   for (Index i = 0; i < s.count(); ++i)
     for (Index row = s.first(i); row < s.first(i + 1); ++row)

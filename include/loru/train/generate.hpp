@@ -66,6 +66,7 @@ Tensor<T> next_logits(nn::Model<T>& model, std::span<const std::int32_t> tokens,
                       nn::KeyValueCache<T>& cache) {
   Tensor<std::int32_t> ids(Shape{static_cast<Index>(tokens.size())});
   std::copy(tokens.begin(), tokens.end(), ids.data());
+  const NoGrad guard;
   nn::Tokens<> now(ids, {{0, ids.size()}, offset});
   now.last_only = true;
   nn::Pass pass;

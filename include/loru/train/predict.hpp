@@ -25,10 +25,9 @@ Tensor<T> predict(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<
     const auto chosen = dataset.template gather<T>(samples);
     outputs[static_cast<std::size_t>(b)] = to_host(task.forward(model, chosen, {}).value());
   });
-  const Index width = outputs[0].size() / outputs[0].dim(0);
-  Index total = 0;
-  for (const Tensor<T>& some : outputs) total += some.dim(0);
-  Tensor<T> all({total, width});
+  Index total = 0, numbers = 0;  // a batch of empty sequences has no rows
+  for (const Tensor<T>& some : outputs) total += some.dim(0), numbers += some.size();
+  Tensor<T> all({total, total > 0 ? numbers / total : 0});
   T* at = all.data();
   for (const Tensor<T>& rows : outputs) at = std::copy(rows.data(), rows.data() + rows.size(), at);
   return all;

@@ -37,7 +37,7 @@ namespace detail {
 
 /// x ← norm(x + attention(x)), x ← norm(x + feed-forward(x)).
 template <class T, class D>
-class BertLayer final : public Module<T, D> {
+class BertLayer {
  public:
   BertLayer(const BertOptions& o, const rng::Stream& stream)
       : dropout_{o.dropout},
@@ -53,7 +53,7 @@ class BertLayer final : public Module<T, D> {
             stream.fork(1)},
         second_norm_{{o.width, o.epsilon}} {}
 
-  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
+  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) {
     return after_attention(attention_.forward(x, pass), x, pass);
   }
 
@@ -64,14 +64,12 @@ class BertLayer final : public Module<T, D> {
     return after_attention(attention_.forward_rows(x, first, single_rows(s.count()), pass), first, pass);
   }
 
-  void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
+  void visit(const Visitor<T, D>& visitor, const std::string& prefix) {
     attention_.visit(visitor, prefix);
     first_norm_.visit(visitor, join_name(prefix, "attention.output.LayerNorm"));
     feed_forward_.visit(visitor, prefix);
     second_norm_.visit(visitor, join_name(prefix, "output.LayerNorm"));
   }
-
-  std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<BertLayer>(*this); }
 
  private:
   Variable<T, D> after_attention(const Variable<T, D>& y, const Variable<T, D>& x, Pass& pass) {
@@ -128,10 +126,7 @@ class Bert final : public Module<T, D> {
  private:
   /// norm(word + type 0 + position).
   Variable<T, D> embed(const Tokens<D>& tokens) const {
-    const auto places = positions<D>(tokens.bounds);
-    require<ShapeError>(tokens.bounds.offset + tokens.bounds.longest() <= positions_.table().shape()[0],
-                        "bert: expected at most ", positions_.table().shape()[0], " tokens, got ",
-                        tokens.bounds.longest());
+    const auto places = positions<D>("bert", tokens.bounds, positions_.table().shape()[0]);
     Tensor<std::int32_t> type(Shape{tokens.tokens.size()});
     std::fill(type.data(), type.data() + type.size(), 0);
     return norm_.of_sum(add(words_.at(tokens.tokens), types_.at(to_device<D>(type))), positions_.at(places))

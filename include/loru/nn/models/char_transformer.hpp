@@ -37,7 +37,7 @@ namespace detail {
 
 /// sum ← sum + x; x ← attention(norm(sum)); sum ← sum + x; x ← feed-forward(norm(sum)).
 template <class T, class D>
-class CharLayer final : public Module<T, D> {
+class CharLayer {
  public:
   CharLayer(const CharTransformerOptions& o, const rng::Stream& stream)
       : dropout_{o.dropout},
@@ -59,19 +59,13 @@ class CharLayer final : public Module<T, D> {
     const auto second = second_norm_.of_sum(y, first.sum);
     return {second.sum, nn::dropout(feed_forward_.forward(second.y, pass), dropout_, pass)};
   }
-  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    const auto next = step({{}, x}, pass);
-    return add(next.sum, next.y);
-  }
 
-  void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
+  void visit(const Visitor<T, D>& visitor, const std::string& prefix) {
     attention_.visit(visitor, prefix);
     first_norm_.visit(visitor, join_name(prefix, "self_attn_layer_norm"));
     feed_forward_.visit(visitor, prefix);
     second_norm_.visit(visitor, join_name(prefix, "final_layer_norm"));
   }
-
-  std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<CharLayer>(*this); }
 
  private:
   double dropout_;
@@ -96,10 +90,8 @@ class CharTransformer final : public Module<T, D> {
 
   Variable<T, D> forward(const Variable<T, D>&, Pass& pass) override {
     const Tokens<D>& tokens = tokens_of<D>(pass, "char_transformer");
-    const Index longest = tokens.bounds.offset + tokens.bounds.longest();
-    require<ShapeError>(longest <= positions_.table().shape()[0], "char_transformer: expected at most ",
-                        positions_.table().shape()[0], " tokens, got ", longest);
-    const auto x = add(words_.at(tokens.tokens), positions_.at(positions<D>(tokens.bounds)));
+    const auto places = positions<D>("char_transformer", tokens.bounds, positions_.table().shape()[0]);
+    const auto x = add(words_.at(tokens.tokens), positions_.at(places));
     NormalisedSum<T, D> at{{}, nn::dropout(x, dropout_, pass)};
     for (auto& layer : layers_) at = layer.step(at, pass);
     return head_.forward(norm_.of_sum(at.y, at.sum).y, words_.table(), pass);

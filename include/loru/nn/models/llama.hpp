@@ -39,7 +39,7 @@ namespace detail {
 
 /// sum ← sum + x; x ← attention(norm(sum)); sum ← sum + x; x ← feed-forward(norm(sum)).
 template <class T, class D>
-class LlamaLayer final : public Module<T, D> {
+class LlamaLayer {
  public:
   LlamaLayer(const LlamaOptions& o, const rng::Stream& stream, const Tensor<T, D>& rotary)
       : first_norm_{{o.width, o.epsilon}},
@@ -55,19 +55,13 @@ class LlamaLayer final : public Module<T, D> {
     const auto second = second_norm_.of_sum(attention_.forward(first.y, pass), first.sum);
     return {second.sum, feed_forward_.forward(second.y, pass)};
   }
-  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    const auto next = step({{}, x}, pass);
-    return add(next.sum, next.y);
-  }
 
-  void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
+  void visit(const Visitor<T, D>& visitor, const std::string& prefix) {
     attention_.visit(visitor, join_name(prefix, "self_attn"));
     feed_forward_.visit(visitor, join_name(prefix, "mlp"));
     first_norm_.visit(visitor, join_name(prefix, "input_layernorm"));
     second_norm_.visit(visitor, join_name(prefix, "post_attention_layernorm"));
   }
-
-  std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<LlamaLayer>(*this); }
 
  private:
   RMSNorm<T, D> first_norm_;
