@@ -1,9 +1,10 @@
-// train WEIGHTS CASE.safetensors OUT.safetensors: published weights with low-rank factors take steps of AdamW.
+// train WEIGHTS CASE.safetensors OUT.safetensors: published weights with low-rank factors take steps of
+// AdamW.
 //
 // CASE holds factors and classifier under their parameters' names and, of each step i, `tokens.i`, `starts.i`
-// (sequence j is the tokens [starts[j], starts[j + 1])) and `targets.i`; metadata: rank, alpha, layers (patterns,
-// with commas), learning_rate, steps. OUT holds `logits` and `d_<parameter>` of step 0 before any update, and
-// `losses`.
+// (sequence j is the tokens [starts[j], starts[j + 1])) and `targets.i`; metadata: rank, alpha, layers
+// (patterns, with commas), learning_rate, steps. OUT holds `logits` and `d_<parameter>` of step 0 before any
+// update, and `losses`.
 
 #include <cstdio>
 #include <exception>
