@@ -216,6 +216,8 @@ TEST_CASE("attention: refuses what does not fit") {
       attention(x, y, y, of_lengths({1, 2}), s, {2, 1, false, 1.0}),
       "attention: expected sequences from row 0 to row 4 and an offset >= 0, got 3 starts up to "
       "3 and the offset 0");
+  CHECK_THROWS_WITH(attention_backward(x, x, y, y, {x, {}}, s, s, {2, 1, false, 1.0}, {}),
+                    "attention_backward: expected sums of 4 rows and 2 heads, got ()");
   CHECK_THROWS_WITH(attention(x, y, y, Sequences{{0, 4, 1, 4}}, s, {2, 1, false, 1.0}),
                     "attention: sequence 1 ends at row 1 before it starts at row 4");
 }

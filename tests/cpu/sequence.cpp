@@ -121,6 +121,16 @@ TEST_CASE("row norms: a row has the bits in a batch that it has alone") {
                     "layer_norm: expected rows (M, n) and n factors, got (300, 50) and (5, 10)");
 }
 
+TEST_CASE("row norms: refuse what does not fit") {
+  const auto x = gaussian<float>({3, 4}), g = gaussian<float>({4}, 2);
+  CHECK_THROWS_WITH(layer_norm(x, {}, g, {}, 1e-5), "layer_norm: expected 4 numbers to add to a row, got ()");
+  const auto kept = rms_norm(x, {}, g, 1e-5);
+  CHECK_THROWS_WITH(layer_norm_backward(x, {}, kept, g, {}),
+                    "layer_norm_backward: expected the moments of 3 rows, got means () and deviations (3)");
+  CHECK_THROWS_WITH(rms_norm_backward(x, {}, {}, g, {}),
+                    "rms_norm_backward: expected equal shapes, got (3, 4) and ()");
+}
+
 TEMPLATE_TEST_CASE("activations: formulas", "", float, double) {
   using T = TestType;
   const auto x = scale(gaussian<T>({3, 41}, 1), T(3)), u = gaussian<T>({3, 41}, 2),
@@ -187,7 +197,7 @@ TEST_CASE("rotary: turns pairs by the angle of their position") {
       }
   CHECK(close(rotary(y, table, s, true), x));
   CHECK_THROWS_WITH(rotary(x, table, of_lengths({1, 3}, 7), false),
-                    "rotary: expected positions below 9, got 10");
+                    "rotary: expected at most 9 positions, got 10");
 }
 
 namespace {
@@ -267,6 +277,9 @@ TEST_CASE("token loss: refuses targets outside the head") {
       token_loss(h, w, numbers({1}), false),
       "token_loss: expected features (M, d), a head (V, d) and M targets, got (2, 3), (4, 3) and "
       "(1)");
+  const auto two = numbers({1, 2});
+  CHECK_THROWS_WITH(token_loss_backward(gaussian<float>({2, 2}), h, w, two, {}, true),
+                    "token_loss_backward: expected sums of 2 rows, got ()");
 }
 
 TEST_CASE("sequence ops: dual numbers") {

@@ -313,7 +313,7 @@ TEST_CASE("transformers: refuse what they cannot read") {
   const nn::Tokens<> long_one(loru_test::labels(10, 20), {{0, 10}});
   CHECK_THROWS_WITH(bert({}, nn::Pass{.sequences = &long_one}), "bert: expected at most 9 tokens, got 10");
   CHECK_THROWS_WITH(llama({}, nn::Pass{.sequences = &long_one}),
-                    "rotary: expected positions below 9, got 10");
+                    "rotary: expected at most 9 positions, got 10");
   const nn::Tokens<> outside(Tensor<std::int32_t>({2}, {1, 20}), {{0, 2}});
   CHECK_THROWS_WITH(llama({}, nn::Pass{.sequences = &outside}),
                     "embedding: row 20 at place 1 is outside the 20 rows of the table");

@@ -145,8 +145,8 @@ TEST_CASE("generate: what cannot be continued") {
   CHECK_THROWS_WITH(from({3}, {.temperature = -1.0}),
                     "generate: temperature: expected a number >= 0, got -1");
   CHECK_THROWS_WITH(from({20}, {}), "embedding: row 20 at place 0 is outside the 20 rows of the table");
-  CHECK_THROWS_WITH(from(Ids(81, 3), {}), "rotary: expected positions below 80, got 81");
-  CHECK_THROWS_WITH(from(Ids(70, 3), {.tokens = 12}), "rotary: expected positions below 80, got 81");
+  CHECK_THROWS_WITH(from(Ids(81, 3), {}), "rotary: expected at most 80 positions, got 81");
+  CHECK_THROWS_WITH(from(Ids(70, 3), {.tokens = 12}), "rotary: expected at most 80 positions, got 81");
   const std::vector<double> none{std::numeric_limits<double>::quiet_NaN()};
   CHECK_THROWS_WITH(train::detail::draw_token<double>(none, {}, 0.5), "generate: no logit is finite");
 }

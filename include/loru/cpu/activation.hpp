@@ -24,13 +24,6 @@ void swiglu(Index n, const T* gate, const T* up, T* y);
 template <std::floating_point T>
 void swiglu_backward(Index n, const T* gate, const T* up, const T* dy, T* dgate, T* dup);
 
-/// The dual tensor of these values and the tangents of x.
-template <std::floating_point T>
-Tensor<Dual<T>> with_values(const Tensor<T>& values, Tensor<Dual<T>> x) {
-  for (Index i = 0; i < x.size(); ++i) x.data()[i].value = values.data()[i];
-  return x;
-}
-
 }  // namespace cpu
 
 /// x · Φ(x) with the exact normal distribution function Φ(x) = (1 + erf(x / √2)) / 2; in float Φ is within

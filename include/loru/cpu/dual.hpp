@@ -43,5 +43,12 @@ Tensor<Dual<T>> bilinear(const Tensor<Dual<T>>& a, const Tensor<Dual<T>>& b, F f
   return join(value, tangent);
 }
 
+/// The dual tensor of these values and the tangents of x.
+template <std::floating_point T>
+Tensor<Dual<T>> with_values(const Tensor<T>& values, Tensor<Dual<T>> x) {
+  for (Index i = 0; i < x.size(); ++i) x.data()[i].value = values.data()[i];
+  return x;
+}
+
 }  // namespace cpu
 }  // namespace loru::inline LORU_ISA

@@ -74,4 +74,33 @@ void map_packets(Index n, const T* const (&x)[I], T* const (&y)[O], F f) {
   });
 }
 
+/// n in full packets.
+template <std::floating_point T>
+constexpr Index padded(Index n) {
+  return (n + lanes<T> - 1) / lanes<T> * lanes<T>;
+}
+
+/// A row of `columns` numbers, a multiple of lanes, becomes e^(x − most); returns their sum.
+template <std::floating_point T>
+T exponentials(Index columns, T most, T* row) {
+  using P = Packet<T>;
+  const P shift = pset1<P>(most);
+  P sum = pset1<P>(T(0));
+  for (Index j = 0; j < columns; j += lanes<T>) {
+    const P e = exp_or_zero<T>(psub(ploadu<P>(row + j), shift));
+    pstoreu(row + j, e);
+    sum = padd(sum, e);
+  }
+  return predux(sum);
+}
+
+/// The largest of `columns` numbers, a multiple of lanes.
+template <std::floating_point T>
+T largest(Index columns, const T* row) {
+  using P = Packet<T>;
+  P most = ploadu<P>(row);
+  for (Index j = lanes<T>; j < columns; j += lanes<T>) most = pmax(most, ploadu<P>(row + j));
+  return predux_max(most);
+}
+
 }  // namespace loru::inline LORU_ISA::cpu

@@ -121,13 +121,6 @@ RowNormGradients<T> row_norm_backward(Tensor<T> dy, const Tensor<T>& dsum, const
   return d;
 }
 
-template <Scalar T>
-void check_norm_gradient(const char* where, const Tensor<T>& dy, const Tensor<T>& dsum,
-                         const RowNorm<T>& kept, const Tensor<T>& gamma) {
-  detail::check_row_norm(where, dy, kept.sum, gamma, {});
-  if (dsum) require_same_shape(where, dy, dsum);
-}
-
 }  // namespace cpu
 
 /// sum = x + residual and y = γ·(sum − μ)·ρ + β row by row, with mean μ and ρ = 1 / √(σ² + ε) of the row's
@@ -136,7 +129,7 @@ void check_norm_gradient(const char* where, const Tensor<T>& dy, const Tensor<T>
 template <Scalar T>
 RowNorm<T> layer_norm(const Tensor<T>& x, const Tensor<T>& residual, const Tensor<T>& gamma,
                       const Tensor<T>& beta, double epsilon) {
-  detail::check_row_norm("layer_norm", x, residual, gamma, beta);
+  detail::check_layer_norm("layer_norm", x, residual, gamma, beta);
   return cpu::row_norm<true>(x, residual, gamma, beta, epsilon);
 }
 
@@ -146,7 +139,7 @@ RowNorm<T> layer_norm(const Tensor<T>& x, const Tensor<T>& residual, const Tenso
 template <Scalar T>
 RowNormGradients<T> layer_norm_backward(Tensor<T> dy, const Tensor<T>& dsum, const RowNorm<T>& kept,
                                         const Tensor<T>& gamma, RowNormWanted wanted) {
-  cpu::check_norm_gradient("layer_norm_backward", dy, dsum, kept, gamma);
+  detail::check_row_norm_backward("layer_norm_backward", dy, dsum, kept, gamma, true);
   return cpu::row_norm_backward<true>(std::move(dy), dsum, kept, gamma, wanted);
 }
 
@@ -154,7 +147,7 @@ RowNormGradients<T> layer_norm_backward(Tensor<T> dy, const Tensor<T>& dsum, con
 /// arXiv 1910.07467. Throws ShapeError.
 template <Scalar T>
 RowNorm<T> rms_norm(const Tensor<T>& x, const Tensor<T>& residual, const Tensor<T>& gamma, double epsilon) {
-  detail::check_row_norm("rms_norm", x, residual, gamma, {});
+  detail::check_row_norm("rms_norm", x, residual, gamma);
   return cpu::row_norm<false>(x, residual, gamma, {}, epsilon);
 }
 
@@ -162,7 +155,7 @@ RowNorm<T> rms_norm(const Tensor<T>& x, const Tensor<T>& residual, const Tensor<
 template <Scalar T>
 RowNormGradients<T> rms_norm_backward(Tensor<T> dy, const Tensor<T>& dsum, const RowNorm<T>& kept,
                                       const Tensor<T>& gamma, RowNormWanted wanted) {
-  cpu::check_norm_gradient("rms_norm_backward", dy, dsum, kept, gamma);
+  detail::check_row_norm_backward("rms_norm_backward", dy, dsum, kept, gamma, false);
   return cpu::row_norm_backward<false>(std::move(dy), dsum, kept, gamma, wanted);
 }
 

@@ -1,12 +1,14 @@
 #pragma once
 // Cross-entropy of features under a wide head, without all logits at once, on host tensors.
 
-#include <cmath>
+#include <algorithm>
 #include <concepts>
 #include <vector>
 
 #include <loru/core/compiled.hpp>
-#include <loru/cpu/activation.hpp>
+#include <loru/cpu/dual.hpp>
+#include <loru/cpu/elementwise.hpp>
+#include <loru/ops/sequence.hpp>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::inline LORU_ISA {

@@ -1,9 +1,11 @@
 #pragma once
 // The loss under a wide head in blocks of rows and classes.
 
+#include <cmath>
 #include <limits>
 
-#include <loru/cpu/attention/forward.hpp>
+#include <loru/cpu/gemm/gemm.hpp>
+#include <loru/cpu/packet_math.hpp>
 #include <loru/cpu/token_loss.hpp>
 
 namespace loru::inline LORU_ISA {
@@ -51,7 +53,7 @@ class LossBlock {
 
   /// Reads the logits of the classes [from, from + classes).
   void read(Index from, Index classes) {
-    const Index wide = (classes + lanes<T> - 1) / lanes<T> * lanes<T>;
+    const Index wide = padded<T>(classes);
     const T* w = w_.data() + from * d_;
     T* z = logits_.data();
     gemm<T>(Op::none, Op::transpose, count_, classes, d_, T(1), {rows_.features.data() + first_ * d_, d_},
@@ -98,7 +100,8 @@ class LossBlock {
     const T factor = std::exp(s.most - here);
     s.most = here;
     s.sum = s.sum * factor + exponentials(wide, here, z);
-    for (Index j = 0; mean_ && from > 0 && j < d_; ++j) mean_.data()[i * d_ + j] *= factor;
+    if (!mean_ || from == 0) return;
+    for (T *m = mean_.data() + i * d_, *end = m + d_; m < end; ++m) *m *= factor;
   }
 
   const TargetRows<T>& rows_;
@@ -140,7 +143,7 @@ void loss_slopes(const TargetRows<T>& rows, const Tensor<T>& w, const Tensor<std
           {w.data() + from * d, d}, T(0), {p, loss_classes});
   for (Index i = 0; i < count; ++i, p += loss_classes) {
     const Index row = rows.row(first + i), target = targets.data()[row] - from;
-    const Index wide = (classes + lanes<T> - 1) / lanes<T> * lanes<T>;
+    const Index wide = padded<T>(classes);
     std::fill(p + classes, p + wide, T(0));
     exponentials(wide, log_sum.data()[row], p);
     if (target >= 0 && target < classes) p[target] -= T(1);
@@ -154,9 +157,7 @@ template <std::floating_point T>
 TokenLossGradients<T> token_loss_backward(const Tensor<T>& dvalues, const Tensor<T>& h, const Tensor<T>& w,
                                           const Tensor<std::int32_t>& targets, const TokenLoss<T>& kept,
                                           bool dw) {
-  detail::check_token_loss("token_loss_backward", h, w, targets.shape());
-  require<ShapeError>(dvalues.shape() == Shape{h.dim(0), 2}, "token_loss_backward: expected (", h.dim(0),
-                      ", 2) derivatives, got ", dvalues.shape());
+  detail::check_token_loss_backward("token_loss_backward", dvalues, h, w, targets.shape(), kept);
   TokenLossGradients<T> g;
   const Index d = h.dim(1);
   const T* by = dvalues.data();

@@ -117,14 +117,34 @@ inline void check_embedding(const char* where, const Shape& table, const Shape& 
   fail<ShapeError>(where, ": row ", row, " at place ", place, " is outside the ", rows, " rows of the table");
 }
 
-/// x (M, n), residual of the same shape or empty, γ (n), β (n) or empty.
+/// x (M, n), residual of the same shape or empty, γ (n).
 template <class T, class D>
 void check_row_norm(const char* where, const Tensor<T, D>& x, const Tensor<T, D>& residual,
-                    const Tensor<T, D>& gamma, const Tensor<T, D>& beta) {
-  require<ShapeError>(x.rank() == 2 && gamma.shape() == Shape{x.dim(1)} &&
-                          (!beta || beta.shape() == gamma.shape()) && x.dim(1) > 0,
-                      where, ": expected rows (M, n) and n factors, got ", x.shape(), " and ", gamma.shape());
+                    const Tensor<T, D>& gamma) {
+  require<ShapeError>(x.rank() == 2 && x.dim(1) > 0 && gamma.shape() == Shape{x.dim(1)}, where,
+                      ": expected rows (M, n) and n factors, got ", x.shape(), " and ", gamma.shape());
   if (residual) require_same_shape(where, x, residual);
+}
+
+/// The same, and β (n).
+template <class T, class D>
+void check_layer_norm(const char* where, const Tensor<T, D>& x, const Tensor<T, D>& residual,
+                      const Tensor<T, D>& gamma, const Tensor<T, D>& beta) {
+  check_row_norm(where, x, residual, gamma);
+  require<ShapeError>(beta.shape() == gamma.shape(), where, ": expected ", x.dim(1),
+                      " numbers to add to a row, got ", beta.shape());
+}
+
+/// dy and the kept sum (M, n), dsum of the same shape or empty, γ (n); of each row what was kept of it.
+template <class T, class D>
+void check_row_norm_backward(const char* where, const Tensor<T, D>& dy, const Tensor<T, D>& dsum,
+                             const RowNorm<T, D>& kept, const Tensor<T, D>& gamma, bool centred) {
+  check_row_norm(where, dy, dsum, gamma);
+  require_same_shape(where, dy, kept.sum);
+  const Shape rows{dy.dim(0)};
+  require<ShapeError>(kept.inverse_deviation.shape() == rows && (!centred || kept.mean.shape() == rows),
+                      where, ": expected the moments of ", dy.dim(0), " rows, got means ", kept.mean.shape(),
+                      " and deviations ", kept.inverse_deviation.shape());
 }
 
 /// Width of a head that the table's rows turn: x (M, heads · width), table (positions, width).
@@ -135,8 +155,8 @@ Index rotary_width(const Tensor<T, D>& x, const Tensor<T, D>& table, const Seque
                       "rotary: expected rows of heads of an even width, got ", x.shape(), " and the table ",
                       table.shape());
   check_sequences("rotary", s, x.dim(0));
-  require<ShapeError>(s.offset + s.longest() <= table.dim(0), "rotary: expected positions below ",
-                      table.dim(0), ", got ", s.offset + s.longest());
+  require<ShapeError>(s.offset + s.longest() <= table.dim(0), "rotary: expected at most ", table.dim(0),
+                      " positions, got ", s.offset + s.longest());
   return table.dim(1);
 }
 
@@ -166,6 +186,16 @@ struct AttentionShape {
   }
 };
 
+/// dy and the kept output as q, and the logarithms of its sums (M, heads).
+template <class T, class D>
+void check_attention_backward(const char* where, const Tensor<T, D>& dy, const Tensor<T, D>& q,
+                              const AttentionFeatures<T, D>& kept, Index heads) {
+  require_same_shape(where, dy, q);
+  require_same_shape(where, kept.y, q);
+  require<ShapeError>(kept.log_sum.shape() == Shape{q.dim(0), heads}, where, ": expected sums of ", q.dim(0),
+                      " rows and ", heads, " heads, got ", kept.log_sum.shape());
+}
+
 /// h (M, d), w (V, d) and M targets.
 template <class T, class D>
 void check_token_loss(const char* where, const Tensor<T, D>& h, const Tensor<T, D>& w, const Shape& targets) {
@@ -173,6 +203,18 @@ void check_token_loss(const char* where, const Tensor<T, D>& h, const Tensor<T, 
       h.rank() == 2 && w.rank() == 2 && h.dim(1) == w.dim(1) && w.dim(0) > 0 && targets == Shape{h.dim(0)},
       where, ": expected features (M, d), a head (V, d) and M targets, got ", h.shape(), ", ", w.shape(),
       " and ", targets);
+}
+
+/// The same, dvalues (M, 2), the kept logarithms of the sums (M), and the slope (M, d) or none.
+template <class T, class D>
+void check_token_loss_backward(const char* where, const Tensor<T, D>& dvalues, const Tensor<T, D>& h,
+                               const Tensor<T, D>& w, const Shape& targets, const TokenLoss<T, D>& kept) {
+  check_token_loss(where, h, w, targets);
+  require<ShapeError>(dvalues.shape() == Shape{h.dim(0), 2}, where, ": expected (", h.dim(0),
+                      ", 2) derivatives, got ", dvalues.shape());
+  require<ShapeError>(kept.log_sum.shape() == targets, where, ": expected sums of ", h.dim(0), " rows, got ",
+                      kept.log_sum.shape());
+  if (kept.slope) require_same_shape(where, kept.slope, h);
 }
 
 }  // namespace detail

@@ -138,5 +138,5 @@ TEST_CASE("cuda sequence: rotary positions, there and back") {
   });
   check_close<float>(got, {rotary(x, table, s, false), rotary(x, table, s, true)}, 1e-6);
   CHECK_THROWS_WITH(rotary(to_device(x), to_device(gaussian<float>({66, 8})), s, false),
-                    "rotary: expected positions below 66, got 67");
+                    "rotary: expected at most 66 positions, got 67");
 }

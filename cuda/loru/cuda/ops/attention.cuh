@@ -81,8 +81,7 @@ AttentionGradients<T, Cuda> attention_backward(const Array<T>& dy, const Array<T
                                                const Sequences& queries, const Sequences& keys,
                                                const AttentionOptions& o, AttentionWanted wanted) {
   const detail::AttentionOperands<T> operands("attention_backward", q, k, v, queries, keys, o, true);
-  require_same_shape("attention_backward", dy, q);
-  require_same_shape("attention_backward", kept.y, q);
+  loru::detail::check_attention_backward("attention_backward", dy, q, kept, o.heads);
   AttentionGradients<T, Cuda> d;
   if (wanted.dq) d.dq = Array<T>(q.shape());
   if (wanted.dk) d.dk = Array<T>(k.shape());

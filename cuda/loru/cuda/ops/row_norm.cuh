@@ -95,7 +95,10 @@ inline dim3 row_blocks(Index rows) {
 template <bool Centred, class T>
 RowNorm<T, Cuda> row_norm(const char* where, const Array<T>& x, const Array<T>& residual,
                           const Array<T>& gamma, const Array<T>& beta, double epsilon) {
-  loru::detail::check_row_norm(where, x, residual, gamma, beta);
+  if constexpr (Centred)
+    loru::detail::check_layer_norm(where, x, residual, gamma, beta);
+  else
+    loru::detail::check_row_norm(where, x, residual, gamma);
   const Index rows = x.dim(0), n = x.dim(1);
   RowNorm<T, Cuda> r{residual ? Array<T>(x.shape()) : x, Array<T>(x.shape()),
                      Centred ? Array<T>(Shape{rows}) : Array<T>(), Array<T>(Shape{rows})};
@@ -112,8 +115,7 @@ template <bool Centred, class T>
 RowNormGradients<T, Cuda> row_norm_backward(const char* where, Array<T> dy, const Array<T>& dsum,
                                             const RowNorm<T, Cuda>& kept, const Array<T>& gamma,
                                             RowNormWanted wanted) {
-  loru::detail::check_row_norm(where, dy, kept.sum, gamma, Array<T>());
-  if (dsum) require_same_shape(where, dy, dsum);
+  loru::detail::check_row_norm_backward(where, dy, dsum, kept, gamma, Centred);
   const Index rows = dy.dim(0), n = dy.dim(1);
   RowNormGradients<T, Cuda> d;
   Array<T> dx = wanted.dx ? own(std::move(dy), Layout::row_major) : std::move(dy);

@@ -143,9 +143,7 @@ template <class T>
 TokenLossGradients<T, Cuda> token_loss_backward(const Array<T>& dvalues, const Array<T>& h, const Array<T>& w,
                                                 const Labels& targets, const TokenLoss<T, Cuda>& kept,
                                                 bool dw) {
-  loru::detail::check_token_loss("token_loss_backward", h, w, targets.shape());
-  require<ShapeError>(dvalues.shape() == Shape{h.dim(0), 2}, "token_loss_backward: expected (", h.dim(0),
-                      ", 2) derivatives, got ", dvalues.shape());
+  loru::detail::check_token_loss_backward("token_loss_backward", dvalues, h, w, targets.shape(), kept);
   TokenLossGradients<T, Cuda> g;
   if (kept.slope) {
     g.dh = Array<T>(h.shape());

@@ -26,8 +26,7 @@ AttentionGradients<T> attention_backward(const Tensor<T>& dy, const Tensor<T>& q
                                          const Sequences& queries, const Sequences& keys,
                                          const AttentionOptions& o, AttentionWanted wanted) {
   const detail::AttentionShape s("attention_backward", q, k, v, queries, keys, o);
-  require_same_shape("attention_backward", dy, q);
-  require_same_shape("attention_backward", kept.y, q);
+  detail::check_attention_backward("attention_backward", dy, q, kept, s.heads);
   AttentionGradients<T> d;
   if (wanted.dq) d.dq = Tensor<T>(q.shape());
   if (wanted.dk) d.dk = Tensor<T>(k.shape());

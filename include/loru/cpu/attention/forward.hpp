@@ -8,29 +8,6 @@
 
 namespace loru::inline LORU_ISA::cpu {
 
-/// A row of `columns` scores, a multiple of lanes, becomes e^(score − most); returns their sum.
-template <class T>
-T exponentials(Index columns, T most, T* row) {
-  using P = Packet<T>;
-  const P shift = pset1<P>(most);
-  P sum = pset1<P>(T(0));
-  for (Index j = 0; j < columns; j += lanes<T>) {
-    const P e = exp_or_zero<T>(psub(ploadu<P>(row + j), shift));
-    pstoreu(row + j, e);
-    sum = padd(sum, e);
-  }
-  return predux(sum);
-}
-
-/// The largest of `columns` numbers, a multiple of lanes.
-template <class T>
-T largest(Index columns, const T* row) {
-  using P = Packet<T>;
-  P most = ploadu<P>(row);
-  for (Index j = lanes<T>; j < columns; j += lanes<T>) most = pmax(most, ploadu<P>(row + j));
-  return predux_max(most);
-}
-
 /// A block of queries of one head: their running maxima and sums, and y before it is divided by the sums.
 template <class T>
 struct QueryBlock {

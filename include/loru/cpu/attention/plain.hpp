@@ -4,7 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include <loru/cpu/activation.hpp>
+#include <loru/cpu/elementwise.hpp>
+#include <loru/ops/sequence.hpp>
 
 namespace loru::inline LORU_ISA::cpu {
 
@@ -20,7 +21,7 @@ void for_each_query(const detail::AttentionShape& s, const Sequences& queries, c
       }
 }
 
-/// scale · q·k of one head.
+/// Σ a_j·b_j.
 template <Scalar T>
 T dot(const T* a, const T* b, Index n) {
   T sum = T(0);

@@ -14,12 +14,6 @@ namespace loru::inline LORU_ISA::cpu {
 inline constexpr Index key_block = 64;
 inline constexpr Index query_block = key_block / tile_rows<full_panel> * tile_rows<full_panel>;
 
-/// n in full packets.
-template <class T>
-constexpr Index padded(Index n) {
-  return (n + lanes<T> - 1) / lanes<T> * lanes<T>;
-}
-
 /// c (rows, columns) = a·b, or c += a·b, over `depth`; columns are a multiple of lanes.
 template <class T, bool Accumulate>
 void tile_product(Index rows, Index depth, Strided<const T> a, View<const T> b, Index columns, View<T> c) {
