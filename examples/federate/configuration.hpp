@@ -52,6 +52,7 @@ struct Configuration {
   Index personal_images = 100;
   bool keep_best = false;
   std::vector<Index> keep_rounds;
+  std::optional<bool> keep_merges;
   std::optional<double> stop_at;
 
   loru::fl::SimulationOptions simulation{
@@ -95,6 +96,10 @@ struct Configuration {
               "whether the model best by the task's first metric is kept as DIR/best.safetensors"),
         field("federation.keep_rounds", &C::keep_rounds, Rounds{.first = 0},
               "rounds after which the model is kept as DIR/rounds/<round>.safetensors; 0: before the first"),
+        field(
+            "federation.keep_merges", &C::keep_merges,
+            "whether merged factors are kept as DIR/merges/<round>.safetensors, for federate export; if not "
+            "given, where model.weights is"),
         field("federation.stop_at", &C::stop_at, range::finite,
               "the run ends after the round in which the task's first metric is as good as this"),
         section("", &C::simulation)};

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "cuda.hpp"
+#include "parametrise.hpp"
 
 namespace federate {
 
@@ -97,8 +98,13 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   require<ConfigError>(c.warmup_rounds == 0 || !algorithm.begins_anew,
                        "federation.warmup_rounds: expected 0 for ", algorithm.name,
                        ", which does not go on from trained weights, got ", c.warmup_rounds);
-  const auto layers = algorithm.parametrise(setup.model, c.lowrank);
-  if (c.lowrank.layers.empty() && c.lowrank.ranks.empty()) c.lowrank.layers = layers;
+  const bool adapted = c.lowrank.start.kind == loru::lowrank::Start::peft;
+  require<ConfigError>(c.warmup_rounds == 0 || !adapted, "federation.warmup_rounds: expected 0 with ",
+                       "lowrank.start = peft:", c.lowrank.start.folder.native(), ", got ", c.warmup_rounds);
+  const auto layers = parametrise(c, algorithm, setup.model);
+  if (adapted || (c.lowrank.layers.empty() && c.lowrank.ranks.empty())) c.lowrank.layers = layers;
+  if (adapted) c.lowrank.ranks = loru::lowrank::ranks(setup.model);
+  if (!c.keep_merges) c.keep_merges = !c.transformer.weights.empty();
   // The model is the host's also where the run is not.
   loru::lowrank::for_each_weight<loru::nn::Factored, loru::nn::AggregationAware, loru::nn::CoreFactored>(
       setup.model, [&](const std::string&, auto& layer) { layer.set_plan(setup.planner.rule); });

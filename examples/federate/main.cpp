@@ -13,6 +13,7 @@
 #include <loru/version.hpp>
 
 #include "compare.hpp"
+#include "export.hpp"
 #include "generate.hpp"
 #include "reference.hpp"
 #include "report/report.hpp"
@@ -38,6 +39,7 @@ struct CommandLine {
   federate::Overrides overrides;
   federate::Prediction prediction;
   federate::Generation generation;
+  federate::Export exported;
   federate::Comparison comparison;
   federate::Sweep sweep;
   federate::report::Options report;
@@ -196,6 +198,21 @@ void add_generation(CLI::App& app, CommandLine& line) {
   add_data_dir(*generate, line, "Folder that holds the data set's files");
 }
 
+void add_export(CLI::App& app, CommandLine& line) {
+  CLI::App* command =
+      add_subcommand(app, line, "export", "The model in a run's folder for other software",
+                     [&line] { return federate::export_model(line.exported, line.overrides); });
+  command->add_option("OUT", line.exported.folder, "The run's folder")->required();
+  command->add_option("--peft", line.exported.peft, "Folder for an adapter in PEFT's format")
+      ->type_name("DIR");
+  command
+      ->add_option("--merged", line.exported.merged,
+                   "safetensors file for the weights with every update merged in")
+      ->type_name("FILE");
+  command->require_option(2, 4);
+  add_data_dir(*command, line, "Folder that holds the run's data set's files");
+}
+
 void add_report(CLI::App& app, CommandLine& line) {
   CLI::App* report = add_subcommand(app, line, "report", "One HTML page of what runs wrote", [&line] {
     const std::filesystem::path page = federate::report::write(line.report);
@@ -267,13 +284,15 @@ void add_spectrum(CLI::App& app, CommandLine& line) {
 void add_modes(CLI::App& app, CommandLine& line) {
   app.footer(
       "federate eval OUT evaluates what was saved, federate predict OUT applies it, federate generate OUT "
-      "lets a decoder speak, federate report OUT draws it. Bundled federations: examples/federations/.");
+      "lets a decoder speak, federate export OUT writes it for PEFT, federate report OUT draws it. Bundled "
+      "federations: examples/federations/.");
   app.set_version_flag("--version", std::string("federate ") + loru::version);
   add_run(app, line);
   add_reference(app, line);
   add_evaluation(app, line);
   add_prediction(app, line);
   add_generation(app, line);
+  add_export(app, line);
   add_report(app, line);
   add_spectrum(app, line);
   add_comparison(app, line);

@@ -24,13 +24,23 @@ const char* const best_file = "best.safetensors";
 const char* const summary_file = "summary.json";
 const char* const clients_file = "clients.csv";
 const char* const kept_rounds = "rounds";
+const char* const merges_folder = "merges";
 
-/// Removes the models of an earlier run's rounds, and the folder if nothing else is in it.
+/// The files <round>.safetensors of a folder, by round.
+std::map<Index, fs::path> files_of_rounds(const fs::path& folder) {
+  std::error_code code;
+  std::map<Index, fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder, code))
+    if (const auto round = loru::parse_number<Index>(entry.path().stem().string());
+        round && entry.path().extension() == ".safetensors")
+      files[*round] = entry.path();
+  return files;
+}
+
+/// Removes the files of an earlier run's rounds, and the folder if nothing else is in it.
 void forget_rounds(const fs::path& folder) {
   std::error_code code;
-  for (const auto& entry : fs::directory_iterator(folder, code))
-    if (entry.path().extension() == ".safetensors" && loru::parse_number<Index>(entry.path().stem().string()))
-      fs::remove(entry.path(), code);
+  for (const auto& [round, file] : files_of_rounds(folder)) fs::remove(file, code);
   if (fs::is_directory(folder, code)) fs::remove(folder, code);
 }
 
@@ -39,7 +49,7 @@ fs::path prepare(const fs::path& folder) {
   loru::io::make_directories(folder);
   for (const char* name : {config_file, rounds_file, model_file, best_file, summary_file, clients_file})
     remove_earlier(folder / name);
-  forget_rounds(folder / kept_rounds);
+  for (const char* name : {kept_rounds, merges_folder}) forget_rounds(folder / name);
   return folder;
 }
 
@@ -190,6 +200,7 @@ Output::Output(const fs::path& folder, const Setup& setup)
       validated_{setup.data.validation.size() > 0},
       rounds_{folder / rounds_file, columns(metrics_, validated_)} {
   if (!setup.configuration.keep_rounds.empty()) loru::io::make_directories(folder_ / kept_rounds);
+  if (*setup.configuration.keep_merges) loru::io::make_directories(folder_ / merges_folder);
   loru::io::write_file(folder_ / config_file, config_text(setup));
 }
 
@@ -217,6 +228,23 @@ void Output::keep_best(Model& model) const { loru::io::save(model, folder_ / bes
 
 void Output::keep_round(Index round, const loru::io::Archive& model) const {
   loru::io::save(folder_ / kept_rounds / loru::concat(round, ".safetensors"), model);
+}
+
+void Output::keep_merge(Index round, const loru::lowrank::Products<float>& factors) const {
+  if (factors.empty()) return;  // what W got is no sum of factors
+  loru::io::Archive archive("merge");
+  for (const auto& [layer, f] : factors) {
+    archive.share(loru::nn::factor_name(layer, loru::nn::Role::down), f.a);
+    archive.share(loru::nn::factor_name(layer, loru::nn::Role::up), f.b);
+  }
+  loru::io::save(folder_ / merges_folder / loru::concat(round, ".safetensors"), archive);
+}
+
+std::vector<loru::io::Archive> kept_merges(const fs::path& folder) {
+  std::vector<loru::io::Archive> merges;
+  for (const auto& [round, file] : files_of_rounds(folder / merges_folder))
+    merges.push_back(loru::io::load(file));
+  return merges;
 }
 
 void Output::finish(Setup& setup, const loru::data::Partition& parts, Model& model, const Totals& totals,

@@ -62,6 +62,9 @@ class Output {
   /// Writes best.safetensors.
   void keep_best(Model& model) const;
 
+  /// Writes merges/<round>.safetensors: the factors that the round merged.
+  void keep_merge(Index round, const loru::lowrank::Products<float>& factors) const;
+
   /// Writes rounds/<round>.safetensors.
   void keep_round(Index round, const loru::io::Archive& model) const;
 
@@ -77,6 +80,9 @@ class Output {
   bool validated_;
   loru::io::CsvWriter rounds_;
 };
+
+/// The factors of every merge that a run has kept, in their order.
+std::vector<loru::io::Archive> kept_merges(const std::filesystem::path& folder);
 
 /// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its
 /// name, a zero byte, the number of extents and the extents (8 bytes each, little-endian), then its

@@ -36,10 +36,10 @@ Settings settings_of(const Configuration& configuration) {
 Settings read_settings(const std::string& file) { return settings_of(read_configuration(file, {})); }
 
 bool has_to_agree(const std::string& key) {
-  constexpr std::array<std::string_view, 7> own{"federation.rounds",      "federation.warmup_rounds",
-                                                "federation.keep_best",   "federation.keep_rounds",
-                                                "federation.stop_at",     "federation.aggregation_error",
-                                                "federation.client_state"};
+  constexpr std::array<std::string_view, 8> own{"federation.rounds",       "federation.warmup_rounds",
+                                                "federation.keep_best",    "federation.keep_rounds",
+                                                "federation.stop_at",      "federation.aggregation_error",
+                                                "federation.client_state", "federation.keep_merges"};
   if (std::find(own.begin(), own.end(), key) != own.end()) return false;
   constexpr std::array<std::string_view, 5> sections{"data.", "text.", "partition.", "task.", "federation."};
   return std::any_of(sections.begin(), sections.end(),

@@ -8,6 +8,7 @@
 
 #include "describe.hpp"
 #include "output.hpp"
+#include "parametrise.hpp"
 #include "progress.hpp"
 
 namespace federate {
@@ -22,7 +23,7 @@ loru::nn::Model<float, D> model_on(Setup& setup) {
   } else {
     const Configuration& c = setup.configuration;
     auto model = dense_model<D>(c, setup.data.train);
-    make_algorithm<D>(c).parametrise(model, c.lowrank);
+    parametrise(c, make_algorithm<D>(c), model);
     loru::nn::copy_values(setup.model, model);
     return model;
   }
@@ -92,7 +93,7 @@ class Training {
     const Configuration& c = setup_.configuration;
     auto algorithm = make_algorithm<D>(c);
     loru::nn::Model<float, D> model = simulation_->model();
-    algorithm.parametrise(model, c.lowrank);
+    parametrise(c, algorithm, model);
     store().clear();
     begin(std::move(model), std::move(algorithm), c.simulation.server);
     auto host = host_model();
@@ -122,8 +123,8 @@ class Training {
       const Index merges = simulation_->server().merges();
       const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
-      if (simulation_->server().merges() > merges) totals_.merge_rounds.push_back(round.index);
       output_->add(round);
+      if (simulation_->server().merges() > merges) keep_merge(round.index);
       progress_.round(round, totals_);
       keep_round();
       test_.reset();
@@ -132,6 +133,12 @@ class Training {
       validation_ = round.validation_metrics;
       if (!warming_up_) compare(round);
     }
+  }
+
+  /// Keeps the factors that the round has merged, if they are wanted.
+  void keep_merge(Index round) {
+    totals_.merge_rounds.push_back(round);
+    if (*setup_.configuration.keep_merges) output_->keep_merge(round, simulation_->server().last_merge());
   }
 
   /// Keeps the model of the round that has just ended, if it is wanted.

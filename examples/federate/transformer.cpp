@@ -146,6 +146,13 @@ Index positions(const Configuration& c) {
   return loru::io::load_pretrained(path).configuration.positions;
 }
 
+std::set<std::string> published_names(const Configuration& c) {
+  if (c.transformer.weights.empty()) return {};
+  const auto path = loru::data::locate_model(c.transformer.weights, source_folders());
+  const std::vector<std::string> names = loru::io::load_pretrained(path).tensors.names();
+  return {names.begin(), names.end()};
+}
+
 void complete_text(Configuration& c) {
   c.text.seed = static_cast<std::uint64_t>(c.seed);
   if (c.text.tokenizer.empty() && !c.transformer.weights.empty()) c.text.tokenizer = c.transformer.weights;

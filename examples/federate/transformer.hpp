@@ -2,6 +2,7 @@
 // Models of sequences of tokens: from nothing, or from published weights.
 
 #include <concepts>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,9 @@ loru::nn::Model<float> build_transformer(const Configuration& c, const loru::dat
 
 /// Tokens of the longest sequence that the model takes. Throws as build_transformer does.
 Index positions(const Configuration& c);
+
+/// Names of the published parameters; none for a model that is drawn.
+std::set<std::string> published_names(const Configuration& c);
 
 /// What follows from the weights: the tokenizer, where none is given.
 void complete_text(Configuration& c);

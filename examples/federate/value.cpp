@@ -11,6 +11,8 @@ using loru::concat, loru::ConfigError, loru::fail;
 
 namespace {
 
+constexpr std::string_view adapter_prefix = "peft:";
+
 /// A value as errors show it: `string "cnn"`, `integer 3`, `table`.
 std::string shown(const toml::node& node) {
   std::string text = concat(node.type());
@@ -157,7 +159,22 @@ void read(const toml::node& node, loru::lowrank::Rates& value, Anything) {
   }
 }
 
+void read(const toml::node& node, loru::lowrank::Start& value, Anything) {
+  const std::string given = node.is_string() ? node.as_string()->get() : "";
+  if (given.starts_with(adapter_prefix) && given.size() > adapter_prefix.size()) {
+    value = {loru::lowrank::Start::peft, given.substr(adapter_prefix.size())};
+    return;
+  }
+  const Strings words{"zero", "svd", "peft:DIR"};
+  value = find_word(node, words) == 0 ? loru::lowrank::Start::zero : loru::lowrank::Start::svd;
+}
+
 // ---- writing ----
+
+std::string written(const loru::lowrank::Start& value, Anything) {
+  if (value.kind == loru::lowrank::Start::peft) return adapter_prefix.data() + value.folder.string();
+  return value.kind == loru::lowrank::Start::svd ? "svd" : "zero";
+}
 
 toml::table written(const loru::lowrank::Rates& value, Anything) {
   toml::table entries;
@@ -203,6 +220,10 @@ Values values_of(const std::vector<Index>& list, Rounds rounds) {
   values.text += ", increasing";
   values.schema["uniqueItems"] = true;
   return values;
+}
+
+Values values_of(const loru::lowrank::Start&, Anything) {
+  return {"\"zero\", \"svd\" or \"peft:DIR\"", {{"type", "string"}, {"pattern", "^(zero|svd|peft:.+)$"}}};
 }
 
 Values values_of(const loru::lowrank::Rates&, Anything) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <loru/core/fields.hpp>
+#include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/rates.hpp>
 
 #include <nlohmann/json.hpp>
@@ -45,6 +46,8 @@ void read(const toml::node& node, loru::Shape& value, const Each<Index>& each);
 /// A table of rates, or the name of a file that `./dev calibrate` wrote. Entries that are not there stay as
 /// they are: zero stands for those of the device (make_planner).
 void read(const toml::node& node, loru::lowrank::Rates& value, Anything);
+/// "zero", "svd" or "peft:DIR".
+void read(const toml::node& node, loru::lowrank::Start& value, Anything);
 
 /// The table {value = ...} of a TOML value, or of the text as a string where it is none.
 toml::table parse_value(const std::string& text, const std::string& origin);
@@ -81,6 +84,7 @@ const V& written(const V& value, const Domain&) {
 inline Index written(std::uint64_t value, const Range<Index>&) { return static_cast<Index>(value); }
 inline std::string written(const Path& value, Anything) { return value.string(); }
 toml::table written(const loru::lowrank::Rates& value, Anything);
+std::string written(const loru::lowrank::Start& value, Anything);
 
 template <class V, std::size_t N>
 std::string written(const V& value, const Words<V, N>& words) {
@@ -109,6 +113,7 @@ Values values_of(const double&, const Range<double>& range);
 Values values_of(const bool&, Anything);
 Values values_of(const std::string&, Anything);
 Values values_of(const loru::lowrank::Rates&, Anything);
+Values values_of(const loru::lowrank::Start&, Anything);
 Values one_of(const Strings& words);
 /// A list of `count` such values, or of any number of them for 0.
 Values list_of(const Values& each, Index count = 0);

@@ -25,6 +25,7 @@ SEEDS = {
     "tokenizer_bin": ["tokenizers/sentence_piece.bin"],
     "texts": ["tokenizers/texts.safetensors.gz"],
     "configuration": [],
+    "adapter": ["peft/bert/adapter_config.json", "peft/bert/adapter_model.safetensors"],
 }
 
 

@@ -14,6 +14,7 @@
 #ifndef LORU_COMPILED
 #include <loru/io/gguf_bodies.hpp>
 #include <loru/io/json_bodies.hpp>
+#include <loru/io/pretrained/adapter_bodies.hpp>
 #include <loru/io/pretrained/configuration_bodies.hpp>
 #include <loru/io/pretrained/weights_bodies.hpp>
 #include <loru/io/safetensors_bodies.hpp>

@@ -1,8 +1,10 @@
 #pragma once
 // Replacing the parametrisation of chosen layers by W + s·B·A.
 
+#include <filesystem>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include <loru/core/fields.hpp>
 #include <loru/core/text.hpp>
@@ -16,9 +18,17 @@ namespace loru::inline LORU_ISA::lowrank {
 enum class SmallLayers : unsigned char { error, dense, factor };
 
 /// Where the factors start.
-enum class Start : unsigned char {
-  zero,  ///< A random, B zero: the effective weight is W
-  svd,   ///< s·B·A is the best rank-r part of W, and W keeps the rest: the effective weight is W
+struct Start {
+  enum Kind : unsigned char {
+    zero,  ///< A random, B zero: the effective weight is W
+    svd,   ///< s·B·A is the best rank-r part of W, and W keeps the rest: the effective weight is W
+    peft,  ///< those of an adapter in PEFT's format: io::start_from reads it, factorize() refuses
+  };
+  Kind kind = zero;
+  std::filesystem::path folder{};  ///< of the adapter
+
+  Start(Kind k = zero, std::filesystem::path f = {}) : kind{k}, folder{std::move(f)} {}
+  friend bool operator==(const Start&, const Start&) = default;
 };
 
 struct FactorizeOptions {
@@ -36,7 +46,7 @@ struct FactorizeOptions {
   PlanChoice plan = PlanChoice::automatic;
   /// Rates for the planner; if not set, those of the model's device.
   std::optional<Rates> rates{};
-  Start start = Start::zero;
+  Start start{};
   /// Factor of A wherever it is drawn at random: at the start and after a merge.
   double init_scale = 1.0;
   std::uint64_t seed = 1;
@@ -66,8 +76,9 @@ struct FactorizeOptions {
         field("rates", &F::rates,
               "what plan = \"auto\" computes with: a file that ./dev calibrate wrote, or a table of its "
               "entries"),
-        field("start", &F::start, words<Start>({{"zero", Start::zero}, {"svd", Start::svd}}),
-              "where the factors start: B is zero, or s·B·A the best part of W of that rank"),
+        field("start", &F::start,
+              "where the factors start: B is zero, or s·B·A the best part of W of that rank, or an adapter "
+              "in the folder DIR, which then gives layers, ranks and scales"),
         field("init_scale", &F::init_scale, range::positive,
               "factor of a random A, at the start and after a merge")};
   }
@@ -155,6 +166,8 @@ nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const Factorize
 template <class T, class D, class Make>
 std::vector<std::string> replace_chosen(nn::Model<T, D>& model, const FactorizeOptions& o, Make make) {
   check_fields(o, "factorize");
+  require<ConfigError>(o.start.kind != Start::peft,
+                       "factorize: start: expected zero or svd, got peft:", o.start.folder.native());
   const std::map<std::string, Index> ranks = chosen_ranks(chosen_layers(model, o), o);
   std::vector<std::string> wanted;
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {

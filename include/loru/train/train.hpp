@@ -1,6 +1,7 @@
 #pragma once
 // Room train: training and evaluating a model without a federation.
 
+#include <loru/train/adapter_file.hpp>
 #include <loru/train/device_data.hpp>
 #include <loru/train/evaluate.hpp>
 #include <loru/train/fit.hpp>

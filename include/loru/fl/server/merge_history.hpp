@@ -37,6 +37,9 @@ class MergeHistory {
 
   Index merges() const { return merges_; }
 
+  /// The factors of the last merge, on the host; none before the first and after one without factors.
+  const lowrank::Products<T>& last() const { return last_; }
+
   Known known(Index client) const;
 
   /// A broadcast with all merges is sent to the client.
@@ -69,6 +72,7 @@ class MergeHistory {
   static std::size_t bytes(const Record& r) { return bytes(r.factors.a) + bytes(r.factors.b); }
 
   Index first_known_, merges_ = 0;
+  lowrank::Products<T> last_;
   std::map<std::string, std::vector<Record>> factors_;
   std::unordered_map<Index, Client> clients_;
 };
@@ -77,10 +81,12 @@ class MergeHistory {
 
 template <class T, class D>
 void MergeHistory<T, D>::record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
+  last_.clear();
   lowrank::for_each_merging(model, [&](const std::string& layer, auto& weight) {
     auto& list = factors_[layer];
     const lowrank::Factors<T, D>& factors = products.at(layer);
-    list.push_back({merges_, {to_host(factors.a), to_host(factors.b)}});
+    last_[layer] = {to_host(factors.a), to_host(factors.b)};
+    list.push_back({merges_, last_[layer]});
     const std::size_t limit = bytes(weight.base().value());
     std::size_t held = 0;
     for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
@@ -95,6 +101,7 @@ void MergeHistory<T, D>::record(nn::Model<T, D>& model, const lowrank::Products<
 template <class T, class D>
 void MergeHistory<T, D>::record_whole() {
   factors_.clear();
+  last_.clear();
   ++merges_;
 }
 

@@ -59,6 +59,8 @@ class Server {
   /// The round that is running, or has just been finished, from 1.
   Index round() const { return round_; }
   Index merges() const { return history_.merges(); }
+  /// The factors of the last merge by layer, on the host; none where W was changed otherwise.
+  const lowrank::Products<T>& last_merge() const { return history_.last(); }
   std::uint64_t seed() const { return seed_; }
   Index clients() const { return clients_; }
   /// The client's ranks in the factored layers, in the model's order.

@@ -1,0 +1,20 @@
+#pragma once
+// A run's model for other software: an adapter in PEFT's format, or all weights with the updates merged in.
+
+#include <string>
+
+#include "run.hpp"
+
+namespace federate {
+
+/// Options of federate export; what is empty is not written.
+struct Export {
+  std::string folder, peft, merged;
+};
+
+/// Writes the model of a run's folder. An adapter is relative to the weights that the run began with: the
+/// factors of all merges and the present ones are stacked. Throws ConfigError where the weights were changed
+/// otherwise, and loru::Error.
+ExitCode export_model(const Export& options, const Overrides& overrides);
+
+}  // namespace federate

@@ -1,0 +1,25 @@
+#pragma once
+// From a dense model to the layers that an algorithm trains.
+
+#include <loru/train/adapter_file.hpp>
+
+#include "federation.hpp"
+
+namespace federate {
+
+/// Gives a dense model the layers that the algorithm needs, with the factors of the adapter that
+/// lowrank.start names, if it does. Returns their names. Throws as the library does.
+template <class D>
+std::vector<std::string> parametrise(const Configuration& c,
+                                     const loru::fl::AnyAlgorithm<float, D>& algorithm,
+                                     loru::nn::Model<float, D>& model) {
+  if (c.lowrank.start.kind != loru::lowrank::Start::peft) return algorithm.parametrise(model, c.lowrank);
+  const auto adapter = loru::io::fitted(loru::io::load_adapter(c.lowrank.start.folder), model);
+  auto layers = algorithm.parametrise(model, loru::io::factorize_options(adapter, model, c.lowrank));
+  loru::require<loru::ConfigError>(!layers.empty(), "lowrank.start: expected zero for ", algorithm.name,
+                                   ", which trains no factors, got peft:", c.lowrank.start.folder.native());
+  loru::io::set_adapter(model, adapter);
+  return layers;
+}
+
+}  // namespace federate
