@@ -199,4 +199,6 @@ bool low_rank(const Configuration& c) {
   return result;
 }
 
+bool keeps_merges(const Configuration& c) { return c.keep_merges.value_or(!c.transformer.weights.empty()); }
+
 }  // namespace federate

@@ -127,4 +127,7 @@ void with_algorithm(const Configuration& configuration, F f) {
 /// Whether the algorithm needs factored layers.
 bool low_rank(const Configuration& configuration);
 
+/// Whether a run keeps the factors that it merges.
+bool keeps_merges(const Configuration& configuration);
+
 }  // namespace federate

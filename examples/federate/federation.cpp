@@ -104,7 +104,6 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   const auto layers = parametrise(c, algorithm, setup.model);
   if (adapted || (c.lowrank.layers.empty() && c.lowrank.ranks.empty())) c.lowrank.layers = layers;
   if (adapted) c.lowrank.ranks = loru::lowrank::ranks(setup.model);
-  if (!c.keep_merges) c.keep_merges = !c.transformer.weights.empty();
   // The model is the host's also where the run is not.
   loru::lowrank::for_each_weight<loru::nn::Factored, loru::nn::AggregationAware, loru::nn::CoreFactored>(
       setup.model, [&](const std::string&, auto& layer) { layer.set_plan(setup.planner.rule); });

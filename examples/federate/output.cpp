@@ -200,7 +200,7 @@ Output::Output(const fs::path& folder, const Setup& setup)
       validated_{setup.data.validation.size() > 0},
       rounds_{folder / rounds_file, columns(metrics_, validated_)} {
   if (!setup.configuration.keep_rounds.empty()) loru::io::make_directories(folder_ / kept_rounds);
-  if (*setup.configuration.keep_merges) loru::io::make_directories(folder_ / merges_folder);
+  if (keeps_merges(setup.configuration)) loru::io::make_directories(folder_ / merges_folder);
   loru::io::write_file(folder_ / config_file, config_text(setup));
 }
 

@@ -138,7 +138,7 @@ class Training {
   /// Keeps the factors that the round has merged, if they are wanted.
   void keep_merge(Index round) {
     totals_.merge_rounds.push_back(round);
-    if (*setup_.configuration.keep_merges) output_->keep_merge(round, simulation_->server().last_merge());
+    if (keeps_merges(setup_.configuration)) output_->keep_merge(round, simulation_->server().last_merge());
   }
 
   /// Keeps the model of the round that has just ended, if it is wanted.

@@ -41,6 +41,7 @@ WRONG = [
     "[model]\nname = \"resnet11\"",
     "[algorithm]\nname = \"fedlru\"", "[algorithm]\ntau = 0", "[algorithm]\nmerge_rounds = [0]",
     "[ranks]\nvalues = [0]", "[ranks]\nshares = [-0.5]",
+    "[lowrank]\nstart = \"peft:\"", "[lowrank]\nstart = \"sdv\"",
     "[lowrank.rates]\nmemory = -1", "[lowrank.rates]\nprodct = [1.0]", "[lowrank.rates]\nproduct = [1, 2]",
 ]
 

@@ -47,8 +47,9 @@ std::string error(io::Adapter adapter) {
 
 std::vector<float> weights(nn::Model<float>& model) {
   std::vector<float> all;
-  for (const auto& [name, raw] : io::merged_archive(model).tensors()) {
-    const auto x = io::merged_archive(model).get<float>(name);
+  const io::Archive merged = io::merged_archive(model);
+  for (const std::string& name : merged.names()) {
+    const auto x = merged.get<float>(name);
     all.insert(all.end(), x.span().begin(), x.span().end());
   }
   return all;

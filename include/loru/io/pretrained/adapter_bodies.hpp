@@ -17,6 +17,7 @@ namespace loru::inline LORU_ISA::io {
 namespace detail {
 
 inline constexpr Index most_rank = Index{1} << 20;
+inline constexpr std::size_t most_entries = 4096;  // of a list or pattern: each is held against each layer
 
 /// A part of a file's text that is short enough for an error.
 inline std::string shortened(std::string_view text) { return std::string(text.substr(0, 160)); }
@@ -60,11 +61,17 @@ inline void require_lora(const JsonPlace& place) {
   start.refuse("a start that leaves W as it is", concat('"', shortened(start.text()), '"'));
 }
 
+inline void require_few(const JsonPlace& place, std::size_t entries) {
+  if (entries > most_entries) place.refuse(concat("at most ", most_entries, " entries"), concat(entries));
+}
+
 /// The strings of a list; none where it is null.
 inline std::vector<std::string> texts(const JsonPlace& place, std::string_view key) {
   std::vector<std::string> all;
-  if (place.has(key))
-    for (const Json& text : place[key].array()) all.push_back(JsonPlace(text, place[key].where()).text());
+  if (!place.has(key)) return all;
+  const JsonPlace list = place[key];
+  require_few(list, list.array().size());
+  for (const Json& text : list.array()) all.push_back(JsonPlace(text, list.where()).text());
   return all;
 }
 
@@ -95,6 +102,7 @@ class PerLayer {
   template <class Read>
   PerLayer(const JsonPlace& place, std::string_view key, V otherwise, Read read) : otherwise_{otherwise} {
     if (!place.has(key)) return;
+    require_few(place[key], place[key].object().size());
     for (const auto& member : place[key].object()) {
       const JsonPlace value(member.second, concat(place[key].where(), '.', shortened(member.first)));
       values_.emplace_back(LayerPattern(member.first, value), read(value));
