@@ -1,5 +1,5 @@
 // logits WEIGHTS MODEL.safetensors TOKENS.safetensors OUT.safetensors: what the model of a run on published
-// weights says of packed sequences (`tokens`, `starts`), for against_peft.py.
+// weights says of packed sequences (`tokens`, `starts`), for real_weights.py.
 
 #include <cstdio>
 #include <exception>

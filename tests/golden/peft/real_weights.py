@@ -2,7 +2,7 @@
 """Trains federations on real weights and compares what `federate export` writes of them with PEFT and transformers.
 
     pip install torch==2.13.0 transformers==5.24.0 peft==0.21.2 gguf safetensors numpy
-    against_peft.py FEDERATE DATA [--compiler g++] [CASE ...]      cases: minilm, smollm2
+    real_weights.py FEDERATE DATA [--compiler g++] [CASE ...]      cases: minilm, smollm2
 
 FEDERATE is the program, DATA the folder that `./dev data minilm | sst2 | smollm2 | shakespeare` fills. Each case is a
 federation of three rounds that merges after each of them. Compared are the logits of the run's own model with those of
