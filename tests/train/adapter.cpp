@@ -100,6 +100,10 @@ TEST_CASE("adapter: statistics go along with their module") {
   model.buffers()[0].value.data()[0] = 0.75f;
   const io::Adapter adapter = io::to_adapter<float>(model);
   const auto tensors = io::to_archive<float>(adapter);
+  // The end of its name is that of layers with factors: PEFT would save these whole as well.
+  CHECK(std::count(adapter.modules.begin(), adapter.modules.end(), "conv1") == 0);
+  CHECK(std::count(adapter.modules.begin(), adapter.modules.end(), "fc") == 1);
+  CHECK(tensors.contains("base_model.model.conv1.weight"));
   CHECK(tensors.get<float>("base_model.model.bn1.running_mean").data()[0] == 0.75f);
   CHECK(tensors.raw("base_model.model.bn1.num_batches_tracked").shape == Shape{});
   auto again = nn::build<float>("resnet10", {.height = 8, .width = 8, .classes = 4, .narrow = 16});

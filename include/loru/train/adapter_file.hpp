@@ -183,6 +183,16 @@ struct AdapterOptions {
 
 namespace detail {
 
+/// Whether PEFT, which looks at the ends of names, would take a further module for `module`. It has to go
+/// without an entry in modules_to_save then; PEFT sets its parameters nevertheless.
+inline bool names_others(const std::string& module, const std::set<std::string>& modules,
+                         const std::map<std::string, Shape>& shapes) {
+  return std::any_of(shapes.begin(), shapes.end(), [&](const auto& parameter) {
+    const std::string other = module_of(parameter.first);
+    return other.ends_with(module) && !modules.contains(other);
+  });
+}
+
 /// Adds what an adapter saves whole: modules with a parameter that is trained or was never published, and
 /// trained biases of the layers.
 template <class T, class D>
@@ -212,7 +222,9 @@ void add_values(Adapter& adapter, nn::Model<T, D>& model, const std::set<std::st
     if (modules.contains(layer) && !weight.template as<nn::Dense<T, D>>())
       put(nn::weight_name(layer), weight.effective());
   }});
-  adapter.modules.assign(modules.begin(), modules.end());
+  const std::map<std::string, Shape> shapes = value_shapes(model);
+  for (const std::string& module : modules)
+    if (!names_others(module, modules, shapes)) adapter.modules.push_back(module);
 }
 
 }  // namespace detail

@@ -175,27 +175,17 @@ class AdapterReader {
     const auto cut = [&](std::string_view end) {
       return std::string(rest.substr(0, rest.size() - end.size()));
     };
-    if (rest.starts_with(prefix)) {
-      rest.remove_prefix(prefix.size());
-      if (rest.ends_with(a)) return void(adapter_.layers[cut(a)].a = numbers(name, raw));
-      if (rest.ends_with(b)) return void(adapter_.layers[cut(b)].b = numbers(name, raw));
-      if (biases_ && rest.ends_with(bias))
-        return void(adapter_.values[cut(bias) + ".bias"] = numbers(name, raw));
-      if (of_saved_module(rest)) {
-        if (!rest.ends_with(batches)) adapter_.values[std::string(rest)] = numbers(name, raw);
-        return;
-      }
-    }
-    fail<DataError>(adapter_.origin, ": tensor ", shortened(name), ": expected ", prefix,
-                    "<layer>.lora_A.weight, lora_B.weight or a parameter of modules_to_save, got shape ",
-                    raw.shape);
-  }
-
-  bool of_saved_module(std::string_view name) const {
-    const std::string dotted = concat('.', name);
-    return std::any_of(adapter_.modules.begin(), adapter_.modules.end(), [&](const std::string& module) {
-      return dotted.find(concat('.', module, '.')) != dotted.npos;
-    });
+    const bool prefixed = rest.starts_with(prefix);
+    if (prefixed) rest.remove_prefix(prefix.size());
+    if (prefixed && rest.ends_with(a)) return void(adapter_.layers[cut(a)].a = numbers(name, raw));
+    if (prefixed && rest.ends_with(b)) return void(adapter_.layers[cut(b)].b = numbers(name, raw));
+    if (prefixed && biases_ && rest.ends_with(bias))
+      return void(adapter_.values[cut(bias) + ".bias"] = numbers(name, raw));
+    require<DataError>(prefixed && rest.find("lora_") == rest.npos && rest.find(".base_layer.") == rest.npos,
+                       adapter_.origin, ": tensor ", shortened(name), ": expected ", prefix,
+                       "<layer>.lora_A.weight, lora_B.weight or a parameter's name, got shape ", raw.shape);
+    // PEFT, too, sets whatever the model has under the name, in modules_to_save or not.
+    if (!rest.ends_with(batches)) adapter_.values[std::string(rest)] = numbers(name, raw);
   }
 
   Tensor<double> numbers(const std::string& name, const RawTensor& raw) const {
