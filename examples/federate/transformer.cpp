@@ -143,14 +143,16 @@ Model build_transformer(const Configuration& c, const loru::data::Dataset& data)
 Index positions(const Configuration& c) {
   if (c.transformer.weights.empty()) return c.text.length;
   const auto path = loru::data::locate_model(c.transformer.weights, source_folders());
-  return loru::io::load_pretrained(path).configuration.positions;
+  return loru::io::load_configuration(path).positions;
 }
 
 std::set<std::string> published_names(const Configuration& c) {
   if (c.transformer.weights.empty()) return {};
   const auto path = loru::data::locate_model(c.transformer.weights, source_folders());
-  const std::vector<std::string> names = loru::io::load_pretrained(path).tensors.names();
-  return {names.begin(), names.end()};
+  std::set<std::string> names;
+  for (const auto& [name, shape] : loru::io::tensor_shapes(loru::io::load_configuration(path)))
+    names.insert(name);
+  return names;
 }
 
 void complete_text(Configuration& c) {
