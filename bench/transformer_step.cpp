@@ -1,5 +1,5 @@
-// One LoRA training step of a transformer of a published shape with random weights: forward, backward,
-// AdamW on the factors (and the classifier). Prints one line of JSON.
+// One LoRA training step of a transformer of a published shape with random weights, or with those of a GGUF
+// file: forward, backward, AdamW on the factors (and the classifier). Prints one line of JSON.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -14,7 +14,8 @@ namespace {
 using namespace loru;
 
 struct Options {
-  std::string model = "minilm";
+  std::string model = "minilm", weights;
+  bool keep_quantised = false;
   Index batch = 32, shortest = 2, longest = 50, rank = 8, threads = 1, steps = 10;
 };
 
@@ -56,8 +57,17 @@ Problem classifier(const Options& o) {
   return p;
 }
 
+/// A LLaMA of SmolLM2's shape with the weights of a file.
+nn::Model<float> published_llama(const Options& o) {
+  auto model = nn::llama<float>({.drawn = false});
+  train::set_published(model, io::load_pretrained(o.weights, {.keep_quantised = o.keep_quantised}));
+  return model;
+}
+
 Problem decoder(const Options& o) {
-  Problem p{nn::llama<float>(), random_tokens(o, nn::LlamaOptions{}.vocabulary), {}};
+  Problem p{o.weights.empty() ? nn::llama<float>() : published_llama(o),
+            random_tokens(o, nn::LlamaOptions{}.vocabulary),
+            {}};
   nn::train_only(p.model, {});
   lowrank::factorize(
       p.model,
@@ -79,6 +89,8 @@ double peak_megabytes() {
 void run(const Options& o) {
   require<ConfigError>(o.model == "minilm" || o.model == "smollm2",
                        "transformer_step: model: expected minilm or smollm2, got '", o.model, "'");
+  require<ConfigError>(o.weights.empty() || o.model == "smollm2",
+                       "transformer_step: --weights: expected the model smollm2, got ", o.model);
   Problem p = o.model == "minilm" ? classifier(o) : decoder(o);
   std::vector<Variable<float>> parameters;
   for (auto& v : p.model.trained_parameters()) parameters.push_back(v.value);
@@ -109,6 +121,7 @@ void run(const Options& o) {
                                       {"longest", o.longest},
                                       {"r", o.rank},
                                       {"threads", o.threads},
+                                      {"keep_quantised", o.keep_quantised},
                                       {"loss", last},
                                       {"peak_mb", peak_megabytes()},
                                       {"tokens_a_second", 1e3 * rows / ms},
@@ -122,6 +135,8 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Times a LoRA step of MiniLM (classification) or SmolLM2 (next tokens) with random weights."};
   app.add_option("--model", o.model, "minilm or smollm2");
+  app.add_option("--weights", o.weights, "of smollm2: a GGUF file");
+  app.add_flag("--keep-quantised", o.keep_quantised, "its matrices stay as they are in the file");
   app.add_option("--batch", o.batch, "sequences")->check(CLI::PositiveNumber);
   app.add_option("--shortest", o.shortest, "tokens of the shortest sequence")->check(CLI::PositiveNumber);
   app.add_option("--longest", o.longest, "tokens of the longest sequence")->check(CLI::PositiveNumber);

@@ -162,6 +162,8 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
                        ": federation: expected cohort or fraction, got both");
   require<ConfigError>(c.simulation.eval_every > 0 || !(c.keep_best || c.stop_at), file,
                        ": federation.eval_every: expected at least 1 for keep_best and stop_at, got 0");
+  require<ConfigError>(c.device == "cpu" || !c.transformer.keep_quantised, file,
+                       ": model.keep_quantised: expected false on the device ", c.device, ", got true");
   require<ConfigError>(c.keep_rounds.empty() || c.keep_rounds.back() <= c.rounds, file,
                        ": federation.keep_rounds: expected at most ", c.rounds, ", the rounds, got ",
                        c.keep_rounds.empty() ? 0 : c.keep_rounds.back());

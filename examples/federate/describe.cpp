@@ -35,8 +35,8 @@ std::vector<Layer> layers_of(Model& model) {
   for (const auto& [name, value, role] : model.parameters()) {
     const std::string layer = layer_of(name, weighted);
     if (layers.empty() || layers.back().name != layer) layers.push_back({layer, value.shape()});
-    layers.back().total += value.value().size();
-    if (value.requires_grad()) layers.back().trained += value.value().size();
+    layers.back().total += value.shape().size();
+    if (value.requires_grad()) layers.back().trained += value.shape().size();
   }
   return layers;
 }
@@ -70,6 +70,10 @@ void describe_model(std::ostream& out, Setup& setup) {
   const ParameterCount count = count_parameters(setup.model);
   out << "\nmodel " << setup.configuration.model << ": " << human_count(count.total) << " parameters, "
       << human_count(count.trained) << " trained\n";
+  if (count.in_blocks > 0)
+    out << "  " << human_count(count.in_blocks)
+        << " of them stay as they are in the file: " << human_bytes(static_cast<double>(count.bytes))
+        << " in memory, as floats " << human_bytes(4.0 * static_cast<double>(count.total)) << '\n';
   std::size_t width = 5;
   for (const Layer& layer : layers) width = std::max(width, layer.name.size());
   const auto row = [&](const std::string& name, const std::string& shape, const std::string& total,

@@ -167,8 +167,11 @@ Index cohort_size(const Configuration& c) {
 ParameterCount count_parameters(Model& model) {
   ParameterCount count;
   for (const auto& [name, value, role] : model.parameters()) {
-    count.total += value.value().size();
-    if (value.requires_grad()) count.trained += value.value().size();
+    count.total += value.shape().size();
+    if (value.requires_grad()) count.trained += value.shape().size();
+    if (value.blocks()) count.in_blocks += value.shape().size();
+    count.bytes += value.blocks() ? static_cast<Index>(value.blocks()->bytes.size())
+                                  : value.shape().size() * static_cast<Index>(sizeof(float));
   }
   return count;
 }

@@ -93,11 +93,12 @@ std::vector<loru::train::Metric> metrics(const Configuration& configuration);
 /// Clients in a round.
 Index cohort_size(const Configuration& configuration);
 
+/// Numbers held, trained and kept in blocks, and the bytes that all take.
 struct ParameterCount {
-  Index total = 0, trained = 0;
+  Index total = 0, trained = 0, in_blocks = 0, bytes = 0;
 };
 
-/// Numbers held and trained; factors count, buffers do not.
+/// Factors count, buffers do not.
 ParameterCount count_parameters(Model& model);
 
 }  // namespace federate

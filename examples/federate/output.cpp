@@ -96,6 +96,10 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
       {"train_seconds", totals.train_seconds},
       {"peak_rss_bytes", peak_rss_bytes()},
       {"model_sha256", outcome.model_sha256}};
+  if (parameters.in_blocks > 0) {
+    json["parameters_in_blocks"] = parameters.in_blocks;
+    json["parameter_bytes"] = parameters.bytes;
+  }
   const auto names = metrics(c);
   for (std::size_t i = 0; i < names.size(); ++i)
     if (names[i].name != "accuracy")
@@ -268,7 +272,7 @@ std::string sha256(const loru::io::Archive& archive) {
       const std::int64_t extent = tensor.shape[i];
       update(&extent, sizeof extent);
     }
-    update(tensor.bytes.data(), tensor.bytes.size());
+    tensor.for_each_piece([&](const auto& piece) { update(piece.data(), piece.size()); });
   }
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned length = 0;

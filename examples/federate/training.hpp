@@ -29,6 +29,15 @@ loru::nn::Model<float, D> model_on(Setup& setup) {
   }
 }
 
+/// A copy of the model, which shares its frozen weights; an empty one if all of its layers are dense.
+inline Model start_of(Model& model) {
+  bool dense = true;
+  model.visit({.weight = [&](const std::string&, loru::nn::Weight<float>& weight) {
+    dense &= weight.as<loru::nn::Dense<float>>() != nullptr;
+  }});
+  return dense ? Model() : model;
+}
+
 /// A run on device D from its first round to its files.
 template <class D>
 class Training {
@@ -39,7 +48,7 @@ class Training {
         threads_{std::same_as<D, loru::Cpu> ? options.threads : 1},
         parts_{std::move(parts)},
         options_{options},
-        start_{loru::lowrank::effective_weights(setup.model)} {
+        start_{start_of(setup.model)} {
     const Configuration& c = setup.configuration;
     begin(model_on<D>(setup), make_algorithm<D>(c),
           c.simulation.server);  // also where a warm-up comes first: it checks
@@ -97,7 +106,7 @@ class Training {
     store().clear();
     begin(std::move(model), std::move(algorithm), c.simulation.server);
     auto host = host_model();
-    start_ = loru::lowrank::effective_weights(host);
+    start_ = start_of(host);
     test_.reset();
   }
 
@@ -183,10 +192,11 @@ class Training {
                     .best_round = best_round_,
                     .stopped_after = stopped_after_,
                     .diverged = code == failed_run};
+    const auto start = loru::lowrank::effective_weights(start_);
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
       if (all_finite(weight))
-        outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start_.at(layer));
-    if (code != interrupted) look_at_clients(model, outcome);
+        outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start.at(layer));
+    if (code != interrupted) look_at_clients(model, start, outcome);
     outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
     output_->finish(setup_, parts_, model, totals_, outcome);
     progress_.end();
@@ -215,7 +225,8 @@ class Training {
   }
 
   /// Personal accuracy, and how personal updates relate to the shared one.
-  void look_at_clients(Model& model, Outcome& outcome) {
+  void look_at_clients(Model& model, const std::map<std::string, loru::Tensor<float>>& start,
+                       Outcome& outcome) {
     const Configuration& c = setup_.configuration;
     if (c.personal_images > 0) {
       const auto personal = simulation_->personal_accuracy({.images = c.personal_images});
@@ -223,7 +234,7 @@ class Training {
     }
     with_algorithm(c, [&](const auto& algorithm) {
       if constexpr (requires { algorithm.personal_scale(); })
-        outcome.overlap = loru::fl::personal_overlap(model, start_, simulation_->store(), *c.clients,
+        outcome.overlap = loru::fl::personal_overlap(model, start, simulation_->store(), *c.clients,
                                                      algorithm.personal_scale());
     });
   }
@@ -256,8 +267,7 @@ class Training {
   Index threads_;
   loru::data::Partition parts_;
   const RunOptions& options_;
-  std::map<std::string, loru::Tensor<float>>
-      start_;  // effective weights of the factored layers before their first round
+  Model start_;  // with the effective weights of the factored layers before their first round
   std::optional<loru::fl::Simulation<float, D>> simulation_;
   std::optional<Output> output_;  // once it is open
   Progress progress_{options_.quiet, setup_.configuration.rounds, task_.metrics};

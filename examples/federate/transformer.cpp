@@ -8,6 +8,7 @@
 #include <loru/nn/models/bert.hpp>
 #include <loru/nn/models/char_transformer.hpp>
 #include <loru/nn/models/llama.hpp>
+#include <loru/train/published.hpp>
 #include <loru/train/tasks/tasks.hpp>
 
 #include "configuration.hpp"
@@ -66,7 +67,8 @@ Model build(const Configuration& c, const loru::io::TransformerConfiguration& sh
                                    .theta = shape.theta,
                                    .epsilon = shape.epsilon,
                                    .tied = shape.tied,
-                                   .seed = seed});
+                                   .seed = seed,
+                                   .drawn = c.transformer.weights.empty()});
   return loru::nn::char_transformer<float>({.vocabulary = shape.vocabulary,
                                             .positions = shape.positions,
                                             .width = shape.width,
@@ -77,18 +79,22 @@ Model build(const Configuration& c, const loru::io::TransformerConfiguration& sh
                                             .seed = seed});
 }
 
-/// Puts the published values into the model's parameters of the same names.
-void fill(Model& model, const loru::io::Pretrained& published) {
-  std::size_t filled = 0;
-  for (auto& [name, value, role] : model.parameters()) {
-    if (!published.tensors.contains(name)) continue;
-    const auto tensor = published.tensors.get<float>(name, value.shape());
-    loru::Tensor<float> own = value.value();
-    std::copy(tensor.span().begin(), tensor.span().end(), own.span().begin());
-    ++filled;
-  }
-  require<ConfigError>(filled == published.tensors.size(), published.tensors.origin(), ": expected the ",
-                       filled, " tensors of the model, got ", published.tensors.size());
+/// The published model's name patterns of what is trained beside the factors.
+std::vector<std::string> trained_patterns(const Configuration& c) {
+  if (!c.transformer.train.empty()) return c.transformer.train;
+  if (!low_rank(c)) return {"*"};
+  return c.model == "bert" ? std::vector<std::string>{"classifier.*"} : std::vector<std::string>{};
+}
+
+/// Throws ConfigError where model.keep_quantised asks for what there is not.
+void check_blocks(const Configuration& c, Model& model) {
+  if (!c.transformer.keep_quantised) return;
+  const auto parameters = model.parameters();
+  require<ConfigError>(
+      std::any_of(parameters.begin(), parameters.end(), [](const auto& p) { return p.value.blocks(); }),
+      "model.keep_quantised: expected model.weights with frozen matrices in Q8_0, Q4_0, Q4_1, F16 or BF16, "
+      "got none in \"",
+      c.transformer.weights.string(), '"');
 }
 
 void check_fits(const Configuration& c, const loru::io::TransformerConfiguration& shape,
@@ -123,20 +129,19 @@ Model build_transformer(const Configuration& c, const loru::data::Dataset& data)
   const loru::data::Path& weights = c.transformer.weights;
   if (weights.empty()) {
     Model model = build(c, own_shape(c, data), outputs);
+    check_blocks(c, model);
     if (!c.transformer.train.empty()) loru::nn::train_only(model, c.transformer.train);
     return model;
   }
   require<ConfigError>(c.model != "char_transformer",
                        "model.weights: expected none for char_transformer, got ", weights.string());
-  const loru::io::Pretrained published =
-      loru::io::load_pretrained(loru::data::locate_model(weights, source_folders()));
+  loru::io::Pretrained published = loru::io::load_pretrained(
+      loru::data::locate_model(weights, source_folders()), {.keep_quantised = c.transformer.keep_quantised});
   check_fits(c, published.configuration, published.tensors.origin(), data);
   Model model = build(c, published.configuration, outputs);
-  fill(model, published);
-  std::vector<std::string> trained = c.transformer.train;
-  if (trained.empty() && low_rank(c))
-    trained = c.model == "bert" ? std::vector<std::string>{"classifier.*"} : std::vector<std::string>{};
-  if (!trained.empty() || low_rank(c)) loru::nn::train_only(model, trained);
+  loru::train::set_published(model, std::move(published));
+  loru::nn::train_only(model, trained_patterns(c));
+  check_blocks(c, model);
   return model;
 }
 

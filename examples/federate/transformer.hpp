@@ -18,6 +18,7 @@ using loru::Index;
 /// The keys of [model] that are for models of sequences.
 struct TransformerOptions {
   loru::data::Path weights;
+  bool keep_quantised = false;
   std::vector<std::string> train;
   Index layers = 4, width = 128, heads = 4, groups = 4, feed_forward = 512;
   double dropout = 0.0;
@@ -30,6 +31,10 @@ struct TransformerOptions {
               "of bert and llama: X.gguf, llama2.c's X.bin, or a folder with config.json and "
               "model.safetensors; or "
               "minilm, smollm2 or stories260k. They give the model its shape; if empty it is drawn anew"),
+        field(
+            "keep_quantised", &T::keep_quantised,
+            "whether frozen matrices of X.gguf stay in memory as they are in the file, and are decoded when "
+            "a product needs them"),
         field("train", &T::train,
               "name patterns of the parameters that are trained beside the factors; none: with published "
               "weights "

@@ -9,7 +9,7 @@ LORU_FUZZ(bytes) {
   const loru::io::Gguf file = loru::io::Gguf::parse(fuzz::copy(bytes), "fuzz");
   for (const auto& [name, tensor] : file.tensors) {
     std::vector<float> row(static_cast<std::size_t>(tensor.columns()));
-    loru::io::decode_rows(tensor, tensor.rows() - 1, 1, row.data());
+    loru::decode_rows(tensor, tensor.rows() - 1, 1, row.data());
   }
   try {
     loru::data::tokenizer_of(file).encode("some text 12");

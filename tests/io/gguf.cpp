@@ -44,9 +44,9 @@ Bytes blocks(Index count, Index size, std::vector<std::uint16_t> halves) {
   return out;
 }
 
-std::vector<float> decoded(const io::BlockTensor& tensor) {
+std::vector<float> floats_of(const BlockTensor& tensor) {
   std::vector<float> values(static_cast<std::size_t>(tensor.shape.size()));
-  io::decode_rows(tensor, 0, tensor.rows(), values.data());
+  decode_rows(tensor, 0, tensor.rows(), values.data());
   return values;
 }
 
@@ -132,14 +132,14 @@ TEST_CASE("gguf: tensors of every type, decoded as their definitions say") {
   const io::Gguf g = io::Gguf::parse(file.bytes(), "f.gguf");
 
   CHECK(g.tensor("f32").shape == Shape{2, 3});
-  CHECK(decoded(g.tensor("f32")) == std::vector<float>{1, 2, 3, 4, 5, 6});
-  CHECK(decoded(g.tensor("f16")) == std::vector<float>{0.25f, -2.5f});
-  CHECK(decoded(g.tensor("bf16")) == std::vector<float>{1.0f, -2.5f});
+  CHECK(floats_of(g.tensor("f32")) == std::vector<float>{1, 2, 3, 4, 5, 6});
+  CHECK(floats_of(g.tensor("f16")) == std::vector<float>{0.25f, -2.5f});
+  CHECK(floats_of(g.tensor("bf16")) == std::vector<float>{1.0f, -2.5f});
 
   const auto byte = [](std::size_t i) { return (i * 37 + 11) & 255; };
-  const auto eight = decoded(g.tensor("q8_0"));
-  const auto four = decoded(g.tensor("q4_0"));
-  const auto four_and_least = decoded(g.tensor("q4_1"));
+  const auto eight = floats_of(g.tensor("q8_0"));
+  const auto four = floats_of(g.tensor("q4_0"));
+  const auto four_and_least = floats_of(g.tensor("q4_1"));
   for (std::size_t b = 0; b < 4; ++b)
     for (std::size_t i = 0; i < 32; ++i)
       CHECK(eight[b * 32 + i] == 0.25f * static_cast<float>(static_cast<std::int8_t>(byte(b * 34 + 2 + i))));
@@ -154,9 +154,9 @@ TEST_CASE("gguf: tensors of every type, decoded as their definitions say") {
       CHECK(four_and_least[b * 32 + i] == 0.25f * nibble(b * 20 + 4, i) - 2.5f);
 
   std::vector<float> row(64);
-  io::decode_rows(g.tensor("q8_0"), 1, 1, row.data());
+  decode_rows(g.tensor("q8_0"), 1, 1, row.data());
   CHECK(row == std::vector<float>(eight.begin() + 64, eight.end()));
-  CHECK_THROWS_WITH(io::decode_rows(g.tensor("q8_0"), 1, 2, row.data()),
+  CHECK_THROWS_WITH(decode_rows(g.tensor("q8_0"), 1, 2, row.data()),
                     "decode: expected rows in [0, 2), got 2 from 1");
   CHECK_THROWS_WITH(g.tensor("none"), "f.gguf: expected a tensor named 'none', got none among 6");
 }
@@ -167,7 +167,7 @@ TEST_CASE("gguf: an alignment of its own") {
   file.floats("a", {1}, {1.5f});
   file.floats("b", {1}, {2.5f});
   const io::Gguf g = io::Gguf::parse(file.bytes(64), "f.gguf");
-  CHECK(decoded(g.tensor("b")) == std::vector<float>{2.5f});
+  CHECK(floats_of(g.tensor("b")) == std::vector<float>{2.5f});
   CHECK_THAT(error_of(file.bytes(32)),
              ContainsSubstring("tensor b: expected a place that is a multiple of 64"));
   file.number("general.alignment", std::uint32_t{0});

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <loru/core/blocks.hpp>
 #include <loru/cpu/cpu.hpp>
 #include <loru/ops/ops.hpp>
 
@@ -37,11 +38,16 @@ template <class T, class D = Cpu>
   requires Backend<D, T>
 class Variable;
 
+/// Whether constants of T on D may be kept in blocks.
+template <class T, class D>
+inline constexpr bool keeps_blocks = std::same_as<T, float> && std::same_as<D, Cpu>;
+
 namespace detail {
 
 template <class T, class D>
 struct Node {
   Tensor<T, D> value, gradient;
+  std::shared_ptr<const BlockTensor> blocks;  // in place of the value
   std::vector<std::shared_ptr<Node>> parents;
   std::function<void(Tensor<T, D>)> backward;
   const char* name = "leaf";
@@ -87,7 +93,8 @@ void Node<T, D>::give_up(std::vector<std::shared_ptr<Node>>& handles) {
 
 }  // namespace detail
 
-/// A tensor whose derivatives can be taken. Copies are handles of one node.
+/// A tensor whose derivatives can be taken. Copies are handles of one node. A constant may be kept in blocks,
+/// which products decode as they need them: see blocks().
 template <class T, class D>
   requires Backend<D, T>
 class Variable {
@@ -100,6 +107,13 @@ class Variable {
   explicit Variable(Tensor<T, D> value, bool requires_grad = false) : node_{std::make_shared<Node>()} {
     node_->value = std::move(value);
     node_->requires_grad = requires_grad;
+  }
+
+  /// A constant that is kept in blocks.
+  explicit Variable(BlockTensor blocks)
+    requires keeps_blocks<T, D>
+      : node_{std::make_shared<Node>()} {
+    node_->blocks = std::make_shared<const BlockTensor>(std::move(blocks));
   }
 
   /// The result of a function: `backward(dy)` adds to the gradients of the parents that require one. The
@@ -117,21 +131,52 @@ class Variable {
   }
 
   explicit operator bool() const { return node_ != nullptr; }
-  const Tensor<T, D>& value() const { return node_->value; }
-  const Shape& shape() const { return node_->value.shape(); }
+  /// The tensor. Throws GraphError for a constant in blocks, which has none.
+  const Tensor<T, D>& value() const {
+    if (node_->blocks) fail_blocks();
+    return node_->value;
+  }
+  const Shape& shape() const { return node_->blocks ? node_->blocks->shape : node_->value.shape(); }
+  Layout layout() const { return node_->blocks ? Layout::row_major : node_->value.layout(); }
+
+  /// The blocks of a constant that is kept in them, else null.
+  const BlockTensor* blocks() const { return node_->blocks.get(); }
+
+  /// The tensor; of a constant in blocks a new one with their values.
+  Tensor<T, D> decoded() const;
+
+  /// A new leaf without gradient that shares the tensor or the blocks.
+  Variable constant() const;
+
   bool requires_grad() const { return node_ && node_->requires_grad; }
 
-  /// Changes whether a leaf takes part in backward passes begun from graphs recorded afterwards.
-  void set_requires_grad(bool requires_grad) { node_->requires_grad = requires_grad; }
+  /// Changes whether a leaf takes part in backward passes begun from graphs recorded afterwards. Blocks that
+  /// are to be trained become a tensor.
+  void set_requires_grad(bool requires_grad) {
+    if (requires_grad && node_->blocks) set_value(decoded());
+    node_->requires_grad = requires_grad;
+  }
 
   /// The leaf's tensor, to be changed in place by optimizers and aggregation.
-  Tensor<T, D>& mutable_value() { return node_->value; }
+  Tensor<T, D>& mutable_value() {
+    if (node_->blocks) fail_blocks();
+    return node_->value;
+  }
 
-  /// Replaces the tensor. Throws ShapeError if the shape differs.
+  /// Replaces the tensor, or blocks by a tensor. Throws ShapeError if the shape differs.
   void set_value(Tensor<T, D> value) {
     require<ShapeError>(value.shape() == shape(), "set_value: expected shape ", shape(), ", got ",
                         value.shape());
     node_->value = std::move(value);
+    node_->blocks = nullptr;
+  }
+
+  /// Takes the tensor or the blocks of another variable, without a copy. Throws ShapeError if the shape
+  /// differs.
+  void share(const Variable& other) {
+    require<ShapeError>(other.shape() == shape(), "share: expected shape ", shape(), ", got ", other.shape());
+    node_->value = other.node_->value;
+    node_->blocks = other.node_->blocks;
   }
 
   /// True if this handle is the only one of a result whose buffer nothing else shares.
@@ -153,6 +198,8 @@ class Variable {
   void backward(const Tensor<T, D>& seed) const;
 
  private:
+  [[noreturn]] void fail_blocks() const;
+
   /// Nodes below this one that require a gradient, parents before children. Iterative: graphs can be deep.
   std::vector<std::shared_ptr<Node>> topological_order() const;
 
@@ -160,6 +207,29 @@ class Variable {
 };
 
 // Outside the class: what is defined inside is inline, and users of loru::compiled would compile it.
+
+template <class T, class D>
+  requires Backend<D, T>
+void Variable<T, D>::fail_blocks() const {
+  fail<GraphError>("value: the constant of shape ", shape(), " is kept in blocks of type ",
+                   format_of(node_->blocks->type).name, ", expected a tensor");
+}
+
+template <class T, class D>
+  requires Backend<D, T>
+Tensor<T, D> Variable<T, D>::decoded() const {
+  if constexpr (keeps_blocks<T, D>)
+    if (node_->blocks) return loru::decoded(*node_->blocks);
+  return node_->value;
+}
+
+template <class T, class D>
+  requires Backend<D, T>
+Variable<T, D> Variable<T, D>::constant() const {
+  Variable leaf(node_->value);
+  leaf.node_->blocks = node_->blocks;
+  return leaf;
+}
 
 template <class T, class D>
   requires Backend<D, T>
@@ -233,6 +303,14 @@ std::vector<std::shared_ptr<detail::Node<T, D>>> Variable<T, D>::topological_ord
   require<GraphError>(!freed, "backward: the graph through ", freed ? freed : "",
                       " was freed by an earlier backward pass; run the forward pass again");
   return order;
+}
+
+/// f(w) with the tensor of a matrix, or with the blocks that it is kept in.
+template <class T, class D, class F>
+auto with_matrix(const Variable<T, D>& w, F f) {
+  if constexpr (keeps_blocks<T, D>)
+    if (w.blocks()) return f(*w.blocks());
+  return f(w.value());
 }
 
 /// Value of a scalar variable as a double.

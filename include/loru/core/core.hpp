@@ -1,6 +1,7 @@
 #pragma once
 // Room core: errors, shapes, tensors, memory, random streams, threads, dual numbers.
 
+#include <loru/core/blocks.hpp>
 #include <loru/core/compiled.hpp>
 #include <loru/core/device.hpp>
 #include <loru/core/dual.hpp>

@@ -23,6 +23,11 @@ inline const char* to_string(Layout layout) {
   return layout == Layout::row_major ? "row-major" : "channels-last";
 }
 
+/// True if row-major and channels-last mean the same memory: rank below 4, one channel or one pixel.
+inline bool layout_free(const Shape& shape) {
+  return shape.rank() != 4 || shape[1] == 1 || (shape[2] == 1 && shape[3] == 1);
+}
+
 /// A dense array of T on device D. Copies share the elements; clone() copies them. The shape is logical: a
 /// channels-last tensor still has shape (N, C, H, W), its memory runs over (N, H, W, C). Memory is
 /// contiguous.
@@ -55,6 +60,13 @@ class Tensor {
     std::copy(values.begin(), values.end(), data());
   }
 
+  /// A shape without elements, for a tensor to come; converts to false.
+  static Tensor without_elements(const Shape& shape) {
+    Tensor t;
+    t.shape_ = shape;
+    return t;
+  }
+
   explicit operator bool() const { return static_cast<bool>(buffer_); }
 
   const Shape& shape() const { return shape_; }
@@ -81,8 +93,8 @@ class Tensor {
   /// True if no other tensor shares the buffer.
   bool unique() const { return buffer_.unique(); }
 
-  /// True if row-major and channels-last mean the same memory: rank below 4, one channel or one pixel.
-  bool layout_free() const { return rank() != 4 || shape_[1] == 1 || (shape_[2] == 1 && shape_[3] == 1); }
+  /// True if row-major and channels-last mean the same memory.
+  bool layout_free() const { return loru::layout_free(shape_); }
 
   /// The same elements under another row-major shape. Throws ShapeError if the sizes differ or if the memory
   /// is channels-last where that matters (convert first).

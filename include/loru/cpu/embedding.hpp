@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include <loru/core/blocks.hpp>
 #include <loru/cpu/elementwise.hpp>
 #include <loru/ops/sequence.hpp>
 
@@ -31,6 +32,17 @@ Tensor<T> embedding(const Tensor<T>& table, const Tensor<std::int32_t>& rows) {
   T* to = y.data();
   parallel_blocks(rows.size(), cpu::piece_rows(n), [=](Index first, Index last) {
     for (Index i = first; i < last; ++i) std::copy(from + row[i] * n, from + (row[i] + 1) * n, to + i * n);
+  });
+  return y;
+}
+
+/// The same rows of a table in blocks, decoded.
+inline Tensor<float> embedding(const BlockTensor& table, const Tensor<std::int32_t>& rows) {
+  cpu::check_rows("embedding", table.shape, rows);
+  const Index n = table.dim(1);
+  Tensor<float> y(Shape{rows.size(), n});
+  parallel_blocks(rows.size(), cpu::piece_rows(n), [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) decode_rows(table, rows.data()[i], 1, y.data() + i * n);
   });
   return y;
 }

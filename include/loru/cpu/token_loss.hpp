@@ -5,6 +5,7 @@
 #include <concepts>
 #include <vector>
 
+#include <loru/core/blocks.hpp>
 #include <loru/core/compiled.hpp>
 #include <loru/cpu/dual.hpp>
 #include <loru/cpu/elementwise.hpp>
@@ -58,12 +59,22 @@ template <std::floating_point T>
 TokenLoss<T> token_loss(const Tensor<T>& h, const Tensor<T>& w, const Tensor<std::int32_t>& targets,
                         bool slope);
 
+/// The same with a head in blocks, of which a block of classes is decoded at a time.
+LORU_INLINE TokenLoss<float> token_loss(const Tensor<float>& h, const BlockTensor& w,
+                                        const Tensor<std::int32_t>& targets, bool slope);
+
 /// dh = dvalues[:, 0] ⊙ slope where the slope was kept, and with `dw` dw = (softmax(z) − onehot)ᵀ·(dvalues[:,
 /// 0] ⊙ h) with the logits computed again. Hits have no derivative. Throws ShapeError.
 template <std::floating_point T>
 TokenLossGradients<T> token_loss_backward(const Tensor<T>& dvalues, const Tensor<T>& h, const Tensor<T>& w,
                                           const Tensor<std::int32_t>& targets, const TokenLoss<T>& kept,
                                           bool dw);
+
+/// The same under a head in blocks, which is a constant: `dw` has to be false.
+LORU_INLINE TokenLossGradients<float> token_loss_backward(const Tensor<float>& dvalues,
+                                                          const Tensor<float>& h, const BlockTensor& w,
+                                                          const Tensor<std::int32_t>& targets,
+                                                          const TokenLoss<float>& kept, bool dw);
 
 /// The same on dual numbers: values of the real op, tangents row by row.
 template <std::floating_point T>

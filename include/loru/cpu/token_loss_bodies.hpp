@@ -35,26 +35,54 @@ struct TargetRows {
   Index row(Index i) const { return rows[static_cast<std::size_t>(i)]; }
 };
 
-/// A block of rows on its way through the classes.
+/// Rows of a head, where they stand.
 template <class T>
+class HeadRows {
+ public:
+  explicit HeadRows(const Tensor<T>& w) : w_{w} {}
+  Index width() const { return w_.dim(1); }
+  const T* operator()(Index first, Index) const { return w_.data() + first * width(); }
+
+ private:
+  const Tensor<T>& w_;
+};
+
+/// At most loss_classes rows of a head in blocks, decoded; valid until the next ones.
+class DecodedRows {
+ public:
+  explicit DecodedRows(const BlockTensor& w)
+      : w_{w}, rows_(Shape{std::min(loss_classes, w.dim(0)), w.dim(1)}) {}
+  Index width() const { return w_.dim(1); }
+  const float* operator()(Index first, Index count) {
+    decode_rows(w_, first, count, rows_.data());
+    return rows_.data();
+  }
+
+ private:
+  const BlockTensor& w_;
+  Tensor<float> rows_;
+};
+
+/// A block of rows on its way through the classes.
+template <class T, class Head>
 class LossBlock {
  public:
-  LossBlock(const TargetRows<T>& rows, const Tensor<T>& w, const Tensor<std::int32_t>& targets, Index first,
+  LossBlock(const TargetRows<T>& rows, Head head, const Tensor<std::int32_t>& targets, Index first,
             Index count, bool slope)
       : rows_{rows},
-        w_{w},
+        head_{std::move(head)},
         targets_{targets},
         first_{first},
         count_{count},
-        d_{w.dim(1)},
+        d_{head_.width()},
         states_(static_cast<std::size_t>(count)),
         logits_(Shape{count, loss_classes}),
-        mean_{slope ? Tensor<T>(Shape{count, w.dim(1)}) : Tensor<T>()} {}
+        mean_{slope ? Tensor<T>(Shape{count, d_}) : Tensor<T>()} {}
 
   /// Reads the logits of the classes [from, from + classes).
   void read(Index from, Index classes) {
     const Index wide = padded<T>(classes);
-    const T* w = w_.data() + from * d_;
+    const T* w = head_(from, classes);
     T* z = logits_.data();
     gemm<T>(Op::none, Op::transpose, count_, classes, d_, T(1), {rows_.features.data() + first_ * d_, d_},
             {w, d_}, T(0), {z, loss_classes});
@@ -67,7 +95,7 @@ class LossBlock {
               from == 0 ? T(0) : T(1), {mean_.data(), d_});
   }
 
-  void finish(TokenLoss<T>& r) const {
+  void finish(TokenLoss<T>& r) {
     for (Index i = 0; i < count_; ++i) {
       const State& s = states_[static_cast<std::size_t>(i)];
       const Index row = rows_.row(first_ + i), target = targets_.data()[row];
@@ -76,8 +104,8 @@ class LossBlock {
       r.values.data()[2 * row + 1] = s.best == target ? T(1) : T(0);
       if (!mean_) continue;
       const T share = T(1) / s.sum;
-      for (Index j = 0; j < d_; ++j)
-        r.slope.data()[row * d_ + j] = share * mean_.data()[i * d_ + j] - w_.data()[target * d_ + j];
+      const T* w = head_(target, 1);
+      for (Index j = 0; j < d_; ++j) r.slope.data()[row * d_ + j] = share * mean_.data()[i * d_ + j] - w[j];
     }
   }
 
@@ -105,29 +133,54 @@ class LossBlock {
   }
 
   const TargetRows<T>& rows_;
-  const Tensor<T>& w_;
+  Head head_;
   const Tensor<std::int32_t>& targets_;
   Index first_, count_, d_;
   std::vector<State> states_;
   Tensor<T> logits_, mean_;  // (count, loss_classes), (count, d): Σ e^(z − maximum) · w
 };
 
+/// The loss under a head of which make_head() gives the rows, of shape (V, d).
+template <class T, class F>
+TokenLoss<T> token_loss(const Tensor<T>& h, const Shape& w, const Tensor<std::int32_t>& targets, bool slope,
+                        F make_head) {
+  detail::check_token_loss("token_loss", h.shape(), w, targets.shape());
+  check_targets("token_loss", targets, w[0]);
+  const TargetRows<T> rows(h, targets);
+  TokenLoss<T> r = no_loss<T>(h.shape(), slope);
+  parallel_blocks(rows.count(), loss_rows, [&](Index first, Index last) {
+    LossBlock block(rows, make_head(), targets, first, last - first, slope);
+    for (Index c = 0; c < w[0]; c += loss_classes) block.read(c, std::min(loss_classes, w[0] - c));
+    block.finish(r);
+  });
+  return r;
+}
+
+/// dh = dvalues[:, 0] ⊙ slope; empty where the slope was not kept.
+template <class T>
+Tensor<T> loss_features(const Tensor<T>& dvalues, const Tensor<T>& h, const Shape& w,
+                        const Tensor<std::int32_t>& targets, const TokenLoss<T>& kept) {
+  detail::check_token_loss_backward("token_loss_backward", dvalues, h, w, targets.shape(), kept);
+  if (!kept.slope) return {};
+  Tensor<T> dh(h.shape());
+  const T* by = dvalues.data();
+  const Index d = h.dim(1);
+  map_rows(h.dim(0), d, kept.slope.data(), dh.data(),
+           [by, d](T v, Index at, Index) { return v * by[at / d * 2]; });
+  return dh;
+}
+
 }  // namespace cpu
 
 template <std::floating_point T>
 TokenLoss<T> token_loss(const Tensor<T>& h, const Tensor<T>& w, const Tensor<std::int32_t>& targets,
                         bool slope) {
-  detail::check_token_loss("token_loss", h, w, targets.shape());
-  cpu::check_targets("token_loss", targets, w.dim(0));
-  const cpu::TargetRows<T> rows(h, targets);
-  TokenLoss<T> r = cpu::no_loss<T>(h.shape(), slope);
-  parallel_blocks(rows.count(), cpu::loss_rows, [&](Index first, Index last) {
-    cpu::LossBlock<T> block(rows, w, targets, first, last - first, slope);
-    for (Index c = 0; c < w.dim(0); c += cpu::loss_classes)
-      block.read(c, std::min(cpu::loss_classes, w.dim(0) - c));
-    block.finish(r);
-  });
-  return r;
+  return cpu::token_loss(h, w.shape(), targets, slope, [&] { return cpu::HeadRows<T>(w); });
+}
+
+LORU_INLINE TokenLoss<float> token_loss(const Tensor<float>& h, const BlockTensor& w,
+                                        const Tensor<std::int32_t>& targets, bool slope) {
+  return cpu::token_loss(h, w.shape, targets, slope, [&] { return cpu::DecodedRows(w); });
 }
 
 namespace cpu {
@@ -157,16 +210,11 @@ template <std::floating_point T>
 TokenLossGradients<T> token_loss_backward(const Tensor<T>& dvalues, const Tensor<T>& h, const Tensor<T>& w,
                                           const Tensor<std::int32_t>& targets, const TokenLoss<T>& kept,
                                           bool dw) {
-  detail::check_token_loss_backward("token_loss_backward", dvalues, h, w, targets.shape(), kept);
   TokenLossGradients<T> g;
+  g.dh = cpu::loss_features(dvalues, h, w.shape(), targets, kept);
+  if (!dw) return g;
   const Index d = h.dim(1);
   const T* by = dvalues.data();
-  if (kept.slope) {
-    g.dh = Tensor<T>(h.shape());
-    cpu::map_rows(h.dim(0), d, kept.slope.data(), g.dh.data(),
-                  [by, d](T v, Index at, Index) { return v * by[at / d * 2]; });
-  }
-  if (!dw) return g;
   g.dw = Tensor<T>(w.shape());
   const cpu::TargetRows<T> rows(h, targets);
   T* to = g.dw.data();
@@ -181,6 +229,14 @@ TokenLossGradients<T> token_loss_backward(const Tensor<T>& dvalues, const Tensor
     }
   });
   return g;
+}
+
+LORU_INLINE TokenLossGradients<float> token_loss_backward(const Tensor<float>& dvalues,
+                                                          const Tensor<float>& h, const BlockTensor& w,
+                                                          const Tensor<std::int32_t>& targets,
+                                                          const TokenLoss<float>& kept, bool dw) {
+  require<ShapeError>(!dw, "token_loss_backward: a head in blocks has no gradient");
+  return {cpu::loss_features(dvalues, h, w.shape, targets, kept), {}};
 }
 
 }  // namespace loru::inline LORU_ISA

@@ -1,6 +1,7 @@
 #pragma once
 // Archive: named tensors and string metadata in memory, the content of a safetensors file.
 
+#include <algorithm>
 #include <bit>
 #include <concepts>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <loru/core/blocks.hpp>
 #include <loru/core/tensor.hpp>
 
 namespace loru::inline LORU_ISA::io {
@@ -53,12 +55,29 @@ inline constexpr DType dtype_of = std::same_as<T, float>          ? DType::f32
                                                                   : DType::i8;
 
 /// A stored tensor: row-major bytes, not necessarily aligned to the element, kept alive by `owner`. Without
-/// an owner the bytes are borrowed and whoever put them there keeps them alive.
+/// an owner the bytes are borrowed and whoever put them there keeps them alive. Where there are blocks there
+/// are no bytes: they are the blocks' values in F32, decoded whenever they are read.
 struct RawTensor {
   DType dtype;
   Shape shape;
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner = nullptr;
+  std::shared_ptr<const BlockTensor> blocks = nullptr;
+
+  std::size_t size_bytes() const { return static_cast<std::size_t>(shape.size()) * size_of(dtype); }
+
+  /// f(bytes) for the pieces of the tensor in order; each is valid while f runs.
+  template <class F>
+  void for_each_piece(F f) const {
+    if (!blocks) return f(bytes);
+    constexpr Index most = 256;
+    Tensor<float> rows(Shape{std::min(most, blocks->rows()), blocks->columns()});
+    for (Index first = 0; first < blocks->rows(); first += most) {
+      const Index count = std::min(most, blocks->rows() - first);
+      decode_rows(*blocks, first, count, rows.data());
+      f(std::as_bytes(rows.span().first(static_cast<std::size_t>(count * blocks->columns()))));
+    }
+  }
 };
 
 namespace detail {
@@ -110,13 +129,18 @@ class Archive {
     put_raw(std::move(name), {dtype_of<T>, tensor.shape(), bytes, std::move(owner)});
   }
 
+  /// Stores the values of blocks, which stay as they are. Throws DataError if the name is reserved.
+  void share(std::string name, const BlockTensor& blocks) {
+    insert(std::move(name),
+           {DType::f32, blocks.shape, {}, nullptr, std::make_shared<const BlockTensor>(blocks)});
+  }
+
   /// Stores bytes as they are. Throws DataError if the name is reserved or the bytes do not fill the shape.
   void put_raw(std::string name, RawTensor raw) {
-    require<DataError>(name != "__metadata__", origin_, ": '__metadata__' is no name for a tensor");
-    const auto expected = static_cast<std::size_t>(raw.shape.size()) * size_of(raw.dtype);
-    require<DataError>(raw.bytes.size() == expected, origin_, ": tensor ", name, ": expected ", expected,
-                       " bytes for shape ", raw.shape, ", got ", raw.bytes.size());
-    tensors_.insert_or_assign(std::move(name), std::move(raw));
+    require<DataError>(raw.blocks || raw.bytes.size() == raw.size_bytes(), origin_, ": tensor ", name,
+                       ": expected ", raw.size_bytes(), " bytes for shape ", raw.shape, ", got ",
+                       raw.bytes.size());
+    insert(std::move(name), std::move(raw));
   }
 
   /// A row-major copy of the values. Throws DataError if there is no such tensor or its type is another.
@@ -126,7 +150,9 @@ class Archive {
     require<DataError>(raw.dtype == dtype_of<T>, origin_, ": tensor ", name, ": expected dtype ",
                        to_string(dtype_of<T>), ", got ", to_string(raw.dtype));
     Tensor<T> tensor{raw.shape};
-    if (!raw.bytes.empty()) std::memcpy(tensor.data(), raw.bytes.data(), raw.bytes.size());
+    raw.for_each_piece([at = reinterpret_cast<std::byte*>(tensor.data())](const auto& piece) mutable {
+      at = std::copy(piece.begin(), piece.end(), at);
+    });
     return tensor;
   }
 
@@ -138,7 +164,7 @@ class Archive {
     return get<T>(name);
   }
 
-  /// Type, shape and bytes of a tensor, without a copy; valid while the archive holds it. Throws DataError.
+  /// A tensor without a copy; valid while the archive holds it. Throws DataError.
   const RawTensor& raw(std::string_view name) const {
     const auto found = tensors_.find(name);
     require<DataError>(found != tensors_.end(), origin_, ": expected a tensor named '", name,
@@ -175,6 +201,11 @@ class Archive {
   const std::string& origin() const { return origin_; }
 
  private:
+  void insert(std::string name, RawTensor raw) {
+    require<DataError>(name != "__metadata__", origin_, ": '__metadata__' is no name for a tensor");
+    tensors_.insert_or_assign(std::move(name), std::move(raw));
+  }
+
   void require_tensor(const std::string& name, bool present) const {
     require<ShapeError>(present, origin_, ": tensor ", name, ": expected a tensor, got an empty handle");
   }

@@ -97,18 +97,27 @@ inline std::string read_text(const std::filesystem::path& path) {
   return detail::read_into<std::string>(path);
 }
 
-/// Writes the pieces one after the other as the file `path`, atomically: into a temporary file of the same
-/// folder, synchronised to disk, then renamed. Whatever happens, `path` holds the old content or the new one,
-/// whole. Throws IoError with path and reason, also if `path` exists and is no regular file.
-inline void write_file(const std::filesystem::path& path,
-                       std::span<const std::span<const std::byte>> pieces) {
+/// Writes the pieces that write(put) gives to put(bytes), one after the other, as the file `path`,
+/// atomically: into a temporary file of the same folder, synchronised to disk, then renamed. Whatever
+/// happens, `path` holds the old content or the new one, whole. Throws IoError with path and reason, also
+/// if `path` exists and is no regular file.
+template <class F>
+void write_pieces(const std::filesystem::path& path, F write) {
   std::error_code ignored;
   const auto status = std::filesystem::status(path, ignored);
   require<IoError>(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
                    path.native(), ": cannot write: expected a regular file under this name");
   detail::TemporaryFile file{path};
-  for (const auto& piece : pieces) file.write(piece);
+  write([&](std::span<const std::byte> piece) { file.write(piece); });
   file.commit();
+}
+
+/// Writes the pieces as the file `path`, atomically. Throws IoError.
+inline void write_file(const std::filesystem::path& path,
+                       std::span<const std::span<const std::byte>> pieces) {
+  write_pieces(path, [&](const auto& put) {
+    for (const auto& piece : pieces) put(piece);
+  });
 }
 
 /// Writes bytes as the file `path`, atomically. Throws IoError.

@@ -16,8 +16,8 @@
 #include <variant>
 #include <vector>
 
+#include <loru/core/blocks.hpp>
 #include <loru/core/compiled.hpp>
-#include <loru/io/blocks.hpp>
 
 namespace loru::inline LORU_ISA::io {
 

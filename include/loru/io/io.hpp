@@ -3,7 +3,6 @@
 
 #include <loru/io/append_file.hpp>
 #include <loru/io/archive.hpp>
-#include <loru/io/blocks.hpp>
 #include <loru/io/csv.hpp>
 #include <loru/io/file.hpp>
 #include <loru/io/gguf.hpp>

@@ -43,19 +43,20 @@ inline Archive parse_in_place(std::span<const std::byte> bytes, std::string_view
 
 LORU_INLINE std::size_t serialised_size(const Archive& archive) {
   std::size_t size = detail::write_header(archive).size();
-  for (const auto& [name, raw] : archive.tensors()) size += raw.bytes.size();
+  for (const auto& [name, raw] : archive.tensors()) size += raw.size_bytes();
   return size;
 }
 
 LORU_INLINE std::vector<std::byte> serialise(const Archive& archive) {
   const std::string header = detail::write_header(archive);
   std::size_t size = header.size();
-  for (const auto& [name, raw] : archive.tensors()) size += raw.bytes.size();
+  for (const auto& [name, raw] : archive.tensors()) size += raw.size_bytes();
   std::vector<std::byte> out;
   out.reserve(size);
   const auto head = std::as_bytes(std::span{header});
   out.insert(out.end(), head.begin(), head.end());
-  for (const auto& [name, raw] : archive.tensors()) out.insert(out.end(), raw.bytes.begin(), raw.bytes.end());
+  for (const auto& [name, raw] : archive.tensors())
+    raw.for_each_piece([&](const auto& piece) { out.insert(out.end(), piece.begin(), piece.end()); });
   return out;
 }
 
@@ -74,9 +75,10 @@ LORU_INLINE Archive borrow(std::span<const std::byte> message, std::string_view 
 
 LORU_INLINE void save(const std::filesystem::path& path, const Archive& archive) {
   const std::string header = detail::write_header(archive);
-  std::vector<std::span<const std::byte>> pieces{std::as_bytes(std::span{header})};
-  for (const auto& [name, raw] : archive.tensors()) pieces.push_back(raw.bytes);
-  write_file(path, pieces);
+  write_pieces(path, [&](const auto& put) {
+    put(std::as_bytes(std::span{header}));
+    for (const auto& [name, raw] : archive.tensors()) raw.for_each_piece(put);
+  });
 }
 
 LORU_INLINE Archive load(const std::filesystem::path& path) { return parse(read_file(path), path.native()); }

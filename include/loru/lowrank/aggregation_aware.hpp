@@ -14,9 +14,10 @@ std::vector<std::string> factorize_aggregation_aware(nn::Model<T, D>& model, con
                                                      double bound) {
   require<ConfigError>(o.start == Start::zero,
                        "factorize: start: expected zero for factors beside fixed ones");
-  return detail::replace_chosen(model, o, [&](const Tensor<T, D>& w, Index rank, const rng::Stream& stream) {
-    return nn::AggregationAware<T, D>(w, rank, detail::factor_options<T, D>(o, rank), bound, stream);
-  });
+  return detail::replace_chosen(
+      model, o, [&](const Variable<T, D>& w, Index rank, const rng::Stream& stream) {
+        return nn::AggregationAware<T, D>(w, rank, detail::factor_options<T, D>(o, rank), bound, stream);
+      });
 }
 
 }  // namespace loru::inline LORU_ISA::lowrank

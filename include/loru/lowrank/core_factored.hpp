@@ -40,8 +40,8 @@ std::vector<std::string> factorize_core(nn::Model<T, D>& model, const FactorizeO
   require<ConfigError>(o.start == Start::zero,
                        "factorize: start: expected zero for a core between fixed factors");
   return detail::replace_chosen(
-      model, o, [&](const Tensor<T, D>& w, Index wanted, const rng::Stream& stream) {
-        const Index rank = std::min({wanted, w.dim(0), w.size() / w.dim(0)});
+      model, o, [&](const Variable<T, D>& w, Index wanted, const rng::Stream& stream) {
+        const Index m = w.shape()[0], rank = std::min({wanted, m, w.shape().size() / m});
         const auto f = orthonormal_factors<T>(w.shape(), rank, stream);
         return nn::CoreFactored<T, D>(w, loru::to_device<D>(to_layout(f.a, w.layout())),
                                       loru::to_device<D>(f.b), detail::factor_options<T, D>(o, rank));

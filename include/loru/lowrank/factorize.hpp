@@ -144,25 +144,27 @@ typename nn::Factored<T, D>::Options factor_options(const FactorizeOptions& o, I
 }
 
 template <class T, class D>
-nn::Factored<T, D> factored(const Tensor<T, D>& w, Index wanted, const FactorizeOptions& o,
+nn::Factored<T, D> factored(const Variable<T, D>& w, Index wanted, const FactorizeOptions& o,
                             const rng::Stream& stream) {
   // A decomposition has at most min(m, n) directions.
-  const Index most = o.start == Start::svd ? std::min(w.dim(0), w.size() / w.dim(0)) : wanted;
+  const Index m = w.shape()[0];
+  const Index most = o.start == Start::svd ? std::min(m, w.shape().size() / m) : wanted;
   const Index rank = std::min(wanted, most);
   const auto options = factor_options<T, D>(o, rank);
   if constexpr (!is_dual<T>)
     if (o.start == Start::svd) {
       const double s = options.alpha / static_cast<double>(rank);
-      const auto f = to_device<D>(svd_factors(to_host(w), rank, s));
-      Tensor<T, D> rest = lowrank_compose(w, f.a, f.b, -s);
+      const Tensor<T, D> whole = w.decoded();
+      const auto f = to_device<D>(svd_factors(to_host(whole), rank, s));
+      Tensor<T, D> rest = lowrank_compose(whole, f.a, f.b, -s);
       return {rest, f.a, f.b, options};
     }
   const auto f = to_device<D>(initial_factors<T>(w.shape(), rank, stream, o.init_scale));
-  return {w, f.a, f.b, options};
+  return {w, Variable<T, D>(f.a, true), Variable<T, D>(f.b, true), options};
 }
 
-/// Gives every chosen layer the parametrisation make(effective weight, rank, stream of the layer). Returns
-/// the layers' names. Throws ConfigError, and changes nothing, as factorize() does.
+/// Gives every chosen layer the parametrisation make(weight as a constant, rank, stream of the layer).
+/// Returns the layers' names. Throws ConfigError, and changes nothing, as factorize() does.
 template <class T, class D, class Make>
 std::vector<std::string> replace_chosen(nn::Model<T, D>& model, const FactorizeOptions& o, Make make) {
   check_fields(o, "factorize");
@@ -181,7 +183,7 @@ std::vector<std::string> replace_chosen(nn::Model<T, D>& model, const FactorizeO
   model.visit({.weight = [&](const std::string& name, nn::Weight<T, D>& weight) {
     ++position;
     if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) return;
-    weight = nn::Weight<T, D>(make(weight.effective(), ranks.at(name), stream.fork(position)));
+    weight = nn::Weight<T, D>(make(weight.constant(), ranks.at(name), stream.fork(position)));
   }});
   return wanted;
 }
@@ -195,9 +197,10 @@ std::vector<std::string> replace_chosen(nn::Model<T, D>& model, const FactorizeO
 /// refuses its factored weight at the first product.
 template <class T, class D>
 std::vector<std::string> factorize(nn::Model<T, D>& model, const FactorizeOptions& o = {}) {
-  return detail::replace_chosen(model, o, [&](const Tensor<T, D>& w, Index rank, const rng::Stream& stream) {
-    return detail::factored<T, D>(w, rank, o, stream);
-  });
+  return detail::replace_chosen(model, o,
+                                [&](const Variable<T, D>& w, Index rank, const rng::Stream& stream) {
+                                  return detail::factored<T, D>(w, rank, o, stream);
+                                });
 }
 
 /// The parts of this header that loru::compiled instantiates.

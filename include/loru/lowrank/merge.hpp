@@ -20,11 +20,11 @@ enum class MergeKind : unsigned char {
 
 inline const char* to_string(MergeKind kind) { return kind == MergeKind::reinit ? "reinit" : "keep"; }
 
-/// W ← W + s·B·A as a new tensor, so that models which share W keep theirs.
+/// W ← W + s·B·A as a new tensor, also where W was in blocks, so that models which share W keep theirs.
 template <class T, class D>
 void merge_factors(nn::Factored<T, D>& layer) {
   layer.base().set_value(
-      lowrank_compose(layer.base().value(), layer.a().value(), layer.b().value(), layer.scale()));
+      lowrank_compose(layer.base().decoded(), layer.a().value(), layer.b().value(), layer.scale()));
 }
 
 /// f(layer name, weight) for every layer with a frozen W beside its factors.
@@ -70,7 +70,7 @@ Products<T, D> products(nn::Model<T, D>& model) {
 template <class T, class D>
 void merge_products(nn::Model<T, D>& model, const Products<T, D>& products, Index number = 0) {
   for_each_merging(model, [&](const std::string& name, auto& layer) {
-    layer.base().set_value(merged(layer, layer.base().value(), products.at(name), layer.scale(), number));
+    layer.base().set_value(merged(layer, layer.base().decoded(), products.at(name), layer.scale(), number));
   });
 }
 

@@ -22,7 +22,7 @@ class AggregationAware final : public Parametrisation<T, D> {
   };
 
   /// With the fixed factors of number 0.
-  AggregationAware(Tensor<T, D> w, Index rank, Options options, double bound, const rng::Stream& stream)
+  AggregationAware(Variable<T, D> w, Index rank, Options options, double bound, const rng::Stream& stream)
       : options_{std::move(options)}, bound_{bound}, stream_{stream}, rank_{rank}, weight_{std::move(w)} {
     const Fixed drawn = fixed(0);
     a0_ = Variable<T, D>(drawn.a);
@@ -39,6 +39,9 @@ class AggregationAware final : public Parametrisation<T, D> {
       columns_[static_cast<std::size_t>(half)] = to_device<D>(columns);
     }
   }
+
+  AggregationAware(Tensor<T, D> w, Index rank, Options options, double bound, const rng::Stream& stream)
+      : AggregationAware(Variable<T, D>(std::move(w)), rank, std::move(options), bound, stream) {}
 
   std::unique_ptr<Parametrisation<T, D>> clone() const override {
     return std::make_unique<AggregationAware>(*this);
@@ -58,7 +61,7 @@ class AggregationAware final : public Parametrisation<T, D> {
   /// The fixed factors of a number.
   Fixed fixed(Index number) const {
     const rng::Stream own = stream_.fork(static_cast<std::uint32_t>(number));
-    const Layout layout = weight_.value().layout();
+    const Layout layout = weight_.layout();
     return {to_device<D>(to_layout(uniform<T>(rows_of(rank_), bound_, own.fork(0)), layout)),
             to_device<D>(uniform<T>({shape()[0], rank_}, bound_, own.fork(1)))};
   }

@@ -15,13 +15,16 @@ class CoreFactored final : public Parametrisation<T, D> {
   using Options = typename Factored<T, D>::Options;
 
   /// Throws ShapeError unless a (r, n) and b (m, r) fit w (m, n).
-  CoreFactored(Tensor<T, D> w, Tensor<T, D> a, Tensor<T, D> b, Options options)
+  CoreFactored(Variable<T, D> w, Tensor<T, D> a, Tensor<T, D> b, Options options)
       : options_{std::move(options)}, weight_{std::move(w)}, a_{std::move(a)}, b_{std::move(b)} {
-    loru::detail::factor_rank("core-factored weight", weight_.value(), a_.value(), b_.value());
+    loru::detail::factor_rank("core-factored weight", weight_, a_.value(), b_.value());
     Tensor<T, D> zero(Shape{rank(), rank()});
     fill(zero, T(0));
     core_ = Variable<T, D>(zero, true);
   }
+
+  CoreFactored(Tensor<T, D> w, Tensor<T, D> a, Tensor<T, D> b, Options options)
+      : CoreFactored(Variable<T, D>(std::move(w)), std::move(a), std::move(b), std::move(options)) {}
 
   std::unique_ptr<Parametrisation<T, D>> clone() const override {
     return std::make_unique<CoreFactored>(*this);

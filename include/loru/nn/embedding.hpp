@@ -9,6 +9,7 @@ namespace loru::inline LORU_ISA::nn {
 struct EmbeddingOptions {
   Index rows = 1, width = 1;
   double deviation = 0.02;  ///< of the initial values
+  bool drawn = true;        ///< else the table has no elements until values from elsewhere are set
 };
 
 /// y[i] = table[token i] for the tokens of the pass: table (rows, width). Its input is not read. at() reads
@@ -17,7 +18,9 @@ template <class T, class D = Cpu>
 class Embedding final : public Module<T, D> {
  public:
   Embedding(const EmbeddingOptions& o, const rng::Stream& stream)
-      : table_{normal<T, D>({o.rows, o.width}, o.deviation, stream), true} {}
+      : table_{o.drawn ? normal<T, D>({o.rows, o.width}, o.deviation, stream)
+                       : Tensor<T, D>::without_elements({o.rows, o.width}),
+               true} {}
 
   Variable<T, D> forward(const Variable<T, D>&, Pass& pass) override {
     return at(tokens_of<D>(pass, "embedding").tokens);

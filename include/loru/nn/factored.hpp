@@ -5,9 +5,9 @@
 
 namespace loru::inline LORU_ISA::nn {
 
-/// W + s·B·A with s = alpha / r: W (m, n) frozen, A (r, n), B (m, r) trained. For a convolution A has shape
-/// (r, Cin, kh, kw). Dropout acts on S = x·Aᵀ in training and then forces the factored graph.
-/// Source: Park and Klabjan, arXiv 2409.12371; Hu et al., LoRA, arXiv 2106.09685.
+/// W + s·B·A with s = alpha / r: W (m, n) frozen, perhaps in blocks, A (r, n), B (m, r) trained. For a
+/// convolution A has shape (r, Cin, kh, kw). Dropout acts on S = x·Aᵀ in training and then forces the
+/// factored graph. Source: Park and Klabjan, arXiv 2409.12371; Hu et al., LoRA, arXiv 2106.09685.
 template <class T, class D = Cpu>
 class Factored final : public Parametrisation<T, D> {
  public:
@@ -21,13 +21,13 @@ class Factored final : public Parametrisation<T, D> {
   /// Throws ShapeError unless a (r, n) and b (m, r) fit w (m, n).
   Factored(Tensor<T, D> w, Tensor<T, D> a, Tensor<T, D> b, Options options)
       : options_{std::move(options)}, weight_{std::move(w)}, a_{std::move(a), true}, b_{std::move(b), true} {
-    loru::detail::factor_rank("factored weight", weight_.value(), a_.value(), b_.value());
+    loru::detail::factor_rank("factored weight", weight_, a_.value(), b_.value());
   }
 
   /// From variables, which may depend on others.
   Factored(Variable<T, D> w, Variable<T, D> a, Variable<T, D> b, Options options)
       : options_{std::move(options)}, weight_{std::move(w)}, a_{std::move(a)}, b_{std::move(b)} {
-    loru::detail::factor_rank("factored weight", weight_.value(), a_.value(), b_.value());
+    loru::detail::factor_rank("factored weight", weight_, a_.value(), b_.value());
   }
 
   std::unique_ptr<Parametrisation<T, D>> clone() const override { return std::make_unique<Factored>(*this); }
@@ -43,7 +43,7 @@ class Factored final : public Parametrisation<T, D> {
 
   /// New factors, of any rank: new variables. Throws ShapeError unless they fit W.
   void set_factors(Tensor<T, D> a, Tensor<T, D> b) {
-    loru::detail::factor_rank("factored weight", weight_.value(), a, b);
+    loru::detail::factor_rank("factored weight", weight_, a, b);
     a_ = Variable<T, D>(std::move(a), true);
     b_ = Variable<T, D>(std::move(b), true);
   }

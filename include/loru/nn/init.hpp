@@ -13,6 +13,7 @@ enum class Init : unsigned char {
   kaiming,  ///< uniform within ±√(6 / ((1 + a²)·fan_in)) with a = √5, that is ±1 / √fan_in (He et al. 2015)
   xavier,   ///< uniform within ±√(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)
   zero,  ///< weights and biases are zero: for a model without hidden layers, whose gradient is not zero there
+  none,  ///< not drawn: weights have a shape and no elements until values from elsewhere are set
 };
 
 /// Connections into and out of one unit of a weight (m, n) or (Cout, Cin, kh, kw).
@@ -47,9 +48,11 @@ inline double weight_bound(Init init, const Fan& fan) {
   return init == Init::kaiming ? 1.0 / std::sqrt(fan.in) : std::sqrt(6.0 / (fan.in + fan.out));
 }
 
-/// Initial weight of the given shape; convolution weights (rank 4) come out channels-last.
+/// Initial weight of the given shape, without elements for Init::none; convolution weights (rank 4) come out
+/// channels-last.
 template <class T, class D = Cpu>
 Tensor<T, D> initial_weight(const Shape& shape, Init init, const rng::Stream& stream) {
+  if (init == Init::none) return Tensor<T, D>::without_elements(shape);
   const double bound = weight_bound(init, Fan(shape));
   return to_device<D>(to_layout(uniform<T>(shape, bound, stream), Layout::channels_last));
 }

@@ -174,7 +174,7 @@ template <class T, class D>
 void Model<T, D>::own() {
   visit({.parameter =
              [](const std::string&, Variable<T, D>& v) {
-               v = Variable<T, D>(v.requires_grad() ? clone(v.value()) : v.value(), v.requires_grad());
+               v = v.requires_grad() ? Variable<T, D>(clone(v.value()), true) : v.constant();
              },
          .buffer = [](const std::string&, Tensor<T, D>& t) { t = clone(t); }});
 }
@@ -200,7 +200,7 @@ void copy_values(Model<T, From>& from, Model<T, To>& to) {
   auto parameter = parameters.begin();
   auto buffer = buffers.begin();
   to.visit({.parameter = [&](const std::string&,
-                             Variable<T, To>& v) { v.set_value(copied((parameter++)->value.value())); },
+                             Variable<T, To>& v) { v.set_value(copied((parameter++)->value.decoded())); },
             .buffer = [&](const std::string&, Tensor<T, To>& t) { t = copied((buffer++)->value); }});
 }
 

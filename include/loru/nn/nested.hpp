@@ -45,7 +45,8 @@ class Nested final : public Parametrisation<T, D> {
   /// The outer factors with their present values, as factors that are trained again.
   Factored<T, D> outer() const {
     using loru::clone;  // not the member, and the device's own
-    return {weight_.value(), clone(a_.value()), clone(b_.value()), options_};
+    return {weight_.constant(), Variable<T, D>(clone(a_.value()), true),
+            Variable<T, D>(clone(b_.value()), true), options_};
   }
 
   /// New outer and inner factors. Throws ShapeError if a shape differs.

@@ -41,7 +41,7 @@ class Parametrisation {
   virtual void visit(const Visitor<T, D>& visitor, const std::string& layer) = 0;
 };
 
-/// The weight itself.
+/// The weight itself: a tensor, or a constant in blocks that takes its place (Variable::blocks).
 template <class T, class D = Cpu>
 class Dense final : public Parametrisation<T, D> {
  public:
@@ -78,9 +78,12 @@ class Weight {
   WeightForm<T, D> form() const { return rule_->form(); }
 
   /// The effective weight.
-  Tensor<T, D> effective() const {
+  Tensor<T, D> effective() const { return constant().decoded(); }
+
+  /// The same as a constant; that of a dense weight shares its tensor or its blocks.
+  Variable<T, D> constant() const {
     NoGrad guard;
-    return compose(rule_->form()).value();
+    return compose(rule_->form()).constant();
   }
 
   /// The parametrisation if it is a P, else null.

@@ -197,19 +197,17 @@ void check_attention_backward(const char* where, const Tensor<T, D>& dy, const T
 }
 
 /// h (M, d), w (V, d) and M targets.
-template <class T, class D>
-void check_token_loss(const char* where, const Tensor<T, D>& h, const Tensor<T, D>& w, const Shape& targets) {
-  require<ShapeError>(
-      h.rank() == 2 && w.rank() == 2 && h.dim(1) == w.dim(1) && w.dim(0) > 0 && targets == Shape{h.dim(0)},
-      where, ": expected features (M, d), a head (V, d) and M targets, got ", h.shape(), ", ", w.shape(),
-      " and ", targets);
+inline void check_token_loss(const char* where, const Shape& h, const Shape& w, const Shape& targets) {
+  require<ShapeError>(h.rank() == 2 && w.rank() == 2 && h[1] == w[1] && w[0] > 0 && targets == Shape{h[0]},
+                      where, ": expected features (M, d), a head (V, d) and M targets, got ", h, ", ", w,
+                      " and ", targets);
 }
 
 /// The same, dvalues (M, 2), the kept logarithms of the sums (M), and the slope (M, d) or none.
 template <class T, class D>
 void check_token_loss_backward(const char* where, const Tensor<T, D>& dvalues, const Tensor<T, D>& h,
-                               const Tensor<T, D>& w, const Shape& targets, const TokenLoss<T, D>& kept) {
-  check_token_loss(where, h, w, targets);
+                               const Shape& w, const Shape& targets, const TokenLoss<T, D>& kept) {
+  check_token_loss(where, h.shape(), w, targets);
   require<ShapeError>(dvalues.shape() == Shape{h.dim(0), 2}, where, ": expected (", h.dim(0),
                       ", 2) derivatives, got ", dvalues.shape());
   require<ShapeError>(kept.log_sum.shape() == targets, where, ": expected sums of ", h.dim(0), " rows, got ",

@@ -22,15 +22,18 @@ struct ProductShape {
   Index m, n, k;
 };
 
+inline ProductShape product_shape(const Shape& a, const Shape& b, MatmulOptions o) {
+  require<ShapeError>(a.rank() == 2 && b.rank() == 2, "matmul: expected matrices, got ", a, " and ", b);
+  const bool ta = o.a == Op::transpose, tb = o.b == Op::transpose;
+  const Index m = a[ta], k = a[!ta], n = b[!tb];
+  require<ShapeError>(b[tb] == k, "matmul: inner extents differ: ", a, ta ? "ᵀ" : "", " · ", b,
+                      tb ? "ᵀ" : "");
+  return {m, n, k};
+}
+
 template <class T, class D>
 ProductShape product_shape(const Tensor<T, D>& a, const Tensor<T, D>& b, MatmulOptions o) {
-  require<ShapeError>(a.rank() == 2 && b.rank() == 2, "matmul: expected matrices, got ", a.shape(), " and ",
-                      b.shape());
-  const bool ta = o.a == Op::transpose, tb = o.b == Op::transpose;
-  const Index m = a.dim(ta), k = a.dim(!ta), n = b.dim(!tb);
-  require<ShapeError>(b.dim(tb) == k, "matmul: inner extents differ: ", a.shape(), ta ? "ᵀ" : "", " · ",
-                      b.shape(), tb ? "ᵀ" : "");
-  return {m, n, k};
+  return product_shape(a.shape(), b.shape(), o);
 }
 
 inline void check_product(const Shape& c, Index m, Index n) {
@@ -167,14 +170,10 @@ inline void check_gather_labels(const Shape& y, const Shape& samples) {
 // ---- lowrank ----
 
 /// y (M, m) of a low-rank layer: x (M, n), W (m, n), A (r, n), B (m, r).
-template <class T, class D>
-void check_lowrank(const char* where, const Tensor<T, D>& x, const Tensor<T, D>& w, const Tensor<T, D>& a,
-                   const Tensor<T, D>& b) {
-  require<ShapeError>(x.rank() == 2 && w.rank() == 2 && a.rank() == 2 && b.rank() == 2 &&
-                          x.dim(1) == w.dim(1) && a.dim(1) == w.dim(1) && b.dim(0) == w.dim(0) &&
-                          b.dim(1) == a.dim(0),
-                      where, ": input ", x.shape(), " and factors A ", a.shape(), " and B ", b.shape(),
-                      " do not fit weight ", w.shape());
+inline void check_lowrank(const char* where, const Shape& x, const Shape& w, const Shape& a, const Shape& b) {
+  require<ShapeError>(x.rank() == 2 && w.rank() == 2 && a.rank() == 2 && b.rank() == 2 && x[1] == w[1] &&
+                          a[1] == w[1] && b[0] == w[0] && b[1] == a[0],
+                      where, ": input ", x, " and factors A ", a, " and B ", b, " do not fit weight ", w);
 }
 
 /// Factors of a convolution's weight W (m, c, kh, kw): A (r, c, kh, kw), B (m, r) or (m, r, 1, 1); one group.
@@ -188,15 +187,17 @@ void check_lowrank_conv(const char* where, const Tensor<T, D>& w, const Tensor<T
                       w.shape());
 }
 
-/// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n); any of them may have kernel
-/// extents.
-template <class T, class D>
-Index factor_rank(const char* where, const Tensor<T, D>& w, const Tensor<T, D>& a, const Tensor<T, D>& b) {
-  const Index m = w.dim(0), r = a.dim(0);
+/// Rank of the factors A (r, n) and B (m, r) of a weight of shape W (m, n), a tensor or a variable; any of
+/// them may have kernel extents.
+template <class W, class T, class D>
+Index factor_rank(const char* where, const W& weight, const Tensor<T, D>& a, const Tensor<T, D>& b) {
+  const Shape& w = weight.shape();
+  const Index m = w[0], r = a.dim(0);
   require<ShapeError>(b.dim(0) == m && b.size() == m * r && a.size() * m == w.size() * r, where,
-                      ": factors A ", a.shape(), " and B ", b.shape(), " do not fit weight ", w.shape());
-  require<ShapeError>(a.layout() == w.layout() || w.layout_free(), where, ": expected A in the layout of W, ",
-                      to_string(w.layout()), ", got ", to_string(a.layout()));
+                      ": factors A ", a.shape(), " and B ", b.shape(), " do not fit weight ", w);
+  require<ShapeError>(a.layout() == weight.layout() || layout_free(w), where,
+                      ": expected A in the layout of W, ", to_string(weight.layout()), ", got ",
+                      to_string(a.layout()));
   return r;
 }
 

@@ -32,7 +32,7 @@ template <class T, class D>
 nn::Weight<Dual<T>, D> dual_factors(nn::Factored<T, D>& from) {
   const Plan plan = Plan::composed;  // one graph for every batch, so that its size changes no bit
   return nn::Weight<Dual<T>, D>(nn::Factored<Dual<T>, D>(
-      dual(from.base().value()), dual(from.a().value()), dual(from.b().value()),
+      dual(from.base().decoded()), dual(from.a().value()), dual(from.b().value()),
       {.alpha = from.alpha(), .plan = [plan](const LowRankProblem&) { return plan; }}));
 }
 
@@ -71,7 +71,7 @@ nn::Model<Dual<T>, D> dual_model(nn::Model<T, D>& from, nn::Model<Dual<T>, D> li
                                  Weights weights = Weights::effective) {
   const std::set<std::string> done = detail::set_weights(from, like, weights);
   std::map<std::string, Tensor<T, D>> values;
-  for (const auto& p : from.parameters()) values.emplace(p.name, p.value.value());
+  for (const auto& p : from.parameters()) values.emplace(p.name, p.value.decoded());
   for (const auto& b : from.buffers()) values.emplace(b.name, b.value);
   std::erase_if(values, [&](const auto& entry) { return done.contains(entry.first); });
   const auto value = [&](const std::string& name) {

@@ -9,6 +9,7 @@
 #include <loru/train/loop.hpp>
 #include <loru/train/model_file.hpp>
 #include <loru/train/predict.hpp>
+#include <loru/train/published.hpp>
 #include <loru/train/task.hpp>
 #include <loru/train/tasks/classification.hpp>
 #include <loru/train/tasks/multilabel.hpp>

@@ -57,7 +57,7 @@ void fused_backward(LowrankGradients<T, Cuda>& g, const Array<T>& dy, const Arra
 template <class T>
 LowrankFeatures<T, Cuda> lowrank_forward(const Array<T>& x, const Array<T>& w, const Array<T>& a,
                                          const Array<T>& b, double s) {
-  loru::detail::check_lowrank("lowrank_forward", x, w, a, b);
+  loru::detail::check_lowrank("lowrank_forward", x.shape(), w.shape(), a.shape(), b.shape());
   LowrankFeatures<T, Cuda> f{Array<T>(Shape{x.dim(0), w.dim(0)}), Array<T>(Shape{x.dim(0), a.dim(0)})};
   if constexpr (std::same_as<T, float>)
     if (detail::fused(x, w, b)) {
@@ -74,7 +74,7 @@ template <class T>
 LowrankGradients<T, Cuda> lowrank_backward(const Array<T>& dy, const Array<T>& x, const Array<T>& w,
                                            const Array<T>& a, const Array<T>& b, const Array<T>& low,
                                            double s, LowrankWanted wanted) {
-  loru::detail::check_lowrank("lowrank_backward", x, w, a, b);
+  loru::detail::check_lowrank("lowrank_backward", x.shape(), w.shape(), a.shape(), b.shape());
   LowrankGradients<T, Cuda> g;
   if (wanted.dx) g.dx = Array<T>(x.shape());
   if (wanted.da) g.da = Array<T>(a.shape());

@@ -124,7 +124,7 @@ Array<T> head_gradient(const Array<T>& dvalues, const Array<T>& h, const Array<T
 /// again, gives the slope.
 template <class T>
 TokenLoss<T, Cuda> token_loss(const Array<T>& h, const Array<T>& w, const Labels& targets, bool slope) {
-  loru::detail::check_token_loss("token_loss", h, w, targets.shape());
+  loru::detail::check_token_loss("token_loss", h.shape(), w.shape(), targets.shape());
   const detail::TargetRows<T> of("token_loss", h, targets, w.dim(0));
   TokenLoss<T, Cuda> r{Array<T>(Shape{h.dim(0), 2}), Array<T>(Shape{h.dim(0)}),
                        slope ? Array<T>(h.shape()) : Array<T>()};
@@ -143,7 +143,8 @@ template <class T>
 TokenLossGradients<T, Cuda> token_loss_backward(const Array<T>& dvalues, const Array<T>& h, const Array<T>& w,
                                                 const Labels& targets, const TokenLoss<T, Cuda>& kept,
                                                 bool dw) {
-  loru::detail::check_token_loss_backward("token_loss_backward", dvalues, h, w, targets.shape(), kept);
+  loru::detail::check_token_loss_backward("token_loss_backward", dvalues, h, w.shape(), targets.shape(),
+                                          kept);
   TokenLossGradients<T, Cuda> g;
   if (kept.slope) {
     g.dh = Array<T>(h.shape());

@@ -5,11 +5,12 @@
 
 namespace loru::inline LORU_ISA {
 
-/// y[i] = table[rows[i]]: table (V, n), rows (M), y (M, n).
+/// y[i] = table[rows[i]]: table (V, n), which may be kept in blocks, rows (M), y (M, n).
 template <class T, class D>
   requires SequenceBackend<D, T>
 Variable<T, D> embedding(const Variable<T, D>& table, const Tensor<std::int32_t, D>& rows) {
-  return {"embedding", embedding(table.value(), rows), {table}, [table, rows](const Tensor<T, D>& dy) {
+  const auto gather = [&](const auto& matrix) { return embedding(matrix, rows); };
+  return {"embedding", with_matrix(table, gather), {table}, [table, rows](const Tensor<T, D>& dy) {
             table.accumulate(embedding_backward(dy, rows, table.shape()));
           }};
 }

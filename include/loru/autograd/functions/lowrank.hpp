@@ -1,9 +1,9 @@
 #pragma once
 // Layers whose weight is W + s·B·A, in the three graphs of docs/architecture.md (low-rank arithmetic).
 //
-// W (m, n) is a constant unless it requires a gradient; A (r, n) and B (m, r) are trained. For a convolution
-// n runs over the kernel window, A keeps the window, stride, padding and dilation, and B is a 1×1
-// convolution. Each graph is one node.
+// W (m, n) is a constant unless it requires a gradient, and may be kept in blocks; A (r, n) and B (m, r) are
+// trained. For a convolution n runs over the kernel window, A keeps the window, stride, padding and dilation,
+// and B is a 1×1 convolution. Each graph is one node.
 
 #include <loru/autograd/functions/arithmetic.hpp>
 #include <loru/autograd/functions/matmul.hpp>
@@ -29,16 +29,17 @@ struct LinearProducts {
     return matmul(dy, x, {.a = Op::transpose});
   }
   template <class T, class D>
-  LowrankFeatures<T, D> factored(const Tensor<T, D>& x, const Tensor<T, D>& w, const Tensor<T, D>& a,
+  LowrankFeatures<T, D> factored(const Tensor<T, D>& x, const Variable<T, D>& w, const Tensor<T, D>& a,
                                  const Tensor<T, D>& b, double s) const {
-    return lowrank_forward(x, w, a, b, s);
+    return with_matrix(w, [&](const auto& matrix) { return lowrank_forward(x, matrix, a, b, s); });
   }
   template <class T, class D>
   LowrankGradients<T, D> factored_gradients(const Tensor<T, D>& dy, const Tensor<T, D>& x,
-                                            const Tensor<T, D>& w, const Tensor<T, D>& a,
+                                            const Variable<T, D>& w, const Tensor<T, D>& a,
                                             const Tensor<T, D>& b, const Tensor<T, D>& low, double s,
                                             LowrankWanted wanted) const {
-    return lowrank_backward(dy, x, w, a, b, low, s, wanted);
+    return with_matrix(
+        w, [&](const auto& matrix) { return lowrank_backward(dy, x, matrix, a, b, low, s, wanted); });
   }
 };
 
@@ -85,36 +86,44 @@ Tensor<T, D> channels_last(const Tensor<T, D>& dy) {
 template <class T, class D, class P>
 Variable<T, D> factored_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
                               const Variable<T, D>& b, double s, const P& product) {
-  const LowrankFeatures<T, D> f = product.factored(x.value(), w.value(), a.value(), b.value(), s);
+  const LowrankFeatures<T, D> f = product.factored(x.value(), w, a.value(), b.value(), s);
   return {P::name, f.y, {x, w, a, b}, [x, w, a, b, s, low = f.low, product](const Tensor<T, D>& dy_any) {
             const Tensor<T, D> dy = channels_last(dy_any);
             if (w.requires_grad()) w.accumulate(product.weight_gradient(dy, x.value(), w.shape()));
             const LowrankWanted wanted{x.requires_grad(), a.requires_grad(), b.requires_grad()};
-            auto g =
-                product.factored_gradients(dy, x.value(), w.value(), a.value(), b.value(), low, s, wanted);
+            auto g = product.factored_gradients(dy, x.value(), w, a.value(), b.value(), low, s, wanted);
             if (wanted.db) b.accumulate(std::move(g.db));
             if (wanted.da) a.accumulate(std::move(g.da));
             if (wanted.dx) x.accumulate(std::move(g.dx));
           }};
 }
 
-/// y = x·W_effᵀ and dx = dy·W_eff. The factor gradients come either through S and dS as above, or are
-/// projected from dW_eff = dyᵀ·x, which is also dW. The forward pass does not need S, so S is computed in the
-/// backward pass.
+/// W + s·B·A.
+template <class T, class D>
+Tensor<T, D> composed_weight(const Variable<T, D>& w, const Variable<T, D>& a, const Variable<T, D>& b,
+                             double s) {
+  return with_matrix(w, [&](const auto& matrix) { return lowrank_compose(matrix, a.value(), b.value(), s); });
+}
+
+/// y = x·W_effᵀ and dx = dy·W_eff, which is composed anew if W is in blocks. The factor gradients come either
+/// through S and dS as above, or are projected from dW_eff = dyᵀ·x, which is also dW. The forward pass does
+/// not need S, so S is computed in the backward pass.
 template <class T, class D, class P>
 Variable<T, D> composed_graph(const Variable<T, D>& x, const Variable<T, D>& w, const Variable<T, D>& a,
                               const Variable<T, D>& b, double s, bool full, const P& product) {
-  const Tensor<T, D> composed = lowrank_compose(w.value(), a.value(), b.value(), s);
-  const auto alpha = static_cast<Real<T>>(s);
+  const Tensor<T, D> composed = composed_weight(w, a, b, s);
+  const Tensor<T, D> kept = w.blocks() ? Tensor<T, D>() : composed;
   return {P::name,
           product.forward(x.value(), composed),
           {x, w, a, b},
-          [x, w, a, b, composed, alpha, full, product](const Tensor<T, D>& dy_any) {
+          [x, w, a, b, kept, s, full, product](const Tensor<T, D>& dy_any) {
             const Tensor<T, D> dy = channels_last(dy_any);
-            if (x.requires_grad()) x.accumulate(product.input_gradient(dy, composed, x.shape()));
+            const auto alpha = static_cast<Real<T>>(s);
+            if (x.requires_grad())
+              x.accumulate(product.input_gradient(dy, kept ? kept : composed_weight(w, a, b, s), x.shape()));
             if (full) {
               const Tensor<T, D> dw =
-                  to_layout(product.weight_gradient(dy, x.value(), w.shape()), w.value().layout());
+                  to_layout(product.weight_gradient(dy, x.value(), w.shape()), w.layout());
               w.accumulate(dw);
               return project_gradient(dw.as_matrix(w.shape()[0]), a, b, alpha);
             }
@@ -143,10 +152,10 @@ template <class T, class D>
 Variable<T, D> lowrank_compose(const Variable<T, D>& w, const Variable<T, D>& a, const Variable<T, D>& b,
                                double s) {
   return {"lowrank_compose",
-          lowrank_compose(w.value(), a.value(), b.value(), s),
+          detail::composed_weight(w, a, b, s),
           {w, a, b},
           [w, a, b, s](const Tensor<T, D>& dw) {
-            const Tensor<T, D> d = to_layout(dw, w.value().layout());
+            const Tensor<T, D> d = to_layout(dw, w.layout());
             w.accumulate(dw);
             detail::project_gradient(d.as_matrix(w.shape()[0]), a, b, static_cast<Real<T>>(s));
           }};

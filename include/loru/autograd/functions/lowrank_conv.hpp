@@ -25,16 +25,16 @@ struct ConvProducts {
     return conv2d_backward_weight(dy, x, w, o);
   }
   template <class T, class D>
-  LowrankFeatures<T, D> factored(const Tensor<T, D>& x, const Tensor<T, D>& w, const Tensor<T, D>& a,
+  LowrankFeatures<T, D> factored(const Tensor<T, D>& x, const Variable<T, D>& w, const Tensor<T, D>& a,
                                  const Tensor<T, D>& b, double s) const {
-    return lowrank_conv2d_forward(x, w, a, b, s, o);
+    return lowrank_conv2d_forward(x, w.value(), a, b, s, o);
   }
   template <class T, class D>
   LowrankGradients<T, D> factored_gradients(const Tensor<T, D>& dy, const Tensor<T, D>& x,
-                                            const Tensor<T, D>& w, const Tensor<T, D>& a,
+                                            const Variable<T, D>& w, const Tensor<T, D>& a,
                                             const Tensor<T, D>& b, const Tensor<T, D>& low, double s,
                                             LowrankWanted wanted) const {
-    return lowrank_conv2d_backward(dy, x, w, a, b, low, s, o, wanted);
+    return lowrank_conv2d_backward(dy, x, w.value(), a, b, low, s, o, wanted);
   }
 };
 

@@ -14,14 +14,16 @@ Variable<T, D> matmul(const Variable<T, D>& a, const Variable<T, D>& b) {
           }};
 }
 
-/// y = x · wᵀ with x (M, n), w (m, n).
+/// y = x · wᵀ with x (M, n), w (m, n), which may be kept in blocks.
 template <class T, class D>
 Variable<T, D> linear(const Variable<T, D>& x, const Variable<T, D>& w) {
-  return {
-      "linear", matmul(x.value(), w.value(), {.b = Op::transpose}), {x, w}, [x, w](const Tensor<T, D>& dy) {
-        if (x.requires_grad()) x.accumulate(matmul(dy, w.value(), {}));
-        if (w.requires_grad()) w.accumulate(matmul(dy, x.value(), {.a = Op::transpose}));
-      }};
+  const auto times_w = [w](const Tensor<T, D>& a, Op op) {
+    return with_matrix(w, [&](const auto& matrix) { return matmul(a, matrix, {.b = op}); });
+  };
+  return {"linear", times_w(x.value(), Op::transpose), {x, w}, [x, w, times_w](const Tensor<T, D>& dy) {
+            if (x.requires_grad()) x.accumulate(times_w(dy, Op::none));
+            if (w.requires_grad()) w.accumulate(matmul(dy, x.value(), {.a = Op::transpose}));
+          }};
 }
 
 }  // namespace loru::inline LORU_ISA

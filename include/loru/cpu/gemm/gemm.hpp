@@ -15,6 +15,9 @@ struct View {
   Index stride;
 };
 
+/// The chain of an element's sum is cut at multiples of this depth.
+inline constexpr Index depth_block = 384;
+
 /// C = alpha · op(A) · op(B) + beta · C with op(A) (m, k), op(B) (k, n), C (m, n), all row-major; beta = 0
 /// ignores what C holds.
 template <std::floating_point T>

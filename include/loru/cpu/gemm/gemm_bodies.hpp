@@ -24,8 +24,6 @@ struct Panels {
   const T* panel(Index j) const { return memory.data() + j * k * width; }
 };
 
-inline constexpr Index depth_block = 384;
-
 /// Columns of a panel for n columns in all: 1, 2 or full_panel packets.
 template <class T>
 Index panel_width(Index n) {

@@ -41,7 +41,7 @@ struct MFedLoRU {
       const auto of = [&](nn::Role role, const Shape& shape) {
         return broadcast.get<T>(nn::factor_name(layer, role), shape);
       };
-      weight.set_factors(to_device<D>(to_layout(of(nn::Role::down, a), weight.base().value().layout())),
+      weight.set_factors(to_device<D>(to_layout(of(nn::Role::down, a), weight.base().layout())),
                          to_device<D>(of(nn::Role::up, b)),
                          lowrank::initial_inner<T, D>(a, b, weight.inner_rank(), stream.fork(++position)));
     });

@@ -41,7 +41,7 @@ struct PFedLoRU {
   std::vector<std::string> parametrise(nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) const {
     const auto layers = lowrank::factorize(model, o);
     lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      const Index m = weight.shape()[0], n = weight.base().value().size() / m;
+      const Index m = weight.shape()[0], n = weight.shape().size() / m;
       require<ConfigError>(personal_rank <= std::min(m, n), "pfedloru: layer ", layer, ": personal_rank ",
                            personal_rank, " exceeds min(in=", n, ", out=", m, ") = ", std::min(m, n));
     });

@@ -13,14 +13,19 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   const auto merges = detail::number<Index>(archive, "merges");
   std::vector<Index> ranks;  // of the server's factors; the client's may be lower
   if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
-  std::vector<Tensor<T, D>> weights;
+  std::vector<Tensor<T, D>> weights;  // empty where nothing was missed
   lowrank::for_each_frozen(model, [&](const std::string& layer, auto& weight) {
-    Tensor<T, D> w = weight.base().value();
     const Index rank = weights.size() < ranks.size() ? ranks[weights.size()] : weight.rank();
-    if (archive.contains(nn::weight_name(layer)))
-      w = to_device<D>(to_layout(archive.get<T>(nn::weight_name(layer), w.shape()), w.layout()));
+    const bool whole = archive.contains(nn::weight_name(layer));
     Index first = merges;  // the missed merges are the last ones
     while (first > 0 && archive.contains(merge_name(first - 1, layer, nn::Role::down))) --first;
+    if (!whole && first == merges) {
+      weights.emplace_back();
+      return;
+    }
+    Tensor<T, D> w = whole ? to_device<D>(to_layout(archive.get<T>(nn::weight_name(layer), weight.shape()),
+                                                    weight.base().layout()))
+                           : weight.base().decoded();
     for (Index k = first; k < merges; ++k) {
       const std::string name = merge_name(k, layer, nn::Role::down);
       const Shape& sent = archive.raw(name).shape;
@@ -34,8 +39,9 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
     weights.push_back(w);
   });
   std::size_t next = 0;
-  lowrank::for_each_frozen(
-      model, [&](const std::string&, auto& weight) { weight.base().set_value(weights[next++]); });
+  lowrank::for_each_frozen(model, [&](const std::string&, auto& weight) {
+    if (const Tensor<T, D>& w = weights[next++]) weight.base().set_value(w);
+  });
 }
 
 /// The parts of this header that loru::compiled instantiates.

@@ -75,7 +75,7 @@ template <class T, class D>
 void add_personal(nn::Model<T, D>& model, const lowrank::Products<T, D>& own, double scale) {
   lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
     const auto& f = own.at(layer);
-    weight.base().set_value(lowrank_compose(weight.base().value(), f.a, f.b, scale));
+    weight.base().set_value(lowrank_compose(weight.base().decoded(), f.a, f.b, scale));
   });
 }
 
@@ -85,17 +85,17 @@ class KeepBase {
  public:
   explicit KeepBase(nn::Model<T, D>& model) {
     lowrank::for_each_weight<nn::Factored>(model, [&](auto&, nn::Factored<T, D>& weight) {
-      before_.push_back({weight.base(), weight.base().value()});
+      before_.push_back({weight.base(), weight.base().constant()});
     });
   }
   KeepBase(const KeepBase&) = delete;
   KeepBase& operator=(const KeepBase&) = delete;
   ~KeepBase() {
-    for (auto& [base, value] : before_) base.set_value(value);
+    for (auto& [base, before] : before_) base.share(before);
   }
 
  private:
-  std::vector<std::pair<Variable<T, D>, Tensor<T, D>>> before_;
+  std::vector<std::pair<Variable<T, D>, Variable<T, D>>> before_;
 };
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -31,7 +31,7 @@ class AggregationError {
       };
       if (cohort.updates.empty() || !std::ranges::all_of(cohort.updates, known)) return;
       const auto stack = lowrank::stack(terms(cohort, layer, weight));
-      exact_[layer] = compose(to_host(weight.base().value()), stack.a, stack.b, weight.scale());
+      exact_[layer] = compose(to_host(weight.base().decoded()), stack.a, stack.b, weight.scale());
     });
     lowrank::for_each_weight<nn::LowRankProduct>(
         model, [&](const std::string& layer, nn::LowRankProduct<T, D>&) {
@@ -47,7 +47,7 @@ class AggregationError {
     lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
       const auto found = exact_.find(layer);
       if (found == exact_.end()) return;
-      Tensor<double> lost = compose(to_host(weight.base().value()), to_host(weight.a().value()),
+      Tensor<double> lost = compose(to_host(weight.base().decoded()), to_host(weight.a().value()),
                                     to_host(weight.b().value()), weight.scale());
       add_scaled(lost, -1.0, found->second);
       errors[layer] = linalg::norm(lost);

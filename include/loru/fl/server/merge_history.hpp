@@ -69,6 +69,9 @@ class MergeHistory {
   static std::size_t bytes(const Tensor<T, Where>& t) {
     return static_cast<std::size_t>(t.size()) * sizeof(T);
   }
+  static std::size_t bytes(const Variable<T, D>& w) {
+    return static_cast<std::size_t>(w.shape().size()) * sizeof(T);
+  }
   static std::size_t bytes(const Record& r) { return bytes(r.factors.a) + bytes(r.factors.b); }
 
   Index first_known_, merges_ = 0;
@@ -87,7 +90,7 @@ void MergeHistory<T, D>::record(nn::Model<T, D>& model, const lowrank::Products<
     const lowrank::Factors<T, D>& factors = products.at(layer);
     last_[layer] = {to_host(factors.a), to_host(factors.b)};
     list.push_back({merges_, last_[layer]});
-    const std::size_t limit = bytes(weight.base().value());
+    const std::size_t limit = bytes(weight.base());
     std::size_t held = 0;
     for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
     while (held >= limit && !list.empty()) {  // factors of more bytes than W are not needed
@@ -123,8 +126,8 @@ void MergeHistory<T, D>::catch_up(const Known& known, nn::Model<T, D>& model, io
         known.sure && known.merges >= 0 && !list.empty() && list.front().merge <= known.merges;
     std::size_t missed = 0;
     for (const Record& record : list) missed += record.merge >= known.merges ? bytes(record) : 0;
-    if (!complete || bytes(weight.base().value()) <= missed) {
-      archive.share(nn::weight_name(layer), to_host(weight.base().value()));
+    if (!complete || bytes(weight.base()) <= missed) {
+      archive.share(nn::weight_name(layer), to_host(weight.base().decoded()));
       return;
     }
     for (const Record& record : list)

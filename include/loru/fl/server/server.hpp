@@ -156,8 +156,8 @@ class Server {
     try {
       end_round();
       for (const auto& p : model_.parameters())
-        require<DivergedError>(all_finite(p.value.value()), "round ", round_, ": ", p.name,
-                               " is not finite after the cohort was folded");
+        require<DivergedError>(p.value.blocks() || all_finite(p.value.value()), "round ", round_, ": ",
+                               p.name, " is not finite after the cohort was folded");
     } catch (...) {
       model_ = std::move(model);
       history_ = std::move(history);

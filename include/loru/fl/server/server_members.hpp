@@ -180,7 +180,7 @@ template <class T, class D>
 void Server<T, D>::merge(const std::map<std::string, Tensor<T>>& updates) {
   history_.record_whole();
   lowrank::for_each_weight<nn::Factored>(model_, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-    Tensor<T, D> w = clone(weight.base().value());
+    Tensor<T, D> w = clone(weight.base().decoded());
     add_scaled(w, T(1), to_device<D>(updates.at(layer)));
     weight.base().set_value(w);
   });

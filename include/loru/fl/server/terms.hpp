@@ -29,7 +29,7 @@ void put_leading(io::Archive& archive, nn::Model<T, D>& model, std::span<const I
 /// s·B·A as a matrix of the layer's shape and layout, on the host.
 template <class T, class D>
 Tensor<T> formed(nn::Factored<T, D>& weight, const lowrank::Factors<T>& f, double s) {
-  const auto zero = to_layout(nn::constant<T>(weight.shape(), 0.0), weight.base().value().layout());
+  const auto zero = to_layout(nn::constant<T>(weight.shape(), 0.0), weight.base().layout());
   return lowrank_compose(zero, f.a, f.b, s);
 }
 

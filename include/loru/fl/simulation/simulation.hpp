@@ -144,12 +144,12 @@ Message Simulation<T, D>::train_client(Index client, const io::Archive& broadcas
 
 template <class T, class D>
 void Simulation<T, D>::share_frozen(nn::Model<T, D>& model) {
-  std::map<std::string, Tensor<T, D>> frozen;
+  std::map<std::string, Variable<T, D>> frozen;
   for (auto& p : server_.model().parameters())
-    if (!p.value.requires_grad()) frozen.emplace(p.name, p.value.value());
+    if (!p.value.requires_grad()) frozen.emplace(p.name, p.value);
   for (auto& p : model.parameters())
     if (const auto own = frozen.find(p.name); !p.value.requires_grad() && own != frozen.end())
-      p.value.set_value(own->second);
+      p.value.share(own->second);
 }
 
 template <class T, class D>

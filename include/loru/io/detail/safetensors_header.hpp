@@ -321,7 +321,7 @@ inline std::string write_header(const Archive& archive) {
   if (!metadata.empty()) members["__metadata__"] = "\"__metadata__\":{" + metadata + "}";
   std::size_t begin = 0;
   for (const auto& [name, raw] : archive.tensors()) {
-    const std::size_t end = begin + raw.bytes.size();
+    const std::size_t end = begin + raw.size_bytes();
     members[name] = quoted(name, "tensor name") + ":" + describe(raw, begin, end);
     begin = end;
   }

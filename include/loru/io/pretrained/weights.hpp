@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include <loru/core/blocks.hpp>
 #include <loru/core/compiled.hpp>
 #include <loru/io/archive.hpp>
-#include <loru/io/blocks.hpp>
 #include <loru/io/gguf.hpp>
 #include <loru/io/pretrained/configuration.hpp>
 
@@ -21,7 +21,7 @@ namespace loru::inline LORU_ISA::io {
 struct Pretrained {
   TransformerConfiguration configuration;
   Archive tensors;                                              // F32
-  std::map<std::string, BlockTensor, std::less<>> blocks = {};  // those that are kept quantised
+  std::map<std::string, BlockTensor, std::less<>> blocks = {};  // matrices that stay in the file's form
 };
 
 /// Where rows of `heads` heads of a matrix come from in files with interleaved rotary positions, which have
@@ -32,7 +32,7 @@ inline Index interleaved_row(Index row, Index rows, Index heads) {
 }
 
 struct PretrainedOptions {
-  bool keep_quantised = false;  // matrices of whole numbers with scales stay blocks
+  bool keep_quantised = false;  // matrices of a GGUF file that are not F32 stay as they are in the file
 };
 
 /// The weights of a GGUF file of architecture "llama". Throws DataError naming file and tensor for a missing

@@ -113,7 +113,7 @@ LORU_INLINE Pretrained pretrained_of(const Gguf& file, const PretrainedOptions& 
   for (const auto& [name, tensor] : named) {
     detail::require_shape(file.origin, name, shapes.at(name), tensor.shape);
     const BlockTensor published = detail::in_published_order(tensor, c, name);
-    if (options.keep_quantised && is_quantised(published.type))
+    if (options.keep_quantised && published.type != BlockType::f32 && published.rank() == 2)
       out.blocks.emplace(name, published);
     else
       detail::put_floats(out.tensors, name, published);

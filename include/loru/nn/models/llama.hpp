@@ -19,6 +19,7 @@ struct LlamaOptions {
   double epsilon = 1e-5;
   bool tied = true;
   std::uint64_t seed = 1;
+  bool drawn = true;  ///< else all matrices have no elements until values from elsewhere are set
 
   static constexpr auto fields() {
     using L = LlamaOptions;
@@ -37,17 +38,24 @@ struct LlamaOptions {
 
 namespace detail {
 
+inline Init init_of(const LlamaOptions& o) { return o.drawn ? Init::kaiming : Init::none; }
+
 /// sum ← sum + x; x ← attention(norm(sum)); sum ← sum + x; x ← feed-forward(norm(sum)).
 template <class T, class D>
 class LlamaLayer {
  public:
   LlamaLayer(const LlamaOptions& o, const rng::Stream& stream, const Tensor<T, D>& rotary)
       : first_norm_{{o.width, o.epsilon}},
-        attention_{{.width = o.width, .heads = o.heads, .groups = o.groups, .bias = false, .causal = true},
+        attention_{{.width = o.width,
+                    .heads = o.heads,
+                    .groups = o.groups,
+                    .bias = false,
+                    .causal = true,
+                    .init = init_of(o)},
                    stream.fork(0),
                    rotary},
         second_norm_{{o.width, o.epsilon}},
-        feed_forward_{{.width = o.width, .hidden = o.feed_forward}, stream.fork(1)} {}
+        feed_forward_{{.width = o.width, .hidden = o.feed_forward, .init = init_of(o)}, stream.fork(1)} {}
 
   /// x and sum of the next layer.
   NormalisedSum<T, D> step(const NormalisedSum<T, D>& from, Pass& pass) {
@@ -74,8 +82,9 @@ template <class T, class D>
 class Llama final : public Module<T, D> {
  public:
   Llama(const LlamaOptions& o, const rng::Stream& stream)
-      : words_{{o.vocabulary, o.width}, stream.fork(0)}, norm_{{o.width, o.epsilon}} {
-    if (!o.tied) head_ = TokenHead<T, D>(o.width, o.vocabulary, Init::kaiming, stream.fork(1));
+      : words_{{.rows = o.vocabulary, .width = o.width, .drawn = o.drawn}, stream.fork(0)},
+        norm_{{o.width, o.epsilon}} {
+    if (!o.tied) head_ = TokenHead<T, D>(o.width, o.vocabulary, init_of(o), stream.fork(1));
     const auto rotary = rotary_table<T, D>(o.positions, o.width / std::max<Index>(o.heads, 1), o.theta);
     for (Index i = 0; i < o.layers; ++i)
       layers_.emplace_back(o, stream.fork(2 + static_cast<std::uint32_t>(i)), rotary);

@@ -1,5 +1,5 @@
 #pragma once
-// Weights in GGUF's forms: floats of three sizes, and blocks of 32 small whole numbers with their scale.
+// Weights in the forms of GGUF: floats of three sizes, and blocks of 32 small whole numbers with their scale.
 
 #include <cstddef>
 #include <cstdint>
@@ -10,8 +10,9 @@
 #include <loru/core/error.hpp>
 #include <loru/core/half.hpp>
 #include <loru/core/shape.hpp>
+#include <loru/core/tensor.hpp>
 
-namespace loru::inline LORU_ISA::io {
+namespace loru::inline LORU_ISA {
 
 /// d and m are halves, q the numbers:
 ///
@@ -49,6 +50,8 @@ struct BlockTensor {
   std::span<const std::byte> bytes = {};
   std::shared_ptr<const void> owner = nullptr;
 
+  Index rank() const { return shape.rank(); }
+  Index dim(Index i) const { return shape[i]; }
   Index columns() const { return shape.rank() == 0 ? 1 : shape[shape.rank() - 1]; }
   Index rows() const { return columns() == 0 ? 0 : shape.size() / columns(); }
   Index row_bytes() const { return columns() / format_of(type).weights * format_of(type).bytes; }
@@ -62,39 +65,42 @@ inline float half_at(const std::byte* p) {
   return static_cast<float>(half);
 }
 
-/// f(q) of the 32 numbers of 4 bits.
+/// f(q) of the 32 numbers of 4 bits, eight bytes at a time.
 template <class F>
 void decode_nibbles(const std::byte* p, float* out, const F& f) {
-  for (Index i = 0; i < 16; ++i) {
-    const auto both = std::to_integer<int>(p[i]);
-    out[i] = f(both & 15);
-    out[16 + i] = f(both >> 4);
+  std::uint64_t both[2], q[4];
+  std::memcpy(both, p, 16);
+  for (std::size_t i = 0; i < 2; ++i) {
+    q[i] = both[i] & 0x0f0f0f0f0f0f0f0f;
+    q[2 + i] = both[i] >> 4 & 0x0f0f0f0f0f0f0f0f;
   }
+  std::int8_t each[32];
+  std::memcpy(each, q, 32);
+  for (Index i = 0; i < 32; ++i) out[i] = f(static_cast<float>(each[i]));
 }
 
-inline void decode_block(BlockType type, const std::byte* p, float* out) {
-  switch (type) {
-    case BlockType::f32: std::memcpy(out, p, 4); return;
-    case BlockType::f16: *out = half_at(p); return;
-    case BlockType::bf16: {
-      BFloat16 value;
-      std::memcpy(&value.bits, p, 2);
-      *out = static_cast<float>(value);
-      return;
-    }
-    case BlockType::q8_0: {
-      const float d = half_at(p);
-      for (Index i = 0; i < 32; ++i) out[i] = static_cast<float>(static_cast<std::int8_t>(p[2 + i])) * d;
-      return;
-    }
-    case BlockType::q4_0: {
-      const float d = half_at(p);
-      return decode_nibbles(p + 2, out, [d](int q) { return static_cast<float>(q - 8) * d; });
-    }
-    case BlockType::q4_1: {
-      const float d = half_at(p), m = half_at(p + 2);
-      return decode_nibbles(p + 4, out, [d, m](int q) { return static_cast<float>(q) * d + m; });
-    }
+inline void decode_q8_0(const std::byte* p, float* out) {
+  const float d = half_at(p);
+  std::int8_t q[32];
+  std::memcpy(q, p + 2, 32);
+  for (Index i = 0; i < 32; ++i) out[i] = static_cast<float>(q[i]) * d;
+}
+
+inline void decode_q4_0(const std::byte* p, float* out) {
+  decode_nibbles(p + 2, out, [d = half_at(p)](float q) { return (q - 8.0f) * d; });
+}
+
+inline void decode_q4_1(const std::byte* p, float* out) {
+  decode_nibbles(p + 4, out, [d = half_at(p), m = half_at(p + 2)](float q) { return q * d + m; });
+}
+
+/// Floats of two bytes.
+template <class Small>
+void widen(const std::byte* p, Index count, float* out) {
+  for (Index i = 0; i < count; ++i) {
+    Small small;
+    std::memcpy(&small.bits, p + 2 * i, 2);
+    out[i] = static_cast<float>(small);
   }
 }
 
@@ -104,15 +110,29 @@ inline void decode_block(BlockType type, const std::byte* p, float* out) {
 inline void decode_rows(const BlockTensor& tensor, Index first, Index count, float* out) {
   require<ShapeError>(first >= 0 && count >= 0 && count <= tensor.rows() - first,
                       "decode: expected rows in [0, ", tensor.rows(), "), got ", count, " from ", first);
-  const BlockFormat& format = format_of(tensor.type);
   const std::byte* p = tensor.bytes.data() + first * tensor.row_bytes();
-  const Index blocks = count * (tensor.columns() / format.weights);
-  if (tensor.type == BlockType::f32 && blocks > 0) {
-    std::memcpy(out, p, static_cast<std::size_t>(4 * blocks));
-    return;
+  const Index numbers = count * tensor.columns();
+  const auto each_block = [&](auto decode) {
+    const BlockFormat& format = format_of(tensor.type);
+    for (Index i = 0; i < numbers; i += format.weights, p += format.bytes) decode(p, out + i);
+  };
+  switch (tensor.type) {
+    case BlockType::f32:
+      if (numbers > 0) std::memcpy(out, p, static_cast<std::size_t>(4 * numbers));
+      return;
+    case BlockType::f16: return detail::widen<Half>(p, numbers, out);
+    case BlockType::bf16: return detail::widen<BFloat16>(p, numbers, out);
+    case BlockType::q8_0: return each_block(detail::decode_q8_0);
+    case BlockType::q4_0: return each_block(detail::decode_q4_0);
+    case BlockType::q4_1: return each_block(detail::decode_q4_1);
   }
-  for (Index b = 0; b < blocks; ++b)
-    detail::decode_block(tensor.type, p + b * format.bytes, out + b * format.weights);
 }
 
-}  // namespace loru::inline LORU_ISA::io
+/// All of it as floats.
+inline Tensor<float> decoded(const BlockTensor& tensor) {
+  Tensor<float> values(tensor.shape);
+  decode_rows(tensor, 0, tensor.rows(), values.data());
+  return values;
+}
+
+}  // namespace loru::inline LORU_ISA
