@@ -49,13 +49,14 @@ class Stream {
 }  // namespace
 
 ExitCode generate(const Generation& generation, const Overrides& overrides) {
+  loru::check_fields(generation.options, "generate");
   const std::filesystem::path folder = generation.folder;
   const Configuration c = read_configuration((folder / "config.toml").string(), overrides);
   require<ConfigError>(c.task == "next_token", "generate: expected a run of the task \"next_token\", got \"",
                        c.task, '"');
   Setup setup = set_up(c);
   loru::io::load(setup.model, folder / "model.safetensors");
-  const loru::data::Tokenizer tokenizer = loru::data::load_texts(source_of(setup.configuration)).tokenizer;
+  const loru::data::Tokenizer tokenizer = loru::data::tokenizer_of(source_of(setup.configuration));
   const loru::data::SpecialIds& special = tokenizer.special();
   std::vector<loru::data::TokenId> prompt = special.before;
   const std::vector<loru::data::TokenId> given = tokenizer.encode(generation.prompt);
@@ -66,7 +67,6 @@ ExitCode generate(const Generation& generation, const Overrides& overrides) {
   loru::train::GenerateOptions options = generation.options;
   options.tokens = std::min(options.tokens, room);
   options.end = special.end_of_text.value_or(loru::no_target);
-  loru::check_fields(options, "generate");
   Stream stream(tokenizer);
   for (const loru::data::TokenId token : given) stream.add(token);
   catch_interrupts();

@@ -162,7 +162,9 @@ std::set<std::string> published_names(const Configuration& c) {
 
 void complete_text(Configuration& c) {
   c.text.seed = static_cast<std::uint64_t>(c.seed);
-  if (c.text.tokenizer.empty() && !c.transformer.weights.empty()) c.text.tokenizer = c.transformer.weights;
+  const loru::data::Path& weights = c.transformer.weights;
+  const bool has_none = weights.empty() || weights.extension() == ".bin";  // llama2.c's has a file of its own
+  if (c.text.tokenizer.empty() && !has_none) c.text.tokenizer = weights;
 }
 
 }  // namespace federate

@@ -29,16 +29,15 @@ struct TransformerOptions {
     return Fields{
         field("weights", &T::weights,
               "of bert and llama: X.gguf, llama2.c's X.bin, or a folder with config.json and "
-              "model.safetensors; or "
-              "minilm, smollm2 or stories260k. They give the model its shape; if empty it is drawn anew"),
+              "model.safetensors; or minilm, smollm2 or stories260k. They give the model its shape; if empty "
+              "it is drawn anew"),
         field(
             "keep_quantised", &T::keep_quantised,
             "whether frozen matrices of X.gguf stay in memory as they are in the file, and are decoded when "
             "a product needs them"),
         field("train", &T::train,
               "name patterns of the parameters that are trained beside the factors; none: with published "
-              "weights "
-              "the classifier, else all"),
+              "weights the classifier, else all"),
         field("layers", &T::layers, range::at_least(1), "of bert, llama and char_transformer: blocks"),
         field("width", &T::width, range::at_least(1), "of the same: numbers of a token"),
         field("heads", &T::heads, range::at_least(1), "of the same: heads of an attention"),

@@ -145,6 +145,9 @@ TEST_CASE("federate: texts, models and tasks that do not go together") {
   CHECK_THAT(error({"--set", "model.name=llama", "--set", "model.weights=" + weights, "--set",
                     "text.tokenizer=" LORU_SOURCE_DIR "/tests/golden/tokenizers/byte_pairs.json"}),
              ContainsSubstring("text.tokenizer: expected one of 20 tokens, as "));
+  CHECK_THAT(error({"--set", "model.name=llama", "--set",
+                    "model.weights=" LORU_SOURCE_DIR "/tests/golden/pretrained/tiny_llama.bin"}),
+             ContainsSubstring("tiny_llama.bin has, got 11"));
   CHECK_THAT(error({"--set", "model.weights=" + weights, "--set",
                     "text.tokenizer=" LORU_SOURCE_DIR "/tests/golden/tokenizers/byte_pairs.json"}),
              ContainsSubstring("model.weights: expected none for char_transformer"));
