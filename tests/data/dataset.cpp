@@ -290,7 +290,7 @@ TEST_CASE("dataset: vectors, numbers, flags and sequences are checked") {
     CHECK_NOTHROW(set.check());
     CHECK(set.size() == 3);
     set.starts[2] = 2;
-    CHECK_THROWS_WITH(set.check(), "toy: sample 1: expected a start after 3, got 2");
+    CHECK_THROWS_WITH(set.check(), "toy: sample 1: expected an end at or after 3, got 2");
     set.starts = {0, 3};
     CHECK_THROWS_WITH(set.check(), "toy: expected starts from 0 to the 4 tokens, got 0 to 3");
     set.starts = {0, 3, 4};

@@ -136,7 +136,7 @@ TEST_CASE("texts: Banking77's files") {
   CHECK(corpus.test.labels == data::Labels{0});
   folder.write("test.csv", text("text,category\nIs it?,other\n"));
   CHECK_THROWS_WITH(data::banking77_texts(folder.path),
-                    ContainsSubstring("row 0: expected a category of train.csv, got 'other'"));
+                    ContainsSubstring("row 1: expected a category of train.csv, got 'other'"));
   folder.write("test.csv", text("text,class\nIs it?,card\n"));
   CHECK_THROWS_WITH(data::banking77_texts(folder.path), ContainsSubstring("expected a column 'category'"));
 }

@@ -97,11 +97,14 @@ RowNormGradients<T> row_norm_backward(Tensor<T> dy, const Tensor<T>& dsum, const
   const T *s = kept.sum.data(), *g = gamma.data(), *more = dsum.data();
   const T *mean = kept.mean.data(), *inverse = kept.inverse_deviation.data();
   if (wanted.dgamma) {
-    Tensor<T> sums(Shape{2, n});
+    constexpr std::size_t count = Centred ? 2 : 1;
+    Tensor<T> sums(Shape{static_cast<Index>(count), n});
     const T* in = std::as_const(dy).data();
-    column_sums<2>(rows, n, sums.data(), [=](Index i, Index j) {
+    column_sums<count>(rows, n, sums.data(), [=](Index i, Index j) {
       const T v = in[i * n + j], mu = Centred ? mean[i] : T(0);
-      return std::array<T, 2>{v * ((s[i * n + j] - mu) * inverse[i]), v};
+      std::array<T, count> terms{v * ((s[i * n + j] - mu) * inverse[i])};
+      if constexpr (Centred) terms[1] = v;
+      return terms;
     });
     d.dgamma = Tensor<T>(Shape{n});
     std::copy(sums.data(), sums.data() + n, d.dgamma.data());

@@ -31,7 +31,7 @@ inline void check_features(const Dataset& set) {
                        set.starts.back());
     for (std::size_t i = 1; i < set.starts.size(); ++i)
       require<DataError>(set.starts[i - 1] <= set.starts[i], set.name, ": sample ", i - 1,
-                         ": expected a start after ", set.starts[i - 1], ", got ", set.starts[i]);
+                         ": expected an end at or after ", set.starts[i - 1], ", got ", set.starts[i]);
     const auto& ids = std::get<std::vector<std::int32_t>>(set.features);
     for (std::size_t i = 0; set.vocabulary > 0 && i < ids.size(); ++i)
       require<DataError>(ids[i] >= 0 && ids[i] < set.vocabulary, set.name, ": token ", i,

@@ -98,7 +98,7 @@ LORU_INLINE CorpusSplit banking77_texts(const Path& dir, std::span<const Path> a
     corpus.classes = static_cast<Index>(classes.size());
     for (std::size_t i = 0; i < table.rows.size(); ++i) {
       const auto found = classes.find(table.rows[i][category]);
-      require<DataError>(found != classes.end(), path.string(), ": row ", i, ": expected a category of ",
+      require<DataError>(found != classes.end(), path.string(), ": row ", i + 1, ": expected a category of ",
                          set.files[0], ", got '", table.rows[i][category].substr(0, 80), "'");
       corpus.texts.push_back(table.rows[i][text]);
       corpus.labels.push_back(found->second);
