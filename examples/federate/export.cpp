@@ -31,7 +31,7 @@ std::map<std::string, LayerState> layer_states(Model& model) {
   model.visit({.weight = [&](const std::string& layer, loru::nn::Weight<float>& weight) {
     const loru::NoGrad guard;
     const auto form = weight.form();
-    if (form.a) states[layer] = {form.w.value(), form.a.value(), form.b.value(), form.scale};
+    if (form.a) states[layer] = {form.w.decoded(), form.a.value(), form.b.value(), form.scale};
   }});
   return states;
 }

@@ -143,9 +143,10 @@ void set_adapter(nn::Model<T, D>& model, const Adapter& adapter) {
                          ": expected a layer that is W + s·B·A, got another");
     auto options = factored->options();
     options.alpha = found->second.alpha;
-    weight = nn::Weight<T, D>(
-        nn::Factored<T, D>(factored->base().value(), on_device(found->second.a, factored->a().value()),
-                           to_device<D>(detail::cast<T>(found->second.b, found->second.b.shape())), options));
+    const Tensor<T, D> a = on_device(found->second.a, factored->a().value());
+    const Tensor<T, D> b = to_device<D>(detail::cast<T>(found->second.b, found->second.b.shape()));
+    weight = nn::Weight<T, D>(nn::Factored<T, D>(factored->base().constant(), Variable<T, D>(a, true),
+                                                 Variable<T, D>(b, true), options));
   }});
   model.visit({.parameter =
                    [&](const std::string& name, Variable<T, D>& v) {
@@ -269,7 +270,7 @@ Archive merged_archive(nn::Model<T, D>& model) {
     archive.share(nn::weight_name(layer), to_host(weight.effective()));
   }});
   for (const auto& p : model.parameters())
-    if (!factors.contains(p.name)) archive.share(p.name, to_host(p.value.value()));
+    if (!factors.contains(p.name)) archive.share(p.name, to_host(p.value.decoded()));
   for (const auto& b : model.buffers()) archive.share(b.name, to_host(b.value));
   return archive;
 }
