@@ -44,10 +44,11 @@ double largest(const Tensor& x) {
 
 /// Whether two weights are the same but for the roundings of that many merges.
 bool same(const Tensor& x, const Tensor& y, std::size_t merges) {
-  double error = 0.0;
+  const double most = 1e-6 * static_cast<double>(1 + merges) * largest(y);
   for (Index i = 0; i < x.size(); ++i)
-    error = std::max(error, std::abs(static_cast<double>(x.data()[i]) - static_cast<double>(y.data()[i])));
-  return error <= 1e-6 * static_cast<double>(1 + merges) * largest(y);
+    if (!(std::abs(static_cast<double>(x.data()[i]) - static_cast<double>(y.data()[i])) <= most))
+      return false;
+  return true;
 }
 
 /// A layer's factors of every merge that the run has kept.
@@ -74,7 +75,10 @@ std::map<std::string, Terms> updates_since(const Configuration& c, const fs::pat
   const auto merges = kept_merges(folder);
   std::map<std::string, Terms> updates;
   for (const auto& [layer, state] : layer_states(model)) {
-    const LayerState& began = start.at(layer);
+    const auto found = start.find(layer);
+    require<ConfigError>(found != start.end(), "export: layer ", layer,
+                         ": expected it dense, as the configuration says, got factors");
+    const LayerState& began = found->second;
     Terms terms = merged_terms(merges, layer, state);
     Tensor w = began.w;
     for (const auto& term : terms) w = lowrank_compose(w, term.a, term.b, state.scale);
@@ -90,6 +94,15 @@ std::map<std::string, Terms> updates_since(const Configuration& c, const fs::pat
   return updates;
 }
 
+/// Names of what the adapter that the run began at set beside its factors.
+std::set<std::string> set_at_start(const Configuration& c, Model& model) {
+  std::set<std::string> names;
+  if (c.lowrank.start.kind != loru::lowrank::Start::peft) return names;
+  const auto adapter = loru::io::fitted(loru::io::load_adapter(c.lowrank.start.folder), model);
+  for (const auto& [name, value] : adapter.values) names.insert(name);
+  return names;
+}
+
 loru::io::Adapter adapter_of_run(const Configuration& c, const fs::path& folder,
                                  const std::map<std::string, LayerState>& start, Model& model) {
   require<ConfigError>(!start.empty(), "export: expected layers W + s·B·A, got none under ", c.algorithm,
@@ -97,6 +110,7 @@ loru::io::Adapter adapter_of_run(const Configuration& c, const fs::path& folder,
   try {
     return loru::io::to_adapter<float>(model, {.merged = updates_since(c, folder, start, model),
                                                .published = published_names(c),
+                                               .changed = set_at_start(c, model),
                                                .rslora = c.lowrank.rslora});
   } catch (const ConfigError& error) {
     const std::string text = error.what();
@@ -109,7 +123,8 @@ loru::io::Adapter adapter_of_run(const Configuration& c, const fs::path& folder,
 Json alpha_of(const loru::io::AdapterLayer& layer, bool rslora) {
   const double alpha = layer.alpha / (rslora ? std::sqrt(static_cast<double>(layer.rank())) : 1.0);
   const double whole = std::round(alpha);
-  if (std::abs(alpha - whole) <= 1e-12 * whole && whole < 1e15) return static_cast<Index>(whole);
+  if (std::abs(alpha - whole) <= 1e-12 * std::abs(whole) && std::abs(whole) < 1e15)
+    return static_cast<Index>(whole);
   return alpha;
 }
 
@@ -132,8 +147,9 @@ Json target_modules(const loru::io::Adapter& adapter, Model& model) {
   return short_names ? Json(ends) : Json(all);
 }
 
-Json task_type(const Configuration& c) {
-  if (c.model == "bert") return "SEQ_CLS";
+/// Of a SEQ_CLS model PEFT takes no factors for the classifier: it saves that whole.
+Json task_type(const Configuration& c, const loru::io::Adapter& adapter) {
+  if (c.model == "bert") return adapter.layers.contains("classifier") ? Json() : Json("SEQ_CLS");
   return c.model == "llama" ? Json("CAUSAL_LM") : Json();
 }
 
@@ -163,16 +179,21 @@ Json configuration_of(const Configuration& c, const loru::io::Adapter& adapter, 
           {"r", first.rank()},
           {"rank_pattern", ranks},
           {"target_modules", target_modules(adapter, model)},
-          {"task_type", task_type(c)},
+          {"task_type", task_type(c, adapter)},
           {"use_dora", false},
           {"use_rslora", adapter.rslora}};
 }
 
 void write_adapter(const fs::path& folder, const Configuration& c, const loru::io::Adapter& adapter,
                    Model& model) {
+  const std::string configuration = configuration_of(c, adapter, model).dump(2) + '\n';
   loru::io::make_directories(folder);
+  std::error_code code;
+  require<ConfigError>(!fs::equivalent(folder, c.lowrank.start.folder, code),
+                       "export: --peft: expected another ",
+                       "folder than that of lowrank.start, which the run needs, got ", folder.native());
   loru::io::save(folder / "adapter_model.safetensors", loru::io::to_archive<float>(adapter));
-  loru::io::write_file(folder / "adapter_config.json", configuration_of(c, adapter, model).dump(2) + '\n');
+  loru::io::write_file(folder / "adapter_config.json", configuration);
   std::cout << adapter.layers.size() << " layers, rank " << adapter.layers.begin()->second.rank()
             << ", written to " << folder.string() << '\n';
 }
@@ -181,7 +202,9 @@ void write_adapter(const fs::path& folder, const Configuration& c, const loru::i
 
 ExitCode export_model(const Export& options, const Overrides& overrides) {
   const fs::path folder = options.folder;
-  Setup setup = set_up_shapes(read_configuration((folder / "config.toml").string(), overrides));
+  Overrides here = overrides;
+  here.device = "cpu";  // whatever the run was on
+  Setup setup = set_up_shapes(read_configuration((folder / "config.toml").string(), here));
   const auto start = layer_states(setup.model);
   loru::io::load(setup.model, folder / "model.safetensors");
   if (!options.peft.empty()) {

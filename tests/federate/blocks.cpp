@@ -1,5 +1,7 @@
 // model.keep_quantised: weights that stay as they are in their file.
 
+#include <loru/io/safetensors.hpp>
+
 #include "federate/program.hpp"
 #include "support/gguf_llama.hpp"
 
@@ -156,4 +158,41 @@ TEST_CASE("federate: where no weight can stay in blocks") {
   CHECK_THAT(error({"--set", "model.weights=\"\""}), ContainsSubstring(expected + '"'));
   CHECK_THAT(error({"--device", "cuda", "--describe"}),
              ContainsSubstring("model.keep_quantised: expected false on the device cuda, got true"));
+}
+
+TEST_CASE("federate export: weights in blocks give the files that decoded ones give") {
+  const Scratch scratch;
+  const Arguments arguments = federation(scratch);
+  const fs::path adapter = scratch.path / "adapter", merged = scratch.path / "merged.safetensors";
+  const auto written = [&](const std::string& keep) {
+    summary_of(scratch, arguments,
+               {"--set", "algorithm.name=fedloru", "--set", "algorithm.tau=2", "--set",
+                "model.keep_quantised=" + keep});
+    const Result result =
+        federate(scratch.path, {"export", (scratch.path / "out").string(), "--peft", adapter.string(),
+                                "--merged", merged.string(), "--data-dir", scratch.path.string()});
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    return read(adapter / "adapter_model.safetensors") + read(adapter / "adapter_config.json") + read(merged);
+  };
+  const std::string kept = written("true");
+  CHECK(kept == written("false"));
+}
+
+TEST_CASE("federate: a run that begins at an adapter passes on what that saved whole") {
+  const Scratch scratch;
+  const Arguments arguments = federation(scratch);
+  const auto output_of = [&](const std::string& name, const Arguments& more) {
+    summary_of(scratch, arguments, more);
+    const fs::path folder = scratch.path / name;
+    const Result result = federate(scratch.path, {"export", (scratch.path / "out").string(), "--peft",
+                                                  folder.string(), "--data-dir", scratch.path.string()});
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    const auto w = loru::io::load(folder / "adapter_model.safetensors")
+                       .get<float>("base_model.model.model.layers.1.self_attn.o_proj.weight");
+    return std::vector<float>(w.span().begin(), w.span().end());
+  };
+  const auto trained = output_of("first", {"--set", R"(model.train=["*.o_proj.weight"])"});
+  CHECK(trained == output_of("second", {"--set", "lowrank.start=peft:" + (scratch.path / "first").string()}));
 }

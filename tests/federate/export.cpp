@@ -54,8 +54,9 @@ std::map<std::string, Tensor<double>> effective(const io::Archive& file) {
       all[name] = wide(file.get<float>(name));
   for (auto& [name, w] : all) {
     const std::string layer = name.substr(0, name.rfind('.'));
-    if (name.ends_with(".weight") && file.contains(layer + ".lora_A.weight"))
-      add_product(w, file, layer, std::stod(file.metadata().at("alpha")));
+    if (!name.ends_with(".weight") || !file.contains(layer + ".lora_A.weight")) continue;
+    const bool own = file.metadata().contains(layer + ".alpha");
+    add_product(w, file, layer, std::stod(file.metadata().find(own ? layer + ".alpha" : "alpha")->second));
   }
   return all;
 }
@@ -66,16 +67,16 @@ std::map<std::string, Tensor<double>> adapted(std::map<std::string, Tensor<doubl
   const auto file = io::load(folder / "adapter_model.safetensors");
   const auto configuration = nlohmann::json::parse(read(folder / "adapter_config.json"));
   for (auto& [name, w] : weights) {
-    const std::string layer = prefix + name.substr(0, name.rfind('.'));
+    const std::string own = name.substr(0, name.rfind('.')), layer = prefix + own;
     const bool bias = name.ends_with(".bias");
     if (file.contains(prefix + name)) w = wide(file.get<float>(prefix + name));
     if (bias && file.contains(layer + ".base_layer.bias"))
       w = wide(file.get<float>(layer + ".base_layer.bias"));
     if (bias || !file.contains(layer + ".lora_A.weight")) continue;
     const double rank = static_cast<double>(file.raw(layer + ".lora_A.weight").shape[0]);
-    add_product(
-        w, file, layer,
-        configuration["lora_alpha"].get<double>() * (configuration["use_rslora"] ? std::sqrt(rank) : 1.0));
+    const double alpha =
+        configuration["alpha_pattern"].value('^' + own, configuration["lora_alpha"].get<double>());
+    add_product(w, file, layer, alpha * (configuration["use_rslora"] ? std::sqrt(rank) : 1.0));
   }
   return weights;
 }
@@ -172,6 +173,9 @@ TEST_CASE("federate export: other scales, ranks, starts and merges") {
   CHECK(two["lora_alpha"] == 12);
   CHECK(two["rank_pattern"] == nlohmann::json::parse(R"({"^fc2": 9})"));
   CHECK(two["alpha_pattern"].empty());
+  const auto scales = with({"lowrank.alpha=0", "lowrank.ranks=[2, 3]", R"(lowrank.layers=["fc1", "fc2"])"});
+  CHECK(scales["lora_alpha"] == 6);
+  CHECK(scales["alpha_pattern"] == nlohmann::json::parse(R"({"^fc2": 9})"));
   const auto convolutions = with(
       {"model.name=cnn", R"(lowrank.layers=["conv2", "fc1"])", "federation.rounds=2", "algorithm.tau=1"});
   CHECK(convolutions["target_modules"] == nlohmann::json({"conv2", "fc1"}));
@@ -243,6 +247,10 @@ TEST_CASE("federate: a run begins at an adapter") {
   CHECK_THAT(read(second / "config.toml"), ContainsSubstring("ranks = [ 12 ]"));
   check_export(scratch, second, first);  // relative to the weights alone, not to the adapter that it began at
   CHECK(nlohmann::json::parse(read(second / "adapter" / "adapter_config.json"))["r"] == 36);
+  const Result over = export_run(scratch, second, {"--peft", (first / "adapter").string()});
+  CHECK(over.code == 2);
+  CHECK_THAT(over.err,
+             ContainsSubstring("export: --peft: expected another folder than that of lowrank.start"));
   // What config.toml says trains the same model again.
   const Result again =
       federate(scratch.path, {(second / "config.toml").string(), "--out", (scratch.path / "third").string()});

@@ -161,6 +161,15 @@ TEST_CASE("adapter: tensors that are refused") {
           "file: tensor " + prefix + name +
               ": expected base_model.model.<layer>.lora_A.weight, lora_B.weight or a parameter's name, got "
               "shape (2)");
+  CHECK(with([&](io::Archive& x) { x.put(prefix + "model.layers.1.q.weight", Tensor<float>({5, 4})); }) ==
+        "file: tensor " + prefix + "model.layers.1.q.weight: expected none beside lora_A, got one");
+  CHECK(with(
+            [&](io::Archive& x) {
+              for (const char* name : {"model.layers.1.q.base_layer.bias", "model.layers.1.q.bias"})
+                x.put(prefix + name, Tensor<float>({5}));
+            },
+            R"("bias": "lora_only")") ==
+        "file: tensor " + prefix + "model.layers.1.q.bias: expected one for each parameter, got two");
   CHECK(with([](io::Archive& x) {
           x.put("model.layers.1.q.lora_A.weight", Tensor<float>({2}));
         }).starts_with("file: tensor model.layers.1.q.lora_A.weight: expected base_model.model."));

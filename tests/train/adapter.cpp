@@ -91,6 +91,23 @@ TEST_CASE("adapter: names without the model's prefix are found") {
   CHECK(io::start_from(model, bare) == std::vector<std::string>{"net.fc1", "net.fc2"});
   io::start_from(same, adapter_of(net("net")));
   CHECK(weights(model) == weights(same));
+  io::Adapter twice = bare;
+  twice.layers["net.fc1"] = twice.layers.at("fc1");
+  auto again = net("net");
+  CHECK_THROWS_WITH(io::start_from(again, twice),
+                    ContainsSubstring("expected one for the layer net.fc1, got two"));
+}
+
+TEST_CASE("adapter: what has changed without being trained goes along") {
+  auto model = net();
+  nn::train_only(model, {});
+  lowrank::factorize(model, {.rank = 2, .layers = {"fc2"}});
+  CHECK(io::to_adapter<float>(model).values.empty());
+  const auto adapter = io::to_adapter<float>(model, {.changed = {"fc2.bias", "fc3.weight"}});
+  CHECK(adapter.modules == std::vector<std::string>{"fc3"});
+  std::vector<std::string> names;
+  for (const auto& [name, value] : adapter.values) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"fc2.bias", "fc3.bias", "fc3.weight"});
 }
 
 TEST_CASE("adapter: statistics go along with their module") {

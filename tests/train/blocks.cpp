@@ -5,6 +5,7 @@
 #include <loru/nn/freeze.hpp>
 #include <loru/nn/models/llama.hpp>
 #include <loru/optim/adam.hpp>
+#include <loru/train/adapter_file.hpp>
 #include <loru/train/generate.hpp>
 #include <loru/train/model_file.hpp>
 #include <loru/train/published.hpp>
@@ -172,6 +173,37 @@ TEST_CASE("blocks: a model file has the decoded values, and blocks that have the
   io::from_archive(model, io::to_archive(whole));
   CHECK(in_blocks(model) == 2 * 7);
   CHECK(io::serialise(io::to_archive(model)) == io::serialise(io::to_archive(whole)));
+}
+
+TEST_CASE("blocks: an adapter sets what it saves whole, and the other weights stay") {
+  auto trained = model_of(tiny, BlockType::q8_0, false), kept = model_of(tiny, BlockType::q8_0, true),
+       whole = model_of(tiny, BlockType::q8_0, false);
+  nn::train_only(trained, {"model.embed_tokens.weight"});
+  lowrank::factorize(trained, {.rank = 2, .layers = {"*.q_proj"}});
+  for (auto& p : trained.trained_parameters()) fill(p.value.mutable_value(), 0.25f);
+  const io::Adapter adapter = io::to_adapter<float>(trained);
+  for (auto* m : {&kept, &whole}) {
+    nn::train_only(*m, {});
+    io::start_from(*m, adapter);
+  }
+  CHECK(in_blocks(kept) == 2 * 7);
+  CHECK(io::serialise(io::to_archive(kept)) == io::serialise(io::to_archive(whole)));
+  const auto again = io::to_adapter<float>(kept, {.changed = {"model.embed_tokens.weight"}});
+  CHECK(io::serialise(io::to_archive<float>(again)) == io::serialise(io::to_archive<float>(adapter)));
+}
+
+TEST_CASE("blocks: a model that was not drawn needs all its weights") {
+  auto model = nn::llama<float>({.vocabulary = tiny.vocabulary,
+                                 .positions = tiny.positions,
+                                 .width = tiny.width,
+                                 .layers = tiny.layers + 1,
+                                 .heads = tiny.heads,
+                                 .groups = tiny.groups,
+                                 .feed_forward = tiny.hidden,
+                                 .drawn = false});
+  const auto file = io::Gguf::parse(tiny.file(BlockType::q8_0, true).bytes(), "llama.gguf");
+  CHECK_THROWS_WITH(train::set_published(model, io::pretrained_of(file, {.keep_quantised = true})),
+                    "llama.gguf: expected a tensor model.layers.2.self_attn.q_proj.weight, got none");
 }
 
 TEST_CASE("blocks: a step holds no decoded weight") {

@@ -95,14 +95,16 @@ Adapter fitted(Adapter adapter, nn::Model<T, D>& model) {
     const Shape& w = weights.at(*name);
     detail::require_adapter_shape(adapter, a, lowrank::factor_shape(w, f.rank()), f.a.shape());
     detail::require_adapter_shape(adapter, b, {w[0], f.rank()}, f.b.shape());
-    own_layers[*name] = std::move(f);
+    require<DataError>(own_layers.emplace(*name, std::move(f)).second, adapter.origin, ": tensor ",
+                       peft_name(a), ": expected one for the layer ", *name, ", got two");
   }
   std::map<std::string, Tensor<double>> own_values;
   for (auto& [value, x] : adapter.values) {
     const std::string* name = detail::find_name(names, value);
     if (!name) detail::refuse_name(adapter, value, "parameter", names, value);
     detail::require_adapter_shape(adapter, value, shapes.at(*name), x.shape());
-    own_values[*name] = std::move(x);
+    require<DataError>(own_values.emplace(*name, std::move(x)).second, adapter.origin, ": tensor ",
+                       peft_name(value), ": expected one for ", *name, ", got two");
   }
   adapter.layers = std::move(own_layers);
   adapter.values = std::move(own_values);
@@ -132,8 +134,8 @@ lowrank::FactorizeOptions factorize_options(const Adapter& adapter, nn::Model<T,
 /// it saves their values. Throws ConfigError for a layer that is not W + s·B·A.
 template <class T, class D>
 void set_adapter(nn::Model<T, D>& model, const Adapter& adapter) {
-  const auto on_device = [](const Tensor<double>& x, const Tensor<T, D>& like) {
-    return to_device<D>(to_layout(detail::cast<T>(x, x.shape()), like.layout()));
+  const auto on_device = [](const Tensor<double>& x, Layout layout) {
+    return to_device<D>(to_layout(detail::cast<T>(x, x.shape()), layout));
   };
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
     const auto found = adapter.layers.find(layer);
@@ -143,7 +145,7 @@ void set_adapter(nn::Model<T, D>& model, const Adapter& adapter) {
                          ": expected a layer that is W + s·B·A, got another");
     auto options = factored->options();
     options.alpha = found->second.alpha;
-    const Tensor<T, D> a = on_device(found->second.a, factored->a().value());
+    const Tensor<T, D> a = on_device(found->second.a, factored->a().layout());
     const Tensor<T, D> b = to_device<D>(detail::cast<T>(found->second.b, found->second.b.shape()));
     weight = nn::Weight<T, D>(nn::Factored<T, D>(factored->base().constant(), Variable<T, D>(a, true),
                                                  Variable<T, D>(b, true), options));
@@ -151,12 +153,12 @@ void set_adapter(nn::Model<T, D>& model, const Adapter& adapter) {
   model.visit({.parameter =
                    [&](const std::string& name, Variable<T, D>& v) {
                      const auto found = adapter.values.find(name);
-                     if (found != adapter.values.end()) v.set_value(on_device(found->second, v.value()));
+                     if (found != adapter.values.end()) v.set_value(on_device(found->second, v.layout()));
                    },
                .buffer =
                    [&](const std::string& name, Tensor<T, D>& t) {
                      const auto found = adapter.values.find(name);
-                     if (found != adapter.values.end()) t = on_device(found->second, t);
+                     if (found != adapter.values.end()) t = on_device(found->second, t.layout());
                    }});
 }
 
@@ -179,6 +181,9 @@ struct AdapterOptions {
   /// Names of the published parameters, none for a model that was drawn. What is not among them is saved
   /// whole.
   std::set<std::string> published = {};
+  /// Names of parameters that are not trained and yet no longer as published: what an adapter set that the
+  /// model began at. They are saved whole.
+  std::set<std::string> changed = {};
   bool rslora = false;
 };
 
@@ -194,19 +199,20 @@ inline bool names_others(const std::string& module, const std::set<std::string>&
   });
 }
 
-/// Adds what an adapter saves whole: modules with a parameter that is trained or was never published, and
-/// trained biases of the layers.
+/// Adds what an adapter saves whole: modules with a parameter that is trained, has changed or was never
+/// published, and such biases of the layers.
 template <class T, class D>
-void add_values(Adapter& adapter, nn::Model<T, D>& model, const std::set<std::string>& published) {
+void add_values(Adapter& adapter, nn::Model<T, D>& model, const AdapterOptions<T>& o) {
   std::set<std::string> modules, factors;
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
-    const bool known = published.empty() || published.contains(nn::weight_name(layer));
+    const bool known = o.published.empty() || o.published.contains(nn::weight_name(layer));
     if (!known) modules.insert(layer);
     weight.visit({.parameter = [&](const std::string& name, auto&) { factors.insert(name); }}, layer);
     if (weight.template as<nn::Dense<T, D>>()) factors.erase(nn::weight_name(layer));
   }});
   const auto is_saved = [&](const auto& p) {
-    return p.value.requires_grad() || !(published.empty() || published.contains(p.name));
+    return p.value.requires_grad() || o.changed.contains(p.name) ||
+           !(o.published.empty() || o.published.contains(p.name));
   };
   for (const auto& p : model.parameters())
     if (!factors.contains(p.name) && is_saved(p) && !adapter.layers.contains(module_of(p.name)))
@@ -217,7 +223,7 @@ void add_values(Adapter& adapter, nn::Model<T, D>& model, const std::set<std::st
   };
   for (const auto& p : model.parameters())
     if (!factors.contains(p.name) && (modules.contains(module_of(p.name)) || is_saved(p)))
-      put(p.name, p.value.value());
+      put(p.name, p.value.decoded());
   for (const auto& b : model.buffers()) put(b.name, b.value);
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
     if (modules.contains(layer) && !weight.template as<nn::Dense<T, D>>())
@@ -255,7 +261,7 @@ Adapter to_adapter(nn::Model<T, D>& model, const AdapterOptions<T>& o = {}) {
                              form.scale * static_cast<double>(rank)};
   }});
   require<ConfigError>(!adapter.layers.empty(), "adapter: expected layers W + s·B·A, got none");
-  detail::add_values(adapter, model, o.published);
+  detail::add_values(adapter, model, o);
   return adapter;
 }
 

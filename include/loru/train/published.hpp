@@ -10,7 +10,7 @@ namespace loru::inline LORU_ISA::train {
 
 /// Sets the parameters of the tensors' names. Those that are kept in blocks become constants in blocks, and
 /// tensors on a device that keeps none. Throws DataError for a tensor that the model does not have or has in
-/// another shape.
+/// another shape, and for a parameter that was not drawn and is not among them.
 template <class D>
 void set_published(nn::Model<float, D>& model, io::Pretrained published) {
   const std::size_t expected = published.tensors.size() + published.blocks.size();
@@ -18,7 +18,10 @@ void set_published(nn::Model<float, D>& model, io::Pretrained published) {
   std::size_t set = 0;
   model.visit({.parameter = [&](const std::string& name, Variable<float, D>& v) {
     const auto blocks = published.blocks.find(name);
-    if (blocks == published.blocks.end() && !published.tensors.contains(name)) return;
+    if (blocks == published.blocks.end() && !published.tensors.contains(name)) {
+      require<DataError>(v.blocks() || v.value(), origin, ": expected a tensor ", name, ", got none");
+      return;
+    }
     ++set;
     if (blocks == published.blocks.end()) {
       v.set_value(to_device<D>(published.tensors.get<float>(name, v.shape())));

@@ -128,14 +128,16 @@ inline double finite_number(const JsonPlace& place) {
 template <class Number>
 Tensor<double> decoded(const RawTensor& raw) {
   Tensor<double> values{raw.shape};
-  for (Index i = 0; i < values.size(); ++i) {
-    Number number;
-    std::memcpy(&number, raw.bytes.data() + static_cast<std::size_t>(i) * sizeof number, sizeof number);
-    if constexpr (std::is_arithmetic_v<Number>)
-      values.data()[i] = number;
-    else
-      values.data()[i] = static_cast<float>(number);
-  }
+  raw.for_each_piece([to = values.data()](const auto& piece) mutable {
+    for (std::size_t at = 0; at < piece.size(); at += sizeof(Number)) {
+      Number number;
+      std::memcpy(&number, piece.data() + at, sizeof number);
+      if constexpr (std::is_arithmetic_v<Number>)
+        *to++ = number;
+      else
+        *to++ = static_cast<float>(number);
+    }
+  });
   return values;
 }
 
@@ -179,13 +181,17 @@ class AdapterReader {
     if (prefixed) rest.remove_prefix(prefix.size());
     if (prefixed && rest.ends_with(a)) return void(adapter_.layers[cut(a)].a = numbers(name, raw));
     if (prefixed && rest.ends_with(b)) return void(adapter_.layers[cut(b)].b = numbers(name, raw));
-    if (prefixed && biases_ && rest.ends_with(bias))
-      return void(adapter_.values[cut(bias) + ".bias"] = numbers(name, raw));
+    if (prefixed && biases_ && rest.ends_with(bias)) return put(cut(bias) + ".bias", name, raw);
     require<DataError>(prefixed && rest.find("lora_") == rest.npos && rest.find(".base_layer.") == rest.npos,
                        adapter_.origin, ": tensor ", shortened(name), ": expected ", prefix,
                        "<layer>.lora_A.weight, lora_B.weight or a parameter's name, got shape ", raw.shape);
     // PEFT, too, sets whatever the model has under the name, in modules_to_save or not.
-    if (!rest.ends_with(batches)) adapter_.values[std::string(rest)] = numbers(name, raw);
+    if (!rest.ends_with(batches)) put(std::string(rest), name, raw);
+  }
+
+  void put(const std::string& value, const std::string& name, const RawTensor& raw) {
+    require<DataError>(adapter_.values.emplace(value, numbers(name, raw)).second, adapter_.origin,
+                       ": tensor ", shortened(name), ": expected one for each parameter, got two");
   }
 
   Tensor<double> numbers(const std::string& name, const RawTensor& raw) const {
@@ -216,6 +222,8 @@ class AdapterReader {
     const bool plain = sa.rank() == 2 && sb.rank() == 2, window = sa.rank() == 4 && sb.rank() == 4;
     if (!(plain || (window && sb[2] == 1 && sb[3] == 1)) || sb[1] != r || sb.size() == 0)
       wrong(b, sb, "(m, ", r, plain || sa.rank() == 2 ? ")" : ", 1, 1)", " as the rank is ", r);
+    require<DataError>(!adapter_.values.contains(layer + ".weight"), adapter_.origin, ": tensor ",
+                       shortened(peft_name(layer + ".weight")), ": expected none beside lora_A, got one");
     f.b = f.b.reshape({sb[0], r});
     f.alpha = alphas_(layer) * (adapter_.rslora ? std::sqrt(static_cast<double>(r)) : 1.0);
     const auto& targets = adapter_.targets;
