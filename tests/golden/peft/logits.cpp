@@ -4,41 +4,18 @@
 #include <cstdio>
 #include <exception>
 
-#include <loru/io/pretrained/pretrained.hpp>
-#include <loru/nn/models/bert.hpp>
-#include <loru/nn/models/llama.hpp>
 #include <loru/train/model_file.hpp>
+
+#include "../pretrained/model.hpp"
 
 using namespace loru;
 
 namespace {
 
-nn::Model<float> build(const io::TransformerConfiguration& c, const io::Archive& saved) {
-  if (c.architecture == io::Architecture::bert)
-    return nn::bert<float>({.vocabulary = c.vocabulary,
-                            .positions = c.positions,
-                            .types = c.types,
-                            .width = c.width,
-                            .layers = c.layers,
-                            .heads = c.heads,
-                            .feed_forward = c.feed_forward,
-                            .classes = saved.raw("classifier.bias").shape[0],
-                            .epsilon = c.epsilon});
-  return nn::llama<float>({.vocabulary = c.vocabulary,
-                           .positions = c.positions,
-                           .width = c.width,
-                           .layers = c.layers,
-                           .heads = c.heads,
-                           .groups = c.groups,
-                           .feed_forward = c.feed_forward,
-                           .theta = c.theta,
-                           .epsilon = c.epsilon,
-                           .tied = c.tied});
-}
-
 void write_logits(char** argv) {
   const io::Archive saved = io::load(argv[2]), texts = io::load(argv[3]);
-  nn::Model<float> model = build(io::load_pretrained(argv[1]).configuration, saved);
+  const Index classes = saved.contains("classifier.bias") ? saved.raw("classifier.bias").shape[0] : 1;
+  nn::Model<float> model = golden::model_of(io::load_pretrained(argv[1]).configuration, classes);
   io::from_archive(model, saved);
   const auto starts = texts.get<std::int64_t>("starts");
   const nn::Tokens<> tokens(texts.get<std::int32_t>("tokens"),

@@ -9,41 +9,17 @@
 #include <cstdio>
 #include <exception>
 
-#include <loru/io/pretrained/pretrained.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/freeze.hpp>
-#include <loru/nn/models/bert.hpp>
-#include <loru/nn/models/llama.hpp>
 #include <loru/optim/optim.hpp>
+
+#include "model.hpp"
 
 using namespace loru;
 
 namespace {
 
 using Model = nn::Model<float>;
-
-Model build(const io::TransformerConfiguration& c) {
-  if (c.architecture == io::Architecture::bert)
-    return nn::bert<float>({.vocabulary = c.vocabulary,
-                            .positions = c.positions,
-                            .types = c.types,
-                            .width = c.width,
-                            .layers = c.layers,
-                            .heads = c.heads,
-                            .feed_forward = c.feed_forward,
-                            .classes = 2,
-                            .epsilon = c.epsilon});
-  return nn::llama<float>({.vocabulary = c.vocabulary,
-                           .positions = c.positions,
-                           .width = c.width,
-                           .layers = c.layers,
-                           .heads = c.heads,
-                           .groups = c.groups,
-                           .feed_forward = c.feed_forward,
-                           .theta = c.theta,
-                           .epsilon = c.epsilon,
-                           .tied = c.tied});
-}
 
 /// Sets the parameters that the archive has. Returns how many.
 std::size_t fill(Model& model, const io::Archive& values) {
@@ -111,7 +87,7 @@ void run(const char* weights, const char* given, const char* out) {
   const io::Pretrained published = io::load_pretrained(weights);
   const io::Archive file = io::load(given);
   const bool decoder = published.configuration.architecture == io::Architecture::llama;
-  Model model = build(published.configuration);
+  Model model = golden::model_of(published.configuration, 2);
   require<DataError>(fill(model, published.tensors) == published.tensors.size(), weights,
                      ": tensors left over");
   nn::train_only(model, decoder ? std::vector<std::string>{} : std::vector<std::string>{"classifier.*"});
