@@ -98,7 +98,7 @@ std::map<std::string, Terms> updates_since(const Configuration& c, const fs::pat
 std::set<std::string> set_at_start(const Configuration& c, Model& model) {
   std::set<std::string> names;
   if (c.lowrank.start.kind != loru::lowrank::Start::peft) return names;
-  const auto adapter = loru::io::fitted(loru::io::load_adapter(c.lowrank.start.folder), model);
+  const auto adapter = loru::io::bind_adapter(loru::io::load_adapter(c.lowrank.start.folder), model);
   for (const auto& [name, value] : adapter.values) names.insert(name);
   return names;
 }

@@ -66,50 +66,48 @@ void add_origin(nlohmann::ordered_json& json) {
   json["loru_version"] = loru::version;
 }
 
-nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) {
-  const Configuration& c = setup.configuration;
-  const ParameterCount parameters = count_parameters(model);
+/// What the run was and what it took.
+nlohmann::ordered_json run_summary(const Configuration& c, const ParameterCount& parameters,
+                                   const Totals& totals, const Outcome& outcome) {
   const auto turns = static_cast<std::uint64_t>(std::max<Index>(totals.cohorts, 1));
-  nlohmann::ordered_json json = {
-      {"algorithm", c.algorithm},
-      {"dataset", c.data.name},
-      {"model", c.model},
-      {"rounds", totals.rounds},
-      {"clients", *c.clients},
-      {"cohort", cohort_size(c)},
-      {"seed", c.seed},
-      {"device", c.device},
-      {"threads", outcome.threads},
-      {"final_test_accuracy", outcome.test.accuracy},
-      {"best_test_accuracy", std::isnan(outcome.test.accuracy)
-                                 ? outcome.test.accuracy  // null: the task has none
-                                 : std::max(totals.best_test_accuracy, outcome.test.accuracy)},
-      {"final_test_loss", outcome.test.loss},
-      {"merges", outcome.merges},
-      {"update_rank", nlohmann::ordered_json(outcome.update_rank)},
-      {"uplink_bytes", totals.uplink_bytes},
-      {"downlink_bytes", totals.downlink_bytes},
-      {"uplink_bytes_per_client_round", totals.uplink_bytes / turns},
-      {"parameters_total", parameters.total},
-      {"parameters_trained", parameters.trained},
-      {"wall_seconds", outcome.wall_seconds},
-      {"train_seconds", totals.train_seconds},
-      {"peak_rss_bytes", peak_rss_bytes()},
-      {"model_sha256", outcome.model_sha256}};
-  if (parameters.in_blocks > 0) {
-    json["parameters_in_blocks"] = parameters.in_blocks;
-    json["parameter_bytes"] = parameters.bytes;
-  }
+  return {{"algorithm", c.algorithm},
+          {"dataset", c.data.name},
+          {"model", c.model},
+          {"rounds", totals.rounds},
+          {"clients", *c.clients},
+          {"cohort", cohort_size(c)},
+          {"seed", c.seed},
+          {"device", c.device},
+          {"threads", outcome.threads},
+          {"final_test_accuracy", outcome.test.accuracy},
+          {"best_test_accuracy", std::isnan(outcome.test.accuracy)
+                                     ? outcome.test.accuracy  // null: the task has none
+                                     : std::max(totals.best_test_accuracy, outcome.test.accuracy)},
+          {"final_test_loss", outcome.test.loss},
+          {"merges", outcome.merges},
+          {"update_rank", nlohmann::ordered_json(outcome.update_rank)},
+          {"uplink_bytes", totals.uplink_bytes},
+          {"downlink_bytes", totals.downlink_bytes},
+          {"uplink_bytes_per_client_round", totals.uplink_bytes / turns},
+          {"parameters_total", parameters.total},
+          {"parameters_trained", parameters.trained},
+          {"wall_seconds", outcome.wall_seconds},
+          {"train_seconds", totals.train_seconds},
+          {"peak_rss_bytes", peak_rss_bytes()},
+          {"model_sha256", outcome.model_sha256}};
+}
+
+/// Metrics other than accuracy, which run_summary() has.
+void add_metrics(nlohmann::ordered_json& json, const Configuration& c, const Outcome& outcome) {
   const auto names = metrics(c);
   for (std::size_t i = 0; i < names.size(); ++i)
     if (names[i].name != "accuracy")
       json[loru::concat("final_test_", names[i].name)] = outcome.test.metrics[i];
   for (std::size_t i = 0; i < outcome.validation.size(); ++i)
     json[loru::concat("final_validation_", names[i].name)] = outcome.validation[i];
-  if (c.task != "classification") json["task"] = c.task;
-  if (outcome.best_round) json["best_round"] = *outcome.best_round;
-  if (outcome.stopped_after) json["stopped_after"] = *outcome.stopped_after;
-  if (outcome.diverged) json["diverged"] = true;
+}
+
+void add_personal(nlohmann::ordered_json& json, const Outcome& outcome) {
   if (const auto& p = outcome.personal)
     json["personal_accuracy"] = {{"mean", p->mean},
                                  {"worst_decile", p->worst_decile},
@@ -118,6 +116,22 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
   for (const auto& [layer, o] : outcome.overlap)
     json["personal_updates"][layer] = {
         {"global_norm", o.global_norm}, {"personal_norm", o.personal_norm}, {"cosine", o.cosine}};
+}
+
+nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) {
+  const Configuration& c = setup.configuration;
+  const ParameterCount parameters = count_parameters(model);
+  nlohmann::ordered_json json = run_summary(c, parameters, totals, outcome);
+  if (parameters.in_blocks > 0) {
+    json["parameters_in_blocks"] = parameters.in_blocks;
+    json["parameter_bytes"] = parameters.bytes;
+  }
+  add_metrics(json, c, outcome);
+  if (c.task != "classification") json["task"] = c.task;
+  if (outcome.best_round) json["best_round"] = *outcome.best_round;
+  if (outcome.stopped_after) json["stopped_after"] = *outcome.stopped_after;
+  if (outcome.diverged) json["diverged"] = true;
+  add_personal(json, outcome);
   for (const auto& [layer, sum] : totals.aggregation_error)
     json["aggregation_error"][layer] = sum / static_cast<double>(totals.rounds);
   json["merge_rounds"] = totals.merge_rounds;

@@ -14,8 +14,8 @@ std::vector<std::string> parametrise(const Configuration& c,
                                      const loru::fl::AnyAlgorithm<float, D>& algorithm,
                                      loru::nn::Model<float, D>& model) {
   if (c.lowrank.start.kind != loru::lowrank::Start::peft) return algorithm.parametrise(model, c.lowrank);
-  const auto adapter = loru::io::fitted(loru::io::load_adapter(c.lowrank.start.folder), model);
-  auto layers = algorithm.parametrise(model, loru::io::factorize_options(adapter, model, c.lowrank));
+  const auto adapter = loru::io::bind_adapter(loru::io::load_adapter(c.lowrank.start.folder), model);
+  auto layers = algorithm.parametrise(model, loru::io::adapter_options(adapter, model, c.lowrank));
   loru::require<loru::ConfigError>(!layers.empty(), "lowrank.start: expected zero for ", algorithm.name,
                                    ", which trains no factors, got peft:", c.lowrank.start.folder.native());
   loru::io::set_adapter(model, adapter);

@@ -5,9 +5,7 @@
 #include <loru/data/text/load.hpp>
 #include <loru/io/pretrained/pretrained.hpp>
 #include <loru/nn/freeze.hpp>
-#include <loru/nn/models/bert.hpp>
 #include <loru/nn/models/char_transformer.hpp>
-#include <loru/nn/models/llama.hpp>
 #include <loru/train/published.hpp>
 #include <loru/train/tasks/tasks.hpp>
 
@@ -44,31 +42,11 @@ loru::io::TransformerConfiguration own_shape(const Configuration& c, const loru:
 
 Model build(const Configuration& c, const loru::io::TransformerConfiguration& shape, Index outputs) {
   const auto seed = static_cast<std::uint64_t>(c.seed);
-  if (c.model == "bert")
-    return loru::nn::bert<float>({.vocabulary = shape.vocabulary,
-                                  .positions = shape.positions,
-                                  .types = shape.types,
-                                  .width = shape.width,
-                                  .layers = shape.layers,
-                                  .heads = shape.heads,
-                                  .feed_forward = shape.feed_forward,
-                                  .classes = outputs,
-                                  .epsilon = shape.epsilon,
-                                  .dropout = c.transformer.dropout,
-                                  .seed = seed});
-  if (c.model == "llama")
-    return loru::nn::llama<float>({.vocabulary = shape.vocabulary,
-                                   .positions = shape.positions,
-                                   .width = shape.width,
-                                   .layers = shape.layers,
-                                   .heads = shape.heads,
-                                   .groups = shape.groups,
-                                   .feed_forward = shape.feed_forward,
-                                   .theta = shape.theta,
-                                   .epsilon = shape.epsilon,
-                                   .tied = shape.tied,
-                                   .seed = seed,
-                                   .drawn = c.transformer.weights.empty()});
+  if (c.model != "char_transformer")
+    return loru::train::transformer<float>(shape, {.classes = outputs,
+                                                   .dropout = c.transformer.dropout,
+                                                   .seed = seed,
+                                                   .drawn = c.transformer.weights.empty()});
   return loru::nn::char_transformer<float>({.vocabulary = shape.vocabulary,
                                             .positions = shape.positions,
                                             .width = shape.width,

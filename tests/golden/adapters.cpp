@@ -114,7 +114,7 @@ TEMPLATE_TEST_CASE("golden: an adapter of PEFT gives its logits", "[golden]", fl
   INFO(name);
   const Case c = open(name);
   auto [model, logits] = subject<T>(name, c.model);
-  io::start_from(model, c.adapter);
+  io::add_adapter(model, c.adapter);
   const Tensor<T> expected = numbers<T>(c.model, "logits");
   CHECK(difference(logits(model), expected) <= tolerance<T>);
   lowrank::merge(model, lowrank::MergeKind::reinit, rng::Stream(1));
@@ -139,7 +139,7 @@ TEST_CASE("golden: a model with PEFT's adapter gives the same adapter") {
                             ? std::vector<std::string>{"classifier.*", "*.query.bias", "*.value.bias"}
                         : name == "llama" ? std::vector<std::string>{}
                                           : std::vector<std::string>{"fc2.*"});
-  io::start_from(model, c.adapter);
+  io::add_adapter(model, c.adapter);
   const io::Adapter again = io::to_adapter<double>(model, {.rslora = c.adapter.rslora});
   check_same_bytes(io::to_archive<double>(again), io::to_archive<double>(c.adapter));
   for (const auto& [layer, f] : again.layers)
@@ -155,7 +155,7 @@ TEMPLATE_TEST_CASE("golden: merges of factors are one adapter to the first weigh
   auto [base, logits] = subject<T>(name, c.model);
   nn::train_only(base, {});
   nn::Model<T> model = base;
-  io::start_from(model, c.adapter);
+  io::add_adapter(model, c.adapter);
   io::AdapterOptions<T> options;
   for (std::uint64_t merge = 1; merge <= 3; ++merge) {
     for (const auto& [layer, f] : lowrank::products(model)) options.merged[layer].push_back({1.0, f.a, f.b});
@@ -168,8 +168,8 @@ TEMPLATE_TEST_CASE("golden: merges of factors are one adapter to the first weigh
   const io::Adapter stacked = io::to_adapter<T>(model, options);
   for (const auto& [layer, f] : stacked.layers) CHECK(f.rank() == 4 * c.adapter.layers.at(layer).rank());
   nn::Model<T> again = base;
-  io::start_from(again, stacked);
-  io::set_adapter(again, {.values = io::fitted(c.adapter, base).values});
+  io::add_adapter(again, stacked);
+  io::set_adapter(again, {.values = io::bind_adapter(c.adapter, base).values});
   CHECK(difference(logits(again), logits(model)) <= (std::same_as<T, float> ? 1e-5 : 1e-13));
   const auto whole = io::merged_archive(model), theirs = io::merged_archive(again);
   CHECK(whole.names() == theirs.names());

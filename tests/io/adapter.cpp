@@ -129,6 +129,10 @@ TEST_CASE("adapter: configurations that are refused") {
   CHECK(wrong(R"({"peft_type": "LORA", "r": 0})") ==
         "json: r: expected a whole number in 1 .. 1048576, got 0");
   CHECK(wrong(R"({"peft_type": "LORA", "lora_alpha": 1e999})").starts_with("json: byte "));
+  CHECK(wrong(R"({"peft_type": "LORA", "lora_alpha": 0})") ==
+        "json: lora_alpha: expected a finite number other than 0, got 0");
+  CHECK(with(R"("alpha_pattern": {"q": 0.0})") ==
+        "json: alpha_pattern.q: expected a finite number other than 0, got 0");
   CHECK(wrong(R"({"peft_type": "LORA", "r": 2})") ==
         "file: tensor base_model.model.model.layers.11.q.lora_A.weight: expected (2, n) or (2, n, kh, kw) as "
         "the "
@@ -153,6 +157,13 @@ TEST_CASE("adapter: tensors that are refused") {
         "file: tensor " + b + ": expected (m, 2) as the rank is 2, got shape (5, 2, 1, 1)");
   CHECK(with([&](io::Archive& x) { x.put(a, Tensor<float>({2, 0})); }) ==
         "file: tensor " + a + ": expected (2, n) or (2, n, kh, kw) as the rank is 2, got shape (2, 0)");
+  for (const auto& [value, text] : {std::pair{NAN, "nan"}, std::pair{-INFINITY, "-inf"}}) {
+    Tensor<float> broken({2, 4});
+    fill(broken, 1.0f);
+    broken.data()[5] = value;
+    CHECK(with([&](io::Archive& x) { x.put(a, broken); }) ==
+          "file: tensor " + a + ": expected finite numbers, got " + text);
+  }
   CHECK(with([&](io::Archive& x) { x.put(a, Tensor<std::int32_t>({2, 4})); }) ==
         "file: tensor " + a + ": expected F64, F32, F16 or BF16, got I32");
   for (const char* name : {"model.layers.1.q.lora_magnitude_vector", "model.layers.1.q.base_layer.bias",

@@ -38,7 +38,7 @@ io::Adapter adapter_of(nn::Model<float> model) {
 std::string error(io::Adapter adapter) {
   auto model = net();
   try {
-    io::start_from(model, adapter);
+    io::add_adapter(model, adapter);
   } catch (const DataError& wrong) {
     return wrong.what();
   }
@@ -81,20 +81,20 @@ TEST_CASE("adapter: a layer that was not published is saved whole, with its upda
   CHECK(adapter.layers.size() == 1);
   CHECK(adapter.modules == std::vector<std::string>{"fc3"});
   auto again = net();
-  io::start_from(again, adapter);
+  io::add_adapter(again, adapter);
   CHECK(weights(again) == weights(model));
 }
 
 TEST_CASE("adapter: names without the model's prefix are found") {
   auto model = net("net"), same = net("net");
   const io::Adapter bare = adapter_of(net());
-  CHECK(io::start_from(model, bare) == std::vector<std::string>{"net.fc1", "net.fc2"});
-  io::start_from(same, adapter_of(net("net")));
+  CHECK(io::add_adapter(model, bare) == std::vector<std::string>{"net.fc1", "net.fc2"});
+  io::add_adapter(same, adapter_of(net("net")));
   CHECK(weights(model) == weights(same));
   io::Adapter twice = bare;
   twice.layers["net.fc1"] = twice.layers.at("fc1");
   auto again = net("net");
-  CHECK_THROWS_WITH(io::start_from(again, twice),
+  CHECK_THROWS_WITH(io::add_adapter(again, twice),
                     ContainsSubstring("expected one for the layer net.fc1, got two"));
 }
 
@@ -124,7 +124,7 @@ TEST_CASE("adapter: statistics go along with their module") {
   CHECK(tensors.get<float>("base_model.model.bn1.running_mean").data()[0] == 0.75f);
   CHECK(tensors.raw("base_model.model.bn1.num_batches_tracked").shape == Shape{});
   auto again = nn::build<float>("resnet10", {.height = 8, .width = 8, .classes = 4, .narrow = 16});
-  io::start_from(again, adapter);
+  io::add_adapter(again, adapter);
   CHECK(weights(again) == weights(model));
 }
 

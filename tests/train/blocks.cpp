@@ -11,6 +11,10 @@
 #include <loru/train/published.hpp>
 #include <loru/train/tasks/next_token.hpp>
 
+#include <unistd.h>
+
+#include <filesystem>
+
 #include "support/catch.hpp"
 #include "support/gguf_llama.hpp"
 #include "support/tensors.hpp"
@@ -25,17 +29,10 @@ namespace {
 constexpr GgufLlama tiny{.vocabulary = 50, .width = 32, .layers = 2, .heads = 4, .groups = 2, .hidden = 64};
 
 nn::Model<float> model_of(const GgufLlama& shape, BlockType type, bool keep, bool tied = true) {
-  auto model = nn::llama<float>({.vocabulary = shape.vocabulary,
-                                 .positions = shape.positions,
-                                 .width = shape.width,
-                                 .layers = shape.layers,
-                                 .heads = shape.heads,
-                                 .groups = shape.groups,
-                                 .feed_forward = shape.hidden,
-                                 .tied = tied,
-                                 .drawn = false});
   const auto file = io::Gguf::parse(shape.file(type, tied).bytes(), "llama.gguf");
-  train::set_published(model, io::pretrained_of(file, {.keep_quantised = keep}));
+  io::Pretrained published = io::pretrained_of(file, {.keep_quantised = keep});
+  auto model = train::transformer(published.configuration, {.drawn = false});
+  train::set_published(model, std::move(published));
   return model;
 }
 
@@ -184,7 +181,7 @@ TEST_CASE("blocks: an adapter sets what it saves whole, and the other weights st
   const io::Adapter adapter = io::to_adapter<float>(trained);
   for (auto* m : {&kept, &whole}) {
     nn::train_only(*m, {});
-    io::start_from(*m, adapter);
+    io::add_adapter(*m, adapter);
   }
   CHECK(in_blocks(kept) == 2 * 7);
   CHECK(io::serialise(io::to_archive(kept)) == io::serialise(io::to_archive(whole)));
@@ -204,6 +201,29 @@ TEST_CASE("blocks: a model that was not drawn needs all its weights") {
   const auto file = io::Gguf::parse(tiny.file(BlockType::q8_0, true).bytes(), "llama.gguf");
   CHECK_THROWS_WITH(train::set_published(model, io::pretrained_of(file, {.keep_quantised = true})),
                     "llama.gguf: expected a tensor model.layers.2.self_attn.q_proj.weight, got none");
+}
+
+TEST_CASE("blocks: a copy of a model without values takes them") {
+  const auto file = io::Gguf::parse(tiny.file(BlockType::q8_0, true).bytes(), "llama.gguf");
+  const auto empty = train::transformer(io::pretrained_of(file).configuration, {.drawn = false});
+  auto copy = empty;
+  train::set_published(copy, io::pretrained_of(file));
+  auto model = model_of(tiny, BlockType::q8_0, false);
+  const nn::Tokens<> tokens = tokens_of(24, tiny.vocabulary);
+  CHECK(same_bits(logits_of(copy, tokens), logits_of(model, tokens)));
+}
+
+TEST_CASE("published: a model of a file") {
+  const auto path = std::filesystem::temp_directory_path() / concat("loru-published-", ::getpid(), ".gguf");
+  io::write_file(path, tiny.file(BlockType::q8_0, true).bytes());
+  auto kept = train::load_transformer(path, {}, {.keep_quantised = true});
+  CHECK(in_blocks(kept) > 0);
+  auto loaded = train::load_transformer(path);
+  std::filesystem::remove(path);
+  auto model = model_of(tiny, BlockType::q8_0, false);
+  const nn::Tokens<> tokens = tokens_of(24, tiny.vocabulary);
+  CHECK(same_bits(logits_of(loaded, tokens), logits_of(model, tokens)));
+  CHECK(same_bits(logits_of(kept, tokens), logits_of(model, tokens)));
 }
 
 TEST_CASE("blocks: a step holds no decoded weight") {

@@ -15,10 +15,10 @@ void fill(Tensor<T>& y, T v) {
   std::fill(y.data(), y.data() + y.size(), v);
 }
 
-/// A tensor with its own copy of the elements.
+/// A tensor with its own copy of the elements; of a tensor that has a shape and no elements yet, the same.
 template <class T>
 Tensor<T> clone(const Tensor<T>& x) {
-  if (!x) return {};
+  if (!x) return x;
   Tensor<T> y(x.shape(), x.layout());
   std::copy(x.data(), x.data() + x.size(), y.data());
   return y;

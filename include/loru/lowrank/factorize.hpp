@@ -22,7 +22,7 @@ struct Start {
   enum Kind : unsigned char {
     zero,  ///< A random, B zero: the effective weight is W
     svd,   ///< s·B·A is the best rank-r part of W, and W keeps the rest: the effective weight is W
-    peft,  ///< those of an adapter in PEFT's format: io::start_from reads it, factorize() refuses
+    peft,  ///< those of an adapter in PEFT's format: io::add_adapter reads it, factorize() refuses
   };
   Kind kind = zero;
   std::filesystem::path folder{};  ///< of the adapter

@@ -80,7 +80,7 @@ inline void require_complete(const Adapter& adapter, const std::vector<std::stri
 /// expected and what came, for a layer or parameter that the model does not have, a wrong shape, and what is
 /// missing.
 template <class T, class D>
-Adapter fitted(Adapter adapter, nn::Model<T, D>& model) {
+Adapter bind_adapter(Adapter adapter, nn::Model<T, D>& model) {
   std::map<std::string, Shape> weights;
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& w) { weights[layer] = w.shape(); }});
   const std::map<std::string, Shape> shapes = detail::value_shapes(model);
@@ -112,10 +112,10 @@ Adapter fitted(Adapter adapter, nn::Model<T, D>& model) {
   return adapter;
 }
 
-/// How a model's layers are factorised to take a fitted adapter: its layers with their ranks.
+/// How a model's layers are factorised to take a bound adapter: its layers with their ranks.
 template <class T, class D>
-lowrank::FactorizeOptions factorize_options(const Adapter& adapter, nn::Model<T, D>& model,
-                                            lowrank::FactorizeOptions o) {
+lowrank::FactorizeOptions adapter_options(const Adapter& adapter, nn::Model<T, D>& model,
+                                          lowrank::FactorizeOptions o) {
   o.layers.clear();
   o.ranks.clear();
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>&) {
@@ -130,7 +130,7 @@ lowrank::FactorizeOptions factorize_options(const Adapter& adapter, nn::Model<T,
   return o;
 }
 
-/// Gives the layers W + s·B·A of a model the factors and scales of a fitted adapter, and the parameters that
+/// Gives the layers W + s·B·A of a model the factors and scales of a bound adapter, and the parameters that
 /// it saves their values. Throws ConfigError for a layer that is not W + s·B·A.
 template <class T, class D>
 void set_adapter(nn::Model<T, D>& model, const Adapter& adapter) {
@@ -163,12 +163,12 @@ void set_adapter(nn::Model<T, D>& model, const Adapter& adapter) {
 }
 
 /// Factorises a dense model to begin where the adapter ends. Layers, ranks and scales are the adapter's, the
-/// rest is as in `o`. Throws as fitted() and lowrank::factorize() do.
+/// rest is as in `o`. Throws as bind_adapter() and lowrank::factorize() do.
 template <class T, class D>
-std::vector<std::string> start_from(nn::Model<T, D>& model, const Adapter& adapter,
-                                    const lowrank::FactorizeOptions& o = {}) {
-  const Adapter own = fitted(adapter, model);
-  auto layers = lowrank::factorize(model, factorize_options(own, model, o));
+std::vector<std::string> add_adapter(nn::Model<T, D>& model, const Adapter& adapter,
+                                     const lowrank::FactorizeOptions& o = {}) {
+  const Adapter own = bind_adapter(adapter, model);
+  auto layers = lowrank::factorize(model, adapter_options(own, model, o));
   set_adapter(model, own);
   return layers;
 }

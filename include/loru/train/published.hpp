@@ -1,12 +1,51 @@
 #pragma once
-// A model with published weights.
+// Models with published weights.
 
+#include <filesystem>
 #include <utility>
 
 #include <loru/io/pretrained/weights.hpp>
-#include <loru/nn/module.hpp>
+#include <loru/nn/models/bert.hpp>
+#include <loru/nn/models/llama.hpp>
 
 namespace loru::inline LORU_ISA::train {
+
+/// What a published configuration leaves open.
+struct TransformerOptions {
+  Index classes = 2;  ///< of a BERT's classifier
+  double dropout = 0.0;
+  std::uint64_t seed = 1;
+  bool drawn = true;  ///< else the matrices of a LLaMA have no elements until values are set
+};
+
+/// The BERT or LLaMA of that shape. Throws ConfigError for a shape that none has.
+template <class T = float, class D = Cpu>
+nn::Model<T, D> transformer(const io::TransformerConfiguration& c, const TransformerOptions& o = {}) {
+  if (c.architecture == io::Architecture::bert)
+    return nn::bert<T, D>({.vocabulary = c.vocabulary,
+                           .positions = c.positions,
+                           .types = c.types,
+                           .width = c.width,
+                           .layers = c.layers,
+                           .heads = c.heads,
+                           .feed_forward = c.feed_forward,
+                           .classes = o.classes,
+                           .epsilon = c.epsilon,
+                           .dropout = o.dropout,
+                           .seed = o.seed});
+  return nn::llama<T, D>({.vocabulary = c.vocabulary,
+                          .positions = c.positions,
+                          .width = c.width,
+                          .layers = c.layers,
+                          .heads = c.heads,
+                          .groups = c.groups,
+                          .feed_forward = c.feed_forward,
+                          .theta = c.theta,
+                          .epsilon = c.epsilon,
+                          .tied = c.tied,
+                          .seed = o.seed,
+                          .drawn = o.drawn});
+}
 
 /// Sets the parameters of the tensors' names. Those that are kept in blocks become constants in blocks, and
 /// tensors on a device that keeps none. Throws DataError for a tensor that the model does not have or has in
@@ -37,6 +76,18 @@ void set_published(nn::Model<float, D>& model, io::Pretrained published) {
   }});
   require<DataError>(set == expected, origin, ": expected the ", set, " tensors of the model, got ",
                      expected);
+}
+
+/// The model of published weights, of a file or folder as io::load_pretrained reads it. What they do not have,
+/// such as a classifier, is drawn. Throws as that and set_published() do.
+template <class D = Cpu>
+nn::Model<float, D> load_transformer(const std::filesystem::path& path, TransformerOptions o = {},
+                                     const io::PretrainedOptions& weights = {}) {
+  io::Pretrained published = io::load_pretrained(path, weights);
+  o.drawn = false;
+  auto model = transformer<float, D>(published.configuration, o);
+  set_published(model, std::move(published));
+  return model;
 }
 
 }  // namespace loru::inline LORU_ISA::train

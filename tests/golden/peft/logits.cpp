@@ -5,8 +5,7 @@
 #include <exception>
 
 #include <loru/train/model_file.hpp>
-
-#include "../pretrained/model.hpp"
+#include <loru/train/published.hpp>
 
 using namespace loru;
 
@@ -15,7 +14,7 @@ namespace {
 void write_logits(char** argv) {
   const io::Archive saved = io::load(argv[2]), texts = io::load(argv[3]);
   const Index classes = saved.contains("classifier.bias") ? saved.raw("classifier.bias").shape[0] : 1;
-  nn::Model<float> model = golden::model_of(io::load_pretrained(argv[1]).configuration, classes);
+  nn::Model<float> model = train::transformer(io::load_configuration(argv[1]), {.classes = classes});
   io::from_archive(model, saved);
   const auto starts = texts.get<std::int64_t>("starts");
   const nn::Tokens<> tokens(texts.get<std::int32_t>("tokens"),

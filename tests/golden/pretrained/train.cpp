@@ -12,8 +12,7 @@
 #include <loru/lowrank/factorize.hpp>
 #include <loru/nn/freeze.hpp>
 #include <loru/optim/optim.hpp>
-
-#include "model.hpp"
+#include <loru/train/published.hpp>
 
 using namespace loru;
 
@@ -84,12 +83,11 @@ struct Step {
 };
 
 void run(const char* weights, const char* given, const char* out) {
-  const io::Pretrained published = io::load_pretrained(weights);
+  io::Pretrained published = io::load_pretrained(weights);
   const io::Archive file = io::load(given);
   const bool decoder = published.configuration.architecture == io::Architecture::llama;
-  Model model = golden::model_of(published.configuration, 2);
-  require<DataError>(fill(model, published.tensors) == published.tensors.size(), weights,
-                     ": tensors left over");
+  Model model = train::transformer(published.configuration, {.drawn = false});
+  train::set_published(model, std::move(published));
   nn::train_only(model, decoder ? std::vector<std::string>{} : std::vector<std::string>{"classifier.*"});
   lowrank::factorize(model, {.rank = std::stol(text_of(file, "rank")),
                              .alpha = std::stod(text_of(file, "alpha")),

@@ -119,9 +119,10 @@ class PerLayer {
   std::vector<std::pair<LayerPattern, V>> values_;
 };
 
-inline double finite_number(const JsonPlace& place) {
+/// A scale: with 0 an adapter changes nothing, nor can it be trained.
+inline double scale_of(const JsonPlace& place) {
   const double value = place.number();
-  if (!std::isfinite(value)) place.refuse("a finite number");
+  if (!std::isfinite(value) || value == 0.0) place.refuse("a finite number other than 0", concat(value));
   return value;
 }
 
@@ -148,8 +149,8 @@ class AdapterReader {
       : tensors_{tensors},
         ranks_{place, "rank_pattern", place.whole_or("r", 1, most_rank, 8),
                [](const JsonPlace& rank) { return rank.whole(1, most_rank); }},
-        alphas_{place, "alpha_pattern", place.has("lora_alpha") ? finite_number(place["lora_alpha"]) : 8.0,
-                finite_number},
+        alphas_{place, "alpha_pattern", place.has("lora_alpha") ? scale_of(place["lora_alpha"]) : 8.0,
+                scale_of},
         biases_{place.text_or("bias", "none") == "lora_only"} {
     adapter_.origin = origin;
     adapter_.rslora = place.flag_or("use_rslora", false);
@@ -195,6 +196,14 @@ class AdapterReader {
   }
 
   Tensor<double> numbers(const std::string& name, const RawTensor& raw) const {
+    const Tensor<double> x = in_double(name, raw);
+    for (const double value : x.span())
+      require<DataError>(std::isfinite(value), adapter_.origin, ": tensor ", shortened(name),
+                         ": expected finite numbers, got ", value);
+    return x;
+  }
+
+  Tensor<double> in_double(const std::string& name, const RawTensor& raw) const {
     switch (raw.dtype) {
       case DType::f64: return decoded<double>(raw);
       case DType::f32: return decoded<float>(raw);
