@@ -168,61 +168,120 @@ TEST_CASE("The accumulated update's rank grows with the merges") {
                   start.at("fc2")));  // the caller's model is its own
 }
 
-TEMPLATE_TEST_CASE("The mean of equal updates is the update, within one ulp", "", float, double) {
+TEMPLATE_TEST_CASE("The mean of equal updates is the update", "", float, double) {
   rng::Stream random(7);
   for (int trial = 0; trial < 200; ++trial) {
     const Index size = 1 + random.below(40), cohort = 1 + random.below(50);
     Tensor<TestType> x = gaussian<TestType>({size}, static_cast<std::uint64_t>(trial));
-    for (TestType& value : x.span()) value *= static_cast<TestType>(std::exp(10.0 * random.normal()));
+    for (TestType& value : x.span()) value *= static_cast<TestType>(std::exp(4.0 * random.normal()));
     fl::Average<TestType> average;
     for (Index k = 0; k < cohort; ++k) {
-      fl::Update update{{1, 1, k}, 1 + random.below(100000), 0.25, {}};
+      fl::Update update{{1, 1, k}, 1 + random.below(100000), 0.3, {}};
       update.state.put("x", x);
       average.add(update);
     }
     const io::Archive mean = average.result();
     const auto y = mean.get<TestType>("x");
-    for (Index i = 0; i < size; ++i) {
-      const TestType a = x.data()[i], b = y.data()[i];
-      REQUIRE((b == a || b == std::nextafter(a, b)));
-    }
-    REQUIRE(average.loss() == Approx(0.25));
+    for (Index i = 0; i < size; ++i)
+      REQUIRE(y.data()[i] == static_cast<TestType>(fl::fixed::rounded(static_cast<double>(x.data()[i]))));
+    REQUIRE(average.loss() == 0.3);
   }
 }
 
-TEMPLATE_TEST_CASE("The mean is weighted by samples and folded in blocks of eight", "", float, double) {
-  using Wide = std::conditional_t<std::same_as<TestType, float>, double, long double>;
-  const Index size = 17, cohort = GENERATE(1, 7, 8, 9, 16, 30);
+namespace {
+
+/// Updates of `cohort` clients, x (size) of numbers of many magnitudes.
+template <class T>
+std::vector<fl::Update> updates_of(Index cohort, Index size) {
   rng::Stream random(11);
-  fl::Average<TestType> average;
-  std::vector<long double> sum(size), weights(size);
-  std::vector<Wide> total(size), open(size);
-  Index samples = 0;
-  double loss = 0.0;
+  std::vector<fl::Update> updates;
   for (Index k = 0; k < cohort; ++k) {
-    fl::Update update{{1, 1, k}, 1 + random.below(900), random.uniform(), {}};
-    const auto x = gaussian<TestType>({size}, static_cast<std::uint64_t>(100 + k));
-    update.state.put("x", x);
-    average.add(update);
-    samples += update.samples;
-    loss += static_cast<double>(update.samples) * update.loss;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) {
-      const TestType value = x.data()[i];
-      sum[i] += static_cast<long double>(update.samples) * static_cast<long double>(value);
-      open[i] += static_cast<Wide>(update.samples) * static_cast<Wide>(value);
-      if (k % 8 == 7 || k + 1 == cohort) total[i] += std::exchange(open[i], Wide(0));
-    }
+    updates.push_back({{1, 1, k}, 1 + random.below(900), random.uniform(), {}});
+    auto x = gaussian<T>({size}, static_cast<std::uint64_t>(100 + k));
+    for (T& value : x.span()) value = std::ldexp(value, static_cast<int>(random.below(60)) - 30);
+    updates.back().state.put("x", x);
   }
-  const auto mean = average.result().template get<TestType>("x");
+  return updates;
+}
+
+template <class T>
+fl::Average<T> average_of(std::span<const fl::Update> updates) {
+  fl::Average<T> average;
+  for (const fl::Update& update : updates) average.add(update);
+  return average;
+}
+
+}  // namespace
+
+TEST_CASE("The mean is the exact one, rounded once") {
+  const Index cohort = GENERATE(1, 7, 8, 9, 30);
+  const auto updates = updates_of<float>(cohort, 100);
+  auto average = average_of<float>(updates);
+  const auto mean = average.result().get<float>("x");
   CHECK(average.updates() == cohort);
-  CHECK(average.samples() == samples);
-  CHECK(average.loss() == Approx(loss / static_cast<double>(samples)).epsilon(1e-12));
-  for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) {
-    const auto got = mean.data()[i];
-    CHECK(static_cast<double>(got) ==
-          Approx(static_cast<double>(sum[i] / static_cast<long double>(samples))).epsilon(1e-6).margin(1e-7));
-    CHECK(got == static_cast<TestType>(total[i] / static_cast<Wide>(samples)));
+  for (Index i = 0; i < mean.size(); ++i) {
+    __extension__ __int128 sum = 0;  // of multiples of 2⁻⁸⁰
+    Index samples = 0;
+    for (const fl::Update& update : updates) {
+      const double x = fl::fixed::rounded(update.state.get<float>("x").data()[i]);
+      sum += static_cast<decltype(sum)>(std::ldexp(x, 80)) * update.samples;
+      samples += update.samples;
+    }
+    const auto expected = std::ldexp(static_cast<long double>(sum) / static_cast<long double>(samples), -80);
+    CHECK(mean.data()[i] == static_cast<float>(expected));
   }
+}
+
+TEMPLATE_TEST_CASE("The mean has the same bits in any order and from any partial sums", "", float, double) {
+  auto updates = updates_of<TestType>(30, 100);
+  auto whole = average_of<TestType>(updates);
+  const auto expected = whole.result().template get<TestType>("x");
+  std::reverse(updates.begin(), updates.end());
+  std::swap(updates[3], updates[21]);
+  auto turned = average_of<TestType>(updates);
+  CHECK(same_bits(turned.result().template get<TestType>("x"), expected));
+  for (const std::size_t cut : {0u, 1u, 8u, 13u, 30u}) {
+    const std::span all(updates);
+    auto joined = average_of<TestType>(all.first(cut));
+    joined.add(average_of<TestType>(all.subspan(cut)));
+    CHECK(same_bits(joined.result().template get<TestType>("x"), expected));
+    CHECK(joined.loss() == whole.loss());
+    CHECK(joined.samples() == whole.samples());
+    CHECK(joined.updates() == 30);
+  }
+  fl::Average<TestType> other;
+  fl::Update update{{1, 1, 0}, 1, 0.0, {}};
+  update.state.put("y", Tensor<TestType>({100}));
+  other.add(update);
+  CHECK_THROWS_WITH(whole.add(other), "aggregate: expected sums of the same tensors");
+}
+
+TEST_CASE("The mean refuses what leaves the range of its sums") {
+  fl::Average<float> average;
+  const auto update = [](Index samples, float value, double loss = 0.0) {
+    fl::Update u{{1, 4, 7}, samples, loss, io::Archive("update")};
+    u.state.put("a", Tensor<float>({2}, {1.0f, value}));
+    return u;
+  };
+  const auto diverged = [&](const fl::Update& u) {
+    return message_of<DivergedError>([&] { average.add(u); });
+  };
+  CHECK(message_of<DataError>([&] { average.add(update(Index{1} << 29, 1.0f)); }) ==
+        "aggregate: update of client 7: expected at most 536870911 samples, got 536870912");
+  CHECK(diverged(update(60, -3e38f)) ==
+        "round 4, client 7: a: expected samples times values below 2^45, got 60 times 3e+38");
+  CHECK(diverged(update(60, 1.0f, -1e300)) ==
+        "round 4, client 7: loss: expected samples times values below 2^45, got 60 times 1e+300");
+  CHECK(average.updates() == 0);
+  const float large = 0x1.fp44f;
+  Index taken = 0;  // 2⁵⁶ / 0x1.fp44
+  for (; taken < 3000; ++taken) try {
+      average.add(update(1, -large));
+    } catch (const DivergedError&) {
+      break;
+    }
+  CHECK(taken == 2114);
+  CHECK(average.result().get<float>("a").data()[1] == -large);
 }
 
 TEST_CASE("The mean reads numbers wherever they lie in a message") {

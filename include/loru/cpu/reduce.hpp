@@ -1,6 +1,7 @@
 #pragma once
 // Sums over host tensors.
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -88,6 +89,21 @@ bool all_finite(const std::byte* x, Index n) {
     found |= Bits{(bits & exponent) == exponent};
   }
   return found == 0;
+}
+
+/// The largest |x| of the n numbers in these bytes, which need not be aligned; not a number if one is not, else
+/// infinite if one is. By the bits, whose order that is.
+template <std::floating_point T>
+T largest_magnitude(const std::byte* x, Index n) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Bits sign = std::bit_cast<Bits>(-T(0));
+  Bits largest = 0;
+  for (Index i = 0; i < n; ++i) {
+    Bits bits;
+    std::memcpy(&bits, x + i * static_cast<Index>(sizeof bits), sizeof bits);
+    largest = std::max(largest, Bits(bits & ~sign));
+  }
+  return std::bit_cast<T>(largest);
 }
 
 }  // namespace cpu

@@ -1,27 +1,25 @@
 #pragma once
-// The weighted mean of a cohort's updates, folded in double.
+// The weighted mean of a cohort's updates, summed exactly.
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstring>
 #include <functional>
 #include <iterator>
 #include <map>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <loru/cpu/reduce.hpp>
 #include <loru/fl/message/head.hpp>
+#include <loru/fl/server/exact_sum.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Σ n_k·x_k / Σ n_k for every tensor of the state. Updates are added in the order of the cohort, in blocks
-/// of eight whose sums are added in order, so that the bits depend on the cohort alone. The tensors of at
-/// most eight updates are held, by their shared owners. Floats are summed in double, doubles in long double:
-/// equal updates have their own value as mean. Source: McMahan et al., arXiv 1602.05629.
+/// Σ n_k·x_k / Σ n_k for every tensor of the state. Nothing is rounded before the division, so that the bits
+/// do not depend on the order of the updates, nor on how partial sums were joined; equal updates have their
+/// own value as mean. For speed sums are formed of up to eight updates at a time, whose tensors are held until
+/// then, by their shared owners. Source: McMahan et al., arXiv 1602.05629.
 template <class T>
 class Average {
  public:
@@ -30,58 +28,88 @@ class Average {
   /// Chooses tensors of an update by name. Empty: all of them.
   using Names = std::function<bool(const std::string&)>;
 
-  /// Throws DataError if the update's chosen tensors are others than the first one's, DivergedError if any
-  /// value is not finite; it is then left out as a whole. Tensors that are not chosen have no mean.
+  /// Throws DataError if the update's chosen tensors are others than the first one's or its samples are 2²⁹ or
+  /// more, DivergedError if a value is not finite or leaves the range of the sum; it is then left out as a
+  /// whole. Tensors that are not chosen have no mean.
   void add(const Update& update, const Names& names = {}) {
-    check(update, names);
+    const double bound = check(update, names);
     for (const auto& [name, raw] : update.state.tensors()) {
       if (!chosen(names, name)) continue;
       Sum& sum = sums_[name];
-      if (added_ == 0) sum.total = Tensor<Wide>(raw.shape);
+      if (added_ == 0) sum = {raw.shape, ExactSums<T>(raw.shape.size()), {}};
       sum.open.push_back(raw);
     }
-    weights_.push_back(static_cast<Wide>(update.samples));
-    if (std::ssize(weights_) == block) close_block();
+    counts_.push_back(update.samples);
+    if (std::ssize(counts_) == block) close_block();
+    loss_.add(update.samples, std::as_bytes(std::span(&update.loss, 1)).data(), 0, 1);
     samples_ += update.samples;
-    loss_ += static_cast<double>(update.samples) * update.loss;
+    bound_ += bound;
     ++added_;
+  }
+
+  /// Adds what another mean of the same tensors has summed. Throws DataError for other tensors, DivergedError
+  /// if the sum leaves its range.
+  void add(Average other) {
+    if (other.added_ == 0) return;
+    if (added_ == 0) return void(*this = std::move(other));
+    close_block();
+    other.close_block();
+    require<DivergedError>(bound_ + other.bound_ < ExactSums<T>::most_sum,
+                           "aggregate: expected sums below 2^56, got ", bound_ + other.bound_);
+    require<DataError>(std::ranges::equal(sums_, other.sums_, {}, shape_of, shape_of),
+                       "aggregate: expected sums of the same tensors");
+    for (auto& [name, sum] : sums_) sum.total.add(other.sums_.at(name).total);
+    loss_.add(other.loss_);
+    samples_ += other.samples_;
+    bound_ += other.bound_;
+    added_ += other.added_;
   }
 
   Index updates() const { return added_; }
   Index samples() const { return samples_; }
   /// Mean training loss of the cohort, by samples.
-  double loss() const { return loss_ / static_cast<double>(samples_); }
+  double loss() const {
+    double mean = 0.0;
+    loss_.divide(static_cast<double>(samples_), &mean);
+    return mean;
+  }
 
-  /// The mean as an archive. Throws Error if nothing was added, DivergedError if a value is not finite.
+  /// The mean as an archive. Throws Error if nothing was added.
   io::Archive result() {
     require<Error>(added_ > 0, "aggregate: expected at least one update");
     close_block();
     io::Archive mean("aggregate");
-    for (auto& [name, sum] : sums_) {
-      Tensor<T> value(sum.total.shape());
-      divide(std::as_const(sum.total).data(), static_cast<Wide>(samples_), value.size(), value.data());
-      require<DivergedError>(all_finite(value), "aggregate: ", name, " is not finite after averaging ",
-                             added_, " updates");
+    for (const auto& [name, sum] : sums_) {
+      Tensor<T> value(sum.shape);
+      sum.total.divide(static_cast<double>(samples_), value.data());
       mean.share(name, value);
     }
     return mean;
   }
 
  private:
-  using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
   struct Sum {
-    Tensor<Wide> total;               ///< of the closed blocks; not yet set before the first
-    std::vector<io::RawTensor> open;  ///< of the updates of the block that is not closed yet
+    Shape shape{};
+    ExactSums<T> total{};                  ///< of the closed blocks
+    std::vector<io::RawTensor> open = {};  ///< of the updates of the block that is not closed yet
   };
+
+  static std::pair<std::string, Shape> shape_of(const std::pair<const std::string, Sum>& sum) {
+    return {sum.first, sum.second.shape};
+  }
 
   static bool chosen(const Names& names, const std::string& name) { return !names || names(name); }
 
-  void check(const Update& update, const Names& names) const {
+  /// Returns the largest n·|x| of the update.
+  double check(const Update& update, const Names& names) const {
     const Index client = update.head.client;
     const auto& tensors = update.state.tensors();
     const auto count = std::ranges::count_if(tensors, [&](const auto& t) { return chosen(names, t.first); });
+    require<DataError>(update.samples <= ExactSums<T>::most_count, "aggregate: update of client ", client,
+                       ": expected at most ", ExactSums<T>::most_count, " samples, got ", update.samples);
     require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
                        ": expected ", sums_.size(), " tensors, got ", count);
+    double bound = check_range(update, "loss", std::abs(update.loss));
     for (const auto& [name, raw] : tensors) {
       require<DataError>(raw.dtype == io::dtype_of<T>, update.state.origin(), ": tensor ", name,
                          ": expected dtype ", io::to_string(io::dtype_of<T>), ", got ",
@@ -90,61 +118,45 @@ class Average {
         const auto sum = sums_.find(name);
         require<DataError>(sum != sums_.end(), "aggregate: update of client ", client, ": unexpected tensor ",
                            name);
-        require<DataError>(raw.shape == sum->second.total.shape(), update.state.origin(), ": tensor ", name,
-                           ": expected shape ", sum->second.total.shape(), ", got ", raw.shape);
+        require<DataError>(raw.shape == sum->second.shape, update.state.origin(), ": tensor ", name,
+                           ": expected shape ", sum->second.shape, ", got ", raw.shape);
       }
-      require<DivergedError>(cpu::all_finite<T>(raw.bytes.data(), raw.shape.size()), "round ",
-                             update.head.round, ", client ", client, ": ", name,
-                             " is not finite after training");
+      const T largest = cpu::largest_magnitude<T>(raw.bytes.data(), raw.shape.size());
+      require<DivergedError>(std::isfinite(largest), "round ", update.head.round, ", client ", client, ": ",
+                             name, " is not finite after training");
+      if (chosen(names, name)) bound = std::max(bound, check_range(update, name, largest));
     }
+    return bound;
   }
 
-  /// total += Σ_k weight_k·x_k over the open block, in its order. Piece by piece, so that the block's sum
-  /// stays near the core while the updates are read.
+  double check_range(const Update& update, std::string_view name, double largest) const {
+    const double term = static_cast<double>(update.samples) * largest;
+    require<DivergedError>(term < ExactSums<T>::most_term && bound_ + term < ExactSums<T>::most_sum, "round ",
+                           update.head.round, ", client ", update.head.client, ": ", name,
+                           ": expected samples times values below 2^45, got ", update.samples, " times ",
+                           largest);
+    return term;
+  }
+
+  /// total += Σ_k n_k·x_k over the open block, piece by piece, so that the sums stay near the core while the
+  /// updates are read.
   void close_block() {
-    if (weights_.empty()) return;
     constexpr Index piece = 1024;
-    std::array<Wide, piece> open;
     for (auto& [name, sum] : sums_) {
-      Wide* total = sum.total.data();
-      for (Index first = 0; first < sum.total.size(); first += piece) {
-        const Index count = std::min(piece, sum.total.size() - first);
-        for (std::size_t k = 0; k < weights_.size(); ++k)
-          add(k == 0, count, weights_[k], sum.open[k].bytes.data() + first * static_cast<Index>(sizeof(T)),
-              open.data());
-        add(closed_ == 0, count, open.data(), total + first);
-      }
+      for (Index first = 0; first < sum.total.size(); first += piece)
+        for (std::size_t k = 0; k < counts_.size(); ++k)
+          sum.total.add(counts_[k], sum.open[k].bytes.data() + first * static_cast<Index>(sizeof(T)), first,
+                        std::min(piece, sum.total.size() - first));
       sum.open.clear();
     }
-    weights_.clear();
-    ++closed_;
-  }
-
-  /// open = weight·x for the first update of a block, open += weight·x for the others. x need not be aligned.
-  static void add(bool first, Index count, Wide weight, const std::byte* x, Wide* open) {
-    for (Index i = 0; i < count; ++i) {
-      T value;
-      std::memcpy(&value, x + i * static_cast<Index>(sizeof value), sizeof value);
-      const Wide term = weight * static_cast<Wide>(value);
-      open[i] = first ? term : open[i] + term;
-    }
-  }
-
-  /// total = 0 + open for the first block, total += open for the others.
-  static void add(bool first, Index count, const Wide* open, Wide* total) {
-    for (Index i = 0; i < count; ++i) total[i] = (first ? Wide(0) : total[i]) + open[i];
-  }
-
-  /// y = x / n
-  static void divide(const Wide* x, Wide n, Index count, T* y) {
-    for (Index i = 0; i < count; ++i) y[i] = static_cast<T>(x[i] / n);
+    counts_.clear();
   }
 
   std::map<std::string, Sum> sums_;
-  std::vector<Wide> weights_;  // of the open block's updates
-  Index closed_ = 0;           // blocks
+  std::vector<Index> counts_;  // samples of the open block's updates
+  ExactSums<double> loss_{1};
   Index added_ = 0, samples_ = 0;
-  double loss_ = 0.0;
+  double bound_ = 0.0;  // of Σ n·|x|
 };
 
 /// The parts of this header that loru::compiled instantiates.

@@ -38,9 +38,9 @@ struct ServerOptions {
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and directly by programs that
 /// move the messages themselves. A round: begin_round(), broadcast(client) for each client of the cohort,
-/// receive(update) for each answer, then finish_round(). The order of the answers decides the bits of the
-/// mean. A broadcast that did not arrive is lost(client). Messages and means are the host's, the model is on
-/// device D. Not thread-safe.
+/// receive(update) for each answer, then finish_round(). The mean does not depend on the order of the answers;
+/// folds that keep them see them in it. A broadcast that did not arrive is lost(client). Messages and means
+/// are the host's, the model is on device D. Not thread-safe.
 template <class T, class D>
 class Server {
  public:
@@ -109,7 +109,8 @@ class Server {
   void receive(Message&& message);
 
   /// The new global state from what was received. Returns the cohort's mean training loss by samples. Throws
-  /// Error if nothing was received, DivergedError if a mean is not finite, and then keeps the state it had.
+  /// Error if nothing was received, DivergedError if a parameter is not finite, and then keeps the state it
+  /// had.
   double finish_round();
 
   /// The values to which the server's optimizer moves the model's trained parameters, given their means. For
