@@ -201,8 +201,8 @@ void Totals::add(const loru::fl::Round& round) {
 namespace {
 
 std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics, bool validated) {
-  std::vector<std::string> names{"round",     "cohort",       "train_loss",     "test_accuracy",
-                                 "test_loss", "uplink_bytes", "downlink_bytes", "seconds"};
+  std::vector<std::string> names{"round",        "cohort",         "train_loss", "test_accuracy", "test_loss",
+                                 "uplink_bytes", "downlink_bytes", "seconds",    "dropped",       "rejected"};
   for (const auto& metric : metrics)
     if (metric.name != "accuracy") names.push_back(loru::concat("test_", metric.name));
   if (validated)
@@ -227,12 +227,14 @@ void Output::add(const loru::fl::Round& round) {
   const bool tested = round.evaluated();
   std::vector<loru::io::CsvField> fields{round.index,
                                          round.cohort.size(),
-                                         round.train_loss,
+                                         if_there(!std::isnan(round.train_loss), round.train_loss),
                                          if_there(!std::isnan(round.test_accuracy), round.test_accuracy),
                                          if_there(tested, round.test_loss),
                                          round.uplink_bytes,
                                          round.downlink_bytes,
-                                         round.seconds};
+                                         round.seconds,
+                                         round.dropped,
+                                         round.rejected};
   for (std::size_t i = 0; i < metrics_.size(); ++i)
     if (metrics_[i].name != "accuracy")
       fields.push_back(if_there(tested, tested ? round.test_metrics[i] : 0.0));

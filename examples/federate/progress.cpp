@@ -82,8 +82,9 @@ void Progress::round(const loru::fl::Round& round, const Totals& totals) {
   if (round.evaluated()) tested_ = human_metrics(metrics_, round.test_metrics, round.test_loss);
   draw(totals);
   if (kind_ == Kind::lines) {
-    std::string text = format("round %lld/%lld  train loss %.4f", static_cast<long long>(round.index),
-                              static_cast<long long>(rounds_), round.train_loss);
+    std::string text =
+        format("round %lld/%lld  ", static_cast<long long>(round.index), static_cast<long long>(rounds_));
+    text += std::isnan(round.train_loss) ? "too few updates" : format("train loss %.4f", round.train_loss);
     if (round.evaluated()) text += "  " + tested_;
     line(text + "  up " + human_bytes(static_cast<double>(round.uplink_bytes)) + "  down " +
          human_bytes(static_cast<double>(round.downlink_bytes)) + format("  %.2f s", round.seconds));

@@ -118,7 +118,8 @@ TEST_CASE("rounds.csv has a line a round, empty where not evaluated, and its byt
   REQUIRE(run_tiny(scratch.path, "out").code == 0);
   const auto table = loru::io::read_csv(scratch.path / "out" / "rounds.csv");
   CHECK(table.columns == std::vector<std::string>{"round", "cohort", "train_loss", "test_accuracy",
-                                                  "test_loss", "uplink_bytes", "downlink_bytes", "seconds"});
+                                                  "test_loss", "uplink_bytes", "downlink_bytes", "seconds",
+                                                  "dropped", "rejected"});
   REQUIRE(table.rows.size() == 5);
   std::uint64_t up = 0, down = 0;
   for (std::size_t row = 0; row < 5; ++row) {

@@ -89,7 +89,7 @@ TEST_CASE("regression on real data: the ink that was wiped out") {
   const auto rounds = loru::io::read_csv(scratch.path / "out" / "rounds.csv");
   CHECK(rounds.columns == std::vector<std::string>{"round", "cohort", "train_loss", "test_accuracy",
                                                    "test_loss", "uplink_bytes", "downlink_bytes", "seconds",
-                                                   "test_mae", "test_r2"});
+                                                   "dropped", "rejected", "test_mae", "test_r2"});
   const auto s = summary(scratch.path / "out");
   CHECK(s["final_test_accuracy"].is_null());
   CHECK(s["best_test_accuracy"].is_null());

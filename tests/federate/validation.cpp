@@ -35,7 +35,7 @@ TEST_CASE("a validation set is evaluated whenever the test set is, in the last c
   const auto rounds = loru::io::read_csv(scratch.path / "out" / "rounds.csv");
   CHECK(rounds.columns == std::vector<std::string>{"round", "cohort", "train_loss", "test_accuracy",
                                                    "test_loss", "uplink_bytes", "downlink_bytes", "seconds",
-                                                   "validation_accuracy"});
+                                                   "dropped", "rejected", "validation_accuracy"});
   for (std::size_t i = 0; i < rounds.rows.size(); ++i) {
     const auto accuracy = rounds.number(i, "validation_accuracy");
     CHECK(accuracy.has_value() == rounds.number(i, "test_accuracy").has_value());

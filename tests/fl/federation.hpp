@@ -40,6 +40,14 @@ constexpr bool refuses_ranks(std::string_view algorithm) {
 /// Bytes of a message's tensors.
 std::size_t payload(const fl::Message& message);
 
+/// The message changed by f.
+template <class F>
+fl::Message changed(const fl::Message& message, F f) {
+  io::Archive archive = io::parse(std::span(message));
+  f(archive);
+  return io::serialise(archive);
+}
+
 /// Every bit of the model: weights, factors, statistics.
 template <class T, class D>
 fl::Message bits(nn::Model<T, D>& model) {

@@ -22,14 +22,6 @@ std::uint64_t payload(nn::Model<float>& model) {
   return bytes;
 }
 
-/// The message changed by f.
-template <class F>
-fl::Message changed(const fl::Message& message, F f) {
-  io::Archive archive = io::parse(std::span(message));
-  f(archive);
-  return io::serialise(archive);
-}
-
 /// One round with one client that sends random factors.
 void pretend_round(fl::Server<float>& server, nn::Model<float>& model, Index client) {
   server.begin_round();

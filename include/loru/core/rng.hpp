@@ -54,6 +54,7 @@ enum class Purpose : std::uint32_t {
   validation = 16,
   spectrum = 17,
   generate = 18,
+  drop = 19,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, round, client). Copies continue independently. The

@@ -13,6 +13,9 @@ void apply_missed_merges(const io::Archive& archive, nn::Model<T, D>& model) {
   const auto merges = detail::number<Index>(archive, "merges");
   std::vector<Index> ranks;  // of the server's factors; the client's may be lower
   if (archive.metadata().contains("layer_ranks")) ranks = detail::get_ranks(archive, "layer_ranks");
+  const std::size_t layers = lowrank::ranks(model).size();
+  require<DataError>(ranks.empty() || ranks.size() == layers, "message: metadata 'layer_ranks': expected ",
+                     layers, " ranks, got ", ranks.size());
   std::vector<Tensor<T, D>> weights;  // empty where nothing was missed
   lowrank::for_each_frozen(model, [&](const std::string& layer, auto& weight) {
     const Index rank = weights.size() < ranks.size() ? ranks[weights.size()] : weight.rank();

@@ -27,13 +27,38 @@ enum class Frozen : unsigned char {
   shared,  ///< the server, which has done them already
 };
 
+namespace detail {
+
+/// The ranks that a broadcast gives a client's layers. Throws DataError for another number of ranks than the
+/// model has layers with factors, and for one above the layer's own and above min(m, n), the most that a
+/// layer's update can have.
+template <class T, class D>
+std::vector<Index> client_ranks(const io::Archive& broadcast, nn::Model<T, D>& model) {
+  const std::vector<Index> ranks = get_ranks(broadcast, "ranks");
+  std::vector<std::pair<std::string, Index>> layers;
+  model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
+    const Shape w = weight.shape();
+    if (weight.rank() > 0)
+      layers.emplace_back(layer,
+                          std::max(weight.rank(), std::min(w[0], w.size() / std::max<Index>(w[0], 1))));
+  }});
+  require<DataError>(ranks.size() == layers.size(), "message: metadata 'ranks': expected ", layers.size(),
+                     " ranks, got ", ranks.size());
+  for (std::size_t i = 0; i < ranks.size(); ++i)
+    require<DataError>(ranks[i] <= layers[i].second, "message: metadata 'ranks': layer ", layers[i].first,
+                       ": expected at most ", layers[i].second, ", got ", ranks[i]);
+  return ranks;
+}
+
+}  // namespace detail
+
 /// Brings a client's model to the ranks and the state of a broadcast that is already decoded. Throws
 /// DataError.
 template <class T, class D>
 void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast,
                     const AnyAlgorithm<T, D>& algorithm) {
   detail::get_head(broadcast, "broadcast");
-  if (broadcast.metadata().contains("ranks")) algorithm.shape(model, detail::get_ranks(broadcast, "ranks"));
+  if (broadcast.metadata().contains("ranks")) algorithm.shape(model, detail::client_ranks(broadcast, model));
   algorithm.load ? algorithm.load(model, broadcast) : get_state(broadcast, model, algorithm.sends);
 }
 

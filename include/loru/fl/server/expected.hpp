@@ -19,6 +19,10 @@ class ExpectedUpdates {
   void check(const Update& update, nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm, Index round,
              std::vector<Index> ranks);
 
+  /// The bytes of the largest update that a client can send: that of a client of the model's ranks, uncoded,
+  /// with room for its header.
+  Index most_bytes(nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm);
+
  private:
   using Shapes = std::vector<nn::Named<Shape>>;
   struct Contents {
@@ -52,6 +56,17 @@ void ExpectedUpdates<T, D>::check(const Update& update, nn::Model<T, D>& model,
                        client, ": ", name, ": expected ", io::to_string(io::dtype_of<T>), ' ', shape,
                        ", got ", io::to_string(raw.dtype), ' ', raw.shape);
   }
+}
+
+template <class T, class D>
+Index ExpectedUpdates<T, D>::most_bytes(nn::Model<T, D>& model, const AnyAlgorithm<T, D>& algorithm) {
+  constexpr Index metadata = 4096, entry = 256;  // without names
+  const Contents& all = of(model, algorithm, {});
+  Index bytes = metadata;
+  for (const Shapes* tensors : {&all.state, &all.extra})
+    for (const auto& [name, shape, role] : *tensors)  // a coded tensor has two entries
+      bytes += shape.size() * static_cast<Index>(sizeof(T)) + 2 * (entry + std::ssize(name));
+  return bytes;
 }
 
 template <class T, class D>

@@ -16,6 +16,7 @@
 #include <loru/fl/server/broadcasts.hpp>
 #include <loru/fl/server/client_ranks.hpp>
 #include <loru/fl/server/expected.hpp>
+#include <loru/fl/server/limits.hpp>
 #include <loru/fl/server/mean_of_own.hpp>
 #include <loru/fl/server/merge_history.hpp>
 #include <loru/fl/server/merge_schedule.hpp>
@@ -30,7 +31,10 @@ struct ServerOptions {
   Index clients = 0;            ///< of the federation; 0: not known
   ServerOptimizer optimizer{};  ///< the step from the mean to the new state
   Codecs codecs{};              ///< of the messages
-  Index rounds_before = 0;      ///< rounds of a warm-up; the count goes on from there
+  UpdateLimits limits{};        ///< of what clients send
+  /// The most samples that a client may say it has.
+  Index max_samples = ExactSums<float>::most_count;
+  Index rounds_before = 0;  ///< rounds of a warm-up; the count goes on from there
   /// Whether clients know the first frozen weights, which come from the seed; otherwise each is sent them
   /// once.
   bool weights_known = true;
@@ -104,8 +108,9 @@ class Server {
   /// none.
   void arrived(Index client);
 
-  /// Folds one update into the mean. Throws DataError if it is malformed or not from a client of this round
-  /// that has yet to answer, DivergedError if a value is not finite; the round goes on without it.
+  /// Folds one update into the mean. Throws DataError if it is malformed, larger than any of this model, or not
+  /// from a client of this round that has yet to answer, or has more samples than max_samples; DivergedError if
+  /// a value is not finite or beyond the limits. Nothing has changed then, and the round goes on without it.
   void receive(Message&& message);
 
   /// The new global state from what was received. Returns the cohort's mean training loss by samples. Throws
@@ -182,6 +187,8 @@ class Server {
   ClientRanks client_ranks_;
   bool resizes_ = false, renewed_ = false;
   Codecs codecs_;
+  UpdateLimits limits_;
+  Index max_samples_;
   Index factors_since_;                            // the round at whose end they last started anew
   std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
   std::optional<std::set<std::string>> shared_;    // of the state: what does not depend on ranks

@@ -17,11 +17,17 @@ Server<T, D>::Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::u
       optimizer_{options.optimizer},
       client_ranks_{std::move(options.ranks)},
       codecs_{options.codecs},
+      limits_{options.limits},
+      max_samples_{options.max_samples},
       factors_since_{options.rounds_before},
       history_{options.weights_known},
       broadcasts_{codecs_, seed} {
   check(optimizer_);
   check(codecs_);
+  check_fields(limits_, "server");
+  require<ConfigError>(max_samples_ >= 1 && max_samples_ <= ExactSums<T>::most_count,
+                       "server: max_samples: expected 1 .. ", ExactSums<T>::most_count, ", got ",
+                       max_samples_);
   require<ConfigError>(options.rounds_before >= 0, "server: rounds_before: expected at least 0, got ",
                        options.rounds_before);
   check_model();
@@ -101,6 +107,8 @@ void Server<T, D>::arrived(Index client) {
 
 template <class T, class D>
 void Server<T, D>::receive(Message&& message) {
+  const Index most = expected_.most_bytes(model_, algorithm_), bytes = std::ssize(message);
+  require<DataError>(bytes <= most, "server: update: expected at most ", most, " bytes, got ", bytes);
   Update update = read_update(std::move(message));
   const Index client = update.head.client;
   require<DataError>(update.head.seed == seed_, "server: update of client ", client, ": expected seed ",
@@ -110,16 +118,18 @@ void Server<T, D>::receive(Message&& message) {
   const auto answered = answered_.find(client);
   require<DataError>(answered != answered_.end() && !answered->second, "server: update of client ", client,
                      ": expected a client of the cohort that has not answered yet");
-  history_.arrived(client);
+  require<DataError>(update.samples <= max_samples_, "server: update of client ", client,
+                     ": expected at most ", max_samples_, " samples, got ", update.samples);
   const std::vector<Index> own = ranks(client);
-  if (codecs_.uplink != Code::none)
-    update.state =
-        decode_update<T>(update.state, broadcasts_.received(model_, own, round_, [&] { return plain(own); }));
+  const io::Archive& received = broadcasts_.received(model_, own, round_, [&] { return plain(own); });
+  if (codecs_.uplink != Code::none) update.state = decode_update<T>(update.state, received);
   expected_.check(update, model_, algorithm_, round_,
                   resizes_ || algorithm_.mixed_ranks || algorithm_.kept_ranks ? own : std::vector<Index>{});
+  check_limits<T>(update, received, limits_);
   if (resizes_) resize_factors(update.state, model_, lowrank::ranks(model_));
   average_.add(update, averaged());
   if (algorithm_.fold || measures_) updates_.push_back(std::move(update));
+  history_.arrived(client);
   answered->second = true;
 }
 

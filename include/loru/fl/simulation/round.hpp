@@ -10,16 +10,29 @@
 #include <loru/fl/client/train.hpp>
 #include <loru/fl/message/codec.hpp>
 #include <loru/fl/server/client_ranks.hpp>
+#include <loru/fl/server/limits.hpp>
 #include <loru/fl/server/server_optimizer.hpp>
+#include <loru/fl/simulation/sampler.hpp>
 
 namespace loru::inline LORU_ISA::fl {
+
+/// What happens to a client whose training diverges or whose update the server refuses.
+enum class Diverged : unsigned char {
+  stop,    ///< the round fails
+  reject,  ///< the round goes on without it
+};
 
 struct SimulationOptions {
   Index cohort = 10;
   ClientOptions client{};
   RankOptions ranks{};
   ServerOptimizer server{};
+  UpdateLimits limits{};
   Codecs codecs{};
+  Drops drops{};
+  Diverged diverged = Diverged::stop;
+  /// A round in which fewer updates were folded changes nothing but its number.
+  Index min_updates = 1;
   std::uint64_t seed = 1;
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
@@ -35,23 +48,33 @@ struct SimulationOptions {
 
   static constexpr auto fields() {
     using S = SimulationOptions;
-    return Fields{field("federation.eval_every", &S::eval_every, range::at_least(0),
-                        "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
-                  field("federation.aggregation_error", &S::aggregation_error,
-                        "measures the aggregation error of each round; its mean is in summary.json"),
-                  section("", &S::client),
-                  section("ranks", &S::ranks),
-                  section("server", &S::server),
-                  section("codec", &S::codecs)};
+    return Fields{
+        field("federation.eval_every", &S::eval_every, range::at_least(0),
+              "rounds between two evaluations; the last round is evaluated too, 0 evaluates none"),
+        field("federation.aggregation_error", &S::aggregation_error,
+              "measures the aggregation error of each round; its mean is in summary.json"),
+        field("federation.diverged", &S::diverged,
+              words<Diverged>({{"stop", Diverged::stop}, {"reject", Diverged::reject}}),
+              "what happens to a client that diverges or whose update is refused: the run stops, or "
+              "the round goes on without it"),
+        section("federation", &S::drops),
+        field("federation.min_updates", &S::min_updates, range::at_least(1),
+              "a round with fewer updates changes nothing"),
+        section("", &S::client),
+        section("ranks", &S::ranks),
+        section("server", &S::server),
+        section("server", &S::limits),
+        section("codec", &S::codecs)};
   }
 };
 
-/// The report of a round. Accuracy and loss on the test set are NaN where it was not evaluated, accuracy also
-/// where the task has none.
+/// The report of a round. The training loss is NaN where the round had too few updates; accuracy and loss on
+/// the test set where it was not evaluated, accuracy also where the task has none.
 struct Round {
   Index index = 0;
   std::vector<Index> cohort{};
-  double train_loss = 0.0;
+  Index dropped = 0, rejected = 0;  ///< clients that did not answer; that diverged or were refused
+  double train_loss = std::numeric_limits<double>::quiet_NaN();
   double test_accuracy = std::numeric_limits<double>::quiet_NaN();
   double test_loss = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> test_metrics{};        ///< in the task's order; none where it was not evaluated

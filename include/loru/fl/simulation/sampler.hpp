@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include <loru/core/fields.hpp>
 #include <loru/core/rng.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -19,6 +20,30 @@ inline std::vector<Index> sample_cohort(std::uint64_t seed, Index round, Index c
   std::vector<Index> chosen = stream.sample(clients, cohort);
   std::sort(chosen.begin(), chosen.end());
   return chosen;
+}
+
+/// The shares of a cohort that drop out of a round.
+struct Drops {
+  double before = 0.0, after = 0.0;
+
+  static constexpr auto fields() {
+    return Fields{field("drop_before", &Drops::before, range::share,
+                        "share of the cohort that does not get its broadcast"),
+                  field("drop_after", &Drops::after, range::share,
+                        "share of the cohort that gets its broadcast and does not answer")};
+  }
+};
+
+enum class Fate : unsigned char { answers, misses_broadcast, is_silent };
+
+/// What becomes of a client of the cohort: stream (seed, drop, round, client).
+inline Fate fate_of(const Drops& drops, std::uint64_t seed, Index round, Index client) {
+  rng::Stream stream(seed, rng::Purpose::drop, static_cast<std::uint32_t>(round),
+                     static_cast<std::uint32_t>(client));
+  const double u = stream.uniform();
+  return u < drops.before                 ? Fate::misses_broadcast
+         : u < drops.before + drops.after ? Fate::is_silent
+                                          : Fate::answers;
 }
 
 /// The cohort for a fraction of the clients: the nearest count, at least 1. Throws ConfigError unless

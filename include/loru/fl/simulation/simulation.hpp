@@ -40,7 +40,8 @@ class Simulation {
   Index clients() const { return static_cast<Index>(parts_.size()); }
 
   /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a
-  /// round. Throws DivergedError and keeps the state of the round before, the clients' too.
+  /// round. Throws DivergedError and keeps the state of the round before, the clients' too. With
+  /// Diverged::reject a client that diverges is left out of the round instead.
   Round run_round(bool evaluated);
 
   /// A range of rounds. Iterating over it runs them one by one.
@@ -98,6 +99,10 @@ class Simulation {
   }
 
  private:
+  /// The broadcasts, the clients' turns and their answers. `states` are those of the clients whose updates were
+  /// folded. Returns how many these are.
+  Index train_cohort(Round& round, std::vector<io::Archive>& states);
+
   /// A client's turn on a borrowed model, which shares the server's frozen weights.
   Message train_client(Index client, const io::Archive& broadcast, io::Archive& state);
 
@@ -138,8 +143,13 @@ Message Simulation<T, D>::train_client(Index client, const io::Archive& broadcas
     model = server_.client_model(client);  // factors that are not sent are of its rank too
   share_frozen(model);
   const auto& samples = parts_[static_cast<std::size_t>(client)];
-  return take_turn(model, broadcast, server_.algorithm(),
-                   LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
+  try {
+    return take_turn(model, broadcast, server_.algorithm(),
+                     LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
+  } catch (...) {
+    model = server_.model();  // half trained, it is not for another client
+    throw;
+  }
 }
 
 template <class T, class D>
@@ -158,6 +168,7 @@ ServerOptions Simulation<T, D>::server_options(const SimulationOptions& o, const
           .clients = static_cast<Index>(parts.size()),
           .optimizer = o.server,
           .codecs = o.codecs,
+          .limits = o.limits,
           .rounds_before = o.rounds_before,
           .weights_known = o.weights_known};
 }
@@ -186,6 +197,12 @@ Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm
       replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
   if (!options_.store) options_.store = std::make_shared<MemoryStore>();
   check_fields(options);
+  require<ConfigError>(options.drops.before + options.drops.after <= 1.0,
+                       "federation: drop_before and drop_after: expected a sum of at most 1, got ",
+                       options.drops.before + options.drops.after);
+  require<ConfigError>(options.min_updates <= options.cohort,
+                       "federation: min_updates: expected at most the cohort, ", options.cohort, ", got ",
+                       options.min_updates);
   check(options.client);
   for (const data::Dataset* half : {&data.train, &data.test}) task_.outputs(*half);
   sample_cohort(options.seed, 1, clients(), options.cohort);
@@ -204,24 +221,12 @@ Round Simulation<T, D>::run_round(bool evaluated) {
   server_.begin_round();
   Round round{.index = server_.round(),
               .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
-  std::vector<io::Archive> broadcasts, states(round.cohort.size());
-  for (const Index client : round.cohort) {
-    broadcasts.push_back(server_.offer(client));
-    round.downlink_bytes += io::serialised_size(broadcasts.back());
+  std::vector<io::Archive> states(round.cohort.size());
+  if (train_cohort(round, states) >= options_.min_updates) {
+    round.train_loss = server_.finish_round();
+    for (std::size_t i = 0; i < states.size(); ++i)
+      if (states[i].size() > 0) store().save(round.cohort[i], states[i]);
   }
-  run_in_order<Message>(
-      pool_, options_.cohort,
-      [&](Index i) {
-        const auto at = static_cast<std::size_t>(i);
-        return train_client(round.cohort[at], broadcasts[at], states[at]);
-      },
-      [&](Index, Message&& update) {
-        round.uplink_bytes += update.size();
-        server_.receive(std::move(update));
-      });
-  round.train_loss = server_.finish_round();
-  for (std::size_t i = 0; i < states.size(); ++i)
-    if (states[i].size() > 0) store().save(round.cohort[i], states[i]);
   round.merges = server_.merges();
   round.aggregation_error = server_.aggregation_error();
   round.train_seconds = seconds_since(begin);
@@ -236,6 +241,49 @@ Round Simulation<T, D>::run_round(bool evaluated) {
   }
   round.seconds = seconds_since(begin);
   return round;
+}
+
+template <class T, class D>
+Index Simulation<T, D>::train_cohort(Round& round, std::vector<io::Archive>& states) {
+  std::vector<io::Archive> broadcasts;
+  std::vector<Fate> fates;
+  for (const Index client : round.cohort) {
+    broadcasts.push_back(server_.offer(client));
+    round.downlink_bytes += io::serialised_size(broadcasts.back());
+    fates.push_back(fate_of(options_.drops, options_.seed, round.index, client));
+    if (fates.back() == Fate::misses_broadcast) server_.lost(client);
+    if (fates.back() == Fate::is_silent) server_.arrived(client);
+    round.dropped += fates.back() != Fate::answers;
+  }
+  const auto unless_rejected = [&](auto step) {
+    try {
+      step();
+      return true;
+    } catch (const DivergedError&) {
+      if (options_.diverged == Diverged::stop) throw;
+      return false;
+    }
+  };
+  Index folded = 0;
+  run_in_order<std::optional<Message>>(
+      pool_, options_.cohort,
+      [&](Index i) {
+        const auto at = static_cast<std::size_t>(i);
+        std::optional<Message> update;
+        if (fates[at] == Fate::answers)
+          unless_rejected([&] { update = train_client(round.cohort[at], broadcasts[at], states[at]); });
+        return update;
+      },
+      [&](Index i, std::optional<Message>&& update) {
+        const auto at = static_cast<std::size_t>(i);
+        if (fates[at] != Fate::answers) return;
+        if (update) round.uplink_bytes += update->size();
+        if (update && unless_rejected([&] { server_.receive(std::move(*update)); })) return void(++folded);
+        ++round.rejected;
+        states[at] = {};
+        server_.arrived(round.cohort[at]);
+      });
+  return folded;
 }
 
 template <class T, class D>

@@ -1,0 +1,64 @@
+#pragma once
+// What a server takes from a client.
+
+#include <algorithm>
+#include <cmath>
+
+#include <loru/core/fields.hpp>
+#include <loru/cpu/reduce.hpp>
+#include <loru/fl/message/uplink.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+struct UpdateLimits {
+  double max_loss = 1e6;
+  double max_norm = 1e4;
+
+  static constexpr auto fields() {
+    using L = UpdateLimits;
+    return Fields{field("max_loss", &L::max_loss, range::positive,
+                        "the largest loss, in absolute value, that a client may report"),
+                  field("max_norm", &L::max_norm, range::positive,
+                        "the most that a client may change a tensor x: by max(1, |x|) times this, in the "
+                        "Euclidean norm")};
+  }
+};
+
+namespace detail {
+
+/// ‖x − y‖ and ‖y‖ in double; y = 0 where there is none.
+template <class T>
+std::pair<double, double> change_and_norm(const Tensor<T>& x, const std::optional<Tensor<T>>& y) {
+  double change = 0.0, norm = 0.0;
+  for (Index i = 0; i < x.size(); ++i) {
+    const double was = y ? static_cast<double>(y->data()[i]) : 0.0;
+    const double d = static_cast<double>(x.data()[i]) - was;
+    change += d * d;
+    norm += was * was;
+  }
+  return {std::sqrt(change), std::sqrt(norm)};
+}
+
+}  // namespace detail
+
+/// Throws DivergedError for a loss above max_loss in absolute value, and for a tensor x_k with ‖x_k − x‖ >
+/// max_norm·max(1, ‖x‖), x being what the client received; of a tensor that it did not receive in that shape,
+/// ‖x_k‖ > max_norm. What is not finite is Average's to refuse.
+template <class T>
+void check_limits(const Update& update, const io::Archive& received, const UpdateLimits& limits) {
+  const auto refuse = [&](const std::string& what, double most, double got) {
+    fail<DivergedError>("round ", update.head.round, ", client ", update.head.client, ": ", what,
+                        ": expected at most ", most, ", got ", got);
+  };
+  if (std::abs(update.loss) > limits.max_loss) refuse("|loss|", limits.max_loss, std::abs(update.loss));
+  for (const auto& [name, raw] : update.state.tensors()) {
+    const auto x = update.state.get<T>(name);
+    const auto base = detail::base_of<T>(received, name, raw.shape);
+    const auto [change, norm] = detail::change_and_norm(x, base);
+    const double most = limits.max_norm * std::max(1.0, norm);
+    if (change > most && std::isfinite(change))
+      refuse(concat(name, base ? ": change" : ": norm"), most, change);
+  }
+}
+
+}  // namespace loru::inline LORU_ISA::fl

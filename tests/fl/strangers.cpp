@@ -1,0 +1,212 @@
+// Messages of clients and servers that nobody vouches for, and clients that do not answer.
+#include "federation.hpp"
+#include "mixed.hpp"
+
+using namespace loru;
+using namespace loru_test;
+
+namespace {
+
+constexpr std::uint64_t seed = 4;
+
+/// A server in its first round, and the answers of its two clients.
+struct Round {
+  nn::Model<float> model = small_factored<float>();
+  fl::Server<float> server;
+  std::vector<fl::Message> broadcasts, updates;
+
+  explicit Round(fl::ServerOptions options = {}) : server(model, fl::FedLoRA{}, seed, options) {
+    server.begin_round();
+    const auto parts = small_parts(2);
+    for (std::size_t client = 0; client < 2; ++client) {
+      auto device = model;
+      broadcasts.push_back(server.broadcast(static_cast<Index>(client)));
+      updates.push_back(fl::answer(device, broadcasts[client], fl::FedLoRA{}, small_data().train,
+                                   parts[client], momentum_client()));
+    }
+  }
+
+  fl::Message finish() {
+    for (const fl::Message& update : updates) server.receive(fl::Message(update));
+    server.finish_round();
+    return bits(server.model());
+  }
+};
+
+/// The refusal of an update that the first client might have sent, after which the round has its result.
+template <class E>
+std::string refusal(const std::function<void(io::Archive&)>& change, const fl::ServerOptions& options = {}) {
+  static const fl::Message expected = Round().finish();
+  Round round(options);
+  const std::string text = message_of<E>([&] { round.server.receive(changed(round.updates[0], change)); });
+  CHECK(round.finish() == expected);
+  return text;
+}
+
+std::function<void(io::Archive&)> with(const char* key, std::string value) {
+  return [=](io::Archive& a) { a.metadata()[key] = value; };
+}
+
+}  // namespace
+
+TEST_CASE("strangers: an update that is larger than any of the model is not read") {
+  Round round;
+  fl::Message large(round.updates[0]);
+  large.resize(large.size() + 20'000);
+  CHECK_THAT(message_of<DataError>([&] { round.server.receive(std::move(large)); }),
+             StartsWith("server: update: expected at most "));
+  CHECK_THAT(refusal<DataError>(with("note", std::string(100'000, 'x'))),
+             StartsWith("server: update: expected at most "));
+}
+
+TEST_CASE("strangers: samples and losses out of range") {
+  CHECK(refusal<DataError>(with("samples", "9223372036854775807")) ==
+        "server: update of client 0: expected at most 536870911 samples, got 9223372036854775807");
+  CHECK(refusal<DataError>(with("samples", "4611686018427387904")) ==
+        "server: update of client 0: expected at most 536870911 samples, got 4611686018427387904");
+  CHECK(refusal<DataError>(with("samples", "1001"), {.max_samples = 1000}) ==
+        "server: update of client 0: expected at most 1000 samples, got 1001");
+  CHECK(refusal<DivergedError>(with("loss", "-1e308")) ==
+        "round 1, client 0: |loss|: expected at most 1e+06, got 1e+308");
+  CHECK(refusal<DivergedError>(with("loss", "3.5"), {.limits = {.max_loss = 3.0}}) ==
+        "round 1, client 0: |loss|: expected at most 3, got 3.5");
+  CHECK(message_of<ConfigError>([] { Round round({.max_samples = Index{1} << 29}); }) ==
+        "server: max_samples: expected 1 .. 536870911, got 536870912");
+}
+
+TEST_CASE("strangers: a tensor may change by so much and no more") {
+  const auto bias = [](float value) {
+    return [value](io::Archive& a) { a.put("fc3.bias", Tensor<float>({4}, {0, 0, value, 0})); };
+  };
+  CHECK_THAT(refusal<DivergedError>(bias(3e38f)),
+             StartsWith("round 1, client 0: fc3.bias: change: expected at most 10000, got 3e+38"));
+  CHECK_THAT(refusal<DivergedError>(bias(-1e4f)),
+             ContainsSubstring("fc3.bias: change: expected at most 10000"));
+  CHECK_THAT(refusal<DivergedError>(bias(7.0f), {.limits = {.max_norm = 6.0}}),
+             ContainsSubstring("fc3.bias: change: expected at most 6, got "));
+  Round round({.limits = {.max_norm = 8.0}});
+  round.server.receive(changed(round.updates[0], bias(7.0f)));
+}
+
+TEST_CASE("strangers: ranks that a client's layers cannot have") {
+  auto model = small_factored<float>();
+  fl::Server<float> server(model, fl::HetLoRA{}, seed, {.ranks = fl::ClientRanks({2, 1})});
+  server.begin_round();
+  const fl::Message good = server.broadcast(1);
+  const auto parts = small_parts(2);
+  auto device = model;
+  const fl::Message before = bits(device);
+  const auto refused = [&](const char* key, const char* ranks) {
+    const auto text = message_of<DataError>([&] {
+      fl::answer(device, changed(good, with(key, ranks)), fl::HetLoRA{}, small_data().train, parts[1],
+                 momentum_client());
+    });
+    CHECK(bits(device) == before);
+    return text;
+  };
+  CHECK(refused("ranks", "1000000000") ==
+        "message: metadata 'ranks': layer fc2: expected at most 256, got 1000000000");
+  CHECK(refused("ranks", "257") == "message: metadata 'ranks': layer fc2: expected at most 256, got 257");
+  CHECK(refused("ranks", "1,1") == "message: metadata 'ranks': expected 1 ranks, got 2");
+  CHECK(refused("ranks", "") == "message: metadata 'ranks': expected 1 ranks, got 0");
+}
+
+TEST_CASE("strangers: clients that drop out are as clients that were never asked") {
+  const auto options = [](fl::Drops drops, Index threads) {
+    return fl::SimulationOptions{.cohort = 6,
+                                 .client = momentum_client(),
+                                 .drops = drops,
+                                 .seed = seed,
+                                 .threads = threads,
+                                 .eval_every = 0};
+  };
+  const auto run = [&](fl::Drops drops, Index threads) {
+    fl::Simulation simulation{small_factored<float>(), fl::FedLoRU{.tau = 2}, small_data(), small_parts(8),
+                              options(drops, threads)};
+    Index dropped = 0;
+    for (Index i = 0; i < 6; ++i) {
+      const fl::Round round = simulation.run_round(false);
+      dropped += round.dropped;
+      Index expected = 0;
+      for (const Index client : round.cohort)
+        expected += fl::fate_of(drops, seed, round.index, client) != fl::Fate::answers;
+      CHECK(round.dropped == expected);
+      CHECK(round.rejected == 0);
+    }
+    return std::pair(dropped, bits(simulation.model()));
+  };
+  const fl::Drops before{.before = 0.4}, after{.after = 0.4};
+  const auto [dropped, model] = run(before, 1);
+  CHECK((dropped > 5 && dropped < 25));
+  CHECK(run(before, 3).second == model);
+  CHECK(run(after, 2).second == model);  // the same clients are folded
+  CHECK(run({}, 1).second != model);
+}
+
+TEST_CASE("strangers: a round with too few updates changes nothing but its number") {
+  fl::Simulation simulation{
+      small_factored<float>(),
+      fl::FedLoRU{.tau = 1},
+      small_data(),
+      small_parts(4),
+      {.cohort = 3, .client = momentum_client(), .drops = {.after = 1.0}, .seed = seed}};
+  const fl::Message model = bits(simulation.model());
+  const fl::Round round = simulation.run_round(true);
+  CHECK(round.dropped == 3);
+  CHECK(std::isnan(round.train_loss));
+  CHECK(round.uplink_bytes == 0);
+  CHECK(round.evaluated());
+  CHECK(simulation.server().round() == 1);
+  CHECK(simulation.server().merges() == 0);
+  CHECK(bits(simulation.model()) == model);
+}
+
+namespace {
+
+/// FedAvg of which one client diverges after it has changed its model and its state.
+struct OneDiverges {
+  Index client = 0;
+  static constexpr std::string_view name = "one_diverges";
+  static constexpr bool low_rank = false;
+  using hooks = fl::Hooks<fl::hook::train>;
+  static constexpr auto fields() { return Fields{}; }
+
+  template <class T, class D>
+  double train(const fl::Turn<T, D>& turn) const {
+    turn.state.put("turns", Tensor<T>({1}, {1}));
+    const double loss = fl::train(turn);
+    if (turn.head.client != client) return loss;
+    for (auto& p : turn.model.parameters()) p.value.set_value(nn::constant<T>(p.value.shape(), NAN));
+    fail<DivergedError>("diverged");
+  }
+};
+
+}  // namespace
+
+TEST_CASE("strangers: the round goes on without clients that diverge or are refused") {
+  const auto options = [](Index threads) {
+    return fl::SimulationOptions{.cohort = 5,
+                                 .client = momentum_client(),
+                                 .diverged = fl::Diverged::reject,
+                                 .seed = seed,
+                                 .threads = threads,
+                                 .eval_every = 0};
+  };
+  fl::Message first;
+  for (const Index threads : {1, 3}) {
+    fl::Simulation simulation{small_model<float>(), OneDiverges{2}, small_data(), small_parts(5),
+                              options(threads)};
+    for (Index i = 0; i < 3; ++i) CHECK(simulation.run_round(false).rejected == 1);
+    CHECK(simulation.store().load(1).has_value());
+    CHECK_FALSE(simulation.store().load(2).has_value());
+    if (threads == 1) first = bits(simulation.model());
+    CHECK(bits(simulation.model()) == first);
+  }
+  auto o = options(1);
+  o.limits.max_norm = 1e-12;
+  fl::Simulation refused{small_model<float>(), fl::FedAvg{}, small_data(), small_parts(5), o};
+  const fl::Round round = refused.run_round(false);
+  CHECK(round.rejected == 5);
+  CHECK(round.uplink_bytes > 0);
+  CHECK(std::isnan(round.train_loss));
+}
