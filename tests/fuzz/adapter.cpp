@@ -1,5 +1,5 @@
-// Adapters in PEFT's format: a configuration beside good tensors, or tensors beside a good configuration. What is read
-// goes into a model.
+// Adapters in PEFT's format: a configuration beside good tensors, or tensors beside a good configuration.
+// What is read goes into a model.
 
 #include <loru/nn/models/bert.hpp>
 #include <loru/train/adapter_file.hpp>

@@ -91,8 +91,8 @@ bool all_finite(const std::byte* x, Index n) {
   return found == 0;
 }
 
-/// The largest |x| of the n numbers in these bytes, which need not be aligned; not a number if one is not, else
-/// infinite if one is. By the bits, whose order that is.
+/// The largest |x| of the n numbers in these bytes, which need not be aligned; not a number if one is not,
+/// else infinite if one is. By the bits, whose order that is.
 template <std::floating_point T>
 T largest_magnitude(const std::byte* x, Index n) {
   using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;

@@ -78,8 +78,8 @@ void set_published(nn::Model<float, D>& model, io::Pretrained published) {
                      expected);
 }
 
-/// The model of published weights, of a file or folder as io::load_pretrained reads it. What they do not have,
-/// such as a classifier, is drawn. Throws as that and set_published() do.
+/// The model of published weights, of a file or folder as io::load_pretrained reads it. What they do not
+/// have, such as a classifier, is drawn. Throws as that and set_published() do.
 template <class D = Cpu>
 nn::Model<float, D> load_transformer(const std::filesystem::path& path, TransformerOptions o = {},
                                      const io::PretrainedOptions& weights = {}) {

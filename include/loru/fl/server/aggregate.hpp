@@ -18,8 +18,8 @@ namespace loru::inline LORU_ISA::fl {
 
 /// Σ n_k·x_k / Σ n_k for every tensor of the state. Nothing is rounded before the division, so that the bits
 /// do not depend on the order of the updates, nor on how partial sums were joined; equal updates have their
-/// own value as mean. For speed sums are formed of up to eight updates at a time, whose tensors are held until
-/// then, by their shared owners. Source: McMahan et al., arXiv 1602.05629.
+/// own value as mean. For speed sums are formed of up to eight updates at a time, whose tensors are held
+/// until then, by their shared owners. Source: McMahan et al., arXiv 1602.05629.
 template <class T>
 class Average {
  public:
@@ -28,8 +28,8 @@ class Average {
   /// Chooses tensors of an update by name. Empty: all of them.
   using Names = std::function<bool(const std::string&)>;
 
-  /// Throws DataError if the update's chosen tensors are others than the first one's or its samples are 2²⁹ or
-  /// more, DivergedError if a value is not finite or leaves the range of the sum; it is then left out as a
+  /// Throws DataError if the update's chosen tensors are others than the first one's or its samples are 2²⁹
+  /// or more, DivergedError if a value is not finite or leaves the range of the sum; it is then left out as a
   /// whole. Tensors that are not chosen have no mean.
   void add(const Update& update, const Names& names = {}) {
     const double bound = check(update, names);

@@ -15,6 +15,7 @@
 #include <loru/fl/server/best_factors.hpp>
 #include <loru/fl/server/broadcasts.hpp>
 #include <loru/fl/server/client_ranks.hpp>
+#include <loru/fl/server/exact_sum.hpp>
 #include <loru/fl/server/expected.hpp>
 #include <loru/fl/server/limits.hpp>
 #include <loru/fl/server/mean_of_own.hpp>
@@ -42,9 +43,9 @@ struct ServerOptions {
 
 /// Holds the global model and does what the algorithm says. Used by Simulation, and directly by programs that
 /// move the messages themselves. A round: begin_round(), broadcast(client) for each client of the cohort,
-/// receive(update) for each answer, then finish_round(). The mean does not depend on the order of the answers;
-/// folds that keep them see them in it. A broadcast that did not arrive is lost(client). Messages and means
-/// are the host's, the model is on device D. Not thread-safe.
+/// receive(update) for each answer, then finish_round(). The mean does not depend on the order of the
+/// answers; folds that keep them see them in it. A broadcast that did not arrive is lost(client). Messages
+/// and means are the host's, the model is on device D. Not thread-safe.
 template <class T, class D>
 class Server {
  public:
@@ -108,9 +109,10 @@ class Server {
   /// none.
   void arrived(Index client);
 
-  /// Folds one update into the mean. Throws DataError if it is malformed, larger than any of this model, or not
-  /// from a client of this round that has yet to answer, or has more samples than max_samples; DivergedError if
-  /// a value is not finite or beyond the limits. Nothing has changed then, and the round goes on without it.
+  /// Folds one update into the mean. Throws DataError if it is malformed, larger than any of this model, not
+  /// from a client of this round that has yet to answer, or has more samples than max_samples; DivergedError
+  /// if a value is not finite or beyond the limits. Nothing has changed then, and the round goes on without
+  /// it.
   void receive(Message&& message);
 
   /// The new global state from what was received. Returns the cohort's mean training loss by samples. Throws

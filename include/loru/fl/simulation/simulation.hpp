@@ -99,8 +99,8 @@ class Simulation {
   }
 
  private:
-  /// The broadcasts, the clients' turns and their answers. `states` are those of the clients whose updates were
-  /// folded. Returns how many these are.
+  /// The broadcasts, the clients' turns and their answers. `states` are those of the clients whose updates
+  /// were folded. Returns how many these are.
   Index train_cohort(Round& round, std::vector<io::Archive>& states);
 
   /// A client's turn on a borrowed model, which shares the server's frozen weights.
