@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "support/catch.hpp"
@@ -171,5 +172,19 @@ TEST_CASE("rng: shuffles and samples") {
       CHECK(std::set<Index>(picked.begin(), picked.end()).size() == static_cast<std::size_t>(k));
       for (Index i : picked) CHECK((i >= 0 && i < 10));
     }
+  }
+  SECTION("a sample is the head of a shuffle of all") {
+    for (const Index n : {1, 2, 7, 300})
+      for (const Index k : {Index{1}, n / 2, n}) {
+        Stream dense = s, sparse = s;
+        std::vector<Index> all(static_cast<std::size_t>(n));
+        std::iota(all.begin(), all.end(), Index{0});
+        for (Index i = 0; i < k; ++i)
+          std::swap(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(i + dense.below(n - i))]);
+        all.resize(static_cast<std::size_t>(k));
+        CHECK(sparse.sample(n, k) == all);
+        s.uniform();
+      }
+    CHECK(s.sample(Index{1} << 40, 3).size() == 3);
   }
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <numbers>
 #include <span>
 #include <utility>
@@ -168,14 +169,21 @@ class Stream {
       std::swap(items[i - 1], items[static_cast<std::size_t>(below(static_cast<Index>(i)))]);
   }
 
-  /// k different integers of [0, n) in random order. k must not exceed n.
+  /// k different integers of [0, n) in random order. k must not exceed n. Takes time and memory for k alone:
+  /// the first k steps of Fisher and Yates on 0 .. n − 1, of which only what was moved is kept.
   std::vector<Index> sample(Index n, Index k) {
-    std::vector<Index> all(static_cast<std::size_t>(n));
-    for (Index i = 0; i < n; ++i) all[static_cast<std::size_t>(i)] = i;
-    for (Index i = 0; i < k; ++i)
-      std::swap(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(i + below(n - i))]);
-    all.resize(static_cast<std::size_t>(k));
-    return all;
+    std::map<Index, Index> moved;  // by place
+    const auto at = [&](Index place) {
+      const auto found = moved.find(place);
+      return found == moved.end() ? place : found->second;
+    };
+    std::vector<Index> chosen;
+    for (Index i = 0; i < k; ++i) {
+      const Index place = i + below(n - i);
+      chosen.push_back(at(place));
+      moved[place] = at(i);
+    }
+    return chosen;
   }
 
  private:
