@@ -297,6 +297,52 @@ TEST_CASE("pretrained: safetensors with Hugging Face's names") {
   CHECK(io::pretrained_of(tied, llama).tensors.size() == 20);
 }
 
+TEST_CASE("pretrained: a folder with shards") {
+  const std::filesystem::path place =
+      std::filesystem::temp_directory_path() / ("loru-shards-" + std::to_string(::getpid()));
+  io::make_directories(place);
+  io::write_file(place / "config.json", bert_json);
+  const io::Archive whole = ones(configuration(bert_json));
+  io::Archive first("first"), second("second");
+  std::string map;
+  for (const auto& [name, raw] : whole.tensors()) {
+    const bool early = first.size() < 3;
+    (early ? first : second).put_raw(name, raw);
+    map += concat(map.empty() ? "" : ", ", '"', name, "\": \"", early ? "1" : "2", ".safetensors\"");
+  }
+  const auto save = [&](const io::Archive& a, const io::Archive& b, const std::string& entries) {
+    io::save(place / "1.safetensors", a);
+    io::save(place / "2.safetensors", b);
+    io::write_file(place / "model.safetensors.index.json", "{\"weight_map\": {" + entries + "}}");
+  };
+  save(first, second, map);
+  check_equal(io::load_pretrained(place).tensors, whole);
+  const auto error = [&]() -> std::string {
+    try {
+      io::load_pretrained(place);
+    } catch (const DataError& wrong) {
+      return wrong.what();
+    }
+    return "no error";
+  };
+  io::Archive more = second;
+  more.put("more", Tensor<float>({2}));
+  save(first, more, map);
+  CHECK_THAT(error(), ContainsSubstring("2.safetensors: tensor more: expected only what the index has"));
+  const std::string name = first.names().front();
+  io::Archive less = first;
+  less.erase(name);
+  save(less, second, map);
+  CHECK_THAT(error(), ContainsSubstring("1.safetensors: expected a tensor named '" + name + "'"));
+  save(first, second, "\"" + name + "\": \"../1.safetensors\"");
+  CHECK_THAT(error(), ContainsSubstring(concat("weight_map: ", name,
+                                               ": expected the name of a file beside the index, got "
+                                               "\"../1.safetensors\"")));
+  save(first, second, "\"" + name + "\": 1");
+  CHECK_THAT(error(), ContainsSubstring("expected a string, got a whole number"));
+  std::filesystem::remove_all(place);
+}
+
 TEST_CASE("pretrained: a folder as it is published") {
   const std::filesystem::path place =
       std::filesystem::temp_directory_path() / ("loru-pretrained-" + std::to_string(::getpid()));

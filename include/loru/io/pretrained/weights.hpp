@@ -51,8 +51,8 @@ LORU_INLINE Pretrained pretrained_of(const Archive& archive, const TransformerCo
 /// The configuration alone of what load_pretrained reads. Throws IoError and DataError.
 LORU_INLINE TransformerConfiguration load_configuration(const std::filesystem::path& path);
 
-/// X.gguf, X.bin of llama2.c, or a folder with config.json and model.safetensors. Throws IoError and
-/// DataError.
+/// X.gguf, X.bin of llama2.c, or a folder with config.json and model.safetensors, or its shards and
+/// model.safetensors.index.json. Throws IoError and DataError.
 LORU_INLINE Pretrained load_pretrained(const std::filesystem::path& path,
                                        const PretrainedOptions& options = {});
 

@@ -226,6 +226,36 @@ namespace detail {
                   "model.safetensors");
 }
 
+/// The tensors of the shards that an index names. Throws DataError unless each tensor stands in the shard
+/// that the index gives it and the shards have no others.
+inline Archive load_shards(const std::filesystem::path& index) {
+  const Json json = load_json(index);
+  const JsonPlace map = JsonPlace(json, index.native())["weight_map"];
+  std::map<std::string, Archive> shards;
+  Archive all(index.native());
+  for (const auto& [name, value] : map.object()) {
+    const JsonPlace place(value, concat(map.where(), ": ", name.substr(0, 120)));
+    const std::string& file = place.text();
+    if (file.empty() || std::filesystem::path(file).filename() != file || file.starts_with('.'))
+      place.refuse("the name of a file beside the index", concat('"', file.substr(0, 120), '"'));
+    if (!shards.contains(file)) shards.emplace(file, load(index.parent_path() / file));
+    Archive& shard = shards.at(file);
+    all.put_raw(name, shard.raw(name));
+    shard.erase(name);
+  }
+  for (const auto& [file, shard] : shards)
+    require<DataError>(shard.size() == 0, shard.origin(), ": tensor ",
+                       shard.size() == 0 ? "" : shard.names().front().substr(0, 120),
+                       ": expected only what the index has under this file");
+  return all;
+}
+
+/// The published tensors of a folder: of model.safetensors, or of its shards.
+inline Archive load_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path index = folder / "model.safetensors.index.json";
+  return std::filesystem::exists(index) ? load_shards(index) : load(folder / "model.safetensors");
+}
+
 }  // namespace detail
 
 LORU_INLINE TransformerConfiguration load_configuration(const std::filesystem::path& path) {
@@ -243,7 +273,7 @@ LORU_INLINE TransformerConfiguration load_configuration(const std::filesystem::p
 LORU_INLINE Pretrained load_pretrained(const std::filesystem::path& path, const PretrainedOptions& options) {
   if (std::filesystem::is_directory(path)) {
     const TransformerConfiguration configuration = load_configuration(path);
-    return pretrained_of(load(path / "model.safetensors"), configuration);
+    return pretrained_of(detail::load_folder(path), configuration);
   }
   if (path.extension() == ".gguf") return pretrained_of(Gguf::load(path), options);
   if (path.extension() == ".bin") return read_llama2c(read_file(path), path.native());
