@@ -200,12 +200,12 @@ Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm
   require<ConfigError>(options.drops.before + options.drops.after <= 1.0,
                        "federation: drop_before and drop_after: expected a sum of at most 1, got ",
                        options.drops.before + options.drops.after);
-  require<ConfigError>(options.min_updates <= options.cohort,
-                       "federation: min_updates: expected at most the cohort, ", options.cohort, ", got ",
-                       options.min_updates);
   check(options.client);
   for (const data::Dataset* half : {&data.train, &data.test}) task_.outputs(*half);
   sample_cohort(options.seed, 1, clients(), options.cohort);
+  require<ConfigError>(options.min_updates <= options.cohort,
+                       "federation: min_updates: expected at most the cohort, ", options.cohort, ", got ",
+                       options.min_updates);
   optim::make<T, D>(options.client.optimizer, {});
   server_.measure_aggregation(options.aggregation_error);
   for (std::size_t k = 0; k < parts_.size(); ++k)
