@@ -16,11 +16,11 @@ struct UpdateLimits {
 
   static constexpr auto fields() {
     using L = UpdateLimits;
-    return Fields{field("max_loss", &L::max_loss, range::positive,
-                        "the largest loss, in absolute value, that a client may report"),
-                  field("max_norm", &L::max_norm, range::positive,
-                        "the most that a client may change a tensor x: by max(1, |x|) times this, in the "
-                        "Euclidean norm")};
+    return Fields{
+        field("max_loss", &L::max_loss, range::positive,
+              "the largest loss, in absolute value, that a client may report"),
+        field("max_norm", &L::max_norm, range::positive,
+              "the most by which a client may change a tensor: this times max(1, its Euclidean norm)")};
   }
 };
 
