@@ -71,3 +71,12 @@ TEST_CASE("error: one family, messages as written") {
   CHECK_NOTHROW(require<ConfigError>(true, "unused"));
   CHECK_THROWS_AS(require<ConfigError>(false, "used"), ConfigError);
 }
+
+TEST_CASE("tensor: the first rows share the memory") {
+  Tensor<float> x({3, 2}, {1, 2, 3, 4, 5, 6});
+  const Tensor<float> two = x.head(2);
+  CHECK(two.shape() == Shape{2, 2});
+  CHECK(two.data() == x.data());
+  CHECK(x.head(0).size() == 0);
+  CHECK_THROWS_WITH(x.head(4), "head: expected a row-major tensor of at least 4 rows, got (3, 2)");
+}

@@ -1,6 +1,7 @@
 // How a decoder goes on with a text.
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/visit.hpp>
+#include <loru/nn/models/bert.hpp>
 #include <loru/nn/models/char_transformer.hpp>
 #include <loru/nn/models/llama.hpp>
 #include <loru/train/generate.hpp>
@@ -92,6 +93,13 @@ TEST_CASE("generate: at temperature 0 each token is the likeliest") {
   const auto first = std::find(expected.begin(), expected.end(), expected[5]);
   CHECK(train::generate(model, prompt, {.tokens = 12, .temperature = 0.0, .end = expected[5]}) ==
         Ids(expected.begin(), first));
+}
+
+TEST_CASE("generate: an encoder cannot") {
+  nn::Model<float> model = nn::bert<float>(
+      {.vocabulary = 20, .positions = 16, .width = 8, .layers = 1, .heads = 2, .feed_forward = 8});
+  CHECK_THROWS_WITH(train::generate(model, Ids{3, 1}, {.tokens = 2}),
+                    "attention: expected a causal one to go on from a cache");
 }
 
 TEST_CASE("generate: a seed gives one text, seeds differ") {

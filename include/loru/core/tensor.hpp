@@ -121,6 +121,16 @@ class Tensor {
     return reinterpret({rows, rows > 0 ? size() / rows : 0}, Layout::row_major);
   }
 
+  /// The first `rows` of a row-major tensor, in the same memory. Throws ShapeError if there are fewer.
+  Tensor head(Index rows) const {
+    require<ShapeError>(layout_ == Layout::row_major && rank() > 0 && rows >= 0 && rows <= dim(0),
+                        "head: expected a row-major tensor of at least ", rows, " rows, got ", shape_);
+    Tensor other = *this;
+    other.shape_ = {rows};
+    for (Index i = 1; i < rank(); ++i) other.shape_.push_back(dim(i));
+    return other;
+  }
+
   /// Offset in memory of the element with logical indices (n, c, h, w).
   Index offset(Index n, Index c, Index h, Index w) const {
     return layout_ == Layout::row_major ? ((n * shape_[1] + c) * shape_[2] + h) * shape_[3] + w

@@ -1,6 +1,7 @@
 #pragma once
 // Keys and values of the tokens that a decoder has read, so that it reads on from there.
 
+#include <algorithm>
 #include <map>
 
 #include <loru/nn/tokens.hpp>
@@ -18,29 +19,39 @@ class KeyValueCache final : public PassCache {
     Tensor<T> keys, values;  // (tokens read, groups · width)
   };
 
-  /// Adds the keys and values of the pass's tokens to those of an attention, and gives all of them. Throws
-  /// ShapeError for more than one sequence, or one that does not go on where the cache ends.
-  const KeyValues& extend(const void* attention, const Tensor<T>& keys, const Tensor<T>& values,
-                          const Sequences& s) {
-    KeyValues& all = read_[attention];
-    const Index before = all.keys ? all.keys.dim(0) : 0;
-    require<ShapeError>(s.count() == 1 && s.offset == before,
-                        "cache: expected one sequence that goes on at token ", before, ", got ", s.count(),
-                        s.count() == 1 ? " at token " : " sequences at token ", s.offset);
-    all = {appended(all.keys, keys), appended(all.values, values)};
-    return all;
+  /// Adds the keys and values of the pass's tokens to those of an attention, and gives all of them, in the
+  /// cache's memory. Throws ShapeError for more than one sequence, or one that does not go on where the cache
+  /// ends.
+  KeyValues extend(const void* attention, const Tensor<T>& keys, const Tensor<T>& values,
+                   const Sequences& s) {
+    Rows& rows = read_[attention];
+    require<ShapeError>(s.count() == 1 && s.offset == rows.count,
+                        "cache: expected one sequence that goes on at token ", rows.count, ", got ",
+                        s.count(), s.count() == 1 ? " at token " : " sequences at token ", s.offset);
+    append(rows.all.keys, rows.count, keys);
+    append(rows.all.values, rows.count, values);
+    rows.count += keys.dim(0);
+    return {rows.all.keys.head(rows.count), rows.all.values.head(rows.count)};
   }
 
  private:
-  static Tensor<T> appended(const Tensor<T>& first, const Tensor<T>& more) {
-    const Index before = first ? first.dim(0) : 0;
-    Tensor<T> all({before + more.dim(0), more.dim(1)});
-    std::copy(more.data(), more.data() + more.size(),
-              std::copy(first.data(), first.data() + first.size(), all.data()));
-    return all;
+  struct Rows {
+    KeyValues all;  // with room for more rows
+    Index count = 0;
+  };
+
+  /// Writes the rows behind the first `count`; where there is no room, all move to twice as much.
+  static void append(Tensor<T>& all, Index count, const Tensor<T>& more) {
+    const Index needed = count + more.dim(0), room = all ? all.dim(0) : 0;
+    if (needed > room) {
+      Tensor<T> larger({std::max(needed, 2 * room), more.dim(1)});
+      std::copy_n(all.data(), count * more.dim(1), larger.data());
+      all = larger;
+    }
+    std::copy_n(more.data(), more.size(), all.data() + count * more.dim(1));
   }
 
-  std::map<const void*, KeyValues> read_;
+  std::map<const void*, Rows> read_;
 };
 
 /// The cache of a pass, or null. Throws ConfigError for a cache of another scalar or on another device.

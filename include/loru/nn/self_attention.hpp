@@ -89,7 +89,8 @@ class SelfAttention final : public Module<T, D> {
     }
     if (auto* cache = cache_of<T, D>(pass))
       if constexpr (std::same_as<D, Cpu>) {
-        const auto& all = cache->extend(this, k.value(), v.value(), keys);
+        require<ConfigError>(options_.causal, "attention: expected a causal one to go on from a cache");
+        const auto all = cache->extend(this, k.value(), v.value(), keys);
         return finish(q, Variable<T, D>(all.keys), Variable<T, D>(all.values), queries,
                       {{0, all.keys.dim(0)}}, pass);
       }
