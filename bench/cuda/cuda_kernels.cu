@@ -1,5 +1,5 @@
 // The low-rank kernels on a CUDA device beside cuBLAS doing the same work unfused: the dense product alone,
-// and the base with two thin products. One line of JSON a measurement; the first tells the device, its copy
+// and the base with two thin products; merges, convolutions and attention. One line of JSON a measurement; the first tells the device, its copy
 // bandwidth and its dense throughput, of which the others name their fraction.
 
 #include <CLI/CLI.hpp>
@@ -233,6 +233,34 @@ void convolutions(Bench& bench, loru::cuda::Precision precision, const char* mat
   loru::cuda::blas().set_precision(loru::cuda::Precision::full);
 }
 
+/// Attention of 8 heads of width 64 over 16,384 tokens in sequences of T, causal or not.
+void attentions(Bench& bench, loru::cuda::Precision precision, const char* math) {
+  constexpr Index tokens = 16384, heads = 8, width = 64;
+  loru::cuda::blas().set_precision(precision);
+  Array<float> q({tokens, heads * width}), k(q.shape()), v(q.shape()), dy(q.shape());
+  for (auto* t : {&q, &k, &v, &dy}) fill(*t, 0.0f);
+  for (const Index length : {512, 2048})
+    for (const bool causal : {false, true}) {
+      Sequences s;
+      while (s.rows() < tokens) s.starts.push_back(s.rows() + length);
+      const AttentionOptions o{heads, heads, causal, 0.125};
+      const auto kept = attention(q, k, v, s, s, o);
+      // One product forward: 2·T·T·d; a causal mask leaves half.
+      const double product =
+          2.0 * static_cast<double>(tokens * length * heads * width) * (causal ? 0.5 : 1.0);
+      const auto line = [&](const char* pass, double flops, auto f) {
+        const double us = bench.timer.microseconds(f);
+        const nlohmann::json j{
+            {"work", pass},     {"math", math},  {"T", length}, {"d", width},
+            {"causal", causal}, {"how", "loru"}, {"us", us},    {"tflops", flops / us * 1e-6}};
+        std::puts(j.dump().c_str());
+      };
+      line("attention forward", 2.0 * product, [&] { attention(q, k, v, s, s, o); });
+      line("attention backward", 5.0 * product, [&] { attention_backward(dy, q, k, v, kept, s, s, o, {}); });
+    }
+  loru::cuda::blas().set_precision(loru::cuda::Precision::full);
+}
+
 void run(int rows, int repetitions) {
   const auto device = loru::cuda::device_properties();
   Bench bench{Timer(repetitions), rows};
@@ -256,6 +284,8 @@ void run(int rows, int repetitions) {
   merges(bench);
   convolutions(bench, loru::cuda::Precision::tf32, "tf32");
   convolutions(bench, loru::cuda::Precision::full, "float");
+  attentions(bench, loru::cuda::Precision::tf32, "tf32");
+  attentions(bench, loru::cuda::Precision::full, "float");
 }
 
 }  // namespace
