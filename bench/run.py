@@ -178,24 +178,30 @@ def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def line(row, result):
+    """A row of the Markdown table."""
+    bound = "≤ " if row.at_most else ""
+    times = [f"{number(result[side])} {row.unit}" if side in result else "" for side in ("ours", "theirs")]
+    versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items())
+    against = f"{row.against} ({versions})" if versions else row.against
+    return (f"| {row.work} | {against} | {times[0]} | {times[1]} | {result['ratio']:.2f} | "
+            f"{bound}{row.at_least:g} | {bound}{row.aim:g} | {verdict(row, result['ratio'])} |")
+
+
+def where(result):
+    """What a result was measured on."""
+    m = result["machine"]
+    return f"Measured {m['date']} on {m['cpu']}, {m['cores']} cores, {m['system']}, {m['compiler']}."
+
+
 def table(rows, results):
-    """The Markdown table of those rows that have a result, and under it what it was measured on."""
-    lines = ["| work | against | ours | theirs | ratio | bar | aim | reaches |", "|---|---|---|---|---|---|---|---|"]
-    for row in rows:
-        result = results.get(row.name)
-        if not result:
-            continue
-        bound = "≤ " if row.at_most else ""
-        times = [f"{number(result[side])} {row.unit}" if side in result else "" for side in ("ours", "theirs")]
-        versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items())
-        against = f"{row.against} ({versions})" if versions else row.against
-        lines.append(f"| {row.work} | {against} | {times[0]} | {times[1]} | {result['ratio']:.2f} | "
-                     f"{bound}{row.at_least:g} | {bound}{row.aim:g} | {verdict(row, result['ratio'])} |")
-    found = [results[row.name] for row in rows if row.name in results]
-    for where in sorted({f"Measured {r['machine']['date']} on {r['machine']['cpu']}, {r['machine']['cores']} cores, "
-                         f"{r['machine']['system']}, {r['machine']['compiler']}." for r in found}):
-        lines += ["", where]
-    return "\n".join(lines)
+    """A Markdown table for each machine, of those rows that have a result, and under it what it was measured on."""
+    lines = []
+    for place in sorted({where(result) for result in results.values()}):
+        lines += ["| work | against | ours | theirs | ratio | bar | aim | reaches |", "|---|---|---|---|---|---|---|---|"]
+        lines += [line(row, results[row.name]) for row in rows if row.name in results and where(results[row.name]) == place]
+        lines += ["", place, ""]
+    return "\n".join(lines[:-1])
 
 
 def put_table(text, new):
@@ -283,7 +289,7 @@ def measure(run, row, debian_torch):
               "ratio": ratio(row, statistics.median(a), statistics.median(b)),
               "ratios": [ratio(row, x, y) for x, y in zip(a, b)], "samples_ours": ours}
     if variant:
-        versions = {k: v for k, v in theirs[0].items() if k in ("torch", "peft", "flwr", "pfl")}
+        versions = {k: v for k, v in theirs[0].items() if k in ("torch", "transformers", "peft", "flwr", "pfl")}
         result.update(samples_theirs=theirs, variant=variant, trials=trials, versions=versions)
     return result
 

@@ -61,8 +61,8 @@ def main():
         if step >= 0:
             seconds.append(time.perf_counter() - begin)
     ms = median_ms(seconds)
-    report(torch=torch.__version__, peft=peft.__version__, model=o.model, batch=o.batch, tokens=sum(lengths),
-           longest=max(lengths), r=o.rank, threads=o.threads, loss=loss.item(),
+    report(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__, model=o.model,
+           batch=o.batch, tokens=sum(lengths), longest=max(lengths), r=o.rank, threads=o.threads, loss=loss.item(),
            peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, tokens_a_second=1e3 * sum(lengths) / ms,
            ms=ms)
 

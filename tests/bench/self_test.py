@@ -83,6 +83,16 @@ class Table(unittest.TestCase):
         self.assertEqual(lines[3], "| work B | itself | 90.0 ms | 100 ms | 0.90 | ≤ 1.1 | ≤ 0.9 | aim |")
         self.assertEqual(lines[4:], ["", "Measured 2030-01-02 on CPU X, 2 cores, Linux, g++ 12."])
 
+    def test_machines_have_tables_of_their_own(self):
+        results = {"a": {"ratio": 2.5, "machine": {**MACHINE, "cpu": "CPU Y"}}, "b": {"ratio": 0.8, "machine": MACHINE}}
+        parts = run.table((FASTER, SHARE), results).split("\n\n")
+        self.assertEqual(len(parts), 4)
+        self.assertIn("work B", parts[0])
+        self.assertNotIn("work A", parts[0])
+        self.assertIn("CPU X", parts[1])
+        self.assertIn("work A", parts[2])
+        self.assertIn("CPU Y", parts[3])
+
     def test_only_what_stands_between_the_markers_changes(self):
         text = f"before\n{run.BEGIN}\nold\n{run.END}\nafter\n"
         self.assertEqual(run.put_table(text, "new"), text.replace("old", "new"))

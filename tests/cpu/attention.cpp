@@ -125,6 +125,7 @@ TEMPLATE_TEST_CASE("attention: against the whole matrix", "", float, double) {
   const Sequences ragged = of_lengths({1, 5, 0, 17, 64}), edges = of_lengths({63, 65, 129});
   check<TestType>({ragged, ragged, o, width});
   if (width == 16 || width == 80) check<TestType>({edges, edges, o, width});
+  if (width == 16) check<TestType>({of_lengths({130}), of_lengths({1100}), o, width});  // far memory
   check<TestType>({of_lengths({1, 3, 65}), of_lengths({7, 70, 130}), o, width});  // more keys than queries
 }
 

@@ -64,7 +64,7 @@ TEMPLATE_TEST_CASE("gemm: equals the sum of products in all four orientations", 
   const Problem p = GENERATE(Problem{1, 1, 1}, Problem{3, 7, 2}, Problem{17, 33, 65}, Problem{1, 130, 70},
                              Problem{130, 1, 70}, Problem{64, 129, 401}, Problem{65, 16, 385},
                              Problem{8, 400, 31}, Problem{1029, 19, 11}, Problem{5, 4, 1000},
-                             Problem{0, 3, 2}, Problem{3, 0, 2}, Problem{4, 5, 0});
+                             Problem{66, 600, 390}, Problem{0, 3, 2}, Problem{3, 0, 2}, Problem{4, 5, 0});
   CAPTURE(p.m, p.n, p.k);
   for (Op a : {Op::none, Op::transpose})
     for (Op b : {Op::none, Op::transpose}) {

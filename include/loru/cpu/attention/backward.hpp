@@ -13,6 +13,10 @@ struct AttentionGradientsOf {
   T *dq, *dk, *dv;
 };
 
+/// Keys beyond which a head's keys, values and their gradients are taken from far memory: each pass over them
+/// then serves twice as many queries.
+inline constexpr Index many_keys = 1024;
+
 /// The heads that read one head of keys and values, in one sequence.
 template <class T>
 class AttentionBackward {
@@ -23,28 +27,29 @@ class AttentionBackward {
         group_{group},
         width_{place.width},
         columns_{padded<T>(place.width)},
+        most_rows_{place.keys > many_keys ? 2 * query_block : query_block},
         scale_{scale},
         keys_across_{transposed_head<T>(place.keys, width_, place.key_head(k, group))},
         values_across_{transposed_head<T>(place.keys, width_, place.key_head(v, group))},
         keys_(Shape{place.keys, columns_}),
         dkeys_(Shape{place.keys, columns_}),
         dvalues_(Shape{place.keys, columns_}),
-        block_(Shape{query_block * (3 * columns_ + 2 * key_block)}) {
+        block_(Shape{most_rows_ * (3 * columns_ + 2 * key_block)}) {
     copy_head(place.keys, width_, place.key_head(k, group), T(1), columns_, keys_.data());
     std::fill(dkeys_.data(), dkeys_.data() + dkeys_.size(), T(0));
     std::fill(dvalues_.data(), dvalues_.data() + dvalues_.size(), T(0));
     query_ = block_.data();
-    dy_ = query_ + query_block * columns_;
-    dquery_ = dy_ + query_block * columns_;
-    scores_ = dquery_ + query_block * columns_;
-    dscores_ = scores_ + query_block * key_block;
+    dy_ = query_ + most_rows_ * columns_;
+    dquery_ = dy_ + most_rows_ * columns_;
+    scores_ = dquery_ + most_rows_ * columns_;
+    dscores_ = scores_ + most_rows_ * key_block;
   }
 
   void run(const T* q, const T* dy, const T* y, const T* log_sum, AttentionGradientsOf<T> to) {
     const Index shared = place_.heads / place_.groups;
     for (Index head = group_ * shared; head < (group_ + 1) * shared; ++head)
-      for (Index first = 0; first < place_.queries; first += query_block) {
-        rows_ = std::min(query_block, place_.queries - first);
+      for (Index first = 0; first < place_.queries; first += most_rows_) {
+        rows_ = std::min(most_rows_, place_.queries - first);
         load(place_.query_head(q, head), place_.query_head(dy, head), place_.query_head(y, head), first);
         const Index seen = place_.visible(first + rows_ - 1);
         const T* sums = log_sum + (place_.first_query + first) * place_.heads + head;
@@ -114,13 +119,13 @@ class AttentionBackward {
   }
 
   HeadPlace place_;
-  Index group_, width_, columns_, rows_ = 0;
+  Index group_, width_, columns_, most_rows_, rows_ = 0;  // rows: queries of a block
   T scale_;
   Tensor<T> keys_across_, values_across_;  // transposed blocks
   Tensor<T> keys_, dkeys_, dvalues_;       // (keys, columns)
   Tensor<T> block_;
   T *query_, *dy_, *dquery_, *scores_, *dscores_;
-  std::array<T, query_block> along_{};
+  std::array<T, 2 * query_block> along_{};
 };
 
 }  // namespace loru::inline LORU_ISA::cpu

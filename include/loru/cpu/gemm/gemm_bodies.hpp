@@ -110,8 +110,7 @@ Panels<T> pack(Strided<const T> b, Index k, Index n) {
 /// c = alpha · a · b + beta · c for a packed b; blocks of rows may run on different threads.
 template <std::floating_point T>
 void multiply(Index m, T alpha, Strided<const T> a, const Panels<T>& b, T beta, Strided<T> c) {
-  constexpr Index rows =
-      336;  // a multiple of the tile heights; with depth_block columns about half the L2 cache
+  constexpr Index rows = 168;  // a multiple of the tile heights
   parallel_for((m + rows - 1) / rows, [&](Index block) {
     const Index first = block * rows, count = std::min(rows, m - first);
     for_each_depth(b.k, [&](Index p0, Index p1) {
@@ -147,9 +146,17 @@ template <std::floating_point T>
 void multiply_any(Index m, Index n, Index k, T alpha, Strided<const T> a, Strided<const T> b, T beta,
                   Strided<T> c) {
   if (m == 0 || n == 0) return;
-  constexpr Index few = 64;
+  constexpr Index few = 64, most = 512;
   if (m <= few && b.col == 1) return multiply_in_place(m, n, k, alpha, a, b, beta, c);
-  multiply(m, alpha, a, pack(b, k, n), beta, c);
+  // A packed block of b has at most `most` columns and depth_block rows: it stays in the L2 cache.
+  const Index blocks = (n + most - 1) / most, panels = (n + panel_width<T>(n) - 1) / panel_width<T>(n);
+  const Index width = (panels + blocks - 1) / blocks * panel_width<T>(n);
+  for (Index j = 0; j < n; j += width)
+    for_each_depth(k, [&](Index p0, Index p1) {
+      const Strided<const T> block{b.data + p0 * b.row + j * b.col, b.row, b.col};
+      multiply(m, alpha, {a.data + p0 * a.col, a.row, a.col}, pack(block, p1 - p0, std::min(width, n - j)),
+               p0 == 0 ? beta : T(1), {c.data + j * c.col, c.row, c.col});
+    });
 }
 
 template <std::floating_point T>
