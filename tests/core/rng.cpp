@@ -11,7 +11,6 @@
 using namespace loru;
 using rng::Purpose;
 using rng::Stream;
-using rng::Words;
 
 namespace {
 
@@ -35,12 +34,12 @@ constexpr int draws = 200000;  // the standard error of a mean of unit variance 
 }  // namespace
 
 TEST_CASE("rng: the published known answers of philox4x32-10") {
-  CHECK(rng::philox({0, 0, 0, 0}, 0) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(rng::philox({0, 0, 0, 0}, 0) == rng::Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   constexpr std::uint32_t ones = 0xffffffff;
   CHECK(rng::philox({ones, ones, ones, ones}, ~std::uint64_t{0}) ==
-        Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+        rng::Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
   CHECK(rng::philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0x299f31d0a4093822) ==
-        Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+        rng::Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
 TEST_CASE("rng: counters side by side give what each gives alone") {

@@ -90,7 +90,7 @@ Results<T> naive(const Geometry& g, const Tensor<T>& x, const Tensor<T>& w, cons
 
 TEMPLATE_TEST_CASE("conv2d: value and both gradients equal the definition", "", float, double) {
   using T = TestType;
-  const Geometry g = geometries()[GENERATE(range(std::size_t{0}, geometries().size()))];
+  const Geometry g = geometries()[GENERATE(Catch::Generators::range(std::size_t{0}, geometries().size()))];
   INFO(concat(g));
   const Tensor<T> x = gaussian<T>(g.x, 1), w = gaussian<T>(g.w, 2),
                   dy = gaussian<T>(conv_shape(g.x, g.w, g.o), 3);

@@ -26,8 +26,8 @@ nn::Model<T> factored_cnn(PlanChoice plan = PlanChoice::automatic, Index rank = 
 
 /// Steps of an optimizer on one random batch; what they took from the system, each.
 template <class T>
-std::vector<std::uint64_t> train(nn::Model<T>& model, const optim::Options& o, int steps,
-                                 std::uint64_t seed) {
+std::vector<std::uint64_t> run_steps(nn::Model<T>& model, const optim::Options& o, int steps,
+                                     std::uint64_t seed) {
   std::vector<Variable<T>> parameters;
   for (const auto& p : model.trained_parameters()) parameters.push_back(p.value);
   const auto optimizer = optim::make(o, parameters);
@@ -45,15 +45,15 @@ std::vector<std::uint64_t> train(nn::Model<T>& model, const optim::Options& o, i
 }
 
 template <class T>
-std::vector<std::uint64_t> train(nn::Model<T>& model, int steps, std::uint64_t seed = 1) {
-  return train(model, optim::Options{.momentum = 0.9, .weight_decay = 1e-4}, steps, seed);
+std::vector<std::uint64_t> run_steps(nn::Model<T>& model, int steps, std::uint64_t seed = 1) {
+  return run_steps(model, optim::Options{.momentum = 0.9, .weight_decay = 1e-4}, steps, seed);
 }
 
 }  // namespace
 
 TEST_CASE("algebra: merged and begun anew computes what unmerged did") {
   nn::Model<double> model = factored_cnn<double>();
-  train(model, 3);
+  run_steps(model, 3);
   nn::Model<double> merged = model;
   lowrank::merge(merged, MergeKind::reinit, rng::Stream(3));
   const Variable<double> x(gaussian({4, 2, 8, 8}, 7));
@@ -69,7 +69,7 @@ TEST_CASE("algebra: merged and begun anew computes what unmerged did") {
 
 TEST_CASE("algebra: merged and kept adds s·B·A a second time") {
   nn::Model<double> model = factored_cnn<double>();
-  train(model, 3);
+  run_steps(model, 3);
   const auto before = lowrank::effective_weights(model);
   std::map<std::string, Tensor<double>> twice;
   lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& name, nn::Factored<double>& f) {
@@ -104,7 +104,7 @@ TEST_CASE("algebra: training is the same in every graph") {
   std::vector<std::map<std::string, Tensor<double>>> weights;
   for (PlanChoice plan : {PlanChoice::factored, PlanChoice::composed, PlanChoice::composed_full}) {
     nn::Model<double> model = factored_cnn<double>(plan);
-    train(model, 5);
+    run_steps(model, 5);
     weights.push_back(lowrank::effective_weights(model));
   }
   nn::Model<double> untrained = factored_cnn<double>();
@@ -120,7 +120,7 @@ TEMPLATE_TEST_CASE("algebra: merges accumulate an update of higher rank than r",
   nn::Model<TestType> model = factored_cnn<TestType>();
   const auto start = lowrank::effective_weights(model);
   for (std::uint64_t merges = 1; merges <= 3; ++merges) {
-    train(model, 4, merges);
+    run_steps(model, 4, merges);
     for (const auto& [name, weight] : lowrank::effective_weights(model)) {
       INFO(name << " before merge " << merges);
       CHECK(lowrank::update_rank(weight, start.at(name)) == 2 * static_cast<Index>(merges));
@@ -155,7 +155,7 @@ TEST_CASE("algebra: after its first step a training step takes no memory from th
   if (!memory::detail::reuse) LORU_SKIP("the sanitizer build reuses no buffer");
   nn::Model<float> model =
       factored_cnn<float>(GENERATE(PlanChoice::factored, PlanChoice::composed, PlanChoice::composed_full));
-  const std::vector<std::uint64_t> taken = train(model, 5);
+  const std::vector<std::uint64_t> taken = run_steps(model, 5);
   CHECK(std::vector<std::uint64_t>(taken.begin() + 1, taken.end()) == std::vector<std::uint64_t>(4, 0));
 }
 
@@ -169,7 +169,8 @@ TEST_CASE("algebra: nor does a step of any bundled model with either norm and an
     o.norm = norm;
     o.narrow = 8;
     nn::Model<float> model = nn::build<float>(name, o);
-    const auto taken = train(model, optim::Options{.kind = kind, .momentum = 0.9, .clip_norm = 0.1}, 5, 1);
+    const auto taken =
+        run_steps(model, optim::Options{.kind = kind, .momentum = 0.9, .clip_norm = 0.1}, 5, 1);
     CHECK(std::vector<std::uint64_t>(taken.begin() + 1, taken.end()) == std::vector<std::uint64_t>(4, 0));
   }
 }

@@ -210,7 +210,7 @@ TEST_CASE("spectrum: the Lanczos relation H·V = V·T + β·v·eᵀ + Q·C gives
   const Tensor<double> m = with_eigenvalues(decaying(80));
   const Operator<double> h{Explicit<double>(m)};
   spectrum::Vectors<double> q, hq;
-  for (std::uint64_t seed : {1, 2}) {
+  for (std::uint64_t seed : {1u, 2u}) {
     spectrum::Lanczos<double> process(h, spectrum::gaussian<double>(80, rng::Stream(seed)), q);
     const auto pairs = process.run(30, 30, 1e-9);
     spectrum::Vectors<double> y, hy;
