@@ -193,6 +193,20 @@ TEST_CASE("transformers: a decoder that reads on has the bits of the whole seque
                     "attention: expected a cache of the model's scalar, on the host");
 }
 
+TEST_CASE("transformers: copies of a cache go on apart") {
+  const auto token = [](Index at) { return Tensor<float>({1, 2}, {static_cast<float>(at), 0.5f}); };
+  const int attention = 0;
+  nn::KeyValueCache<float> cache;
+  for (Index at = 0; at < 5; ++at) cache.extend(&attention, token(at), token(-at), {{0, 1}, at});
+  nn::KeyValueCache<float> other = cache;
+  const auto mine = cache.extend(&attention, token(7), token(8), {{0, 1}, 5});
+  const auto others = other.extend(&attention, token(9), token(10), {{0, 1}, 5});
+  CHECK(mine.keys.data()[10] == 7.0f);
+  CHECK(mine.values.data()[10] == 8.0f);
+  CHECK(others.keys.data()[10] == 9.0f);
+  for (Index at = 0; at < 5; ++at) CHECK(others.values.data()[2 * at] == static_cast<float>(-at));
+}
+
 TEST_CASE("transformers: the plans of a batch of sequences") {
   auto model = nn::llama<float>(small_llama);
   nn::train_only(model, {});

@@ -40,11 +40,12 @@ class KeyValueCache final : public PassCache {
     Index count = 0;
   };
 
-  /// Writes the rows behind the first `count`; where there is no room, all move to twice as much.
+  /// Writes the rows behind the first `count`. Where there is no room, all move to twice as much; where a copy
+  /// of the cache shares the memory, to memory of their own.
   static void append(Tensor<T>& all, Index count, const Tensor<T>& more) {
     const Index needed = count + more.dim(0), room = all ? all.dim(0) : 0;
-    if (needed > room) {
-      Tensor<T> larger({std::max(needed, 2 * room), more.dim(1)});
+    if (needed > room || !all.unique()) {
+      Tensor<T> larger({needed > room ? std::max(needed, 2 * room) : room, more.dim(1)});
       std::copy_n(all.data(), count * more.dim(1), larger.data());
       all = larger;
     }
