@@ -1,6 +1,7 @@
 // The low-rank kernels on a CUDA device beside cuBLAS doing the same work unfused: the dense product alone,
-// and the base with two thin products; merges, convolutions and attention. One line of JSON a measurement; the first tells the device, its copy
-// bandwidth and its dense throughput, of which the others name their fraction.
+// and the base with two thin products; then merges, convolutions and attention. One line of JSON a
+// measurement; the first tells the device, its copy bandwidth and its dense throughput, of which the others
+// name their fraction.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
