@@ -40,8 +40,8 @@ class KeyValueCache final : public PassCache {
     Index count = 0;
   };
 
-  /// Writes the rows behind the first `count`. Where there is no room, all move to twice as much; where a copy
-  /// of the cache shares the memory, to memory of their own.
+  /// Writes the rows behind the first `count`. Where there is no room, all move to twice as much; where a
+  /// copy of the cache shares the memory, to memory of their own.
   static void append(Tensor<T>& all, Index count, const Tensor<T>& more) {
     const Index needed = count + more.dim(0), room = all ? all.dim(0) : 0;
     if (needed > room || !all.unique()) {
