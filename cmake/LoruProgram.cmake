@@ -14,7 +14,9 @@ target_compile_options(loru_private_flags INTERFACE
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${LORU_NATIVE}>>:-march=native>
   # g++ sees uninitialised values in its own library once sanitizers are on, and in its own AVX-512 intrinsics behind a
   # precompiled header, where pragmas about them are lost.
-  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>)
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>
+  # clang sees g++'s library use what that library deprecates.
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-deprecated-declarations>)
 
 # loru::compiled_cuda: the ops of the CUDA device in float and its fused kernels, compiled once by nvcc. The static checks
 # (tests/cuda/static) read what nvcc keeps of the kernels in kernels/ of the build folder. cuBLAS is loaded when it is first
