@@ -279,8 +279,9 @@ def check_sweep(folder):
     legend = [text.text for text in figure.iter(SVG + "text") if "=" in text.text]
     assert legend == ["algorithm.name=fedloru", "algorithm.name=fedmud"], legend
     many = folder.path / "many"  # nine lines, one more than a figure can tell apart
-    folder.must(folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--sweep", "lowrank.rank=1,2,3,4",
-                "--sweep", "client.batch=16,32,64", "--sweep", "optimizer.momentum=0.0,0.5,0.9", "--out", many, "--quiet")
+    folder.must(folder.path / "fedloru.toml", "--set", "federation.rounds=1", "--set", "optimizer.learning_rate=0.02",
+                "--sweep", "lowrank.rank=1,2,3,4", "--sweep", "client.batch=16,32,64", "--sweep",
+                "optimizer.momentum=0.0,0.5,0.9", "--out", many, "--quiet")
     page = folder.report(many)
     lines = points(page.figure("Test accuracy at the end by lowrank.rank"))
     assert 1 <= len(lines) <= 8 and set(lines) == {4}, lines
