@@ -3,6 +3,7 @@
 
 #include <loru/fl/message/merges.hpp>
 #include <loru/lowrank/nested.hpp>
+#include <loru/lowrank/resize.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
