@@ -46,7 +46,10 @@ struct Witness {
   double train(const fl::Turn<float>& turn) const {
     {
       std::lock_guard lock{notes->mutex};
-      notes->models.insert(&turn.model);
+      // A model is moved from turn to turn; its layers stay where they are.
+      turn.model.visit({.weight = [&](const std::string& layer, nn::Weight<float>& w) {
+        if (layer == "fc2") notes->models.insert(&w);
+      }});
       for (const auto& [layer, w] : frozen_weights(turn.model)) notes->weights.insert(w.data());
       ++notes->turns;
     }
