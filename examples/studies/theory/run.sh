@@ -104,5 +104,8 @@ for seed in 1 2 3; do
   wanted "size_resnet10_iid_$seed" && federation resnet10 iid "$seed" 0.05 --set federation.rounds=25 --set model.narrow=4
   spectra "size_resnet10_iid_$seed" "resnet10_iid_$seed" 0,25 --clients 5 --samples 10,30,120 --tolerance 0.02
   # C4: models of their own on data sets of several sizes.
-  part "training_mlp_all_$seed" --seed "$seed" sizes --samples 50,500,5000,20000 --steps 0,100,500,2500 --epochs 0,1,5,15
+  for samples in 50,500,5000 20000; do
+    part "training_mlp_${samples//,/_}_$seed" --seed "$seed" sizes --samples "$samples" --steps 0,100,500,2500 \
+      --epochs 0,1,5,15
+  done
 done
