@@ -133,7 +133,7 @@ nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals,
   if (outcome.diverged) json["diverged"] = true;
   add_personal(json, outcome);
   for (const auto& [layer, sum] : totals.aggregation_error)
-    json["aggregation_error"][layer] = sum / static_cast<double>(totals.rounds);
+    json["aggregation_error"][layer] = sum / static_cast<double>(totals.measured);
   json["merge_rounds"] = totals.merge_rounds;
   add_origin(json);
   return json;
@@ -193,6 +193,7 @@ void Totals::add(const loru::fl::Round& round) {
   uplink_bytes += round.uplink_bytes;
   downlink_bytes += round.downlink_bytes;
   train_seconds += round.train_seconds;
+  measured += !round.aggregation_error.empty();
   for (const auto& [layer, error] : round.aggregation_error) aggregation_error[layer] += error;
   if (!std::isnan(round.test_accuracy))
     best_test_accuracy = std::max(best_test_accuracy, round.test_accuracy);

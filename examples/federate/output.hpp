@@ -22,6 +22,7 @@ struct Totals {
   double train_seconds = 0.0;
   double best_test_accuracy = 0.0;
   std::vector<Index> merge_rounds;                  // those that ended with a merge
+  Index measured = 0;                               // rounds whose aggregation error was
   std::map<std::string, double> aggregation_error;  // by layer, summed over the rounds
 
   void add(const loru::fl::Round& round);

@@ -161,6 +161,26 @@ TEST_CASE("strangers: a round with too few updates changes nothing but its numbe
   CHECK(bits(simulation.model()) == model);
 }
 
+TEST_CASE("strangers: a round with too few updates has no aggregation error") {
+  fl::Simulation simulation{small_factored<float>(),
+                            fl::FedLoRA{},
+                            small_data(),
+                            small_parts(4),
+                            {.cohort = 2,
+                             .client = momentum_client(),
+                             .drops = {.after = 0.4},
+                             .min_updates = 2,
+                             .seed = seed,
+                             .aggregation_error = true}};
+  Index skipped = 0;
+  for (Index i = 0; i < 12; ++i) {
+    const fl::Round round = simulation.run_round(false);
+    skipped += std::isnan(round.train_loss);
+    CHECK(round.aggregation_error.empty() == std::isnan(round.train_loss));
+  }
+  CHECK((skipped > 0 && skipped < 12));
+}
+
 namespace {
 
 /// FedAvg of which one client diverges after it has changed its model and its state.

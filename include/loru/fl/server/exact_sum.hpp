@@ -87,7 +87,7 @@ class ExactSums {
     }
   }
 
-  /// y = sum / n, rounded once more than to nearest at most; exact where the quotient is a T.
+  /// y = sum / n: exact where the quotient is a T, otherwise rounded to double and then to T.
   void divide(double n, T* y) const {
     for (std::size_t i = 0; i < high_.size(); ++i) y[i] = quotient(i, n);
   }

@@ -81,7 +81,7 @@ struct Round {
   std::vector<double> validation_metrics{};  ///< the same on the validation set; none where there is none
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
   Index merges = 0;                                   ///< so far
-  std::map<std::string, double> aggregation_error{};  ///< by layer, if measured
+  std::map<std::string, double> aggregation_error{};  ///< by layer, if measured and folded
   double train_seconds = 0.0;                         ///< without evaluation
   double seconds = 0.0;
 

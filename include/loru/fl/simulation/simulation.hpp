@@ -224,11 +224,11 @@ Round Simulation<T, D>::run_round(bool evaluated) {
   std::vector<io::Archive> states(round.cohort.size());
   if (train_cohort(round, states) >= options_.min_updates) {
     round.train_loss = server_.finish_round();
+    round.aggregation_error = server_.aggregation_error();
     for (std::size_t i = 0; i < states.size(); ++i)
       if (states[i].size() > 0) store().save(round.cohort[i], states[i]);
   }
   round.merges = server_.merges();
-  round.aggregation_error = server_.aggregation_error();
   round.train_seconds = seconds_since(begin);
   if (evaluated) {
     nn::Model<T, D> model = global_model();
