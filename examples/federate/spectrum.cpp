@@ -6,7 +6,7 @@
 #include <iostream>
 #include <map>
 
-#include <loru/fl/simulation/executor.hpp>
+#include <loru/fl/simulation/in_order.hpp>
 #include <loru/spectrum/curvature.hpp>
 #include <loru/version.hpp>
 

@@ -15,6 +15,7 @@ TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for eval
   CHECK(run.down == std::vector(clients, without_b));
   fl::MemoryStore store;
   for (Index k = 0; k < clients; ++k) store.save(k, run.states[static_cast<std::size_t>(k)]);
+  store.commit();
   auto evaluated = fl::with_mean_of_own(run.server.model(), run.algorithm.personal, store, run.parts);
   std::map<std::string, Tensor<float>> means;
   lowrank::for_each_weight<nn::Factored>(

@@ -139,6 +139,7 @@ TEST_CASE("The angle between the shared and the personal update") {
     io::Archive state;
     fl::put_personal_factors(state, p);
     store.save(4, state);
+    store.commit();
     return fl::personal_overlap(model, start, store, 9, 0.5).at("fc2");
   };
   const auto same = overlap(1.0), opposite = overlap(-2.0);

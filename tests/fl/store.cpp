@@ -123,6 +123,8 @@ TEST_CASE("Client states on disk: one file each, none half-written, and clear() 
   io::Archive state;
   state.put("x", gaussian({3, 2}));
   store.save(7, state);
+  CHECK_FALSE(store.load(7));
+  store.commit();
   io::write_file(folder.path / "notes.txt", "mine");
   io::write_file(folder.path / "x7.safetensors", "mine");
   CHECK(store.load(7)->get<double>("x", {3, 2}).data()[5] == gaussian({3, 2}).data()[5]);
@@ -130,8 +132,14 @@ TEST_CASE("Client states on disk: one file each, none half-written, and clear() 
   io::write_file(folder.path / "8.safetensors", "broken");
   CHECK_THAT(message_of<DataError>([&] { store.load(8); }),
              StartsWith("client 8: state: byte 6: expected 8"));
+  store.save(7, io::Archive());
+  store.discard();
+  CHECK(store.load(7)->size() == 1);
+  CHECK_FALSE(std::filesystem::exists(folder.path / "7.next.safetensors"));
+  store.save(9, state);
   store.clear();
   CHECK_FALSE(store.load(7));
+  CHECK_FALSE(std::filesystem::exists(folder.path / "9.next.safetensors"));
   CHECK(std::filesystem::exists(folder.path / "notes.txt"));
   CHECK(std::filesystem::exists(folder.path / "x7.safetensors"));
 }
@@ -142,6 +150,8 @@ TEST_CASE("A state is a copy: what is written to its tensors later does not show
   io::Archive state;
   state.share("x", x);
   store.save(0, state);
+  CHECK_FALSE(store.load(0));
+  store.commit();
   x.data()[0] = 5.0f;
   CHECK(store.load(0)->get<float>("x").data()[0] == 1.0f);
 }

@@ -19,35 +19,34 @@ struct Evaluation {
   std::vector<double> metrics{};
 };
 
-/// The task's metrics and mean loss on the given samples, in evaluation mode. Batches run in parallel on the
-/// pool and are added in order: the result does not depend on the threads.
-/// On a device other than the host give a pool of one thread: its batches run one after the other.
-/// Throws DataError if there are no samples, ConfigError if batch < 1 and as the task does.
+/// Samples that an evaluation passes through the model at once.
+inline constexpr Index evaluation_batch = 256;
+
+/// What a task observed in a batch, and the loss summed over its samples.
+struct Observation {
+  double loss = 0.0;
+  std::vector<double> observed{};
+};
+
+/// A batch in evaluation mode.
 template <class T, class D>
-Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
-                    std::span<const Index> samples, WorkerPool& pool,
-                    const std::type_identity_t<Task<T, D>>& task = Classification{}, Index batch = 256) {
-  require<DataError>(!samples.empty(), "evaluate: ", dataset.dataset().name,
-                     ": expected at least one sample");
-  require<ConfigError>(batch >= 1, "evaluate: batch: expected at least 1, got ", batch);
-  task.outputs(dataset.dataset());  // throws for targets of another kind
-  const auto count = static_cast<Index>(samples.size()), batches = (count + batch - 1) / batch;
-  std::vector<std::vector<double>> observed(static_cast<std::size_t>(batches));
-  std::vector<double> losses(observed.size()), all;
-  pool.for_each(batches, [&](Index b) {
-    NoGrad guard;
-    const Index first = b * batch, size = std::min(batch, count - first);
-    const auto chosen = dataset.template gather<T>(
-        samples.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size)));
-    const auto output = task.forward(model, chosen, {});
-    const auto at = static_cast<std::size_t>(b);
-    observed[at] = task.observe(output.value(), chosen);
-    losses[at] = item(task.loss(output, chosen)) * static_cast<double>(size);
-  });
+Observation observe(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
+                    std::span<const Index> batch, const std::type_identity_t<Task<T, D>>& task) {
+  NoGrad guard;
+  const auto chosen = dataset.template gather<T>(batch);
+  const auto output = task.forward(model, chosen, {});
+  std::vector<double> observed = task.observe(output.value(), chosen);
+  return {item(task.loss(output, chosen)) * static_cast<double>(batch.size()), std::move(observed)};
+}
+
+/// The task's metrics and mean loss over batches of together `count` samples, in their order.
+template <class T, class D>
+Evaluation summarise(const Task<T, D>& task, std::span<const Observation> batches, Index count) {
   Evaluation result{.samples = count};
-  for (std::size_t b = 0; b < observed.size(); ++b) {
-    all.insert(all.end(), observed[b].begin(), observed[b].end());
-    result.loss += losses[b];
+  std::vector<double> all;
+  for (const Observation& batch : batches) {
+    all.insert(all.end(), batch.observed.begin(), batch.observed.end());
+    result.loss += batch.loss;
   }
   result.loss /= static_cast<double>(count);
   result.metrics = task.measure(all, count);
@@ -56,11 +55,35 @@ Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceDat
   return result;
 }
 
+/// The task's metrics and mean loss on the given samples, in evaluation mode. Batches run in parallel on the
+/// pool and are added in order: the result does not depend on the threads.
+/// On a device other than the host give a pool of one thread: its batches run one after the other.
+/// Throws DataError if there are no samples, ConfigError if batch < 1 and as the task does.
+template <class T, class D>
+Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
+                    std::span<const Index> samples, WorkerPool& pool,
+                    const std::type_identity_t<Task<T, D>>& task = Classification{},
+                    Index batch = evaluation_batch) {
+  require<DataError>(!samples.empty(), "evaluate: ", dataset.dataset().name,
+                     ": expected at least one sample");
+  require<ConfigError>(batch >= 1, "evaluate: batch: expected at least 1, got ", batch);
+  task.outputs(dataset.dataset());  // throws for targets of another kind
+  const auto count = static_cast<Index>(samples.size()), batches = (count + batch - 1) / batch;
+  std::vector<Observation> observed(static_cast<std::size_t>(batches));
+  pool.for_each(batches, [&](Index b) {
+    const Index first = b * batch, size = std::min(batch, count - first);
+    observed[static_cast<std::size_t>(b)] =
+        observe(model, dataset,
+                samples.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size)), task);
+  });
+  return summarise<T, D>(task, observed, count);
+}
+
 /// On the whole data set.
 template <class T, class D>
 Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceData<D>>& dataset,
                     WorkerPool& pool, const std::type_identity_t<Task<T, D>>& task = Classification{},
-                    Index batch = 256) {
+                    Index batch = evaluation_batch) {
   std::vector<Index> samples(static_cast<std::size_t>(dataset.size()));
   std::iota(samples.begin(), samples.end(), Index{0});
   return evaluate(model, dataset, samples, pool, task, batch);
@@ -68,6 +91,9 @@ Evaluation evaluate(nn::Model<T, D>& model, const std::type_identity_t<DeviceDat
 
 /// The parts of this header that loru::compiled instantiates.
 #define LORU_COMPILED_EVALUATE(TEMPLATE, T)                                                                \
+  TEMPLATE Observation observe<T, Cpu>(nn::Model<T>&, const DeviceData<Cpu>&, std::span<const Index>,      \
+                                       const Task<T>&);                                                    \
+  TEMPLATE Evaluation summarise<T, Cpu>(const Task<T>&, std::span<const Observation>, Index);              \
   TEMPLATE Evaluation evaluate<T, Cpu>(nn::Model<T>&, const DeviceData<Cpu>&, std::span<const Index>,      \
                                        WorkerPool&, const Task<T>&, Index);                                \
   TEMPLATE Evaluation evaluate<T, Cpu>(nn::Model<T>&, const DeviceData<Cpu>&, WorkerPool&, const Task<T>&, \

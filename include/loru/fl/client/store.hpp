@@ -6,61 +6,95 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
-#include <loru/io/safetensors.hpp>
+#include <loru/fl/message/head.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// The states of clients by client number; a state is named tensors. Only states that were saved take room.
-/// Several threads may load at the same time, but not while one saves.
+/// The states of clients by client number; a state is named tensors, kept as a message. Only states that were
+/// written take room. What is written holds from commit() on. Several threads may read at the same time, also
+/// while one writes, but not during commit() and discard().
 class ClientStore {
  public:
   virtual ~ClientStore() = default;
-  /// The state saved last for the client; empty if there is none. Errors of the archive begin with "client
-  /// <number>: state".
-  virtual std::optional<io::Archive> load(Index client) = 0;
-  virtual void save(Index client, const io::Archive& state) = 0;
+  /// The client's state; none if it has none.
+  virtual Bytes read(Index client) = 0;
+  /// The state that the client will have.
+  virtual void write(Index client, Message&& state) = 0;
+  /// What was written since the last commit() holds from now on.
+  virtual void commit() = 0;
+  /// Forgets what was written since the last commit().
+  virtual void discard() = 0;
 
- protected:
+  /// The client's state; empty if it has none. Errors of the archive begin with "client <number>: state".
+  std::optional<io::Archive> load(Index client) {
+    const Bytes state = read(client);
+    return state ? std::optional(io::parse(std::span(*state), origin(client))) : std::nullopt;
+  }
+  /// Writes an archive.
+  void save(Index client, const io::Archive& state) { write(client, io::serialise(state)); }
+
+  /// How errors name a client's state.
   static std::string origin(Index client) { return concat("client ", client, ": state"); }
 };
 
 /// Client states in memory.
 class MemoryStore final : public ClientStore {
  public:
-  std::optional<io::Archive> load(Index client) override {
+  Bytes read(Index client) override {
     const auto found = states_.find(client);
-    return found == states_.end() ? std::nullopt : std::optional(found->second);
+    return found == states_.end() ? nullptr : found->second;
   }
-  /// Copies the tensors.
-  void save(Index client, const io::Archive& state) override {
-    states_.insert_or_assign(client, io::parse(io::serialise(state), origin(client)));
+  void write(Index client, Message&& state) override {
+    written_[client] = std::make_shared<const Message>(std::move(state));
   }
+  void commit() override {
+    for (auto& [client, state] : written_) states_[client] = std::move(state);
+    written_.clear();
+  }
+  void discard() override { written_.clear(); }
   /// Clients with a state.
   Index size() const { return static_cast<Index>(states_.size()); }
 
  private:
-  std::map<Index, io::Archive> states_;
+  std::map<Index, Bytes> states_, written_;
 };
 
 /// Client states as files `<client>.safetensors` of a folder, each written atomically: they outlive the
-/// program. The folder is made for the first of them.
+/// program. The folder is made for the first of them. Until commit() a file is called
+/// `<client>.next.safetensors`.
 class DiskStore final : public ClientStore {
  public:
   explicit DiskStore(std::filesystem::path folder) : folder_{std::move(folder)} {}
 
-  /// Throws IoError if the file cannot be read, DataError if it is no archive.
-  std::optional<io::Archive> load(Index client) override {
-    if (!std::filesystem::exists(path(client))) return std::nullopt;
-    return io::parse(io::read_file(path(client)), origin(client));
+  /// Throws IoError if the file cannot be read.
+  Bytes read(Index client) override {
+    if (!std::filesystem::exists(path(client))) return nullptr;
+    return std::make_shared<const Message>(io::read_file(path(client)));
   }
-  /// Throws IoError; the former file is then unchanged.
-  void save(Index client, const io::Archive& state) override {
+  /// Throws IoError.
+  void write(Index client, Message&& state) override {
     io::make_directories(folder_);
-    io::save(path(client), state);
+    written_.insert(client);
+    io::write_file(path(client, ".next"), state);
   }
-  /// Removes every client's file, and nothing else.
+  /// Throws IoError.
+  void commit() override {
+    for (const Index client : written_) {
+      std::error_code code;
+      std::filesystem::rename(path(client, ".next"), path(client), code);
+      require<IoError>(!code, path(client).native(), ": cannot write: ", code.message());
+    }
+    written_.clear();
+  }
+  void discard() override {
+    std::error_code code;
+    for (const Index client : written_) std::filesystem::remove(path(client, ".next"), code);
+    written_.clear();
+  }
+  /// Removes every client's files, and nothing else.
   void clear() {
     std::error_code code;
     for (const auto& entry : std::filesystem::directory_iterator(folder_, code))
@@ -68,17 +102,24 @@ class DiskStore final : public ClientStore {
   }
 
  private:
-  std::filesystem::path path(Index client) const {
-    return folder_ / (std::to_string(client) + ".safetensors");
+  std::filesystem::path path(Index client, const char* suffix = "") const {
+    return folder_ / concat(client, suffix, ".safetensors");
   }
 
   static bool is_state(const std::filesystem::path& file) {
-    const std::string stem = file.stem().string();
-    return file.extension() == ".safetensors" && !stem.empty() &&
-           stem.find_first_not_of("0123456789") == std::string::npos;
+    std::string name = file.filename().string();
+    const auto cut = [&](std::string_view suffix) {
+      if (!name.ends_with(suffix)) return false;
+      name.resize(name.size() - suffix.size());
+      return true;
+    };
+    if (!cut(".safetensors")) return false;
+    cut(".next");
+    return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
   }
 
   std::filesystem::path folder_;
+  std::set<Index> written_;
 };
 
 /// A tensor of a client's state. Throws DataError if it is missing, or if its type or shape shows that it

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +22,8 @@
 namespace loru::inline LORU_ISA::fl {
 
 using Message = std::vector<std::byte>;
+/// A message that several hold; none where there is none.
+using Bytes = std::shared_ptr<const Message>;
 
 /// The head of every message: its federation, round and client.
 struct Head {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <loru/fl/message/downlink.hpp>
@@ -22,7 +23,9 @@ class Broadcasts {
   void clear() {
     plain_.clear();
     received_.clear();
+    encoded_.clear();
     coded_.clear();
+    messages_.clear();
   }
 
   /// The broadcast for a client of these ranks that knows these merges: plain(), coded, with the merges that
@@ -32,10 +35,18 @@ class Broadcasts {
                     const typename MergeHistory<T, D>::Known& known, Index client, Index round, Plain plain,
                     CatchUp catch_up) {
     return once(coded_, std::tuple{ranks, known, downlink_.since(client)}, [&] {
-      io::Archive archive = once(plain_, ranks, plain);
-      downlink_.encode(archive, coded_tensors(model), round, downlink_.since(client));
+      io::Archive archive = encoded(model, ranks, client, round, plain);
       catch_up(archive);
       return archive;
+    });
+  }
+
+  /// The same without merges, as bytes: one message for all clients of these ranks and this copy.
+  template <class Plain>
+  Bytes message(nn::Model<T, D>& model, const std::vector<Index>& ranks, Index client, Index round,
+                Plain plain) {
+    return once(messages_, std::pair{ranks, downlink_.since(client)}, [&] {
+      return std::make_shared<const Message>(io::serialise(encoded(model, ranks, client, round, plain)));
     });
   }
 
@@ -56,15 +67,27 @@ class Broadcasts {
   void forget_factors() { downlink_.forget_factors(); }
 
  private:
-  /// The key's archive, made if it is not there.
-  template <class Key, class Make>
-  static const io::Archive& once(std::map<Key, io::Archive>& all, const Key& key, Make make) {
+  template <class Plain>
+  const io::Archive& encoded(nn::Model<T, D>& model, const std::vector<Index>& ranks, Index client,
+                             Index round, Plain plain) {
+    return once(encoded_, std::pair{ranks, downlink_.since(client)}, [&] {
+      io::Archive archive = once(plain_, ranks, plain);
+      downlink_.encode(archive, coded_tensors(model), round, downlink_.since(client));
+      return archive;
+    });
+  }
+
+  /// The key's value, made if it is not there.
+  template <class Key, class Value, class Make>
+  static const Value& once(std::map<Key, Value>& all, const Key& key, Make make) {
     const auto found = all.find(key);
     return found != all.end() ? found->second : all.emplace(key, make()).first->second;
   }
 
   Downlink<T> downlink_;
   std::map<std::vector<Index>, io::Archive> plain_, received_;
+  std::map<std::pair<std::vector<Index>, Index>, io::Archive> encoded_;  // of ranks and a copy's round
+  std::map<std::pair<std::vector<Index>, Index>, Bytes> messages_;
   std::map<std::tuple<std::vector<Index>, typename MergeHistory<T, D>::Known, Index>, io::Archive> coded_;
 };
 

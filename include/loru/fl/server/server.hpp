@@ -99,6 +99,10 @@ class Server {
   /// The same before serialisation. Clients that are sent the same share it; it is made once a round.
   io::Archive offer(Index client);
 
+  /// The message for a client that has the server's frozen weights, and so no need of merges: what clients
+  /// that are sent the same share, made once a round. Its head has the number 0 in place of the client's.
+  Bytes shared_broadcast(Index client);
+
   /// The client's broadcast of this round did not arrive. Its next one, which may be of this round, holds the
   /// same merges again, and no answer is awaited. If neither an answer nor lost() nor arrived() reports the
   /// fate of a broadcast, the client's next one is larger: it holds the weights that merges changed. Throws

@@ -93,6 +93,13 @@ io::Archive Server<T, D>::offer(Index client) {
 }
 
 template <class T, class D>
+Bytes Server<T, D>::shared_broadcast(Index client) {
+  require<Error>(running_, "server: expected begin_round() before shared_broadcast()");
+  const std::vector<Index> own = ranks(client);
+  return broadcasts_.message(model_, own, client, round_, [&] { return plain(own); });
+}
+
+template <class T, class D>
 void Server<T, D>::lost(Index client) {
   require_unanswered(client);
   answered_.erase(client);

@@ -1,70 +1,59 @@
 #pragma once
-// Work in parallel, results in order.
-
-#include <functional>
-#include <map>
-#include <mutex>
-#include <optional>
+// Who does the turns of a cohort: bytes in, bytes out.
 
 #include <loru/core/parallel.hpp>
+#include <loru/fl/simulation/window.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
-/// deliver(i, work(i)) for i of [0, n): work runs on the pool, deliver one at a time in increasing order of
-/// i. At most the results that wait for an earlier one are held. Rethrows the exception of the smallest index
-/// that threw; what comes after it is not delivered.
-template <class Result>
-void run_in_order(WorkerPool& pool, Index n, const std::function<Result(Index)>& work,
-                  const std::function<void(Index, Result&&)>& deliver) {
-  std::mutex mutex;
-  std::map<Index, Result> waiting;
-  Index next = 0;
-  pool.for_each(n, [&](Index i) {
-    Result result = work(i);
-    std::lock_guard lock{mutex};
-    waiting.emplace(i, std::move(result));
-    for (auto ready = waiting.extract(next); ready; ready = waiting.extract(++next))
-      deliver(next, std::move(ready.mapped()));
-  });
-}
-
-/// A pool of objects that workers borrow: as many as work at the same time.
-template <class T>
-class Lender {
+/// Does jobs: the turns of a cohort, the batches of an evaluation.
+class Executor {
  public:
-  explicit Lender(std::function<T()> make) : make_{std::move(make)} {}
+  /// How a job is done: the job, and what belongs to it alone (for a turn, the client's state; may be none).
+  /// Called by several threads at the same time.
+  using Work = std::function<Answer(const Job&, const Bytes&)>;
+  /// What belongs to job i alone. Called when the job begins, by several threads at the same time.
+  using Own = std::function<Bytes(Index)>;
 
-  class Loan {
-   public:
-    Loan(Lender& lender, T value) : lender_{lender}, value_{std::move(value)} {}
-    ~Loan() {
-      std::lock_guard lock{lender_.mutex_};
-      lender_.free_.push_back(std::move(value_));
+  virtual ~Executor() = default;
+
+  /// Jobs that are done at the same time.
+  virtual Index workers() const = 0;
+
+  /// Does the jobs in any order and delivers their answers in the order of the jobs (Window). What work or
+  /// own throws is the answer's error. Throws what deliver throws, when no job is under way.
+  virtual void run(std::span<const Job> jobs, const Work& work, const Own& own, const Deliver& deliver) = 0;
+
+ protected:
+  /// The job's answer.
+  static Answer answer(const Job& job, Index i, const Work& work, const Own& own) {
+    try {
+      return work(job, own(i));
+    } catch (...) {
+      return {.error = std::current_exception()};
     }
-    Loan(const Loan&) = delete;
-    Loan& operator=(const Loan&) = delete;
-    T& operator*() { return value_; }
+  }
+};
 
-   private:
-    Lender& lender_;
-    T value_;
-  };
+/// Threads of this process.
+class ThreadExecutor final : public Executor {
+ public:
+  /// Throws ConfigError for fewer than one thread.
+  explicit ThreadExecutor(Index threads) : pool_{threads} {}
 
-  Loan borrow() {
-    std::unique_lock lock{mutex_};
-    if (free_.empty()) {
-      lock.unlock();
-      return {*this, make_()};
-    }
-    T value = std::move(free_.back());
-    free_.pop_back();
-    return {*this, std::move(value)};
+  Index workers() const override { return pool_.threads(); }
+
+  void run(std::span<const Job> jobs, const Work& work, const Own& own, const Deliver& deliver) override {
+    Window window(jobs, workers(), deliver);
+    pool_.for_each(std::min(workers(), std::ssize(jobs)), [&](Index) {
+      while (const auto i = window.begin())
+        window.finish(*i, answer(jobs[static_cast<std::size_t>(*i)], *i, work, own));
+    });
+    window.rethrow();
   }
 
  private:
-  std::function<T()> make_;
-  std::mutex mutex_;
-  std::vector<T> free_;
+  WorkerPool pool_;
 };
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -12,6 +12,7 @@
 #include <loru/fl/server/client_ranks.hpp>
 #include <loru/fl/server/limits.hpp>
 #include <loru/fl/server/server_optimizer.hpp>
+#include <loru/fl/simulation/executor.hpp>
 #include <loru/fl/simulation/sampler.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -37,6 +38,8 @@ struct SimulationOptions {
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
   Index eval_every = 1;
+  /// Who does the clients' turns; none: `threads` threads of this process.
+  std::shared_ptr<Executor> executor{};
   /// Where client states are kept between rounds; none: in memory.
   std::shared_ptr<ClientStore> store{};
   /// Measures what each fold loses (Server::measure_aggregation).

@@ -1,0 +1,236 @@
+#pragma once
+// The functions of Simulation; simulation.hpp includes this file at its end. They stand outside the class:
+// what is defined inside is inline, and users of loru::compiled would compile it.
+
+#include <loru/fl/simulation/simulation.hpp>
+
+namespace loru::inline LORU_ISA::fl {
+
+template <class T, class D>
+Answer Simulation<T, D>::work(const Job& job, const Bytes& own) {
+  io::Archive shared = io::borrow(*job.shared, "message");
+  const std::string& kind = detail::text(shared, "kind");
+  return kind == "evaluation" ? observe(job.number, detail::text(shared, "data") == "validation")
+                              : train_client(job.number, std::move(shared), own);
+}
+
+template <class T, class D>
+Answer Simulation<T, D>::train_client(Index client, io::Archive broadcast, const Bytes& kept) {
+  broadcast.metadata()["client"] = std::to_string(client);
+  io::Archive state = kept ? io::borrow(*kept, ClientStore::origin(client)) : io::Archive("state");
+  auto loan = replicas_.borrow();
+  nn::Model<T, D>& model = *loan;
+  if (server_.resizes()) {  // factors that are not sent are of its rank too
+    model = server_.model();
+    lowrank::set_ranks(model, detail::get_ranks(broadcast, "ranks"));
+  }
+  share_frozen(model);
+  const auto& samples = parts_[static_cast<std::size_t>(client)];
+  try {
+    Message update =
+        take_turn(model, broadcast, server_.algorithm(),
+                  LocalData<T, D>{train_, samples, options_.client, task_}, state, Frozen::shared);
+    return {.update = std::move(update), .state = state.size() > 0 ? io::serialise(state) : Message()};
+  } catch (...) {
+    model = server_.model();  // half trained, it is not for another client
+    throw;
+  }
+}
+
+template <class T, class D>
+void Simulation<T, D>::share_frozen(nn::Model<T, D>& model) {
+  std::map<std::string, Variable<T, D>> frozen;
+  for (auto& p : server_.model().parameters())
+    if (!p.value.requires_grad()) frozen.emplace(p.name, p.value);
+  for (auto& p : model.parameters())
+    if (const auto own = frozen.find(p.name); !p.value.requires_grad() && own != frozen.end())
+      p.value.share(own->second);
+}
+
+template <class T, class D>
+ServerOptions Simulation<T, D>::server_options(const SimulationOptions& o, const data::Partition& parts) {
+  return {.ranks = ClientRanks(o.ranks, sizes(parts), o.seed),
+          .clients = static_cast<Index>(parts.size()),
+          .optimizer = o.server,
+          .codecs = o.codecs,
+          .limits = o.limits,
+          .rounds_before = o.rounds_before,
+          .weights_known = o.weights_known};
+}
+
+template <class T, class D>
+std::vector<Index> Simulation<T, D>::sizes(const data::Partition& parts) {
+  std::vector<Index> all;
+  for (const auto& part : parts) all.push_back(static_cast<Index>(part.size()));
+  return all;
+}
+
+template <class T, class D>
+Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
+                             data::Partition parts, const SimulationOptions& options, train::Task<T, D> task)
+    : options_{options},
+      task_{std::move(task)},
+      train_{data.train},
+      test_{data.test},
+      validation_{data.validation},
+      parts_{std::move(parts)},
+      server_{std::move(model), std::move(algorithm), options.seed, server_options(options, parts_)},
+      replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
+  if (!options_.store) options_.store = std::make_shared<MemoryStore>();
+  if (!options_.executor) options_.executor = std::make_shared<ThreadExecutor>(threads(options));
+  check_fields(options);
+  require<ConfigError>(options.drops.before + options.drops.after <= 1.0,
+                       "federation: drop_before and drop_after: expected a sum of at most 1, got ",
+                       options.drops.before + options.drops.after);
+  check(options.client);
+  for (const data::Dataset* half : {&data.train, &data.test}) task_.outputs(*half);
+  sample_cohort(options.seed, 1, clients(), options.cohort);
+  require<ConfigError>(options.min_updates <= options.cohort,
+                       "federation: min_updates: expected at most the cohort, ", options.cohort, ", got ",
+                       options.min_updates);
+  optim::make<T, D>(options.client.optimizer, {});
+  server_.measure_aggregation(options.aggregation_error);
+  for (std::size_t k = 0; k < parts_.size(); ++k)
+    require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
+}
+
+template <class T, class D>
+Simulation<T, D>::~Simulation() = default;
+
+template <class T, class D>
+Round Simulation<T, D>::run_round(bool evaluated) {
+  const auto begin = std::chrono::steady_clock::now();
+  server_.begin_round();
+  Round round{.index = server_.round(),
+              .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
+  finish_round(round);
+  round.train_seconds = seconds_since(begin);
+  if (evaluated) {
+    nn::Model<T, D> model = global_model();
+    const train::Evaluation test = evaluate(model, false);
+    round.test_accuracy = test.accuracy;
+    round.test_loss = test.loss;
+    round.test_metrics = test.metrics;
+    if (validation_.size() > 0) round.validation_metrics = evaluate(model, true).metrics;
+  }
+  round.seconds = seconds_since(begin);
+  return round;
+}
+
+template <class T, class D>
+void Simulation<T, D>::finish_round(Round& round) {
+  const struct Discard {
+    ClientStore& store;
+    ~Discard() { store.discard(); }
+  } unless_committed{store()};
+  const std::vector<Job> jobs = offer_turns(round);
+  Index folded = 0;
+  options_.executor->run(
+      jobs, [this](const Job& job, const Bytes& own) { return work(job, own); },
+      [&](Index i) { return store().read(jobs[static_cast<std::size_t>(i)].number); },
+      [&](Index i, Answer&& answer) {
+        folded += take_in(round, jobs[static_cast<std::size_t>(i)].number, std::move(answer));
+      });
+  if (folded >= options_.min_updates) {
+    round.train_loss = server_.finish_round();
+    round.aggregation_error = server_.aggregation_error();
+    store().commit();
+  }
+  round.merges = server_.merges();
+}
+
+template <class T, class D>
+std::vector<Job> Simulation<T, D>::offer_turns(Round& round) {
+  std::vector<Job> jobs;
+  for (const Index client : round.cohort) {
+    round.downlink_bytes += io::serialised_size(server_.offer(client));
+    const Fate fate = fate_of(options_.drops, options_.seed, round.index, client);
+    if (fate == Fate::misses_broadcast) server_.lost(client);
+    if (fate == Fate::is_silent) server_.arrived(client);
+    round.dropped += fate != Fate::answers;
+    if (fate == Fate::answers)
+      jobs.push_back(
+          {client, std::ssize(parts_[static_cast<std::size_t>(client)]), server_.shared_broadcast(client)});
+  }
+  return jobs;
+}
+
+template <class T, class D>
+bool Simulation<T, D>::take_in(Round& round, Index client, Answer&& answer) {
+  round.uplink_bytes += answer.update.size();
+  try {
+    if (answer.error) std::rethrow_exception(answer.error);
+    server_.receive(std::move(answer.update));
+  } catch (const DivergedError&) {
+    if (options_.diverged == Diverged::stop) throw;
+    ++round.rejected;
+    server_.arrived(client);
+    return false;
+  }
+  if (!answer.state.empty()) store().write(client, std::move(answer.state));
+  return true;
+}
+
+template <class T, class D>
+nn::Model<T, D> Simulation<T, D>::global_model() {
+  const AnyAlgorithm<T, D>& algorithm = server_.algorithm();
+  return algorithm.evaluated ? algorithm.evaluated(server_.model(), store(), parts_) : server_.model();
+}
+
+template <class T, class D>
+train::Evaluation Simulation<T, D>::evaluate() {
+  nn::Model<T, D> model = global_model();
+  return evaluate(model, false);
+}
+
+template <class T, class D>
+std::optional<train::Evaluation> Simulation<T, D>::validate() {
+  if (validation_.size() == 0) return std::nullopt;
+  nn::Model<T, D> model = global_model();
+  return evaluate(model, true);
+}
+
+template <class T, class D>
+train::Evaluation Simulation<T, D>::evaluate(nn::Model<T, D>& model, bool validation) {
+  const Index count = (validation ? validation_ : test_).size(), most = train::evaluation_batch;
+  require<DataError>(count > 0, "evaluate: ", test_.dataset().name, ": expected at least one sample");
+  io::Archive request("evaluation");
+  request.metadata() = {{"kind", "evaluation"}, {"data", validation ? "validation" : "test"}};
+  const auto shared = std::make_shared<const Message>(io::serialise(request));
+  std::vector<Job> jobs;
+  for (Index first = 0; first < count; first += most)
+    jobs.push_back({std::ssize(jobs), std::min(most, count - first), shared});
+  std::vector<train::Observation> batches;
+  evaluated_ = &model;
+  options_.executor->run(
+      jobs, [this](const Job& job, const Bytes& own) { return work(job, own); },
+      [](Index) { return Bytes(); },
+      [&](Index, Answer&& answer) {
+        if (answer.error) std::rethrow_exception(answer.error);
+        const auto numbers = detail::numbers(answer.update);
+        batches.push_back({numbers.front(), {numbers.begin() + 1, numbers.end()}});
+      });
+  return train::summarise<T, D>(task_, batches, count);
+}
+
+template <class T, class D>
+Answer Simulation<T, D>::observe(Index batch, bool validation) {
+  const DeviceData<D>& data = validation ? validation_ : test_;
+  const Index first = batch * train::evaluation_batch;
+  std::vector<Index> samples(
+      static_cast<std::size_t>(std::min(train::evaluation_batch, data.size() - first)));
+  std::iota(samples.begin(), samples.end(), first);
+  train::Observation seen = train::observe(*evaluated_, data, samples, task_);
+  seen.observed.insert(seen.observed.begin(), seen.loss);
+  return {.update = detail::as_message(seen.observed)};
+}
+
+template <class T, class D>
+PersonalAccuracy Simulation<T, D>::personal_accuracy(const PersonalOptions& o) {
+  nn::Model<T, D> global = global_model();
+  WorkerPool pool(threads(options_));
+  return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o, pool,
+                               task_);
+}
+
+}  // namespace loru::inline LORU_ISA::fl
