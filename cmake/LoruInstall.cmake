@@ -27,6 +27,13 @@ if(TARGET loru_cuda)
   install(EXPORT loru_cuda_targets FILE loru-cuda-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
 endif()
 
+if(TARGET loru_mpi)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/mpi/loru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.hpp")
+  install(TARGETS loru_mpi EXPORT loru_mpi_targets)
+  install(EXPORT loru_mpi_targets FILE loru-mpi-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
+endif()
+
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/loru-config.cmake.in
   ${PROJECT_BINARY_DIR}/loru-config.cmake INSTALL_DESTINATION ${package_dir})
 # A header-only package serves every pointer size.

@@ -44,6 +44,13 @@ if(TARGET federate)
   set_tests_properties("federate: schema" "federate: report" "federate: report in a browser"
     PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
 endif()
+if(LORU_HAS_MPI AND TARGET federate)
+  add_test(NAME "mpi: bits" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/mpi/bits.sh --sample
+    $<TARGET_FILE:federate> ${MPIEXEC_EXECUTABLE})
+  add_test(NAME "mpi: failures" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/mpi/failures.sh
+    $<TARGET_FILE:federate> ${MPIEXEC_EXECUTABLE})
+  set_tests_properties("mpi: bits" "mpi: failures" PROPERTIES TIMEOUT ${timeout} LABELS slow COST 50)
+endif()
 add_test(NAME layering COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/check.py ${PROJECT_SOURCE_DIR})
 add_test(NAME layering_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/self_test.py)
 

@@ -15,6 +15,7 @@
 #include "compare.hpp"
 #include "export.hpp"
 #include "generate.hpp"
+#include "processes.hpp"
 #include "reference.hpp"
 #include "report/report.hpp"
 #include "spectrum.hpp"
@@ -35,6 +36,7 @@ struct Mode {
 struct CommandLine {
   std::string config, folder;
   bool keys = false, schema = false;
+  std::string executor = "threads";
   std::vector<loru::Index> seeds;
   federate::Overrides overrides;
   federate::Prediction prediction;
@@ -84,6 +86,10 @@ void add_run(CLI::App& app, CommandLine& line) {
   app.add_option("--out", line.run.out, "Folder for the run's files; default: runs/<name of CONFIG>")
       ->type_name("DIR");
   add_threads(app, line, "Clients that train at the same time on the cpu; default: all cores");
+  app.add_option("--executor", line.executor,
+                 "Who trains clients: threads of this process (default), or mpi: the processes of mpirun")
+      ->check(CLI::IsMember({"threads", "mpi"}))
+      ->type_name("EXECUTOR");
   add_device(app, line, "Where clients train and models are tested: cpu or cuda");
   add_data_dir(app, line, "Folder that holds the data set's files");
   app.add_option("--seed", line.overrides.seed, "Seed of all random draws")
@@ -128,6 +134,7 @@ void add_comparison(CLI::App& app, CommandLine& line) {
   line.modes.push_back({[&line] { return !line.comparison.files.empty(); },
                         [&line] {
                           if (line.run.out.empty()) line.run.out = "runs/compare";
+                          federate::require_one_process(line.run.out);
                           line.comparison.seeds = line.seeds;
                           return federate::compare(line.comparison, line.overrides, line.run);
                         }});
@@ -149,6 +156,7 @@ void add_sweep(CLI::App& app, CommandLine& line) {
   line.modes.push_back({[&line] { return !line.sweep.keys.empty(); },
                         [&line] {
                           if (line.run.out.empty()) line.run.out = default_folder(line.config) + "-sweep";
+                          federate::require_one_process(line.run.out);
                           line.sweep.seeds = line.seeds;
                           return federate::sweep(line.config, line.sweep, line.overrides, line.run);
                         }});
@@ -280,6 +288,17 @@ void add_spectrum(CLI::App& app, CommandLine& line) {
   spectrum.add_flag("--quiet", line.run.quiet, "Prints nothing but errors");
 }
 
+/// One federation, in this process or with others.
+federate::ExitCode run(const CLI::App& app, CommandLine& line) {
+  if (line.run.out.empty()) line.run.out = default_folder(line.config);
+  if (line.executor == "mpi")
+    return federate::run_with_mpi(
+        line.config, line.overrides, line.run,
+        app.count("--threads") > 0 ? std::optional(line.run.threads) : std::nullopt);
+  federate::require_one_process(line.run.out);
+  return federate::run(line.config, line.overrides, line.run);
+}
+
 /// Everything that the program does, in the order in which it is looked for.
 void add_modes(CLI::App& app, CommandLine& line) {
   app.footer(
@@ -297,16 +316,15 @@ void add_modes(CLI::App& app, CommandLine& line) {
   add_spectrum(app, line);
   add_comparison(app, line);
   add_sweep(app, line);
-  line.modes.push_back({[] { return true; },
-                        [&line] {
-                          if (line.run.out.empty()) line.run.out = default_folder(line.config);
-                          return federate::run(line.config, line.overrides, line.run);
-                        }});
+  line.modes.push_back({[] { return true; }, [&app, &line] { return run(app, line); }});
 }
 
-/// What CLI11 cannot say of options: a run and a sweep need a configuration, seeds several runs.
+/// What CLI11 cannot say of options: a run and a sweep need a configuration, seeds several runs, processes
+/// one.
 void check_line(const CLI::App& app, const CommandLine& line) {
   const bool compares = !line.comparison.files.empty(), sweeps = !line.sweep.keys.empty();
+  if (line.executor == "mpi" && (compares || sweeps || line.run.describe || line.run.explain))
+    throw CLI::ExcludesError("--executor mpi", "--compare, --sweep, --describe and --explain");
   if (!line.seeds.empty() && !compares && !sweeps)
     throw CLI::RequiresError("--seeds", "--compare or --sweep");
   if (app.get_subcommands().empty() && !line.keys && !line.schema && !compares && line.config.empty())

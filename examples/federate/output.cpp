@@ -79,6 +79,10 @@ nlohmann::ordered_json run_summary(const Configuration& c, const ParameterCount&
           {"seed", c.seed},
           {"device", c.device},
           {"threads", outcome.threads},
+          {"executor", outcome.executor},
+          {"ranks", totals.turns_by_rank.size()},
+          {"turns_by_rank", totals.turns_by_rank},
+          {"state_bytes", totals.state_bytes},
           {"final_test_accuracy", outcome.test.accuracy},
           {"best_test_accuracy", std::isnan(outcome.test.accuracy)
                                      ? outcome.test.accuracy  // null: the task has none
@@ -192,6 +196,9 @@ void Totals::add(const loru::fl::Round& round) {
   cohorts += static_cast<Index>(round.cohort.size());
   uplink_bytes += round.uplink_bytes;
   downlink_bytes += round.downlink_bytes;
+  state_bytes += round.state_bytes;
+  turns_by_rank.resize(round.turns_by_rank.size());
+  for (std::size_t r = 0; r < turns_by_rank.size(); ++r) turns_by_rank[r] += round.turns_by_rank[r];
   train_seconds += round.train_seconds;
   measured += !round.aggregation_error.empty();
   for (const auto& [layer, error] : round.aggregation_error) aggregation_error[layer] += error;
@@ -273,6 +280,31 @@ void Output::finish(Setup& setup, const loru::data::Partition& parts, Model& mod
   loru::io::save(model, folder_ / model_file);
   write_clients(folder_ / clients_file, setup.data.train, parts, outcome.personal);
   loru::io::write_file(folder_ / summary_file, summary(setup, model, totals, outcome).dump(2) + '\n');
+}
+
+std::string data_digest(const loru::data::Split& data) {
+  loru::io::Archive all("data");
+  const auto put = [&](const std::string& name, const auto& values) {
+    const auto bytes = std::as_bytes(std::span(values));
+    if (bytes.empty()) return;
+    all.put_raw(name, {loru::io::DType::u8, loru::Shape{std::ssize(bytes)}, bytes});
+  };
+  const auto values_of = [](const auto& targets) -> const auto& {
+    if constexpr (requires { targets.values; })
+      return targets.values;
+    else
+      return targets;
+  };
+  const auto put_half = [&](const std::string& half, const loru::data::Dataset& d) {
+    std::visit([&](const auto& values) { put(half + ".features", values); }, d.features);
+    std::visit([&](const auto& targets) { put(half + ".targets", values_of(targets)); }, d.targets);
+    put(half + ".groups", d.groups);
+    put(half + ".starts", d.starts);
+  };
+  put_half("train", data.train);
+  put_half("test", data.test);
+  put_half("validation", data.validation);
+  return sha256(all);
 }
 
 std::string sha256(const loru::io::Archive& archive) {

@@ -21,6 +21,8 @@ struct Totals {
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
   double train_seconds = 0.0;
   double best_test_accuracy = 0.0;
+  std::vector<Index> turns_by_rank;                 // of the processes
+  std::uint64_t state_bytes = 0;                    // client states that went to other processes and back
   std::vector<Index> merge_rounds;                  // those that ended with a merge
   Index measured = 0;                               // rounds whose aggregation error was
   std::map<std::string, double> aggregation_error;  // by layer, summed over the rounds
@@ -37,6 +39,7 @@ struct Outcome {
   Index merges = 0;
   std::map<std::string, Index> update_rank = {};
   Index threads = 0;
+  std::string executor = {};
   double wall_seconds = 0.0;
   std::string model_sha256;
   std::optional<Index> best_round = {};     // of the model in best.safetensors
@@ -84,6 +87,9 @@ class Output {
 
 /// The factors of every merge that a run has kept, in their order.
 std::vector<loru::io::Archive> kept_merges(const std::filesystem::path& folder);
+
+/// SHA-256 of all samples and targets, in hexadecimal.
+std::string data_digest(const loru::data::Split& data);
 
 /// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its
 /// name, a zero byte, the number of extents and the extents (8 bytes each, little-endian), then its

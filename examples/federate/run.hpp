@@ -2,11 +2,13 @@
 // Training a federation from its first round to its files, and evaluating what was saved.
 
 #include <csignal>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <loru/data/partition/common.hpp>
+#include <loru/fl/simulation/executor.hpp>
 
 namespace federate {
 
@@ -28,6 +30,7 @@ struct RunOptions {
   bool describe = false;
   bool explain = false;
   bool quiet = false;
+  std::shared_ptr<loru::fl::Executor> executor = {};  // none: threads of this process
 };
 
 /// Not zero if the work is to end at the next good place.

@@ -61,6 +61,15 @@ class Training {
     output_.emplace(options_.out, setup_);
   }
 
+  /// On a process other than the server's, which has the run: does its part until the run ends.
+  void serve() {
+    if (setup_.configuration.warmup_rounds > 0) {
+      if (!simulation_->serve()) return;
+      end_warm_up();
+    }
+    simulation_->serve();
+  }
+
   ExitCode operator()() {
     progress_.line(headline(setup_));
     ExitCode code = success;
@@ -87,11 +96,15 @@ class Training {
     options.server = server;
     options.seed = static_cast<std::uint64_t>(c.seed);
     options.threads = options_.threads;
-    options.store = c.state_on_disk ? std::make_shared<loru::fl::DiskStore>(store()) : nullptr;
+    options.executor = options_.executor;
+    options.store = c.state_on_disk && has_files() ? std::make_shared<loru::fl::DiskStore>(store()) : nullptr;
     options.rounds_before = totals_.rounds;
     options.weights_known = totals_.rounds == 0;
     simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_, options, task_);
   }
+
+  /// Whether the run's files are this process's.
+  bool has_files() const { return !options_.executor || options_.executor->rank() == 0; }
 
   loru::fl::DiskStore store() const {
     return loru::fl::DiskStore(std::filesystem::path(options_.out) / "clients");
@@ -101,9 +114,10 @@ class Training {
   void end_warm_up() {
     const Configuration& c = setup_.configuration;
     auto algorithm = make_algorithm<D>(c);
+    simulation_->release();  // other processes do the same
     loru::nn::Model<float, D> model = simulation_->model();
     parametrise(c, algorithm, model);
-    store().clear();
+    if (has_files()) store().clear();
     begin(std::move(model), std::move(algorithm), c.simulation.server);
     auto host = host_model();
     start_ = start_of(host);
@@ -182,12 +196,15 @@ class Training {
 
   /// Writes the last good model and its summary, and says how it went.
   void finish(ExitCode code) {
+    totals_.turns_by_rank.resize(
+        static_cast<std::size_t>(options_.executor ? options_.executor->ranks() : 1));
     Model model = host_model();
     if (!test_) evaluate();
     Outcome outcome{.test = *test_,
                     .validation = validation_,
                     .merges = simulation_->server().merges(),
                     .threads = threads_,
+                    .executor = options_.executor ? "mpi" : "threads",
                     .model_sha256 = sha256(loru::io::to_archive(model)),
                     .best_round = best_round_,
                     .stopped_after = stopped_after_,
@@ -285,6 +302,10 @@ class Training {
 template <class D>
 ExitCode train_on(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
   Training<D> training(setup, std::move(parts), options);
+  if (options.executor && options.executor->rank() > 0) {
+    training.serve();
+    return success;
+  }
   training.open_output();
   try {
     return training();

@@ -48,6 +48,10 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
                                           "seed",
                                           "device",
                                           "threads",
+                                          "executor",
+                                          "ranks",
+                                          "turns_by_rank",
+                                          "state_bytes",
                                           "final_test_accuracy",
                                           "best_test_accuracy",
                                           "final_test_loss",
@@ -72,6 +76,10 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
   CHECK(written["cohort"] == 4);
   CHECK(written["seed"] == 7);
   CHECK(written["threads"] == 2);
+  CHECK(written["executor"] == "threads");
+  CHECK(written["ranks"] == 1);
+  CHECK(written["turns_by_rank"] == std::vector<int>{4 * static_cast<int>(written["rounds"])});
+  CHECK(written["state_bytes"] == 0);
   CHECK(written["merges"] == 2);
   CHECK(written["merge_rounds"] == std::vector<int>{2, 4});
   CHECK(written["machine"]["cores"] == std::thread::hardware_concurrency());

@@ -135,6 +135,91 @@ class Backwards final : public fl::Executor {
 
 }  // namespace
 
+namespace {
+
+/// Another process, but for the process: it knows what it was built with, its jobs' bytes and the news.
+class There final : public fl::Executor {
+ public:
+  Index workers() const override { return 1; }
+  Index rank() const override { return 1; }
+  Index ranks() const override { return 2; }
+  void run(std::span<const fl::Job>, const Work&, const Own&, const fl::Deliver&) override {
+    FAIL("process 0");
+  }
+  bool serve(const Work& with, const Hear& by) override {
+    work = with;
+    hear = by;
+    return true;
+  }
+  Work work;
+  Hear hear;
+};
+
+/// Process 0, which has all jobs done there.
+class Here final : public fl::Executor {
+ public:
+  explicit Here(std::shared_ptr<There> there) : there_{std::move(there)} {}
+  Index workers() const override { return 1; }
+  Index ranks() const override { return 2; }
+  void tell(const fl::Bytes& news) override { there_->hear(std::make_shared<const fl::Message>(*news)); }
+  void run(std::span<const fl::Job> jobs, const Work&, const Own& own, const fl::Deliver& deliver) override {
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      const auto at = static_cast<Index>(i);
+      fl::Answer done = answer(jobs[i], at, there_->work, own);
+      done.rank = 1;
+      deliver(at, std::move(done));
+    }
+  }
+
+ private:
+  std::shared_ptr<There> there_;
+};
+
+}  // namespace
+
+TEST_CASE("Another process does the same turns, though it knows the server by news alone") {
+  const auto check = [](const auto& algorithm, std::vector<Index> ranks) {
+    CAPTURE(algorithm.name);
+    const auto there = std::make_shared<There>();
+    const auto simulation = [&](std::shared_ptr<fl::Executor> executor) {
+      auto model = small_model<float>();
+      fl::AnyAlgorithm<float>(algorithm).parametrise(model, {.rank = 3, .seed = 4});
+      fl::SimulationOptions options{.cohort = 3, .client = momentum_client(), .seed = 5};
+      options.executor = std::move(executor);
+      if (!ranks.empty()) options.ranks = {.rule = fl::RankRule::fixed, .values = ranks};
+      return std::make_unique<fl::Simulation<float>>(std::move(model), algorithm, small_data(),
+                                                     small_parts(5), options);
+    };
+    const auto here = simulation(std::make_shared<Here>(there)), other = simulation(there),
+               alone = simulation(nullptr);
+    CHECK(other->serve());
+    std::uint64_t states = 0;
+    for (Index i = 0; i < 4; ++i) {
+      const fl::Round round = here->run_round(true), expected = alone->run_round(true);
+      CHECK(round.train_loss == expected.train_loss);
+      CHECK(round.test_loss == expected.test_loss);
+      CHECK(round.uplink_bytes == expected.uplink_bytes);
+      CHECK(round.downlink_bytes == expected.downlink_bytes);
+      CHECK(round.turns_by_rank == std::vector<Index>{0, 3});
+      CHECK(expected.turns_by_rank == std::vector<Index>{3});
+      CHECK(expected.state_bytes == 0);
+      states += round.state_bytes;
+    }
+    here->release();
+    CHECK(bits(here->model()) == bits(alone->model()));
+    CHECK(bits(other->model()) == bits(here->model()));
+    return states;
+  };
+  CHECK(check(fl::FedLoRU{.tau = 2}, {}) == 0);
+  CHECK(check(fl::PFedLoRU{.tau = 2}, {}) > 0);
+  check(fl::FedSALoRA{}, {});
+  check(fl::FedMUD{.interval = 2}, {});
+  check(fl::FLoRA{}, {});
+  check(fl::FedLoRA{}, {2, 3});
+  check(fl::HetLoRA{.gamma = 0.5, .lambda = 0.1}, {2, 3});
+  check(fl::MFedLoRU{.tau = 2}, {2, 3});
+}
+
 TEST_CASE("A federation has the same bits whoever does its turns") {
   const auto run = [](std::shared_ptr<fl::Executor> executor, const auto& algorithm) {
     fl::SimulationOptions options{.cohort = 3, .client = momentum_client(), .seed = 5, .threads = 2};

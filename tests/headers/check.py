@@ -4,8 +4,8 @@
     check.py [--compiler clang++-19] [--stdlib libc++] [--each] [--jobs N] [--work DIR] [--tally FILE] [PATTERN...]
 
 Without --each it takes clang: each header becomes a submodule of one module, which sees what it includes and no more,
-so that all are parsed once and not once for each that includes them. The headers of the CUDA device, and all with
---each, are compiled one by one instead, by any compiler. PATTERN limits the headers to names that contain it.
+so that all are parsed once and not once for each that includes them. The headers of the CUDA device and of MPI, and all
+with --each, are compiled one by one instead, by any compiler. PATTERN limits the headers to names that contain it.
 Before it looks at loru, the check is put to headers with planted faults.
 """
 import argparse
@@ -114,6 +114,16 @@ def cuda_include():
     return None
 
 
+def mpi_include():
+    """The folder of mpi.h that mpicc names, or None."""
+    try:
+        said = subprocess.run(["mpicc", "-show"], capture_output=True, text=True).stdout
+    except OSError:
+        return None
+    folders = [Path(word[2:]) for word in said.split() if word.startswith("-I")] + [Path("/usr/include")]
+    return next((folder for folder in folders if (folder / "mpi.h").exists()), None)
+
+
 def listed(folder, patterns):
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.hpp"))
     return [name for name in names if not patterns or any(pattern in name for pattern in patterns)]
@@ -130,9 +140,10 @@ def main():
     parser.add_argument("pattern", nargs="*")
     options = parser.parse_args()
 
-    include, cuda = ROOT / "include", cuda_include()
+    include, cuda, mpi = ROOT / "include", cuda_include(), mpi_include()
     command = flags(options.compiler, options.stdlib, include)
     with_cuda = [*command, f"-I{ROOT / 'cuda'}", "-isystem", str(cuda)]
+    with_mpi = [*command, f"-I{ROOT / 'mpi'}", "-DOMPI_SKIP_MPICXX=1", "-DMPICH_SKIP_MPICXX=1", "-isystem", str(mpi)]
     names = listed(include, options.pattern)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.jobs) as pool:
         work = (options.work or Path(scratch)).resolve()
@@ -141,6 +152,8 @@ def main():
         alone = {name: pool.submit(compile_alone, command, name) for name in names if options.each}
         for name in listed(ROOT / "cuda", options.pattern) if cuda else []:
             alone[name] = pool.submit(compile_alone, with_cuda, name)
+        for name in listed(ROOT / "mpi", options.pattern) if mpi else []:
+            alone[name] = pool.submit(compile_alone, with_mpi, name)
         results = together.result() if together else {}
         results.update({name: job.result() for name, job in alone.items()})
 

@@ -32,12 +32,15 @@ NEIGHBOURS = {("data", "io")}
 CORE_TARGET = {"core", "ops", "cpu", "linalg", "autograd", "nn", "optim", "lowrank"}
 # What the side room cuda may include: whole rooms, or single headers.
 CUDA_MAY = ("core/", "ops/")
+# The side rooms, in folders of their own, and what each may include.
+SIDES = {"cuda": CUDA_MAY, "mpi": ("core/", "fl/")}
 # Other people's headers, and where each may appear.
 THIRD_PARTY = {
     r"(unsupported/)?Eigen/": {"cpu/simd.hpp", "linalg/eigen.hpp"},
     r"nlohmann/": {"io/detail/json.hpp"},
     r"zlib\.h$": {"data/file_bodies.hpp"},
     r"(cuda|cublas|mma|cooperative_groups|curand)": {"cuda/"},
+    r"mpi\.h$": {"mpi/"},
 }
 # Headers next to the rooms, free for all.
 FREE = {"version.hpp"}
@@ -108,12 +111,13 @@ def check_include(relative, target, inside):
         return f"'{target[3:]}' lies outside the library"
     if relative == "loru.hpp" or target in FREE:
         return None
-    if source == "cuda":
-        if room == "cuda" or any(target == may or (may.endswith("/") and target.startswith(may)) for may in CUDA_MAY):
+    if source in SIDES:
+        allowed = SIDES[source]
+        if room == source or any(target == may or (may.endswith("/") and target.startswith(may)) for may in allowed):
             return None
-        return f"room cuda may include {' and '.join(CUDA_MAY)} only, not loru/{target}"
-    if room == "cuda" or inside == "cuda":
-        return f"include/ never names a cuda header: loru/{target}"
+        return f"room {source} may include {' and '.join(allowed)} only, not loru/{target}"
+    if room in SIDES or inside in SIDES:
+        return f"include/ never names a {room if room in SIDES else inside} header: loru/{target}"
     if source is None:
         return f"a header next to the rooms includes loru/{target}"
     if room is None:
@@ -142,7 +146,7 @@ def check_header(file, base, problems):
         problems.append(f"{file}:1: Eigen's internals are named in cpu/simd.hpp only")
     if room is None and relative not in FREE | {"loru.hpp"}:
         problems.append(f"{file}:1: every header but loru.hpp and {', '.join(FREE)} lives in a room")
-    if room is not None and room != "cuda" and room not in FLOORS:
+    if room is not None and room not in SIDES and room not in FLOORS:
         problems.append(f"{file}:1: room {room} has no floor")
         return
     for number, quote, target in includes(file):
@@ -174,7 +178,7 @@ def check_umbrella(umbrella, base, wanted, problems):
 
 
 def check_nobody_includes_leaves(root, problems):
-    for base in (root / "include", root / "cuda"):
+    for base in (root / "include", *(root / side for side in SIDES)):
         for file in base.rglob("*.[hc][pu]*"):
             for number, _, target in includes(file):
                 if re.search(r"(^|/)(examples|bench|tests)/", target):
@@ -182,7 +186,7 @@ def check_nobody_includes_leaves(root, problems):
 
 
 def check_line_lengths(root, problems):
-    for base in ("include", "cuda", "cmake", "examples", "bench", "tests"):
+    for base in ("include", *SIDES, "cmake", "examples", "bench", "tests"):
         for file in sorted(path for path in (root / base).rglob("*.[ch]*") if path.suffix in (".hpp", ".cpp", ".cuh", ".cu")):
             for number, line in enumerate(file.read_text().splitlines(), 1):
                 if len(line) > MAX_COLUMNS:
@@ -193,7 +197,7 @@ def check(root):
     problems = []
     check_line_lengths(root, problems)
     include = root / "include"
-    for base in (include, root / "cuda"):
+    for base in (include, *(root / side for side in SIDES)):
         for file in sorted([*base.rglob("*.hpp"), *base.rglob("*.cuh")]):
             check_header(file, base, problems)
     for file in include.rglob("*"):

@@ -6,7 +6,8 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// Does jobs: the turns of a cohort, the batches of an evaluation.
+/// Does jobs: the turns of a cohort, the batches of an evaluation. What they need besides their bytes every
+/// process has: it has built the same simulation, and hears what changed since.
 class Executor {
  public:
   /// How a job is done: the job, and what belongs to it alone (for a turn, the client's state; may be none).
@@ -23,6 +24,24 @@ class Executor {
   /// Does the jobs in any order and delivers their answers in the order of the jobs (Window). What work or
   /// own throws is the answer's error. Throws what deliver throws, when no job is under way.
   virtual void run(std::span<const Job> jobs, const Work& work, const Own& own, const Deliver& deliver) = 0;
+
+  // An executor may have other processes than the one with the server, which is process 0.
+
+  /// How another process takes in news.
+  using Hear = std::function<void(const Bytes&)>;
+
+  /// This process, and how many there are.
+  virtual Index rank() const { return 0; }
+  virtual Index ranks() const { return 1; }
+
+  /// Process 0: gives news to the others, which hear them before any job that is run later.
+  virtual void tell(const Bytes&) {}
+
+  /// Process 0: ends serve() on the others.
+  virtual void release() {}
+
+  /// Other processes: does jobs and hears news. True when process 0 has released it, false at the end.
+  virtual bool serve(const Work&, const Hear&) { return false; }
 
  protected:
   /// The job's answer.

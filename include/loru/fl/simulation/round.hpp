@@ -38,7 +38,8 @@ struct SimulationOptions {
   Index threads = 1;
   /// Evaluates after every k-th round and after the last of a range; 0 never evaluates.
   Index eval_every = 1;
-  /// Who does the clients' turns; none: `threads` threads of this process.
+  /// Who does the clients' turns; none: `threads` threads of this process. One executor may serve several
+  /// simulations, one after the other.
   std::shared_ptr<Executor> executor{};
   /// Where client states are kept between rounds; none: in memory.
   std::shared_ptr<ClientStore> store{};
@@ -83,7 +84,9 @@ struct Round {
   std::vector<double> test_metrics{};        ///< in the task's order; none where it was not evaluated
   std::vector<double> validation_metrics{};  ///< the same on the validation set; none where there is none
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
-  Index merges = 0;                                   ///< so far
+  std::vector<Index> turns_by_rank{};  ///< of the executor's processes
+  std::uint64_t state_bytes = 0;       ///< of client states that went to other processes and back
+  Index merges = 0;                    ///< so far
   std::map<std::string, double> aggregation_error{};  ///< by layer, if measured and folded
   double train_seconds = 0.0;                         ///< without evaluation
   double seconds = 0.0;

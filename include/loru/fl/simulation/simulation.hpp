@@ -15,6 +15,7 @@
 #include <loru/fl/simulation/lender.hpp>
 #include <loru/fl/simulation/overlap.hpp>
 #include <loru/fl/simulation/personal.hpp>
+#include <loru/fl/simulation/replica.hpp>
 #include <loru/fl/simulation/round.hpp>
 #include <loru/fl/simulation/sampler.hpp>
 #include <loru/fl/simulation/window.hpp>
@@ -63,6 +64,14 @@ class Simulation {
   /// round. Throws DivergedError and keeps the state of the round before, the clients' too. With
   /// Diverged::reject a client that diverges is left out of the round instead.
   Round run_round(bool evaluated);
+
+  /// On a process of the executor other than 0, in place of rounds: does its part of the rounds of process 0,
+  /// whose simulation was made with the same arguments but for the store. True when process 0 calls
+  /// release(): the model is then as it is there. False when the run ends.
+  bool serve();
+
+  /// On process 0: ends serve() on the others.
+  void release();
 
   /// A range of rounds. Iterating over it runs them one by one.
   class Rounds {
@@ -132,11 +141,25 @@ class Simulation {
   /// Does a job of the executor: a client's turn, or a batch of an evaluation.
   Answer work(const Job& job, const Bytes& own);
 
+  static Bytes message_of(io::Archive&& archive, const char* kind) {
+    archive.metadata()["kind"] = kind;
+    return std::make_shared<const Message>(io::serialise(archive));
+  }
+
+  /// Brings the models of other processes to the server's.
+  void tell();
+
+  /// The global model is evaluated next, here and there.
+  void show_global();
+
+  /// The other side of both.
+  void hear(const Bytes& news);
+
   /// A client's turn on a borrowed model, which shares the server's frozen weights.
   Answer train_client(Index client, io::Archive broadcast, const Bytes& kept);
 
-  /// The model on the test or the validation set, batch by batch.
-  train::Evaluation evaluate(nn::Model<T, D>& model, bool validation);
+  /// The global model on the test or the validation set, batch by batch.
+  train::Evaluation evaluate_on(bool validation);
 
   /// A batch of that, of the model that is being evaluated.
   Answer observe(Index batch, bool validation);
@@ -166,7 +189,8 @@ class Simulation {
   data::Partition parts_;
   Server<T, D> server_;
   Lender<nn::Model<T, D>> replicas_;
-  nn::Model<T, D>* evaluated_ = nullptr;  // while a model is evaluated
+  nn::Model<T, D> evaluated_;          // the global model, until the next round
+  std::optional<Replica<T, D>> told_;  // what other processes know of the model
 };
 
 template <class T, class D, class A>

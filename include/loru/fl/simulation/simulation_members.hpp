@@ -78,6 +78,7 @@ Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm
       replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
   if (!options_.store) options_.store = std::make_shared<MemoryStore>();
   if (!options_.executor) options_.executor = std::make_shared<ThreadExecutor>(threads(options));
+  if (options_.executor->ranks() > 1) told_.emplace(server_.model());
   check_fields(options);
   require<ConfigError>(options.drops.before + options.drops.after <= 1.0,
                        "federation: drop_before and drop_after: expected a sum of at most 1, got ",
@@ -100,18 +101,20 @@ Simulation<T, D>::~Simulation() = default;
 template <class T, class D>
 Round Simulation<T, D>::run_round(bool evaluated) {
   const auto begin = std::chrono::steady_clock::now();
+  evaluated_ = {};
   server_.begin_round();
   Round round{.index = server_.round(),
               .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
+  round.turns_by_rank.resize(static_cast<std::size_t>(options_.executor->ranks()));
   finish_round(round);
   round.train_seconds = seconds_since(begin);
   if (evaluated) {
-    nn::Model<T, D> model = global_model();
-    const train::Evaluation test = evaluate(model, false);
+    show_global();
+    const train::Evaluation test = evaluate_on(false);
     round.test_accuracy = test.accuracy;
     round.test_loss = test.loss;
     round.test_metrics = test.metrics;
-    if (validation_.size() > 0) round.validation_metrics = evaluate(model, true).metrics;
+    if (validation_.size() > 0) round.validation_metrics = evaluate_on(true).metrics;
   }
   round.seconds = seconds_since(begin);
   return round;
@@ -123,13 +126,23 @@ void Simulation<T, D>::finish_round(Round& round) {
     ClientStore& store;
     ~Discard() { store.discard(); }
   } unless_committed{store()};
+  tell();
   const std::vector<Job> jobs = offer_turns(round);
+  std::vector<std::size_t> sizes(jobs.size());  // of the states that went with the turns
   Index folded = 0;
   options_.executor->run(
       jobs, [this](const Job& job, const Bytes& own) { return work(job, own); },
-      [&](Index i) { return store().read(jobs[static_cast<std::size_t>(i)].number); },
+      [&](Index i) {
+        const auto at = static_cast<std::size_t>(i);
+        Bytes state = store().read(jobs[at].number);
+        sizes[at] = state ? state->size() : 0;
+        return state;
+      },
       [&](Index i, Answer&& answer) {
-        folded += take_in(round, jobs[static_cast<std::size_t>(i)].number, std::move(answer));
+        const auto at = static_cast<std::size_t>(i);
+        if (answer.rank != 0) round.state_bytes += sizes[at] + answer.state.size();
+        ++round.turns_by_rank[static_cast<std::size_t>(answer.rank)];
+        folded += take_in(round, jobs[at].number, std::move(answer));
       });
   if (folded >= options_.min_updates) {
     round.train_loss = server_.finish_round();
@@ -137,6 +150,43 @@ void Simulation<T, D>::finish_round(Round& round) {
     store().commit();
   }
   round.merges = server_.merges();
+}
+
+template <class T, class D>
+void Simulation<T, D>::tell() {
+  if (!told_) return;
+  io::Archive changes = told_->changes(server_.model());
+  if (changes.size() > 0) options_.executor->tell(message_of(std::move(changes), "model"));
+}
+
+template <class T, class D>
+void Simulation<T, D>::show_global() {
+  evaluated_ = global_model();
+  if (!told_) return;
+  tell();
+  io::Archive state("evaluated");
+  if (server_.algorithm().evaluated) put_state(state, evaluated_);
+  options_.executor->tell(message_of(std::move(state), "evaluated"));
+}
+
+template <class T, class D>
+void Simulation<T, D>::hear(const Bytes& news) {
+  const io::Archive archive = io::borrow(*news, "news");
+  if (detail::text(archive, "kind") == "model") return Replica<T, D>::apply(archive, server_.model());
+  evaluated_ = server_.model();
+  if (archive.size() > 0) get_state(archive, evaluated_);
+}
+
+template <class T, class D>
+bool Simulation<T, D>::serve() {
+  return options_.executor->serve([this](const Job& job, const Bytes& own) { return work(job, own); },
+                                  [this](const Bytes& news) { hear(news); });
+}
+
+template <class T, class D>
+void Simulation<T, D>::release() {
+  tell();
+  options_.executor->release();
 }
 
 template <class T, class D>
@@ -179,29 +229,28 @@ nn::Model<T, D> Simulation<T, D>::global_model() {
 
 template <class T, class D>
 train::Evaluation Simulation<T, D>::evaluate() {
-  nn::Model<T, D> model = global_model();
-  return evaluate(model, false);
+  show_global();
+  return evaluate_on(false);
 }
 
 template <class T, class D>
 std::optional<train::Evaluation> Simulation<T, D>::validate() {
   if (validation_.size() == 0) return std::nullopt;
-  nn::Model<T, D> model = global_model();
-  return evaluate(model, true);
+  show_global();
+  return evaluate_on(true);
 }
 
 template <class T, class D>
-train::Evaluation Simulation<T, D>::evaluate(nn::Model<T, D>& model, bool validation) {
+train::Evaluation Simulation<T, D>::evaluate_on(bool validation) {
   const Index count = (validation ? validation_ : test_).size(), most = train::evaluation_batch;
   require<DataError>(count > 0, "evaluate: ", test_.dataset().name, ": expected at least one sample");
   io::Archive request("evaluation");
-  request.metadata() = {{"kind", "evaluation"}, {"data", validation ? "validation" : "test"}};
-  const auto shared = std::make_shared<const Message>(io::serialise(request));
+  request.metadata()["data"] = validation ? "validation" : "test";
+  const Bytes shared = message_of(std::move(request), "evaluation");
   std::vector<Job> jobs;
   for (Index first = 0; first < count; first += most)
     jobs.push_back({std::ssize(jobs), std::min(most, count - first), shared});
   std::vector<train::Observation> batches;
-  evaluated_ = &model;
   options_.executor->run(
       jobs, [this](const Job& job, const Bytes& own) { return work(job, own); },
       [](Index) { return Bytes(); },
@@ -220,7 +269,7 @@ Answer Simulation<T, D>::observe(Index batch, bool validation) {
   std::vector<Index> samples(
       static_cast<std::size_t>(std::min(train::evaluation_batch, data.size() - first)));
   std::iota(samples.begin(), samples.end(), first);
-  train::Observation seen = train::observe(*evaluated_, data, samples, task_);
+  train::Observation seen = train::observe(evaluated_, data, samples, task_);
   seen.observed.insert(seen.observed.begin(), seen.loss);
   return {.update = detail::as_message(seen.observed)};
 }

@@ -73,11 +73,24 @@ class Window {
         failure = std::current_exception();
       }
       lock.lock();
-      failure_ = failure;
+      if (!failure_) failure_ = failure;
       ++delivered_;
       moved_.notify_all();
     }
     delivering_ = false;
+  }
+
+  /// Jobs that have not begun.
+  Index left() {
+    const std::lock_guard lock{mutex_};
+    return std::ssize(jobs_) - count_;
+  }
+
+  /// Ends it as a delivery that throws does.
+  void fail(std::exception_ptr failure) {
+    const std::lock_guard lock{mutex_};
+    if (!failure_) failure_ = std::move(failure);
+    moved_.notify_all();
   }
 
   /// Whether no further job will begin.
