@@ -46,7 +46,8 @@ int main() {
     for (const Index k : fl::sample_cohort(seed, round, clients, cohort)) {
       const auto at = static_cast<std::size_t>(k);
       const fl::Message broadcast = server.broadcast(k);  // ... over the wire ...
-      fl::Message update = fl::answer(devices[at], broadcast, algorithm, digits.train, parts[at], options);
+      fl::Message update =
+          fl::answer(devices[at], broadcast, algorithm, digits.train, parts.samples(k), options);
       down += broadcast.size();
       up += update.size();
       server.receive(std::move(update));  // ... and back

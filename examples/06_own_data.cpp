@@ -58,7 +58,7 @@ int main() {
     }
 
   auto alone = model;
-  train::fit(alone, data.train, parts[0], {.epochs = 80, .batch = 16, .optimizer = {.momentum = 0.9}},
+  train::fit(alone, data.train, parts.samples(0), {.epochs = 80, .batch = 16, .optimizer = {.momentum = 0.9}},
              train::MultiLabel{});
   WorkerPool pool(2);
   const auto one = train::evaluate(alone, data.test, pool, train::MultiLabel{});

@@ -94,11 +94,9 @@ void describe_model(std::ostream& out, Setup& setup) {
 void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition& parts) {
   const Configuration& c = setup.configuration;
   const auto seed = static_cast<std::uint64_t>(c.seed);
-  std::vector<Index> sizes;
-  for (const auto& part : parts) sizes.push_back(static_cast<Index>(part.size()));
   loru::fl::Server<float> server(setup.model, make_algorithm(c), seed,
-                                 {.ranks = loru::fl::ClientRanks(c.simulation.ranks, sizes, seed),
-                                  .clients = static_cast<Index>(parts.size()),
+                                 {.ranks = loru::fl::ClientRanks(c.simulation.ranks, parts, seed),
+                                  .clients = parts.clients(),
                                   .codecs = c.simulation.codecs});
   server.begin_round();
   const loru::fl::Message broadcast = server.broadcast(0);
@@ -109,12 +107,11 @@ void describe_bytes(std::ostream& out, Setup& setup, const loru::data::Partition
       loru::io::borrow(broadcast, "broadcast"), loru::fl::coded_tensors(client), state);
   loru::fl::load_broadcast(client, received, server.algorithm());
   const auto up_bytes = [&](Model& model, const loru::fl::Selection& selection) {
-    const auto samples = static_cast<Index>(parts.front().size());
     loru::io::Archive extra;
     if (server.algorithm().also_sent && &model == &client)
       for (const auto& [name, shape, role] : server.algorithm().also_sent(model))
         extra.share(name, loru::nn::constant<float>(shape, 0.0));
-    auto update = loru::fl::update_archive(model, {seed, 1, 0}, samples, 1.0, selection, extra);
+    auto update = loru::fl::update_archive(model, {seed, 1, 0}, parts.size(0), 1.0, selection, extra);
     if (&model == &client)
       loru::fl::encode_update<float>(update, received, {seed, 1, 0}, loru::fl::coded_tensors(model), state);
     return static_cast<double>(loru::io::serialised_size(update));
@@ -157,13 +154,11 @@ void describe(std::ostream& out, Setup& setup, const loru::data::Partition& part
   out << "\npartition " << c.partition.kind << ", ";
   if (std::holds_alternative<loru::data::Labels>(setup.data.train.targets)) {
     std::ostringstream summary;
-    summary << loru::data::describe(setup.data.train, parts);
+    summary << loru::data::describe(setup.data.train, parts, most_clients_listed);
     out << summary.str();
   } else {
-    const auto [least, most] = std::minmax_element(
-        parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
-    out << parts.size() << " clients\nsamples a client    min " << least->size() << "  max " << most->size()
-        << '\n';
+    out << parts.clients() << " clients\nsamples a client    min " << parts.least() << "  max "
+        << parts.most() << '\n';
   }
   describe_bytes(out, setup, parts);
 }

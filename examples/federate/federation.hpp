@@ -58,6 +58,10 @@ Setup set_up(const Configuration& configuration);
 /// The same without data, for data sets whose shape is known by name: the data set has no samples.
 Setup set_up_shapes(const Configuration& configuration);
 
+/// The clients that clients.csv and a description list are the first so many; clients.csv also has those
+/// whose accuracies were measured.
+inline constexpr Index most_clients_listed = 10'000;
+
 /// Divides the training data among the clients, and fills in clients and cohort. Throws ConfigError.
 loru::data::Partition make_partition(Setup& setup);
 

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <cmath>
+#include <numeric>
 
 #include <nlohmann/json.hpp>
 #include <loru/version.hpp>
@@ -150,7 +151,8 @@ std::vector<Index> label_counts(const loru::data::Dataset& data, const std::vect
   return counts;
 }
 
-/// clients.csv: a line a client, accuracies where they were measured, labels where targets are classes.
+/// clients.csv: a line for each of the first clients and for those whose accuracies were measured; labels
+/// where targets are classes.
 void write_clients(const fs::path& path, const loru::data::Dataset& data, const loru::data::Partition& parts,
                    const std::optional<loru::fl::PersonalAccuracy>& personal) {
   std::map<Index, loru::fl::ClientAccuracy> measured;
@@ -160,12 +162,16 @@ void write_clients(const fs::path& path, const loru::data::Dataset& data, const 
   std::vector<std::string> columns{"client", "samples", "personal_accuracy", "global_accuracy"};
   for (Index c = 0; labelled && c < data.classes; ++c) columns.push_back(loru::concat("label_", c));
   loru::io::CsvWriter out(path, columns);
-  for (std::size_t k = 0; k < parts.size(); ++k) {
-    const auto found = measured.find(static_cast<Index>(k));
-    std::vector<loru::io::CsvField> fields{k, parts[k].size(), std::nullopt, std::nullopt};
+  std::vector<Index> listed(static_cast<std::size_t>(std::min(parts.clients(), most_clients_listed)));
+  std::iota(listed.begin(), listed.end(), Index{0});
+  for (auto it = measured.lower_bound(std::ssize(listed)); it != measured.end(); ++it)
+    listed.push_back(it->first);
+  for (const Index k : listed) {
+    const auto found = measured.find(k);
+    std::vector<loru::io::CsvField> fields{k, parts.size(k), std::nullopt, std::nullopt};
     if (found != measured.end()) fields[2] = found->second.own, fields[3] = found->second.global;
     if (labelled)
-      for (const Index count : label_counts(data, parts[k])) fields.emplace_back(count);
+      for (const Index count : label_counts(data, parts.samples(k))) fields.emplace_back(count);
     out.row(fields);
   }
 }

@@ -188,7 +188,7 @@ class Measurement {
   }
 
   void choose_clients() {
-    const Index all = std::ssize(parts_), count = o_.clients.value_or(std::min<Index>(20, all));
+    const Index all = parts_.clients(), count = o_.clients.value_or(std::min<Index>(20, all));
     require<ConfigError>(count >= 0 && count <= all, "spectrum: --clients: expected 0 to ", all,
                          ", the clients, got ", count);
     if (count == 0) {
@@ -207,7 +207,7 @@ class Measurement {
   Sets sets_of(Index count, std::optional<Index> size) const {
     Sets sets;
     for (Index k = 0; k < count; ++k) {
-      Samples own = parts_[static_cast<std::size_t>(k)];
+      Samples own = parts_.samples(k);
       require<ConfigError>(!size || (*size >= 1 && *size <= std::ssize(own)),
                            "spectrum: --samples: expected 1 to ", own.size(), ", the samples of client ", k,
                            ", got ", size.value_or(0));

@@ -251,8 +251,8 @@ class Training {
     }
     with_algorithm(c, [&](const auto& algorithm) {
       if constexpr (requires { algorithm.personal_scale(); })
-        outcome.overlap = loru::fl::personal_overlap(model, start, simulation_->store(), *c.clients,
-                                                     algorithm.personal_scale());
+        outcome.overlap =
+            loru::fl::personal_overlap(model, start, simulation_->store(), algorithm.personal_scale());
     });
   }
 

@@ -39,7 +39,7 @@ TEST_CASE("real: Fashion-MNIST") {
   CHECK(split->train.sample == Shape{1, 28, 28});
   check_normalisation(split->train);
   const auto parts = data::iid(split->train, {.clients = 100});
-  const auto batch = data::gather<float>(split->train, parts[0]);
+  const auto batch = data::gather<float>(split->train, parts.samples(0));
   double sum = 0.0;
   for (float x : batch.inputs.span()) sum += x;
   CHECK(std::abs(sum / static_cast<double>(batch.inputs.size())) < 0.1);
@@ -64,7 +64,7 @@ TEST_CASE("real: Omniglot") {
   if (!split) LORU_SKIP("Omniglot is not on this machine");
   CHECK(split->train.size() + split->test.size() == 4840);
   CHECK(split->train.classes == 242);
-  CHECK(data::natural(split->train).size() == 160);
-  CHECK(data::natural(split->test).size() == 160);
+  CHECK(data::natural(split->train).clients() == 160);
+  CHECK(data::natural(split->test).clients() == 160);
   check_normalisation(split->train);
 }

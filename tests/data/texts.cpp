@@ -113,7 +113,7 @@ TEST_CASE("texts: SST-2's files") {
   CHECK(split.train.size() == 3);
   CHECK(split.validation.size() == 1);
   CHECK(split.test.size() == 2);
-  CHECK(data::iid(split.train, {.clients = 3}).size() == 3);
+  CHECK(data::iid(split.train, {.clients = 3}).clients() == 3);
 
   for (const char* line : {"2 text", "text", "1", "1 ", "-1 x", "1x y"}) {
     folder.write("sst2/stsa.binary.test", text("1 film\n" + std::string(line) + "\n"));
@@ -172,7 +172,7 @@ TEST_CASE("texts: a speaker of Shakespeare's is a client or held out") {
       data::load({.name = "shakespeare",
                   .dir = folder.path,
                   .text = {.length = 8, .target = data::TextTarget::next, .speakers = 2, .characters = 30}});
-  CHECK(data::natural(split.train).size() == 2);
+  CHECK(data::natural(split.train).clients() == 2);
   CHECK(split.train.classes == split.train.vocabulary);
 }
 

@@ -151,12 +151,19 @@ TEST_CASE("settings that do not fit together are refused") {
   check_set("lowrank.layers=[\"fc9\"]", "no layer matches 'fc9'");
   check_set("federation.cohort=13", "federation.cohort: expected at most 12, the clients, got 13");
   check_set("federation.fraction=0.5", "expected cohort or fraction, got both");
-  check_refused({"--set", "federation.clients=241"}, "241 exceed the 240 samples");
+  check_refused(
+      {"--set", "federation.clients=241"},
+      "partition: iid: expected at most 240 clients, one for each sample, got 241 (kind \"virtual\"");
+  check_set("partition.alpha=-1", "partition.alpha: expected a number >= 0, got integer -1");
+  check_refused({"--set", "partition.kind=dirichlet", "--set", "partition.alpha=0"},
+                "dirichlet: alpha: expected a positive number, got 0");
+  check_refused({"--set", "partition.kind=virtual", "--set", "federation.clients=4294967296"},
+                "virtual: clients: expected at most 4294967295, got 4294967296");
   check_set("partition.kind=natural", "names no natural clients");
   check_set("data.validation=1", "data.validation: expected a number in [0, 1), got integer 1");
   check_set("data.validation=0.001", "data.validation: expected a share that leaves samples to train on");
   check_set("data.validation=0.999", "which is 240 of 240");
-  check_set("data.validation=0.96", "12 exceed the 10 samples");
+  check_set("data.validation=0.96", "expected at most 10 clients, one for each sample, got 12");
   check_set("model.init=zero", "model.init: expected \"kaiming\" or \"xavier\" for the model mlp");
   check_set("model.name=lenet", "lenet: expected images of at least 12 x 12, got 4 x 4");
   check_text("seed = 1\n", "data.name: expected one of ");

@@ -66,6 +66,7 @@ const std::map<std::string, Plans> expected{
       {"layer4.0.conv1", composed},
       {"layer4.0.conv2", factored},
       {"layer4.0.downsample.0", composed}}},
+    {"million", {{"fc1", factored}, {"fc2", factored}}},
     {"omniglot", quickstart},
     {"quickstart", quickstart},
     {"quickstart_dirichlet", quickstart},

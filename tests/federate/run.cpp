@@ -185,6 +185,36 @@ TEST_CASE("clients.csv has the samples, the accuracies and the labels of each cl
   CHECK(plain.text(0, "global_accuracy").empty());
 }
 
+TEST_CASE("Virtual clients: as many as wanted, of whom clients.csv has the first and the measured ones") {
+  const Scratch scratch;
+  const Arguments options{"--set", "partition.kind=virtual",   "--set", "partition.samples=5",
+                          "--set", "federation.clients=30000", "--set", "federation.rounds=2"};
+  REQUIRE(run_tiny(scratch.path, "out", options).code == 0);
+  const auto clients = loru::io::read_csv(scratch.path / "out" / "clients.csv");
+  REQUIRE(clients.rows.size() > 10'000);
+  REQUIRE(clients.rows.size() < 10'200);
+  double measured = 0.0, last = -1.0;
+  for (std::size_t i = 0; i < clients.rows.size(); ++i) {
+    const double client = *clients.number(i, "client");
+    const bool own = !clients.text(i, "personal_accuracy").empty();
+    if (i < 10'000 ? client != static_cast<double>(i) : !own || client <= last) FAIL("row " << i);
+    if (*clients.number(i, "samples") != 5.0) FAIL("row " << i);
+    measured += own;
+    last = client;
+  }
+  CHECK(measured == 200.0);
+  Arguments described = options;
+  described.push_back("--describe");
+  const Result result = run_tiny(scratch.path, "none", described);
+  CHECK(result.code == 0);
+  CHECK(result.out.find("partition virtual, 30000 clients, the first 10000 of them counted\n") !=
+        std::string::npos);
+  Arguments spectrum{"spectrum", (scratch.path / "tiny.toml").string(), "--clients", "2", "--quiet",
+                     "--out",    (scratch.path / "spectrum").string()};
+  spectrum.insert(spectrum.end(), options.begin(), options.end());
+  CHECK(federate(scratch.path, spectrum).code == 0);
+}
+
 TEST_CASE("model.safetensors holds the weights and the factors not merged yet") {
   const Scratch scratch;
   REQUIRE(run_tiny(scratch.path, "out").code == 0);

@@ -237,7 +237,7 @@ TEST_CASE("data of one's own: wrong combinations are one line") {
   const Result regression = run_points(scratch, {"--set", "task.kind=regression"});
   CAPTURE(regression.err);
   CHECK(regression.code == 0);
-  for (const char* kind : {"dirichlet", "shards"})
+  for (const char* kind : {"dirichlet", "shards", "virtual"})
     check_refused(run_points(scratch, {"--set", "task.kind=regression", "--set",
                                        std::string("partition.kind=") + kind}),
                   std::string(kind) + ": " + (scratch.path / "train.safetensors").string() +

@@ -62,7 +62,7 @@ TEMPLATE_TEST_CASE("FedAvg with one client is plain training that restarts its o
   const auto o = momentum_client();
   auto simulation = federation<TestType>(small_model<TestType>(name), fl::FedAvg{}, 1, 1);
   auto restarted = small_model<TestType>(name), continued = small_model<TestType>(name);
-  const auto samples = small_parts(1)[0];
+  const auto samples = small_parts(1).samples(0);
   std::unique_ptr<optim::Sgd<TestType>> first, second;
   for (const fl::Round& round : simulation.rounds(3)) {
     const auto rate = [](Index) { return 0.02; };
@@ -81,7 +81,7 @@ TEST_CASE("Schedules count rounds or local steps") {
   o.schedule_per_step = GENERATE(false, true);
   auto simulation = federation<float>(small_model<float>(), fl::FedAvg{}, 1, 1, o);
   auto plain = small_model<float>();
-  const auto samples = small_parts(1)[0];
+  const auto samples = small_parts(1).samples(0);
   const Index steps = o.epochs * ((static_cast<Index>(samples.size()) + 4) / 5);
   std::unique_ptr<optim::Sgd<float>> sgd;
   for (const fl::Round& round : simulation.rounds(3)) {

@@ -174,8 +174,9 @@ TEST_CASE("Bytes of coded messages are the formula's") {
       for (const std::size_t client : {0u, 1u}) {
         if (client == 1 && round == 2) continue;  // sleeps
         const fl::Message down = run.server.broadcast(static_cast<Index>(client));
-        fl::Message up = fl::answer(run.devices[client], down, run.algorithm, small_data().train,
-                                    parts[client], momentum_client(), run.states[client]);
+        fl::Message up =
+            fl::answer(run.devices[client], down, run.algorithm, small_data().train,
+                       parts.samples(static_cast<Index>(client)), momentum_client(), run.states[client]);
         CHECK(payload(up) == expected(code));
         if (code != Code::top_k || (client == 0 && round > 1))
           CHECK(payload(down) == expected(code));
@@ -282,7 +283,7 @@ TEST_CASE(
   const auto at = static_cast<std::size_t>(client);
   const fl::Message down = run.server.broadcast(client);
   io::Archive lost("state");
-  const auto part = small_parts(clients)[at];
+  const auto part = small_parts(clients).samples(client);
   const auto turn = [&](io::Archive& state) {
     return fl::answer(run.devices[at], down, run.algorithm, small_data().train, part, momentum_client(),
                       state);

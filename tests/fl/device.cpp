@@ -126,9 +126,9 @@ TEST_CASE("A client on a second device that slept through merges answers with th
     server.begin_round();
     const Index client = round == 2 || round == 3 ? 1 : 0;
     const auto broadcast = server.broadcast(client);
-    auto up = fl::answer(here, broadcast, algorithm, small_data().train, parts[0], momentum_client());
+    auto up = fl::answer(here, broadcast, algorithm, small_data().train, parts.samples(0), momentum_client());
     if (client == 0)
-      CHECK((up == fl::answer(there, broadcast, algorithm, data, parts[0], momentum_client())));
+      CHECK((up == fl::answer(there, broadcast, algorithm, data, parts.samples(0), momentum_client())));
     server.receive(std::move(up));
     server.finish_round();
     if (client == 1) here = model_on<Cpu>("mlp", small_data().train, algorithm);

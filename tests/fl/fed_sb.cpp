@@ -169,8 +169,8 @@ TEST_CASE("fed_sb: after a warm-up every client gets the frozen weights once") {
     server.begin_round();
     const fl::Message down = server.broadcast(0);
     CHECK(payload(down) == state + (round == 1 ? sizeof(float) * 256 * 256 : 0));
-    server.receive(
-        fl::answer(device, down, algorithm, small_data().train, small_parts(clients)[0], momentum_client()));
+    server.receive(fl::answer(device, down, algorithm, small_data().train, small_parts(clients).samples(0),
+                              momentum_client()));
     CHECK(same(frozen(device), frozen(server.model())));
     server.finish_round();
   }

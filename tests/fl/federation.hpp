@@ -17,6 +17,9 @@ const data::Split& small_data();
 /// Clients of different sizes.
 data::Partition small_parts(Index clients);
 
+/// The client's share of the samples, n_k / Σ n.
+double small_share(Index clients, Index client);
+
 template <class T>
 nn::Model<T> small_model(std::string_view name = "mlp") {
   return nn::build<T>(name, {.height = 8, .width = 8, .classes = 4, .seed = 3, .narrow = 16});

@@ -97,7 +97,7 @@ TEST_CASE("fedhm: full rank returns W after no local steps") {
 TEST_CASE("fedhm: one step of gradient descent moves W by −η·(G·VᵀV + U·UᵀG) + O(η²)") {
   const bool convolution = GENERATE(false, true);
   const auto start = full_rank(convolution);
-  const auto part = small_parts(1)[0];
+  const auto part = small_parts(1).samples(0);
   auto dense = small_model<double>(convolution ? "resnet10" : "mlp");
   const auto batch = data::gather<double>(small_data().train, part);
   cross_entropy(dense(Variable<double>(batch.inputs), nn::Pass::train()), batch.labels).backward();
@@ -208,8 +208,8 @@ TEST_CASE("fedhm: what travels, to the byte") {
   run.server.begin_round();
   for (std::size_t k = 0; k < 3; ++k) {
     const fl::Message down = run.server.broadcast(static_cast<Index>(k));
-    const fl::Message up =
-        fl::answer(run.devices[k], down, algorithm, small_data().train, small_parts(3)[k], momentum_client());
+    const fl::Message up = fl::answer(run.devices[k], down, algorithm, small_data().train,
+                                      small_parts(3).samples(static_cast<Index>(k)), momentum_client());
     CHECK(payload(down) == others + (std::size_t{1} << k) * per_rank);
     CHECK(payload(up) == payload(down));
   }

@@ -113,7 +113,7 @@ TEST_CASE("fedmomentum: a client that slept through merges comes to the server's
     for (Index k = 0; k < clients; ++k) {
       if (k == 2 && (round == 2 || round == 3)) continue;
       const auto at = static_cast<std::size_t>(k);
-      auto up = fl::answer(devices[at], server.broadcast(k), algorithm, small_data().train, parts[at],
+      auto up = fl::answer(devices[at], server.broadcast(k), algorithm, small_data().train, parts.samples(k),
                            momentum_client());
       require_same_weights(devices[at], server.model());
       server.receive(std::move(up));

@@ -172,7 +172,7 @@ TEST_CASE("fedmud: names and bytes of messages") {
   always.server.begin_round();
   const fl::Message down = always.server.broadcast(0);
   const fl::Message up = fl::answer(always.devices[0], down, always.algorithm, small_data().train,
-                                    always.parts[0], always.options);
+                                    always.parts.samples(0), always.options);
   for (const std::string& name : io::borrow(up).names())
     CHECK(name.find("A0") + name.find("B0") == 2 * std::string::npos);
   for (const std::string& name : io::borrow(down).names()) {
@@ -192,7 +192,7 @@ TEST_CASE("fedmud: a client that slept through merges comes to the server's weig
     for (Index k = 0; k < clients; ++k) {
       if (k == 2 && round > 1 && round < 6) continue;
       const auto at = static_cast<std::size_t>(k);
-      auto up = fl::answer(devices[at], server.broadcast(k), algorithm, small_data().train, parts[at],
+      auto up = fl::answer(devices[at], server.broadcast(k), algorithm, small_data().train, parts.samples(k),
                            momentum_client());
       CHECK(same(frozen(devices[at]), frozen(server.model())));
       server.receive(std::move(up));

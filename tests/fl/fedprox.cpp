@@ -12,7 +12,7 @@ TEST_CASE("fedprox: mu = 0 is FedAvg bit for bit, else every gradient gets mu·(
   OneRound<double> nearly(small_model<double>(), fl::FedProx{.mu = 1e-300});  // too small to show
   CHECK(bits(nearly.server.model()) == bits(avg.server.model()));
   // Two steps of plain descent on all samples at once: x_2 = x_1 − η·(g(x_1) + mu·(x_1 − x_0)).
-  const auto part = small_parts(1)[0];
+  const auto part = small_parts(1).samples(0);
   const fl::ClientOptions options{.epochs = 2, .batch = 1000, .optimizer = {.learning_rate = 0.1}};
   auto trained = small_model<double>(), plain = small_model<double>(), start = small_model<double>();
   const fl::FedProx algorithm{.mu = mu};

@@ -28,7 +28,7 @@ TEST_CASE("fedsa_lora shares A and keeps each client's B; their mean is for eval
         for (std::size_t k = 0; k < run.states.size(); ++k) {
           const auto own = run.states[k].get<float>("own." + layer + ".lora_B.weight", f.b().shape());
           CHECK(squared_norm(own) > 0.0);
-          add_scaled(sum, static_cast<float>(run.parts[k].size()) / 96.0f, own);
+          add_scaled(sum, static_cast<float>(run.parts.size(static_cast<Index>(k))) / 96.0f, own);
         }
         CHECK(difference(means.at(layer), sum) < 1e-6);
       });

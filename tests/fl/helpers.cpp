@@ -20,6 +20,11 @@ data::Partition small_parts(Index clients) {
   return data::quantity(small_data().train, {.clients = clients, .skew = 0.7});
 }
 
+double small_share(Index clients, Index client) {
+  return static_cast<double>(small_parts(clients).size(client)) /
+         static_cast<double>(small_data().train.size());
+}
+
 fl::ClientOptions momentum_client() {
   return {
       .epochs = 2, .batch = 5, .optimizer = {.learning_rate = 0.02, .momentum = 0.9, .weight_decay = 1e-3}};
@@ -52,9 +57,7 @@ fl::Simulation<float> SixClients::simulated(const nn::Model<float>& start,
 }
 
 fl::ServerOptions SixClients::server() const {
-  std::vector<Index> sizes;
-  for (const auto& part : parts()) sizes.push_back(static_cast<Index>(part.size()));
-  return {.ranks = fl::ClientRanks(ranks, sizes, seed), .clients = clients, .codecs = codecs};
+  return {.ranks = fl::ClientRanks(ranks, parts(), seed), .clients = clients, .codecs = codecs};
 }
 
 ThroughBytes::ThroughBytes(nn::Model<float> start, fl::AnyAlgorithm<float> a, const SixClients& o)
@@ -68,7 +71,7 @@ double ThroughBytes::round() {
        fl::sample_cohort(server.seed(), server.round(), SixClients::clients, SixClients::cohort)) {
     const auto at = static_cast<std::size_t>(client);
     const fl::Message down = server.broadcast(client);
-    fl::Message up = fl::answer(devices[at], down, algorithm, small_data().train, parts[at],
+    fl::Message up = fl::answer(devices[at], down, algorithm, small_data().train, parts.samples(client),
                                 momentum_client(), states[at]);
     uplink += up.size();
     downlink += down.size();
@@ -119,8 +122,7 @@ Mixed<T>::Mixed(nn::Model<T> start, fl::AnyAlgorithm<T> a, Ranks budgets, fl::Se
     : algorithm{a},
       server{start, a, seed, {.ranks = fl::ClientRanks(std::move(budgets)), .optimizer = o}},
       devices(3, start) {
-  for (const auto& part : small_parts(3))
-    shares.push_back(static_cast<double>(part.size()) / static_cast<double>(small_data().train.size()));
+  for (Index k = 0; k < 3; ++k) shares.push_back(small_share(3, k));
 }
 
 template <class T>
@@ -130,8 +132,8 @@ void Mixed<T>::round() {
   for (Index k = 0; k < 3; ++k) {
     const auto at = static_cast<std::size_t>(k);
     const fl::Message broadcast = server.broadcast(k);
-    server.receive(
-        fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at], momentum_client()));
+    server.receive(fl::answer(devices[at], broadcast, algorithm, small_data().train, parts.samples(k),
+                              momentum_client()));
   }
   server.finish_round();
 }
@@ -165,14 +167,13 @@ OneRound<T>::OneRound(fl::Server<T> first, nn::Model<T> start, Index rounds)
       const auto at = static_cast<std::size_t>(k);
       const fl::Message broadcast = server.broadcast(k);
       fl::Message update = fl::answer(devices[at], broadcast, server.algorithm(), small_data().train,
-                                      parts[at], momentum_client(), states[at]);
+                                      parts.samples(k), momentum_client(), states[at]);
       up.push_back(payload(update));
       server.receive(std::move(update));
     }
     server.finish_round();
   }
-  for (const auto& part : parts)
-    shares.push_back(static_cast<double>(part.size()) / static_cast<double>(small_data().train.size()));
+  for (Index k = 0; k < clients; ++k) shares.push_back(small_share(clients, k));
 }
 
 template <class T>
@@ -207,8 +208,8 @@ void Federation<T>::round() {
   for (Index k = 0; k < clients; ++k) {
     const auto at = static_cast<std::size_t>(k);
     const fl::Message broadcast = server.broadcast(k);
-    fl::Message update =
-        fl::answer(devices[at], broadcast, algorithm, small_data().train, parts[at], options, states[at]);
+    fl::Message update = fl::answer(devices[at], broadcast, algorithm, small_data().train, parts.samples(k),
+                                    options, states[at]);
     down.push_back(payload(broadcast));
     up.push_back(payload(update));
     server.receive(std::move(update));

@@ -15,15 +15,16 @@ TEST_CASE("local clients train alone, send nothing and go on where they were") {
   CHECK(run.down == std::vector<std::size_t>(clients, 0));
   CHECK(bits(run.server.model()) == whole);
   auto alone = start;
+  const auto samples = run.parts.samples(1);
   io::Archive state, nothing;
   for (Index round = 1; round <= 2; ++round)
     fl::train(fl::Turn<float>{
-        alone, small_data().train, run.parts[1], run.options, {seed, round, 1}, state, nothing, nothing});
+        alone, small_data().train, samples, run.options, {seed, round, 1}, state, nothing, nothing});
   CHECK(bits(alone) != whole);
   auto kept = start;
   fl::get_own(
       fl::Turn<float>{
-          kept, small_data().train, run.parts[1], run.options, {seed, 2, 1}, run.states[1], nothing, nothing},
+          kept, small_data().train, samples, run.options, {seed, 2, 1}, run.states[1], nothing, nothing},
       run.algorithm.personal);
   CHECK(bits(kept) == bits(alone));
 }

@@ -60,7 +60,8 @@ TEST_CASE("Server and clients through bytes alone are the simulation bit for bit
     for (Index client : fl::sample_cohort(9, round.index, 6, 2)) {
       const auto at = static_cast<std::size_t>(client);
       const fl::Message down = server.broadcast(client);
-      fl::Message up = fl::answer(devices[at], down, algorithm, small_data().train, parts[at], options);
+      fl::Message up =
+          fl::answer(devices[at], down, algorithm, small_data().train, parts.samples(client), options);
       REQUIRE(up.size() == header_bytes(up) + payload(devices[at]));
       uplink += up.size();
       downlink += down.size();
@@ -84,12 +85,12 @@ TEST_CASE("Means of parameters and of running statistics are those of the messag
   std::vector<fl::Update> updates;
   Index samples = 0;
   for (Index client = 0; client < 3; ++client) {
-    const auto at = static_cast<std::size_t>(client);
     auto device = small_model<float>("resnet10");
     const auto down = server.broadcast(client);
-    const auto up = fl::answer(device, down, fl::FedAvg{}, small_data().train, parts[at], momentum_client());
+    const auto up =
+        fl::answer(device, down, fl::FedAvg{}, small_data().train, parts.samples(client), momentum_client());
     updates.push_back(fl::read_update(fl::Message(up)));
-    CHECK(updates.back().samples == static_cast<Index>(parts[at].size()));
+    CHECK(updates.back().samples == parts.size(client));
     samples += updates.back().samples;
     server.receive(fl::Message(up));
   }
@@ -249,8 +250,8 @@ TEST_CASE("The server refuses updates that are malformed, late, foreign or sent 
     auto device = model;
     broadcast = server.broadcast(client);
     CHECK(quiet.broadcast(client) == broadcast);
-    updates.push_back(fl::answer(device, broadcast, fl::FedLoRA{}, small_data().train,
-                                 parts[static_cast<std::size_t>(client)], momentum_client()));
+    updates.push_back(fl::answer(device, broadcast, fl::FedLoRA{}, small_data().train, parts.samples(client),
+                                 momentum_client()));
   }
   CHECK(message_of<Error>([&] { server.broadcast(1); }) ==
         "server: client 1 was sent its broadcast of round 1 already");

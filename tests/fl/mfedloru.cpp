@@ -163,8 +163,8 @@ TEST_CASE("mfedloru: what travels, to the byte") {
     for (std::size_t k = 0; k < 3; ++k) {
       const std::size_t rank = std::size_t{1} << k;
       const fl::Message down = run.server.broadcast(static_cast<Index>(k));
-      fl::Message up = fl::answer(run.devices[k], down, run.algorithm, small_data().train, small_parts(3)[k],
-                                  momentum_client());
+      fl::Message up = fl::answer(run.devices[k], down, run.algorithm, small_data().train,
+                                  small_parts(3).samples(static_cast<Index>(k)), momentum_client());
       CHECK(payload(down) == others + factors + (missed ? std::min(factors, sizeof(float) * m * n) : 0));
       CHECK(payload(up) == others + (rank == 4 ? factors : sizeof(float) * rank * (m + n + 2 * 4)));
       run.server.receive(std::move(up));

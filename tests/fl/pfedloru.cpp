@@ -47,7 +47,7 @@ TEST_CASE("pfedloru's second phase is FedLoRU's turn over W + s_p·U·L") {
   const fl::Message broadcast = server.broadcast(1);
   auto model = before.devices[1], shifted = before.devices[1];
   io::Archive state = before.states[1];
-  const auto part = small_parts(clients)[1];
+  const auto part = small_parts(clients).samples(1);
   const auto update = fl::answer(model, broadcast, fl::AnyAlgorithm<double>(algorithm), small_data().train,
                                  part, momentum_client(), state);
   require_same_weights(model, before.devices[1]);  // W is as it was
@@ -67,7 +67,7 @@ TEST_CASE("pfedloru's second phase is FedLoRU's turn over W + s_p·U·L") {
 TEST_CASE("pfedloru's first phase is a turn that trains (L, U) over W + s·B·A, on streams of its own") {
   auto start = small_factored<double>("resnet10");
   const fl::PFedLoRU algorithm{.personal_rank = 3, .personal_alpha = 6.0};
-  const auto part = small_parts(clients)[0];
+  const auto part = small_parts(clients).samples(0);
   // A client that was never chosen has this phase only.
   io::Archive state, nothing;
   const auto options = momentum_client();
@@ -140,12 +140,13 @@ TEST_CASE("The angle between the shared and the personal update") {
     fl::put_personal_factors(state, p);
     store.save(4, state);
     store.commit();
-    return fl::personal_overlap(model, start, store, 9, 0.5).at("fc2");
+    return fl::personal_overlap(model, start, store, 0.5).at("fc2");
   };
   const auto same = overlap(1.0), opposite = overlap(-2.0);
   CHECK(same.cosine == Approx(1.0));
   CHECK(opposite.cosine == Approx(-1.0));
   CHECK(same.global_norm == Approx(3.0 * same.personal_norm));  // s = 3 / 2 against 0.5
   CHECK(opposite.personal_norm == Approx(2.0 * same.personal_norm));
-  CHECK(fl::personal_overlap(model, start, store, 4, 0.5).empty());
+  fl::MemoryStore empty;
+  CHECK(fl::personal_overlap(model, start, empty, 0.5).empty());
 }

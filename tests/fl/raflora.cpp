@@ -172,8 +172,8 @@ TEST_CASE("raflora: client k sends and gets D + Σ r_k·(m + n) numbers") {
         expected += sizeof(float) * static_cast<std::size_t>(own * (m + n));
       });
       const fl::Message down = run.server.broadcast(k);
-      fl::Message up =
-          fl::answer(run.devices[at], down, run.algorithm, small_data().train, parts[at], momentum_client());
+      fl::Message up = fl::answer(run.devices[at], down, run.algorithm, small_data().train, parts.samples(k),
+                                  momentum_client());
       CHECK(payload(down) == expected);
       CHECK(payload(up) == expected);
       run.server.receive(std::move(up));

@@ -13,7 +13,9 @@ using fl::RankRule;
 
 /// Client k's rank in one layer of rank 8, for clients with these samples.
 Ranks budgets(const fl::RankOptions& o, const Ranks& samples, std::uint64_t seed = 1) {
-  const fl::ClientRanks ranks(o, samples, seed);
+  std::vector<std::vector<Index>> lists;
+  for (const Index count : samples) lists.emplace_back(count);
+  const fl::ClientRanks ranks(o, lists, seed);
   Ranks all;
   for (Index k = 0; k < std::ssize(samples); ++k) all.push_back(ranks.of(k, {8})[0]);
   return all;
@@ -28,6 +30,24 @@ std::map<std::string, Tensor<T>> exact_weights(Mixed<T>& run, std::map<std::stri
     });
   return w;
 }
+
+/// Changes ranks and merges at the end of every round, and fails in the second.
+struct Meddling {
+  static constexpr std::string_view name = "meddling";
+  static constexpr bool low_rank = true;
+  using hooks = fl::Hooks<fl::hook::after_round>;
+  static constexpr auto fields() { return Fields{}; }
+
+  template <class T, class D>
+  void after_round(fl::Server<T, D>& server) const {
+    server.set_ranks(0, {server.round() == 1 ? 3 : 1});
+    server.merge(lowrank::MergeKind::reinit);
+    if (server.round() != 2) return;
+    server.set_ranks(0, {2});
+    server.set_ranks(1, {1});
+    fail<DivergedError>("meddling");
+  }
+};
 
 }  // namespace
 
@@ -236,8 +256,8 @@ TEST_CASE("flora and flexlora average products of mixed ranks, round after round
       const auto parts = small_parts(3);
       run.server.begin_round();
       const Index k = &device - run.devices.data();
-      fl::answer(device, run.server.broadcast(k), run.algorithm, small_data().train,
-                 parts[static_cast<std::size_t>(k)], momentum_client());
+      fl::answer(device, run.server.broadcast(k), run.algorithm, small_data().train, parts.samples(k),
+                 momentum_client());
       const auto own = frozen_weights(device), global = frozen_weights(run.server.model());
       for (const auto& [layer, w] : global) CHECK(difference(own.at(layer), w) < 1e-13);
     }
@@ -286,8 +306,8 @@ TEST_CASE("What travels to and from clients of ranks of their own, to the byte")
       for (std::size_t k = 0; k < 3; ++k) {
         const std::size_t rank = std::size_t{1} << k;
         const fl::Message down = run.server.broadcast(static_cast<Index>(k));
-        fl::Message up = fl::answer(run.devices[k], down, algorithm, small_data().train, small_parts(3)[k],
-                                    momentum_client());
+        fl::Message up = fl::answer(run.devices[k], down, algorithm, small_data().train,
+                                    small_parts(3).samples(static_cast<Index>(k)), momentum_client());
         CHECK(payload(down) == down_bytes(round, rank));
         CHECK(payload(up) == others + rank * per_rank);
         run.server.receive(std::move(up));
@@ -306,7 +326,7 @@ TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be l
   Mixed<double> run(rank_four<double>(), fl::FlexLoRA{}, {1, 1, 1});
   run.server.begin_round();
   run.server.receive(fl::answer(run.devices[0], run.server.broadcast(0), run.algorithm, small_data().train,
-                                small_parts(3)[0], momentum_client()));
+                                small_parts(3).samples(0), momentum_client()));
   run.server.finish_round();
   lowrank::for_each_weight<nn::Factored>(run.server.model(), [](const std::string&, nn::Factored<double>& f) {
     const Index n = f.a().value().size() / 4, m = f.shape()[0];
@@ -318,6 +338,35 @@ TEST_CASE("flexlora: directions that a cohort of small ranks leaves out can be l
       CHECK((column > 0.0) == (k == 0));
     }
   });
+}
+
+TEST_CASE("A round that fails leaves ranks, merges and what clients are sent as they were") {
+  Mixed<float> run(rank_four<float>(), Meddling{}, {4, 2, 4});
+  run.round();
+  REQUIRE(run.server.ranks(0) == Ranks{3});
+  REQUIRE(run.server.merges() == 1);
+  auto other = run.server;
+  const auto merged = run.server.last_merge();
+  CHECK_THROWS_AS(run.round(), DivergedError);
+  CHECK(run.server.ranks(0) == Ranks{3});
+  CHECK(run.server.ranks(1) == Ranks{2});
+  CHECK(run.server.merges() == 1);
+  for (const auto& [layer, f] : merged) {
+    CHECK(same_bits(run.server.last_merge().at(layer).a, f.a));
+    CHECK(same_bits(run.server.last_merge().at(layer).b, f.b));
+  }
+  other.begin_round();  // the same without what failed
+  for (Index k = 0; k < 3; ++k) other.broadcast(k);
+  for (Index k = 0; k < 3; ++k) other.arrived(k);
+  for (fl::Server<float>* server : {&other, &run.server}) server->begin_round();
+  for (Index k = 0; k < 3; ++k) CHECK(run.server.broadcast(k) == other.broadcast(k));
+  for (Index k = 0; k < 3; ++k) {
+    auto device = run.server.client_model(k);
+    run.server.receive(fl::update_message(device, {5, run.server.round(), k}, 5, 1.0));
+  }
+  run.server.finish_round();
+  CHECK(run.server.ranks(0) == Ranks{1});
+  CHECK(run.server.merges() == 2);
 }
 
 TEST_CASE("Mixed ranks: simulated on any number of threads, and through bytes alone") {
@@ -338,8 +387,8 @@ TEST_CASE("The server expects the client's own shapes") {
   run.server.begin_round();
   const fl::Message mine = run.server.broadcast(0);
   run.server.broadcast(1);
-  fl::Message update = fl::answer(run.devices[0], mine, run.algorithm, small_data().train, small_parts(3)[0],
-                                  momentum_client());
+  fl::Message update = fl::answer(run.devices[0], mine, run.algorithm, small_data().train,
+                                  small_parts(3).samples(0), momentum_client());
   const fl::Message other = fl::update_message(run.devices[0], {Mixed<float>::seed, 1, 1}, 5, 1.0);
   CHECK_THAT(message_of<DataError>([&] { run.server.receive(fl::Message(other)); }),
              StartsWith("server: update of client 1: fc2.lora_A.weight: expected F32 (2, "));

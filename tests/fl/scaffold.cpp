@@ -31,7 +31,7 @@ TEST_CASE("scaffold's controls are option II under plain descent, and c is their
     const auto before = run.states;
     run.round();
     for (std::size_t k = 0; k < run.states.size(); ++k) {
-      const auto n = static_cast<Index>(run.parts[k].size());
+      const auto n = run.parts.size(static_cast<Index>(k));
       const double steps = static_cast<double>(2 * ((n + 6) / 7));
       auto trained = run.devices[k].trained_parameters(), from = global.trained_parameters();
       for (std::size_t p = 0; p < trained.size(); ++p) {

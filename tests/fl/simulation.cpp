@@ -4,6 +4,8 @@
 #include <ranges>
 #include <set>
 
+#include <loru/data/partition/virtual_clients.hpp>
+
 #include "federation.hpp"
 
 using namespace loru;
@@ -215,6 +217,33 @@ TEST_CASE("Models grow with the threads, frozen weights exist once") {
   CHECK(*notes.weights.begin() != shared);
 }
 
+TEST_CASE("Work and memory do not grow with the clients that are registered") {
+  const auto federation = [](const fl::AnyAlgorithm<float>& algorithm, const std::string& name,
+                             Index clients) {
+    auto model = small_model<float>();
+    algorithm.parametrise(model, {.rank = 2});
+    const auto parts = data::virtual_clients(small_data().train, {.clients = clients, .samples = 6});
+    fl::Simulation<float> simulation{model, algorithm, small_data(), parts, options()};
+    INFO(name);
+    for (const fl::Round& round : simulation.rounds(2)) {
+      CHECK(round.cohort.size() == 5);
+      CHECK(round.evaluated());
+    }
+    const auto personal = simulation.personal_accuracy({.images = 5, .clients = 8});
+    CHECK(personal.clients == std::min<Index>(clients, 8));
+    return bits(simulation.model());
+  };
+  fl::for_each_algorithm(
+      [&]<class A>(A algorithm) { federation(algorithm, std::string(A::name), 0xffffffff); });
+  // Of all five that are registered the rounds are those of any five clients with these samples.
+  const auto parts = data::virtual_clients(small_data().train, {.clients = 5, .samples = 6});
+  std::vector<std::vector<Index>> lists;
+  for (Index k = 0; k < 5; ++k) lists.push_back(parts.samples(k));
+  fl::Simulation listed{small_model<float>(), fl::FedAvg{}, small_data(), lists, options()};
+  for (int i = 0; i < 2; ++i) listed.run_round(false);
+  CHECK(bits(listed.model()) == federation(fl::FedAvg{}, "fedavg", 5));
+}
+
 TEST_CASE("A federation that cannot run is refused before its first round") {
   const auto error = [](fl::SimulationOptions o, data::Partition parts = small_parts(7)) {
     return message_of<ConfigError>(
@@ -229,7 +258,8 @@ TEST_CASE("A federation that cannot run is refused before its first round") {
   CHECK(error({.cohort = 8}) == "federation: cohort: expected 1 .. 7 (the clients), got 8");
   CHECK(error({.cohort = 0}) == "federation: cohort: expected 1 .. 7 (the clients), got 0");
   CHECK(error({.cohort = 1}, {}) == "federation: clients: expected at least 1, got 0");
-  CHECK(error({.cohort = 1}, {{0, 1}, {}}) == "federation: client 1: expected at least one sample");
+  CHECK(error({.cohort = 1}, std::vector<std::vector<Index>>{{0, 1}, {}}) ==
+        "federation: client 1: expected at least one sample");
   CHECK(error({.cohort = 1, .threads = 0}) == "threads: expected at least 1, got 0");
   CHECK(error({.cohort = 1, .eval_every = -1}) ==
         "federation: eval_every: expected a whole number >= 0, got -1");

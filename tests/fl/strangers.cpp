@@ -22,7 +22,7 @@ struct Round {
       auto device = model;
       broadcasts.push_back(server.broadcast(static_cast<Index>(client)));
       updates.push_back(fl::answer(device, broadcasts[client], fl::FedLoRA{}, small_data().train,
-                                   parts[client], momentum_client()));
+                                   parts.samples(static_cast<Index>(client)), momentum_client()));
     }
   }
 
@@ -98,7 +98,7 @@ TEST_CASE("strangers: ranks that a client's layers cannot have") {
   const fl::Message before = bits(device);
   const auto refused = [&](const char* key, const char* ranks) {
     const auto text = message_of<DataError>([&] {
-      fl::answer(device, changed(good, with(key, ranks)), fl::HetLoRA{}, small_data().train, parts[1],
+      fl::answer(device, changed(good, with(key, ranks)), fl::HetLoRA{}, small_data().train, parts.samples(1),
                  momentum_client());
     });
     CHECK(bits(device) == before);

@@ -61,8 +61,8 @@ TEST_CASE("After a warm-up rounds count on, and every client gets the frozen wei
       } else if (server.merges() == 0) {
         CHECK_FALSE(archive.contains("fc2.weight"));
       }
-      server.receive(
-          fl::answer(devices[at], down, algorithm, small_data().train, parts[at], momentum_client()));
+      server.receive(fl::answer(devices[at], down, algorithm, small_data().train, parts.samples(client),
+                                momentum_client()));
       require_same_weights(devices[at], server.model());
     }
     server.finish_round();
@@ -77,7 +77,7 @@ TEST_CASE("Every algorithm that goes on from trained weights begins where the de
   fl::Simulation<double> dense{small_model<double>(), fl::FedAvg{}, small_data(), small_parts(clients),
                                options(1, false)};
   for ([[maybe_unused]] const fl::Round& round : dense.rounds(warmup)) {}
-  const auto batch = data::gather<double>(small_data().train, small_parts(clients)[0]);
+  const auto batch = data::gather<double>(small_data().train, small_parts(clients).samples(0));
   const auto output = [&](nn::Model<double> model) {
     return model(Variable<double>(batch.inputs), nn::Pass{}).value();
   };

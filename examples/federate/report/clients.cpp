@@ -112,7 +112,7 @@ void add_samples(Page& page, const Run& run) {
   if (samples.empty()) return;
   const Statistic s = statistic(samples);
   if (s.low == s.high) {
-    page.paragraph(concat("Each of the ", samples.size(), " clients has ", number(s.low, 0), " samples."));
+    page.paragraph(concat("Each of these ", samples.size(), " clients has ", number(s.low, 0), " samples."));
     return;
   }
   const Figure figure{.title = "Samples of the clients",
@@ -191,6 +191,9 @@ void add_clients(Page& page, const std::vector<Group>& groups) {
   const Run* run = run_with_clients(groups);
   if (!run) return;
   page.section("Clients");
+  const auto listed = static_cast<Index>(run->clients->rows.size());
+  if (const auto all = static_cast<Index>(run->number("clients").value_or(0.0)); listed < all)
+    page.paragraph(concat("The table has ", listed, " of the ", all, " clients."));
   add_samples(page, *run);
   add_labels(page, *run);
   if (groups.size() == 1)

@@ -116,15 +116,16 @@ Changes changes(const Study& study, Model& model, const loru::data::Dataset& set
   Changes c{std::vector<Matrices>(count), std::vector<std::pair<Matrices, Matrices>>(count),
             std::vector<double>(count)};
   double samples = 0.0;
-  for (std::size_t k = 0; k < count; ++k) samples += c.weights[k] = static_cast<double>(parts[k].size());
+  for (std::size_t k = 0; k < count; ++k)
+    samples += c.weights[k] = static_cast<double>(parts.size(static_cast<Index>(k)));
   for (double& w : c.weights) w /= samples;
   pool.for_each(clients, [&](Index i) {
     const auto k = static_cast<std::size_t>(i);
     const auto change = [&](const Samples& own) {
       return turns ? turn(study, model, set, own, i) : gradient(study, model, set, own);
     };
-    c.own[k] = change(parts[k]);
-    Samples order = parts[k];
+    Samples order = parts.samples(i);
+    c.own[k] = change(order);
     loru::rng::Stream(static_cast<std::uint64_t>(study.seed), loru::rng::Purpose::spectrum, 1,
                       static_cast<std::uint32_t>(i))
         .shuffle(std::span(order));
@@ -164,8 +165,8 @@ void alignment(const Study& study, const std::string& partition, Index clients,
   const auto data = loru::data::load({.name = study.data});
   const auto seed = static_cast<std::uint64_t>(study.seed);
   const auto parts = loru::data::partition(data.train, {.kind = partition, .clients = 100, .seed = seed});
-  require<ConfigError>(clients >= 2 && clients <= std::ssize(parts), "alignment: --clients: expected 2 to ",
-                       parts.size(), ", got ", clients);
+  require<ConfigError>(clients >= 2 && clients <= parts.clients(), "alignment: --clients: expected 2 to ",
+                       parts.clients(), ", got ", clients);
   require<ConfigError>(std::is_sorted(rounds.begin(), rounds.end()),
                        "alignment: --rounds: expected ascending ones");
   loru::fl::Simulation simulation{

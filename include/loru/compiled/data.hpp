@@ -10,8 +10,10 @@
 #include <loru/data/idx_bodies.hpp>
 #include <loru/data/load_bodies.hpp>
 #include <loru/data/locate_bodies.hpp>
+#include <loru/data/partition/common_bodies.hpp>
 #include <loru/data/partition/kinds_bodies.hpp>
 #include <loru/data/partition/partition_bodies.hpp>
+#include <loru/data/partition/virtual_clients_bodies.hpp>
 #include <loru/data/readers_bodies.hpp>
 #include <loru/data/select_bodies.hpp>
 #include <loru/data/synthetic_bodies.hpp>

@@ -28,8 +28,7 @@ struct AnyAlgorithm {
   std::function<std::vector<Index>(nn::Model<T, D>&, const io::Archive&, std::vector<Index>)> kept_ranks;
   std::function<void(Server<T, D>&, const Cohort&)> fold;
   std::function<void(Server<T, D>&)> after_round;
-  std::function<nn::Model<T, D>(nn::Model<T, D>&, ClientStore&, std::span<const std::vector<Index>>)>
-      evaluated;
+  std::function<nn::Model<T, D>(nn::Model<T, D>&, ClientStore&, const data::Partition&)> evaluated;
   std::function<void(const Turn<T, D>&)> personalise;
 
   /// Throws ConfigError for an option outside its range.

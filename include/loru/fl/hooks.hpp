@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <loru/data/partition/common.hpp>
 #include <loru/fl/message/state.hpp>
 #include <loru/lowrank/factorize.hpp>
 
@@ -194,17 +195,16 @@ struct after_round {
   };
 };
 
-/// nn::Model<T, D> evaluated(nn::Model<T, D>& global, ClientStore&, span<const vector<Index>> parts) const:
-/// the model that is evaluated, for algorithms where it depends on client states; client k has the samples
-/// parts[k]. Default: the global model.
+/// nn::Model<T, D> evaluated(nn::Model<T, D>& global, ClientStore&, const data::Partition&) const: the model
+/// that is evaluated, for algorithms where it depends on client states. Default: the global model.
 struct evaluated {
   template <class A>
   static constexpr bool absent = requires { &detail::BesideHooks<A>::evaluated; };
   template <class A, class T, class D>
-  static constexpr bool fits = requires(const A& a, nn::Model<T, D>& global, ClientStore& states,
-                                        std::span<const std::vector<Index>> parts) {
-    { a.evaluated(global, states, parts) } -> std::same_as<nn::Model<T, D>>;
-  };
+  static constexpr bool fits =
+      requires(const A& a, nn::Model<T, D>& global, ClientStore& states, const data::Partition& parts) {
+        { a.evaluated(global, states, parts) } -> std::same_as<nn::Model<T, D>>;
+      };
 };
 
 /// void personalise(const Turn<T, D>&) const: turns the copy of the global model into the client's personal

@@ -2,6 +2,7 @@
 // Counts of the samples and classes of each client of a partition.
 
 #include <iosfwd>
+#include <limits>
 #include <vector>
 
 #include <loru/core/compiled.hpp>
@@ -25,11 +26,14 @@ struct Range {
 
 struct PartitionSummary {
   std::vector<ClientSummary> clients;
+  Index of = 0;  // clients of the partition
   Range samples, classes, distance;
 };
 
-/// Counts of every client and their ranges. Throws ConfigError for targets that are no classes.
-LORU_INLINE PartitionSummary describe(const Dataset& dataset, const Partition& parts);
+/// Counts of every client, or of the first `most`, and their ranges. Throws ConfigError for targets that are
+/// no classes.
+LORU_INLINE PartitionSummary describe(const Dataset& dataset, const Partition& parts,
+                                      Index most = std::numeric_limits<Index>::max());
 
 /// Three lines: samples, classes and distance a client, each min / median / max.
 LORU_INLINE std::ostream& operator<<(std::ostream& out, const PartitionSummary& summary);

@@ -1,12 +1,11 @@
 #pragma once
-// Bodies of common.hpp, describe.hpp and a header for each kind: all partitions, and their description.
+// Bodies of describe.hpp and of the kinds that give each sample to one client.
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>
 #include <ostream>
-#include <queue>
 #include <span>
 #include <utility>
 
@@ -21,14 +20,11 @@
 
 namespace loru::inline LORU_ISA::data {
 
-// ---- common.hpp ----
+// ---- all kinds ----
 
 namespace detail {
 
-/// The stream of one part of a partition's draws.
-inline rng::Stream partition_stream(std::uint64_t seed, std::uint32_t part, Index number = 0) {
-  return rng::Stream{seed, rng::Purpose::partition, part, static_cast<std::uint32_t>(number)};
-}
+using Lists = std::vector<std::vector<Index>>;
 
 /// All samples of the data set in random order.
 inline std::vector<Index> shuffled_samples(const Dataset& dataset, std::uint64_t seed) {
@@ -38,20 +34,11 @@ inline std::vector<Index> shuffled_samples(const Dataset& dataset, std::uint64_t
   return order;
 }
 
-/// Throws ConfigError unless the data set's targets are classes, which the partition `who` needs.
-inline const Labels& require_labels(const char* who, const Dataset& dataset) {
-  const auto* labels = std::get_if<Labels>(&dataset.targets);
-  require<ConfigError>(labels, who, ": ", dataset.name, ": expected classes as targets, got ",
-                       kind_of(dataset.targets));
-  return *labels;
-}
-
 /// The samples of each class, each class in random order by a stream of its own. Throws ConfigError for other
 /// targets.
-inline std::vector<std::vector<Index>> shuffled_classes(const char* kind, const Dataset& dataset,
-                                                        std::uint64_t seed) {
+inline Lists shuffled_classes(const char* kind, const Dataset& dataset, std::uint64_t seed) {
   require_labels(kind, dataset);
-  std::vector<std::vector<Index>> classes(static_cast<std::size_t>(dataset.classes));
+  Lists classes(static_cast<std::size_t>(dataset.classes));
   for (Index i = 0; i < dataset.size(); ++i) classes[static_cast<std::size_t>(dataset.label(i))].push_back(i);
   for (std::size_t c = 0; c < classes.size(); ++c)
     partition_stream(seed, 1, static_cast<Index>(c)).shuffle(std::span{classes[c]});
@@ -59,8 +46,8 @@ inline std::vector<std::vector<Index>> shuffled_classes(const char* kind, const 
 }
 
 /// Cuts `order` into runs of the given sizes, which sum to its length.
-inline Partition cut(std::span<const Index> order, std::span<const Index> sizes) {
-  Partition parts;
+inline Lists cut(std::span<const Index> order, std::span<const Index> sizes) {
+  Lists parts;
   std::size_t begin = 0;
   for (Index size : sizes) {
     const auto run = order.subspan(begin, static_cast<std::size_t>(size));
@@ -71,32 +58,10 @@ inline Partition cut(std::span<const Index> order, std::span<const Index> sizes)
 }
 
 /// Fills empty clients and sorts each client's samples.
-inline Partition finish(Partition parts) {
+inline Partition finish(Lists parts) {
   fill_empty(parts);
   for (auto& part : parts) std::sort(part.begin(), part.end());
   return parts;
-}
-
-LORU_INLINE void check_clients(const char* kind, const Dataset& dataset, Index clients) {
-  require<ConfigError>(clients >= 1, kind, ": clients: expected at least 1, got ", clients);
-  require<ConfigError>(clients <= dataset.size(), kind, ": clients: ", clients, " exceed the ",
-                       dataset.size(), " samples of ", dataset.name);
-}
-
-LORU_INLINE void fill_empty(Partition& parts) {
-  using Entry =
-      std::pair<std::size_t, std::ptrdiff_t>;  // samples, -client: the largest first, then the first
-  std::priority_queue<Entry> largest;
-  for (std::size_t k = 0; k < parts.size(); ++k)
-    if (parts[k].size() > 1) largest.emplace(parts[k].size(), -static_cast<std::ptrdiff_t>(k));
-  for (auto& part : parts) {
-    if (!part.empty()) continue;
-    const auto donor = static_cast<std::size_t>(-largest.top().second);
-    largest.pop();
-    part.push_back(parts[donor].back());
-    parts[donor].pop_back();
-    if (parts[donor].size() > 1) largest.emplace(parts[donor].size(), -static_cast<std::ptrdiff_t>(donor));
-  }
 }
 
 }  // namespace detail
@@ -117,7 +82,7 @@ LORU_INLINE Partition dirichlet(const Dataset& dataset, const DirichletOptions& 
   detail::check_clients("dirichlet", dataset, options.clients);
   require<ConfigError>(options.alpha > 0.0 && std::isfinite(options.alpha),
                        "dirichlet: alpha: expected a positive number, got ", options.alpha);
-  Partition parts(static_cast<std::size_t>(options.clients));
+  detail::Lists parts(static_cast<std::size_t>(options.clients));
   const auto classes = detail::shuffled_classes("dirichlet", dataset, options.seed);
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::vector<Index>& samples = classes[c];
@@ -171,7 +136,7 @@ LORU_INLINE Partition shards(const Dataset& dataset, const ShardsOptions& option
   require<ConfigError>(options.clients >= (present + each - 1) / each, "shards: clients: ", options.clients,
                        " clients of ", each, " classes cannot hold the ", present, " classes of ",
                        dataset.name);
-  Partition parts(static_cast<std::size_t>(options.clients));
+  detail::Lists parts(static_cast<std::size_t>(options.clients));
   const auto holders = detail::deal_classes(classes.size(), options);
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::size_t n = classes[c].size(), shares = holders[c].size();
@@ -232,7 +197,7 @@ LORU_INLINE Partition natural(const Dataset& dataset, const NaturalOptions& opti
   require<ConfigError>(options.clients <= groups, "natural: clients: ", options.clients, " exceed the ",
                        groups, " groups of ", dataset.name);
   const Index clients = options.clients == 0 ? groups : options.clients;
-  Partition parts(static_cast<std::size_t>(clients));
+  detail::Lists parts(static_cast<std::size_t>(clients));
   for (Index i = 0; i < dataset.size(); ++i) {
     const Index place = rank[dataset.groups[static_cast<std::size_t>(i)]];
     parts[static_cast<std::size_t>(place % clients)].push_back(i);
@@ -272,14 +237,15 @@ Range range_of(const std::vector<ClientSummary>& clients, Field field) {
 
 }  // namespace detail
 
-LORU_INLINE PartitionSummary describe(const Dataset& dataset, const Partition& parts) {
+LORU_INLINE PartitionSummary describe(const Dataset& dataset, const Partition& parts, Index most) {
   detail::require_labels("describe", dataset);
   std::vector<double> global(static_cast<std::size_t>(dataset.classes), 0.0);
   for (Index i = 0; i < dataset.size(); ++i)
     global[static_cast<std::size_t>(dataset.label(i))] += 1.0 / static_cast<double>(dataset.size());
   PartitionSummary summary;
-  for (const auto& samples : parts)
-    summary.clients.push_back(detail::describe_client(dataset, samples, global));
+  summary.of = parts.clients();
+  for (Index k = 0; k < std::min(most, parts.clients()); ++k)
+    summary.clients.push_back(detail::describe_client(dataset, parts.samples(k), global));
   summary.samples = detail::range_of(summary.clients, &ClientSummary::samples);
   summary.classes = detail::range_of(summary.clients, &ClientSummary::classes);
   summary.distance = detail::range_of(summary.clients, &ClientSummary::distance);
@@ -290,7 +256,10 @@ LORU_INLINE std::ostream& operator<<(std::ostream& out, const PartitionSummary& 
   const auto line = [&](const char* what, const Range& r) {
     out << what << "  min " << r.min << "  median " << r.median << "  max " << r.max << '\n';
   };
-  out << summary.clients.size() << " clients\n";
+  out << summary.of << " clients";
+  if (std::ssize(summary.clients) < summary.of)
+    out << ", the first " << summary.clients.size() << " of them counted";
+  out << '\n';
   line("samples a client  ", summary.samples);
   line("classes a client  ", summary.classes);
   line("label distance    ", summary.distance);

@@ -14,6 +14,7 @@
 #include <loru/data/partition/natural.hpp>
 #include <loru/data/partition/quantity.hpp>
 #include <loru/data/partition/shards.hpp>
+#include <loru/data/partition/virtual_clients.hpp>
 
 namespace loru::inline LORU_ISA::data {
 
@@ -24,20 +25,24 @@ LORU_INLINE std::vector<std::string> partition_kinds();
 struct PartitionOptions {
   std::string kind = "iid";
   Index clients = 100;
-  double alpha = 0.3;            // "dirichlet"
+  double alpha = 0.3;            // "dirichlet", "virtual"
   Index classes_per_client = 2;  // "shards"
   double skew = 1.0;             // "quantity"
+  Index samples = 50;            // "virtual"
   std::uint64_t seed = 1;
 
   static constexpr auto fields() {
     using P = PartitionOptions;
     return Fields{field("kind", &P::kind, Names{&partition_kinds}, "how samples are divided among clients"),
-                  field("alpha", &P::alpha, range::positive,
-                        "of dirichlet: small for few classes a client, large towards iid"),
+                  field("alpha", &P::alpha, range::not_negative,
+                        "of dirichlet and virtual: small for few classes a client, large towards iid; of "
+                        "virtual 0 for iid"),
                   field("classes_per_client", &P::classes_per_client, range::at_least(1),
                         "of shards: classes of a client"),
                   field("skew", &P::skew, range::not_negative,
-                        "of quantity: exponent of the power law of sizes, 0 for equal ones")};
+                        "of quantity: exponent of the power law of sizes, 0 for equal ones"),
+                  field("samples", &P::samples, range::at_least(1),
+                        "of virtual: samples of a client, drawn with replacement")};
   }
 };
 

@@ -29,6 +29,10 @@ inline const std::vector<Partitioner>& partitioners() {
          check_clients("natural", d, o.clients);
          return natural(d, {o.clients});
        }},
+      {"virtual",
+       [](const Dataset& d, const Options& o) {
+         return virtual_clients(d, {o.clients, o.samples, o.alpha, o.seed});
+       }},
   };
   return list;
 }

@@ -21,7 +21,7 @@ struct FedSALoRA {
 
   template <class T, class D>
   nn::Model<T, D> evaluated(nn::Model<T, D>& global, ClientStore& states,
-                            std::span<const std::vector<Index>> parts) const {
+                            const data::Partition& parts) const {
     return with_mean_of_own(global, [this](const auto& tensor) { return personal(tensor); }, states, parts);
   }
 };

@@ -2,13 +2,15 @@
 // Client states: what clients keep between their turns (personal factors, controls, errors left over by
 // codecs).
 
-#include <charconv>
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
+#include <loru/core/text.hpp>
 #include <loru/fl/message/head.hpp>
 
 namespace loru::inline LORU_ISA::fl {
@@ -27,6 +29,8 @@ class ClientStore {
   virtual void commit() = 0;
   /// Forgets what was written since the last commit().
   virtual void discard() = 0;
+  /// The clients that have a state, ascending.
+  virtual std::vector<Index> clients() = 0;
 
   /// The client's state; empty if it has none. Errors of the archive begin with "client <number>: state".
   std::optional<io::Archive> load(Index client) {
@@ -55,8 +59,11 @@ class MemoryStore final : public ClientStore {
     written_.clear();
   }
   void discard() override { written_.clear(); }
-  /// Clients with a state.
-  Index size() const { return static_cast<Index>(states_.size()); }
+  std::vector<Index> clients() override {
+    std::vector<Index> all;
+    for (const auto& [client, state] : states_) all.push_back(client);
+    return all;
+  }
 
  private:
   std::map<Index, Bytes> states_, written_;
@@ -94,11 +101,11 @@ class DiskStore final : public ClientStore {
     for (const Index client : written_) std::filesystem::remove(path(client, ".next"), code);
     written_.clear();
   }
+  std::vector<Index> clients() override { return named(""); }
   /// Removes every client's files, and nothing else.
   void clear() {
-    std::error_code code;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, code))
-      if (is_state(entry.path())) std::filesystem::remove(entry.path());
+    for (const char* suffix : {"", ".next"})
+      for (const Index client : named(suffix)) std::filesystem::remove(path(client, suffix));
   }
 
  private:
@@ -106,16 +113,17 @@ class DiskStore final : public ClientStore {
     return folder_ / concat(client, suffix, ".safetensors");
   }
 
-  static bool is_state(const std::filesystem::path& file) {
-    std::string name = file.filename().string();
-    const auto cut = [&](std::string_view suffix) {
-      if (!name.ends_with(suffix)) return false;
-      name.resize(name.size() - suffix.size());
-      return true;
-    };
-    if (!cut(".safetensors")) return false;
-    cut(".next");
-    return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+  /// The clients that the folder has a file of this kind of, ascending.
+  std::vector<Index> named(const char* suffix) const {
+    std::error_code code;
+    std::vector<Index> all;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
+      const std::string name = entry.path().filename().string();
+      const auto client = parse_number<Index>(name.substr(0, name.find('.')));
+      if (client && *client >= 0 && name == path(*client, suffix).filename()) all.push_back(*client);
+    }
+    std::sort(all.begin(), all.end());
+    return all;
   }
 
   std::filesystem::path folder_;

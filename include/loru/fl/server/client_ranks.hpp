@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <span>
 #include <utility>
 #include <vector>
 
 #include <loru/core/fields.hpp>
 #include <loru/core/rng.hpp>
+#include <loru/data/partition/common.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -46,7 +46,7 @@ struct RankOptions {
 };
 
 /// The rank budget r_k of every client. A client's rank in a layer is min(r_k, the layer's), and s_k = alpha
-/// / that.
+/// / that. Where all have the layers' own ranks nothing is held for a client.
 class ClientRanks {
  public:
   /// Every client has the layers' own ranks.
@@ -58,8 +58,8 @@ class ClientRanks {
       require<ConfigError>(budget >= 1, "ranks: values: expected at least 1, got ", budget);
   }
 
-  /// By rule, for clients with these numbers of samples. Throws ConfigError for options that make no sense.
-  ClientRanks(const RankOptions& o, std::span<const Index> samples, std::uint64_t seed);
+  /// By rule, for the clients of a partition. Throws ConfigError for options that make no sense.
+  ClientRanks(const RankOptions& o, const data::Partition& parts, std::uint64_t seed);
 
   /// The client's ranks in layers of these ranks. Throws ConfigError for a client without a budget.
   std::vector<Index> of(Index client, std::vector<Index> layers) const {
@@ -106,12 +106,13 @@ inline Index value_at(const RankOptions& o, double point) {
 
 }  // namespace detail
 
-inline ClientRanks::ClientRanks(const RankOptions& o, std::span<const Index> samples, std::uint64_t seed) {
+inline ClientRanks::ClientRanks(const RankOptions& o, const data::Partition& parts, std::uint64_t seed) {
   if (o.rule == RankRule::same) return;
   detail::check(o);
-  std::vector<Index> budgets(samples.size()), order(samples.size());
+  const auto clients = static_cast<std::size_t>(parts.clients());
+  std::vector<Index> budgets(clients), order(clients);
   std::iota(order.begin(), order.end(), Index{0});
-  const auto key = [&](Index i) { return std::pair(samples[static_cast<std::size_t>(i)], i); };
+  const auto key = [&](Index i) { return std::pair(parts.size(i), i); };
   if (o.rule == RankRule::data)
     std::sort(order.begin(), order.end(), [&](Index i, Index j) { return key(i) < key(j); });
   for (std::size_t i = 0; i < budgets.size(); ++i) {

@@ -1,6 +1,7 @@
 #pragma once
 // Means over client states.
 
+#include <loru/data/partition/common.hpp>
 #include <loru/fl/client/own_tensors.hpp>
 #include <loru/fl/message/resize.hpp>
 #include <loru/fl/server/aggregate.hpp>
@@ -12,15 +13,14 @@ namespace loru::inline LORU_ISA::fl {
 /// stays in client states: a server that has messages alone could not compute it.
 template <class T, class D>
 nn::Model<T, D> with_mean_of_own(nn::Model<T, D>& model, const Selection& own, ClientStore& store,
-                                 std::span<const std::vector<Index>> parts) {
+                                 const data::Partition& parts) {
   nn::Model<T, D> result(model);
   Average<T> average;
-  for (std::size_t k = 0; k < parts.size(); ++k) {
-    const auto state = store.load(static_cast<Index>(k));
+  for (const Index k : store.clients()) {
+    if (k >= parts.clients()) break;  // of another federation
+    const auto state = store.load(k);
     if (!state || !keeps(*state, detail::own_prefix)) continue;
-    Update update{.head = {.client = static_cast<Index>(k)},
-                  .samples = static_cast<Index>(parts[k].size()),
-                  .state = {}};
+    Update update{.head = {.client = k}, .samples = parts.size(k), .state = {}};
     for (const auto& [name, raw] : state->tensors())
       if (name.starts_with(detail::own_prefix))
         update.state.put_raw(name.substr(detail::own_prefix.size()), raw);

@@ -26,6 +26,11 @@ class MergeHistory {
     auto operator<=>(const Known&) const = default;
   };
 
+  struct Record {
+    Index merge;
+    lowrank::Factors<T> factors;
+  };
+
   /// Whether clients know the first weights, from the seed; otherwise each is sent them once.
   explicit MergeHistory(bool weights_known = true) : first_known_{weights_known ? 0 : Index{-1}} {}
 
@@ -35,15 +40,25 @@ class MergeHistory {
   /// Counts a merge without factors: clients that missed it are sent the weight.
   void record_whole();
 
-  Index merges() const { return merges_; }
+  Index merges() const { return done_.count; }
 
   /// The factors of the last merge, on the host; none before the first and after one without factors.
-  const lowrank::Products<T>& last() const { return last_; }
+  const lowrank::Products<T>& last() const { return done_.last; }
+
+  /// The merges themselves, without what clients know of them: all that record() and record_whole() change.
+  /// Copies share tensors.
+  struct Merges {
+    Index count = 0;
+    lowrank::Products<T> last{};
+    std::map<std::string, std::vector<Record>> factors{};
+  };
+  const Merges& done() const { return done_; }
+  void restore(Merges done) { done_ = std::move(done); }
 
   Known known(Index client) const;
 
   /// A broadcast with all merges is sent to the client.
-  void told(Index client) { client_of(client).told = merges_; }
+  void told(Index client) { client_of(client).told = merges(); }
   /// That broadcast has arrived.
   void arrived(Index client) { client_of(client).merges = client_of(client).told; }
   /// That broadcast was lost: the client knows what it knew before.
@@ -55,10 +70,6 @@ class MergeHistory {
   void catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const;
 
  private:
-  struct Record {
-    Index merge;
-    lowrank::Factors<T> factors;
-  };
   struct Client {
     Index merges, told;
   };
@@ -74,9 +85,8 @@ class MergeHistory {
   }
   static std::size_t bytes(const Record& r) { return bytes(r.factors.a) + bytes(r.factors.b); }
 
-  Index first_known_, merges_ = 0;
-  lowrank::Products<T> last_;
-  std::map<std::string, std::vector<Record>> factors_;
+  Index first_known_;
+  Merges done_;
   std::unordered_map<Index, Client> clients_;
 };
 
@@ -84,12 +94,12 @@ class MergeHistory {
 
 template <class T, class D>
 void MergeHistory<T, D>::record(nn::Model<T, D>& model, const lowrank::Products<T, D>& products) {
-  last_.clear();
+  done_.last.clear();
   lowrank::for_each_merging(model, [&](const std::string& layer, auto& weight) {
-    auto& list = factors_[layer];
+    auto& list = done_.factors[layer];
     const lowrank::Factors<T, D>& factors = products.at(layer);
-    last_[layer] = {to_host(factors.a), to_host(factors.b)};
-    list.push_back({merges_, last_[layer]});
+    done_.last[layer] = {to_host(factors.a), to_host(factors.b)};
+    list.push_back({merges(), done_.last[layer]});
     const std::size_t limit = bytes(weight.base());
     std::size_t held = 0;
     for (auto it = list.rbegin(); it != list.rend(); ++it) held += bytes(*it);
@@ -98,14 +108,12 @@ void MergeHistory<T, D>::record(nn::Model<T, D>& model, const lowrank::Products<
       list.erase(list.begin());
     }
   });
-  ++merges_;
+  ++done_.count;
 }
 
 template <class T, class D>
 void MergeHistory<T, D>::record_whole() {
-  factors_.clear();
-  last_.clear();
-  ++merges_;
+  done_ = {.count = done_.count + 1};
 }
 
 template <class T, class D>
@@ -117,11 +125,11 @@ typename MergeHistory<T, D>::Known MergeHistory<T, D>::known(Index client) const
 
 template <class T, class D>
 void MergeHistory<T, D>::catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const {
-  if (known.merges == merges_) return;
+  if (known.merges == merges()) return;
   lowrank::for_each_frozen(model, [&](const std::string& layer, auto& weight) {
-    const auto found = factors_.find(layer);
+    const auto found = done_.factors.find(layer);
     static const std::vector<Record> none;
-    const auto& list = found == factors_.end() ? none : found->second;
+    const auto& list = found == done_.factors.end() ? none : found->second;
     const bool complete =
         known.sure && known.merges >= 0 && !list.empty() && list.front().merge <= known.merges;
     std::size_t missed = 0;

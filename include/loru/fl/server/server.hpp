@@ -158,13 +158,14 @@ class Server {
 
   void require_unanswered(Index client) const;
 
-  /// Runs the end of a round, and undoes it if it fails or leaves a parameter that is not finite.
+  /// Runs the end of a round, and undoes it if it fails or leaves a parameter that is not finite. What is
+  /// kept for that does not grow with the clients.
   template <class F>
   void or_restore(F end_round) {
     nn::Model<T, D> model = model_;
-    MergeHistory<T, D> history = history_;
+    auto merges = history_.done();
     io::Archive memory = memory_;
-    auto own_ranks = own_ranks_;
+    ranks_before_.clear();
     try {
       end_round();
       for (const auto& p : model_.parameters())
@@ -172,12 +173,14 @@ class Server {
                                p.name, " is not finite after the cohort was folded");
     } catch (...) {
       model_ = std::move(model);
-      history_ = std::move(history);
+      history_.restore(std::move(merges));
       memory_ = std::move(memory);
-      own_ranks_ = std::move(own_ranks);
+      restore_ranks();
       throw;
     }
   }
+
+  void restore_ranks();
 
   /// The tensors that are averaged: all that are sent, but not the factors where ranks may differ.
   typename Average<T>::Names averaged();
@@ -197,8 +200,10 @@ class Server {
   Index max_samples_;
   Index factors_since_;                            // the round at whose end they last started anew
   std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
-  std::optional<std::set<std::string>> shared_;    // of the state: what does not depend on ranks
-  std::map<Index, bool> answered_;                 // the clients of this round
+  /// What own_ranks_ had, or had not, for clients that have changed theirs since the last round.
+  std::map<Index, std::optional<std::vector<Index>>> ranks_before_;
+  std::optional<std::set<std::string>> shared_;  // of the state: what does not depend on ranks
+  std::map<Index, bool> answered_;               // the clients of this round
   Average<T> average_;
   std::vector<Update> updates_;  // of this round, if they are kept
   bool measures_ = false;

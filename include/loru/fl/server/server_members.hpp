@@ -52,7 +52,18 @@ std::vector<Index> Server<T, D>::ranks(Index client) {
 
 template <class T, class D>
 void Server<T, D>::set_ranks(Index client, std::vector<Index> ranks) {
+  const auto own = own_ranks_.find(client);
+  ranks_before_.try_emplace(client, own != own_ranks_.end() ? std::optional(own->second) : std::nullopt);
   own_ranks_[client] = std::move(ranks);
+}
+
+template <class T, class D>
+void Server<T, D>::restore_ranks() {
+  for (auto& [client, before] : ranks_before_)
+    if (before)
+      own_ranks_[client] = *std::move(before);
+    else
+      own_ranks_.erase(client);
 }
 
 template <class T, class D>

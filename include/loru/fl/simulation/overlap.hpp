@@ -16,7 +16,7 @@ struct Overlap {
 template <class T, class D>
 std::map<std::string, Overlap> personal_overlap(nn::Model<T, D>& model,
                                                 const std::map<std::string, Tensor<T, D>>& start,
-                                                ClientStore& store, Index clients, double scale) {
+                                                ClientStore& store, double scale) {
   std::map<std::string, Overlap> all;
   std::map<std::string, Tensor<T>> shared;
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
@@ -25,7 +25,7 @@ std::map<std::string, Overlap> personal_overlap(nn::Model<T, D>& model,
     add_scaled(shared[layer], T(-1), to_host(start.at(layer)));
   }});
   Index counted = 0;
-  for (Index client = 0; client < clients; ++client) {
+  for (const Index client : store.clients()) {
     const auto state = store.load(client);
     if (!state) continue;
     bool counts = false;

@@ -92,15 +92,14 @@ inline PersonalAccuracy personal_accuracy(std::vector<ClientAccuracy> each) {
 template <class T, class D>
 PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
                                    const DeviceData<D>& train, const DeviceData<D>& test,
-                                   std::span<const std::vector<Index>> parts, const ClientOptions& client,
+                                   const data::Partition& parts, const ClientOptions& client,
                                    const PersonalOptions& o, WorkerPool& pool,
                                    const train::Task<T, D>& task = train::classification<T, D>()) {
   if (!std::holds_alternative<data::Labels>(train.dataset().targets)) return {};
   require<ConfigError>(o.images >= 1 && o.clients >= 1,
                        "personal evaluation: expected images and clients, got ", o.images, " and ",
                        o.clients);
-  const auto all = static_cast<Index>(parts.size());
-  const auto clients = sample_cohort(server.seed(), 0, all, std::min(all, o.clients));
+  const auto clients = sample_cohort(server.seed(), 0, parts.clients(), std::min(parts.clients(), o.clients));
   const AnyAlgorithm<T, D>& algorithm = server.algorithm();
   constexpr double left_out = -1.0;
   std::vector<ClientAccuracy> each(clients.size());
@@ -108,7 +107,7 @@ PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global
     const auto at = static_cast<std::size_t>(i);
     const Index k = clients[at];
     each[at] = {k, left_out, left_out};
-    const std::vector<Index>& samples = parts[static_cast<std::size_t>(k)];
+    const std::vector<Index> samples = parts.samples(k);
     const rng::Stream stream(server.seed(), rng::Purpose::personal_test, 0, static_cast<std::uint32_t>(k));
     const auto images = personal_test(train.dataset(), samples, test.dataset(), o.images, stream);
     if (images.empty()) return;

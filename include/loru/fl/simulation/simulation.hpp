@@ -45,9 +45,9 @@ inline std::vector<double> numbers(const Message& message) {
 template <class T, class D = Cpu>
 class Simulation {
  public:
-  /// Client k owns the training samples parts[k]. Throws ConfigError as check() and sample_cohort() do, for a
-  /// client without samples and for data whose targets are not the task's. Keeps a reference to the data,
-  /// which must outlive the simulation.
+  /// Client k owns the training samples parts.samples(k). Throws ConfigError as check() and sample_cohort()
+  /// do, for a client without samples and for data whose targets are not the task's. Keeps a reference to the
+  /// data, which must outlive the simulation.
   Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, const data::Split& data,
              data::Partition parts, const SimulationOptions& options,
              train::Task<T, D> task = train::Classification{});
@@ -58,7 +58,7 @@ class Simulation {
   nn::Model<T, D>& model() { return server_.model(); }
   Server<T, D>& server() { return server_; }
   ClientStore& store() { return *options_.store; }
-  Index clients() const { return static_cast<Index>(parts_.size()); }
+  Index clients() const { return parts_.clients(); }
 
   /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a
   /// round. Throws DivergedError and keeps the state of the round before, the clients' too. With
@@ -169,9 +169,6 @@ class Simulation {
   void share_frozen(nn::Model<T, D>& model);
 
   static ServerOptions server_options(const SimulationOptions& o, const data::Partition& parts);
-
-  /// Samples of each client.
-  static std::vector<Index> sizes(const data::Partition& parts);
 
   /// Checked on every device.
   static Index threads(const SimulationOptions& options) {

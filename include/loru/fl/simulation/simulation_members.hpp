@@ -25,7 +25,7 @@ Answer Simulation<T, D>::train_client(Index client, io::Archive broadcast, const
     lowrank::set_ranks(model, detail::get_ranks(broadcast, "ranks"));
   }
   share_frozen(model);
-  const auto& samples = parts_[static_cast<std::size_t>(client)];
+  const std::vector<Index> samples = parts_.samples(client);
   try {
     Message update =
         take_turn(model, broadcast, server_.algorithm(),
@@ -49,20 +49,13 @@ void Simulation<T, D>::share_frozen(nn::Model<T, D>& model) {
 
 template <class T, class D>
 ServerOptions Simulation<T, D>::server_options(const SimulationOptions& o, const data::Partition& parts) {
-  return {.ranks = ClientRanks(o.ranks, sizes(parts), o.seed),
-          .clients = static_cast<Index>(parts.size()),
+  return {.ranks = ClientRanks(o.ranks, parts, o.seed),
+          .clients = parts.clients(),
           .optimizer = o.server,
           .codecs = o.codecs,
           .limits = o.limits,
           .rounds_before = o.rounds_before,
           .weights_known = o.weights_known};
-}
-
-template <class T, class D>
-std::vector<Index> Simulation<T, D>::sizes(const data::Partition& parts) {
-  std::vector<Index> all;
-  for (const auto& part : parts) all.push_back(static_cast<Index>(part.size()));
-  return all;
 }
 
 template <class T, class D>
@@ -91,8 +84,8 @@ Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm
                        options.min_updates);
   optim::make<T, D>(options.client.optimizer, {});
   server_.measure_aggregation(options.aggregation_error);
-  for (std::size_t k = 0; k < parts_.size(); ++k)
-    require<ConfigError>(!parts_[k].empty(), "federation: client ", k, ": expected at least one sample");
+  for (Index k = 0; parts_.least() == 0 && k < clients(); ++k)
+    require<ConfigError>(parts_.size(k) > 0, "federation: client ", k, ": expected at least one sample");
 }
 
 template <class T, class D>
@@ -199,8 +192,7 @@ std::vector<Job> Simulation<T, D>::offer_turns(Round& round) {
     if (fate == Fate::is_silent) server_.arrived(client);
     round.dropped += fate != Fate::answers;
     if (fate == Fate::answers)
-      jobs.push_back(
-          {client, std::ssize(parts_[static_cast<std::size_t>(client)]), server_.shared_broadcast(client)});
+      jobs.push_back({client, parts_.size(client), server_.shared_broadcast(client)});
   }
   return jobs;
 }
