@@ -63,13 +63,8 @@ Index fair_threads() {
 
 /// What all processes have to agree on.
 std::string identity(const loru::data::Split& data) {
-  const auto name = [](const char* text) { return std::string(text); };
-#define LORU_TEXT(x) name(#x)
-#define LORU_TEXT_OF(x) LORU_TEXT(x)
-  const std::string isa = LORU_TEXT_OF(LORU_ISA);
-#undef LORU_TEXT_OF
-#undef LORU_TEXT
-  return loru::concat("loru ", loru::version, ' ', isa, ", data ", data_digest(data).substr(0, 16));
+  return loru::concat("loru ", loru::version, ' ', LORU_TEXT(LORU_ISA), ", data ",
+                      data_digest(data).substr(0, 16));
 }
 
 /// How a process comes out of its set-up.
