@@ -205,6 +205,11 @@ TEST_CASE("Another process does the same turns, though it knows the server by ne
       CHECK(expected.state_bytes == 0);
       states += round.state_bytes;
     }
+    const auto personal = here->personal_accuracy({.images = 12}),
+               expected = alone->personal_accuracy({.images = 12});
+    CHECK(personal.each.size() == 5);
+    CHECK(personal.mean == expected.mean);
+    CHECK(personal.global_mean == expected.global_mean);
     here->release();
     CHECK(bits(here->model()) == bits(alone->model()));
     CHECK(bits(other->model()) == bits(here->model()));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include <loru/data/partition/common.hpp>
 #include <loru/fl/client/store.hpp>
@@ -85,46 +86,28 @@ inline PersonalAccuracy personal_accuracy(std::vector<ClientAccuracy> each) {
   return {mean(own), worst_decile(own), mean(global), worst_decile(global), clients, std::move(each)};
 }
 
-/// Evaluates the clients' personal models and the global model on each client's test images (stream (seed,
-/// personal_test, client)). A client without state has the global model or what the algorithm's hook makes of
-/// it; if the hook diverges, the global model. Clients of whose classes there are no test images are left
-/// out; if targets are not classes, all clients are. States are not changed.
+/// Evaluates a client's personal model and the global model on the client's test images (stream (seed,
+/// personal_test, client)). The turn's model is a copy of the server's at the client's ranks. A client
+/// without state has the global model or what the algorithm's hook makes of the copy; if the hook diverges,
+/// the global model. Nothing if there are no test images of its classes. The client's state is not changed.
 template <class T, class D>
-PersonalAccuracy personal_accuracy(Server<T, D>& server, nn::Model<T, D>& global, ClientStore& store,
-                                   const DeviceData<D>& train, const DeviceData<D>& test,
-                                   const data::Partition& parts, const ClientOptions& client,
-                                   const PersonalOptions& o, WorkerPool& pool,
-                                   const train::Task<T, D>& task = train::classification<T, D>()) {
-  if (!std::holds_alternative<data::Labels>(train.dataset().targets)) return {};
-  require<ConfigError>(o.images >= 1 && o.clients >= 1,
-                       "personal evaluation: expected images and clients, got ", o.images, " and ",
-                       o.clients);
-  const auto clients = sample_cohort(server.seed(), 0, parts.clients(), std::min(parts.clients(), o.clients));
-  const AnyAlgorithm<T, D>& algorithm = server.algorithm();
-  constexpr double left_out = -1.0;
-  std::vector<ClientAccuracy> each(clients.size());
-  pool.for_each(static_cast<Index>(clients.size()), [&](Index i) {
-    const auto at = static_cast<std::size_t>(i);
-    const Index k = clients[at];
-    each[at] = {k, left_out, left_out};
-    const std::vector<Index> samples = parts.samples(k);
-    const rng::Stream stream(server.seed(), rng::Purpose::personal_test, 0, static_cast<std::uint32_t>(k));
-    const auto images = personal_test(train.dataset(), samples, test.dataset(), o.images, stream);
-    if (images.empty()) return;
-    each[at].own = each[at].global = train::evaluate(global, test, images, pool, task).accuracy;
-    auto kept = store.load(k);
-    if (!kept && !algorithm.personalise) return;  // its personal model is the global one
-    io::Archive state = kept ? *std::move(kept) : io::Archive("state"), nothing;
-    nn::Model<T, D> model = server.client_model(k);
-    const Head head{server.seed(), std::max<Index>(server.round(), 1), k};
-    const Turn<T, D> turn{model, train, samples, client, head, state, nothing, nothing, task};
-    try {
-      algorithm.personalise ? algorithm.personalise(turn) : get_own(turn, algorithm.personal);
-      each[at].own = train::evaluate(model, test, images, pool, task).accuracy;
-    } catch (const DivergedError&) {}
-  });
-  std::erase_if(each, [](const ClientAccuracy& a) { return a.own == left_out; });
-  return personal_accuracy(std::move(each));
+std::optional<ClientAccuracy> client_accuracy(const Turn<T, D>& turn, nn::Model<T, D>& global,
+                                              const AnyAlgorithm<T, D>& algorithm, const DeviceData<D>& test,
+                                              Index images) {
+  const Index client = turn.head.client;
+  const rng::Stream stream(turn.head.seed, rng::Purpose::personal_test, 0,
+                           static_cast<std::uint32_t>(client));
+  const auto chosen = personal_test(turn.dataset.dataset(), turn.samples, test.dataset(), images, stream);
+  if (chosen.empty()) return std::nullopt;
+  WorkerPool here(1);
+  const double common = train::evaluate(global, test, chosen, here, turn.task).accuracy;
+  ClientAccuracy accuracy{client, common, common};
+  if (turn.state.size() == 0 && !algorithm.personalise) return accuracy;  // it has the global one
+  try {
+    algorithm.personalise ? algorithm.personalise(turn) : get_own(turn, algorithm.personal);
+    accuracy.own = train::evaluate(turn.model, test, chosen, here, turn.task).accuracy;
+  } catch (const DivergedError&) {}
+  return accuracy;
 }
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -1,9 +1,11 @@
 #pragma once
 // A whole federation, simulated.
 
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <iterator>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -119,7 +121,8 @@ class Simulation {
   /// The global model on the validation set, if there is one.
   std::optional<train::Evaluation> validate();
 
-  /// The accuracy of the clients' personal models.
+  /// The accuracy of the clients' personal models. Clients of whose classes there are no test images are left
+  /// out; if targets are not classes, all clients are.
   PersonalAccuracy personal_accuracy(const PersonalOptions& o = {});
 
   /// Whether the next round is to be evaluated.
@@ -163,6 +166,12 @@ class Simulation {
 
   /// A batch of that, of the model that is being evaluated.
   Answer observe(Index batch, bool validation);
+
+  /// Asks for a client's personal accuracy; `ranks` are the client's if the server resizes.
+  Bytes personal_request(Index images, const std::vector<Index>& ranks) const;
+
+  /// The answer: two numbers, none where no test images are of the client's classes.
+  Answer look_at(Index client, const io::Archive& request, const Bytes& kept);
 
   /// Makes the frozen weights of a replica handles of the server's, by name. The replica may have other
   /// parameters too, from the algorithm.

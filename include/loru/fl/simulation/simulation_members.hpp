@@ -10,8 +10,9 @@ template <class T, class D>
 Answer Simulation<T, D>::work(const Job& job, const Bytes& own) {
   io::Archive shared = io::borrow(*job.shared, "message");
   const std::string& kind = detail::text(shared, "kind");
-  return kind == "evaluation" ? observe(job.number, detail::text(shared, "data") == "validation")
-                              : train_client(job.number, std::move(shared), own);
+  if (kind == "evaluation") return observe(job.number, detail::text(shared, "data") == "validation");
+  if (kind == "personal") return look_at(job.number, shared, own);
+  return train_client(job.number, std::move(shared), own);
 }
 
 template <class T, class D>
@@ -268,10 +269,54 @@ Answer Simulation<T, D>::observe(Index batch, bool validation) {
 
 template <class T, class D>
 PersonalAccuracy Simulation<T, D>::personal_accuracy(const PersonalOptions& o) {
-  nn::Model<T, D> global = global_model();
-  WorkerPool pool(threads(options_));
-  return fl::personal_accuracy(server_, global, store(), train_, test_, parts_, options_.client, o, pool,
-                               task_);
+  if (!std::holds_alternative<data::Labels>(train_.dataset().targets)) return {};
+  require<ConfigError>(o.images >= 1 && o.clients >= 1,
+                       "personal evaluation: expected images and clients, got ", o.images, " and ",
+                       o.clients);
+  show_global();
+  std::vector<Job> jobs;
+  std::map<std::vector<Index>, Bytes> requests;  // by ranks
+  for (const Index client : sample_cohort(options_.seed, 0, clients(), std::min(clients(), o.clients))) {
+    const auto ranks = server_.resizes() ? server_.ranks(client) : std::vector<Index>{};
+    Bytes& request = requests[ranks];
+    if (!request) request = personal_request(o.images, ranks);
+    jobs.push_back({client, parts_.size(client), request});
+  }
+  std::vector<ClientAccuracy> each;
+  options_.executor->run(
+      jobs, [this](const Job& job, const Bytes& own) { return work(job, own); },
+      [&](Index i) { return store().read(jobs[static_cast<std::size_t>(i)].number); },
+      [&](Index i, Answer&& answer) {
+        if (answer.error) std::rethrow_exception(answer.error);
+        const auto numbers = detail::numbers(answer.update);
+        if (!numbers.empty())
+          each.push_back({jobs[static_cast<std::size_t>(i)].number, numbers[0], numbers[1]});
+      });
+  return fl::personal_accuracy(std::move(each));
+}
+
+template <class T, class D>
+Bytes Simulation<T, D>::personal_request(Index images, const std::vector<Index>& ranks) const {
+  io::Archive request("personal");
+  request.metadata()["images"] = std::to_string(images);
+  request.metadata()["round"] = std::to_string(std::max<Index>(server_.round(), 1));
+  detail::put_ranks(request, "ranks", ranks);
+  return message_of(std::move(request), "personal");
+}
+
+template <class T, class D>
+Answer Simulation<T, D>::look_at(Index client, const io::Archive& request, const Bytes& kept) {
+  io::Archive state = kept ? io::borrow(*kept, ClientStore::origin(client)) : io::Archive("state"), nothing;
+  nn::Model<T, D> model = server_.model();
+  if (const auto ranks = detail::get_ranks(request, "ranks"); !ranks.empty())
+    lowrank::set_ranks(model, ranks);
+  const Head head{options_.seed, detail::number<Index>(request, "round"), client};
+  const std::vector<Index> samples = parts_.samples(client);
+  const Turn<T, D> turn{model, train_, samples, options_.client, head, state, nothing, nothing, task_};
+  const auto accuracy =
+      client_accuracy(turn, evaluated_, server_.algorithm(), test_, detail::number<Index>(request, "images"));
+  if (!accuracy) return {};
+  return {.update = detail::as_message(std::array{accuracy->own, accuracy->global})};
 }
 
 }  // namespace loru::inline LORU_ISA::fl
