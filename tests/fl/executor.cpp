@@ -146,6 +146,8 @@ class There final : public fl::Executor {
   void run(std::span<const fl::Job>, const Work&, const Own&, const fl::Deliver&) override {
     FAIL("process 0");
   }
+  void tell(const fl::Bytes&) override { FAIL("process 0"); }
+  void release() override { FAIL("process 0"); }
   bool serve(const Work& with, const Hear& by) override {
     work = with;
     hear = by;
@@ -211,6 +213,7 @@ TEST_CASE("Another process does the same turns, though it knows the server by ne
     CHECK(personal.mean == expected.mean);
     CHECK(personal.global_mean == expected.global_mean);
     here->release();
+    other->release();  // it has nobody to release
     CHECK(bits(here->model()) == bits(alone->model()));
     CHECK(bits(other->model()) == bits(here->model()));
     return states;

@@ -72,7 +72,7 @@ class Simulation {
   /// release(): the model is then as it is there. False when the run ends.
   bool serve();
 
-  /// On process 0: ends serve() on the others.
+  /// On process 0: ends serve() on the others. Elsewhere nothing.
   void release();
 
   /// A range of rounds. Iterating over it runs them one by one.

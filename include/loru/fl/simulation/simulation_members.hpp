@@ -72,7 +72,7 @@ Simulation<T, D>::Simulation(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm
       replicas_{[this] { return nn::Model<T, D>(server_.model()); }} {
   if (!options_.store) options_.store = std::make_shared<MemoryStore>();
   if (!options_.executor) options_.executor = std::make_shared<ThreadExecutor>(threads(options));
-  if (options_.executor->ranks() > 1) told_.emplace(server_.model());
+  if (options_.executor->rank() == 0 && options_.executor->ranks() > 1) told_.emplace(server_.model());
   check_fields(options);
   require<ConfigError>(options.drops.before + options.drops.after <= 1.0,
                        "federation: drop_before and drop_after: expected a sum of at most 1, got ",
@@ -179,6 +179,7 @@ bool Simulation<T, D>::serve() {
 
 template <class T, class D>
 void Simulation<T, D>::release() {
+  if (options_.executor->rank() > 0) return;
   tell();
   options_.executor->release();
 }
