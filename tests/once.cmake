@@ -51,6 +51,13 @@ if(LORU_HAS_MPI AND TARGET federate)
     $<TARGET_FILE:federate> ${MPIEXEC_EXECUTABLE})
   set_tests_properties("mpi: bits" "mpi: failures" PROPERTIES TIMEOUT ${timeout} LABELS slow COST 50)
 endif()
+if(TARGET federate)
+  # Every tenth instant of one kind of run; all of them take an hour.
+  add_test(NAME "resume: killed at any instant" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/resume/every.sh
+    $<TARGET_FILE:federate> --step 10 --only pfedloru)
+  set_tests_properties("resume: killed at any instant" PROPERTIES
+    TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS slow COST 100)
+endif()
 add_test(NAME layering COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/check.py ${PROJECT_SOURCE_DIR})
 add_test(NAME layering_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/self_test.py)
 

@@ -106,6 +106,25 @@ void add_run(CLI::App& app, CommandLine& line) {
       ->excludes(app.get_option("--seed"));
 }
 
+/// --checkpoint-every and --resume; to be called after add_run.
+void add_checkpoints(CLI::App& app, CommandLine& line) {
+  app.add_option(
+         "--checkpoint-every", line.run.checkpoint_every,
+         "Rounds between two checkpoints, from which --resume goes on; also written when a signal ends "
+         "the run; default: 0, never")
+      ->check(CLI::Range(loru::Index{0}, std::numeric_limits<loru::Index>::max()))
+      ->type_name("K");
+  const auto resume = [&line](const std::string& folder) {
+    line.run.out = folder;
+    line.run.resumes = true;
+  };
+  CLI::Option* option = app.add_option_function<std::string>(
+                               "--resume", resume, "Goes on with the run in DIR from its newest checkpoint")
+                            ->type_name("DIR");
+  for (const char* other : {"CONFIG", "--out", "--describe", "--explain"})
+    option->excludes(app.get_option(other));
+}
+
 /// --keys and --schema.
 void add_reference(CLI::App& app, CommandLine& line) {
   app.add_flag("--keys", line.keys, "Lists all keys of a configuration, with ranges and defaults");
@@ -124,7 +143,8 @@ void add_comparison(CLI::App& app, CommandLine& line) {
       app.add_option("--compare", line.comparison.files,
                      "Runs several federations over the same clients and compares them in one table")
           ->type_name("A.toml B.toml ...");
-  for (const char* other : {"CONFIG", "--describe", "--explain"}) compare->excludes(app.get_option(other));
+  for (const char* other : {"CONFIG", "--describe", "--explain", "--resume"})
+    compare->excludes(app.get_option(other));
   app.add_option("--budgets", line.comparison.budgets,
                  "With --compare: MB of uplink at which accuracy is read; default: 5,20,60")
       ->delimiter(',')
@@ -147,7 +167,8 @@ void add_sweep(CLI::App& app, CommandLine& line) {
                      "Runs CONFIG with each value of a key; several give all combinations of their values")
           ->type_name("KEY.PATH=V1,V2,...")
           ->allow_extra_args(false);
-  for (const char* other : {"--compare", "--describe", "--explain"}) sweep->excludes(app.get_option(other));
+  for (const char* other : {"--compare", "--describe", "--explain", "--resume"})
+    sweep->excludes(app.get_option(other));
   app.add_option("--select", line.sweep.select,
                  "With --sweep: best writes the configuration that is best on the validation set")
       ->check(CLI::IsMember({"best"}))
@@ -307,6 +328,7 @@ void add_modes(CLI::App& app, CommandLine& line) {
       "federations: examples/federations/.");
   app.set_version_flag("--version", std::string("federate ") + loru::version);
   add_run(app, line);
+  add_checkpoints(app, line);
   add_reference(app, line);
   add_evaluation(app, line);
   add_prediction(app, line);
@@ -327,7 +349,8 @@ void check_line(const CLI::App& app, const CommandLine& line) {
     throw CLI::ExcludesError("--executor mpi", "--compare, --sweep, --describe and --explain");
   if (!line.seeds.empty() && !compares && !sweeps)
     throw CLI::RequiresError("--seeds", "--compare or --sweep");
-  if (app.get_subcommands().empty() && !line.keys && !line.schema && !compares && line.config.empty())
+  if (app.get_subcommands().empty() && !line.keys && !line.schema && !compares && line.config.empty() &&
+      !line.run.resumes)
     throw CLI::RequiredError("CONFIG");
 }
 

@@ -1,6 +1,5 @@
 #include "output.hpp"
 
-#include <openssl/evp.h>
 #include <sys/resource.h>
 
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <loru/version.hpp>
 
+#include "digest.hpp"
 #include "machine.hpp"
 
 namespace federate {
@@ -26,16 +26,14 @@ const char* const summary_file = "summary.json";
 const char* const clients_file = "clients.csv";
 const char* const kept_rounds = "rounds";
 const char* const merges_folder = "merges";
+const char* const checkpoints_folder = "checkpoint";
+const char* const states_folder = "clients";
 
-/// The files <round>.safetensors of a folder, by round.
-std::map<Index, fs::path> files_of_rounds(const fs::path& folder) {
-  std::error_code code;
-  std::map<Index, fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder, code))
-    if (const auto round = loru::parse_number<Index>(entry.path().stem().string());
-        round && entry.path().extension() == ".safetensors")
-      files[*round] = entry.path();
-  return files;
+/// Removes what killed runs have left half-written.
+void remove_temporaries(const fs::path& folder) {
+  loru::io::remove_temporaries(folder);
+  for (const char* name : {checkpoints_folder, states_folder, kept_rounds, merges_folder})
+    loru::io::remove_temporaries(folder / name);
 }
 
 /// Removes the files of an earlier run's rounds, and the folder if nothing else is in it.
@@ -45,12 +43,17 @@ void forget_rounds(const fs::path& folder) {
   if (fs::is_directory(folder, code)) fs::remove(folder, code);
 }
 
-/// The folder, empty of a run's files.
-fs::path prepare(const fs::path& folder) {
+/// The folder, empty of a run's files but for the configuration of one that begins again: without it there is
+/// no run, so it goes first and comes last.
+fs::path prepare(const fs::path& folder, Begin begin) {
   loru::io::make_directories(folder);
-  for (const char* name : {config_file, rounds_file, model_file, best_file, summary_file, clients_file})
+  remove_temporaries(folder);
+  if (begin == Begin::going_on) return folder;
+  if (begin == Begin::anew) remove_earlier(folder / config_file);
+  for (const char* name : {summary_file, rounds_file, model_file, best_file, clients_file})
     remove_earlier(folder / name);
-  for (const char* name : {kept_rounds, merges_folder}) forget_rounds(folder / name);
+  for (const char* name : {checkpoints_folder, kept_rounds, merges_folder}) forget_rounds(folder / name);
+  loru::fl::DiskStore(folder / states_folder).clear();
   return folder;
 }
 
@@ -188,6 +191,16 @@ std::string config_text(const Setup& setup) {
   return text + '\n' + to_toml(setup.configuration);
 }
 
+std::map<Index, fs::path> files_of_rounds(const fs::path& folder) {
+  std::error_code code;
+  std::map<Index, fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder, code))
+    if (const auto round = loru::parse_number<Index>(entry.path().stem().string());
+        round && entry.path().extension() == ".safetensors")
+      files[*round] = entry.path();
+  return files;
+}
+
 void remove_earlier(const fs::path& file) {
   std::error_code code;
   const fs::file_status status = fs::symlink_status(file, code);
@@ -226,14 +239,15 @@ std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics
 
 }  // namespace
 
-Output::Output(const fs::path& folder, const Setup& setup)
-    : folder_{prepare(folder)},
+Output::Output(const fs::path& folder, const Setup& setup, Begin begin)
+    : folder_{prepare(folder, begin)},
       metrics_{metrics(setup.configuration)},
       validated_{setup.data.validation.size() > 0},
-      rounds_{folder / rounds_file, columns(metrics_, validated_)} {
+      rounds_{folder / rounds_file, columns(metrics_, validated_),
+              begin == Begin::going_on ? loru::io::Existing::append : loru::io::Existing::replace} {
   if (!setup.configuration.keep_rounds.empty()) loru::io::make_directories(folder_ / kept_rounds);
   if (keeps_merges(setup.configuration)) loru::io::make_directories(folder_ / merges_folder);
-  loru::io::write_file(folder_ / config_file, config_text(setup));
+  if (begin != Begin::going_on) loru::io::write_file(folder_ / config_file, config_text(setup));
 }
 
 void Output::add(const loru::fl::Round& round) {
@@ -256,6 +270,12 @@ void Output::add(const loru::fl::Round& round) {
     for (std::size_t i = 0; i < metrics_.size(); ++i)
       fields.push_back(if_there(tested, tested ? round.validation_metrics[i] : 0.0));
   rounds_.row(fields);
+}
+
+std::string Output::rounds_text() const { return loru::io::read_text(folder_ / rounds_file); }
+
+void write_rounds(const fs::path& folder, std::string_view text) {
+  loru::io::write_file(folder / rounds_file, text);
 }
 
 void Output::keep_best(Model& model) const { loru::io::save(model, folder_ / best_file); }
@@ -314,29 +334,18 @@ std::string data_digest(const loru::data::Split& data) {
 }
 
 std::string sha256(const loru::io::Archive& archive) {
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
-  const auto update = [&](const void* bytes, std::size_t count) {
-    good = good && EVP_DigestUpdate(context.get(), bytes, count) == 1;
-  };
+  Sha256 sha;
   for (const auto& [name, tensor] : archive.tensors()) {
-    update(name.c_str(), name.size() + 1);
+    sha.add(name.c_str(), name.size() + 1);
     const auto extents = static_cast<std::int64_t>(tensor.shape.rank());
-    update(&extents, sizeof extents);
+    sha.add(&extents, sizeof extents);
     for (Index i = 0; i < tensor.shape.rank(); ++i) {
       const std::int64_t extent = tensor.shape[i];
-      update(&extent, sizeof extent);
+      sha.add(&extent, sizeof extent);
     }
-    tensor.for_each_piece([&](const auto& piece) { update(piece.data(), piece.size()); });
+    tensor.for_each_piece([&](const auto& piece) { sha.add(piece); });
   }
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  require<loru::Error>(good && EVP_DigestFinal_ex(context.get(), digest, &length) == 1,
-                       "sha256: OpenSSL failed");
-  std::string text;
-  for (unsigned i = 0; i < length; ++i)
-    for (int shift : {4, 0}) text += "0123456789abcdef"[(digest[i] >> shift) & 15];
-  return text;
+  return sha.hex();
 }
 
 }  // namespace federate

@@ -53,15 +53,31 @@ std::string config_text(const Setup& setup);
 /// Removes what an earlier run wrote. Throws IoError if a file of this name could not be written.
 void remove_earlier(const std::filesystem::path& file);
 
+/// The files <round>.safetensors of a folder, by round.
+std::map<Index, std::filesystem::path> files_of_rounds(const std::filesystem::path& folder);
+
+/// Writes rounds.csv, atomically.
+void write_rounds(const std::filesystem::path& folder, std::string_view text);
+
+/// How a run begins with its folder.
+enum class Begin : unsigned char {
+  anew,      ///< what an earlier run left there is removed
+  again,     ///< the same run from its first round: at every instant there is its config.toml
+  going_on,  ///< after the rounds of rounds.csv: what is there stays
+};
+
 /// A run's folder. Nothing is ever left half-written under a final name.
 class Output {
  public:
-  /// Creates the folder, removes what an earlier run left there, writes config.toml and begins rounds.csv.
+  /// Creates the folder, removes what is not of this run, writes config.toml last and begins rounds.csv.
   /// Throws IoError if a file of the run could not be written.
-  Output(const std::filesystem::path& folder, const Setup& setup);
+  Output(const std::filesystem::path& folder, const Setup& setup, Begin begin);
 
   /// Appends a line to rounds.csv.
   void add(const loru::fl::Round& round);
+
+  /// The content of rounds.csv.
+  std::string rounds_text() const;
 
   /// Writes best.safetensors.
   void keep_best(Model& model) const;

@@ -22,4 +22,27 @@ std::vector<std::string> parametrise(const Configuration& c,
   return layers;
 }
 
+/// The setup's model on device D.
+template <class D>
+loru::nn::Model<float, D> model_on(Setup& setup) {
+  if constexpr (std::same_as<D, loru::Cpu>) {
+    return setup.model;
+  } else {
+    const Configuration& c = setup.configuration;
+    auto model = dense_model<D>(c, setup.data.train);
+    parametrise(c, make_algorithm<D>(c), model);
+    loru::nn::copy_values(setup.model, model);
+    return model;
+  }
+}
+
+/// A copy of the model, which shares its frozen weights; an empty one if all of its layers are dense.
+inline Model start_of(Model& model) {
+  bool dense = true;
+  model.visit({.weight = [&](const std::string&, loru::nn::Weight<float>& weight) {
+    dense &= weight.as<loru::nn::Dense<float>>() != nullptr;
+  }});
+  return dense ? Model() : model;
+}
+
 }  // namespace federate

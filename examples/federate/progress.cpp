@@ -99,10 +99,10 @@ std::string Progress::bar(const Totals& totals) const {
   text.append(full, '#').append(width - full, '.').append("]");
   if (!tested_.empty()) text += "  " + tested_;
   text += "  " + human_bytes(static_cast<double>(totals.uplink_bytes + totals.downlink_bytes));
-  if (totals.rounds == 0) return text;
+  if (totals.rounds == before_) return text;
   const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   const double left =
-      passed / static_cast<double>(totals.rounds) * static_cast<double>(rounds_ - totals.rounds);
+      passed / static_cast<double>(totals.rounds - before_) * static_cast<double>(rounds_ - totals.rounds);
   return text + "  " + human_time(left) + " left";
 }
 

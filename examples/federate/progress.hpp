@@ -29,6 +29,8 @@ class Progress {
  public:
   Progress(bool quiet, Index rounds, std::vector<loru::train::Metric> metrics);
 
+  /// The rounds that were run before; the time that is left follows from the others.
+  void begin_after(Index rounds) { before_ = rounds; }
   /// A line of its own.
   void line(const std::string& text);
   /// Draws the bar, if there is one, as it stands.
@@ -41,7 +43,7 @@ class Progress {
   std::string bar(const Totals& totals) const;
 
   enum class Kind { none, lines, bar } kind_;
-  Index rounds_;
+  Index rounds_, before_ = 0;
   std::vector<loru::train::Metric> metrics_;
   std::string tested_;  // how the last round evaluated did
   bool open_ = false;   // whether the cursor stands in a bar

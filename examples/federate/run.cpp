@@ -8,6 +8,7 @@
 #include <loru/train/predict.hpp>
 #include "cuda.hpp"
 #include "describe.hpp"
+#include "resume.hpp"
 
 #include "training.hpp"
 
@@ -32,8 +33,9 @@ void catch_interrupts() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options) {
-  const Configuration configuration = read_configuration(file, overrides);
+ExitCode run(const std::string& file, const Overrides& overrides, RunOptions options) {
+  const Configuration configuration =
+      options.resumes ? resumed(overrides, options) : read_configuration(file, overrides);
   if (options.explain) {
     explain(std::cout, set_up_shapes(configuration));
     return success;

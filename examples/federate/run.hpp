@@ -23,9 +23,14 @@ struct Overrides {
   std::optional<std::string> device;
 };
 
+struct Resumption;
+
 /// The command line's options of a run besides its configuration.
 struct RunOptions {
   std::string out = {};
+  Index checkpoint_every = 0;                // rounds between two checkpoints; 0: none
+  bool resumes = false;                      // goes on with the run in `out`, whose configuration it has
+  std::shared_ptr<Resumption> resumption{};  // what it goes on from; none: a run of its own
   Index threads = 1;
   bool describe = false;
   bool explain = false;
@@ -42,10 +47,10 @@ void catch_interrupts();
 /// Exit codes of the program.
 enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 130 };
 
-/// Trains what a configuration file describes and writes the run's files. Throws loru::Error while nothing is
-/// trained yet; later failures are reported. Ctrl-C and SIGTERM end it after the current round; a second one
-/// ends it at once.
-ExitCode run(const std::string& file, const Overrides& overrides, const RunOptions& options);
+/// Trains what a configuration file describes, or goes on with a run, and writes its files. Throws
+/// loru::Error while nothing is trained yet; later failures are reported. Ctrl-C and SIGTERM end it after the
+/// current round; a second one ends it at once.
+ExitCode run(const std::string& file, const Overrides& overrides, RunOptions options);
 
 struct Setup;
 

@@ -6,6 +6,7 @@
 #include <loru/io/csv.hpp>
 
 #include "output.hpp"
+#include "resume.hpp"
 
 namespace federate {
 
@@ -80,8 +81,11 @@ bool finished(const std::filesystem::path& folder, const Setup& setup) {
 
 std::optional<RunResult> run_once(Setup& setup, loru::data::Partition parts, const RunOptions& options,
                                   const std::vector<double>& budgets) {
-  if (!finished(options.out, setup) && train(setup, std::move(parts), options) == interrupted)
-    return std::nullopt;
+  if (!finished(options.out, setup)) {
+    RunOptions own = options;
+    own.resumption = resumption_of(options.out, setup);
+    if (train(setup, std::move(parts), own) == interrupted) return std::nullopt;
+  }
   return read_run(options.out, budgets);
 }
 

@@ -45,8 +45,8 @@ RunResult read_run(const std::filesystem::path& folder, const std::vector<double
 /// diverged.
 bool finished(const std::filesystem::path& folder, const Setup& setup);
 
-/// The result of the setup's run in the folder options.out, which is run unless it is there; nothing if it
-/// was interrupted. Throws as train() and read_run() do.
+/// The result of the setup's run in the folder options.out, which is run unless it is there, from its newest
+/// checkpoint if it has one; nothing if it was interrupted. Throws as train() and read_run() do.
 std::optional<RunResult> run_once(Setup& setup, loru::data::Partition parts, const RunOptions& options,
                                   const std::vector<double>& budgets = {});
 

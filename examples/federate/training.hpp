@@ -3,9 +3,11 @@
 
 #include <chrono>
 
+#include <loru/fl/client/versioned_store.hpp>
 #include <loru/lowrank/rank.hpp>
 #include <loru/train/tasks/tasks.hpp>
 
+#include "checkpoint.hpp"
 #include "describe.hpp"
 #include "output.hpp"
 #include "parametrise.hpp"
@@ -15,30 +17,7 @@ namespace federate {
 
 extern const std::chrono::steady_clock::time_point program_start;
 
-/// The setup's model on device D.
-template <class D>
-loru::nn::Model<float, D> model_on(Setup& setup) {
-  if constexpr (std::same_as<D, loru::Cpu>) {
-    return setup.model;
-  } else {
-    const Configuration& c = setup.configuration;
-    auto model = dense_model<D>(c, setup.data.train);
-    parametrise(c, make_algorithm<D>(c), model);
-    loru::nn::copy_values(setup.model, model);
-    return model;
-  }
-}
-
-/// A copy of the model, which shares its frozen weights; an empty one if all of its layers are dense.
-inline Model start_of(Model& model) {
-  bool dense = true;
-  model.visit({.weight = [&](const std::string&, loru::nn::Weight<float>& weight) {
-    dense &= weight.as<loru::nn::Dense<float>>() != nullptr;
-  }});
-  return dense ? Model() : model;
-}
-
-/// A run on device D from its first round to its files.
+/// A run on device D from its first round, or from a checkpoint, to its files.
 template <class D>
 class Training {
  public:
@@ -48,17 +27,30 @@ class Training {
         threads_{std::same_as<D, loru::Cpu> ? options.threads : 1},
         parts_{std::move(parts)},
         options_{options},
+        checkpoint_every_{options.checkpoint_every},
         start_{start_of(setup.model)} {
     const Configuration& c = setup.configuration;
-    begin(model_on<D>(setup), make_algorithm<D>(c),
-          c.simulation.server);  // also where a warm-up comes first: it checks
-    if (c.warmup_rounds > 0) begin(dense_model<D>(c, setup.data.train), loru::fl::FedAvg{}, {});
+    if (checkpoint()) take(get_state(*checkpoint()));
+    // Also where a warm-up comes first: it checks.
+    begin(model_on<D>(setup), make_algorithm<D>(c), c.simulation.server, 0);
+    if (c.warmup_rounds > 0) begin(dense_model<D>(c, setup.data.train), loru::fl::FedAvg{}, {}, 0);
+    if (checkpoint()) restore(*checkpoint());
   }
 
-  /// Empties the folder and begins its files, once everything has been checked.
+  /// Begins the folder's files, once everything has been checked.
   void open_output() {
-    store().clear();
-    output_.emplace(options_.out, setup_);
+    const Resumption* resumption = options_.resumption.get();
+    if (!resumption) lock_ = std::make_unique<FolderLock>(options_.out, "--out");
+    const loru::io::Archive* from = checkpoint();
+    if (from) {
+      write_rounds(options_.out, rounds_text(*from));
+      progress_.begin_after(totals_.rounds);
+    }
+    output_.emplace(options_.out, setup_, from ? Begin::going_on : resumption ? Begin::again : Begin::anew);
+    if (from && versions_) {
+      const auto& older = resumption->checkpoint->before;
+      versions_->clean(older ? &*older : nullptr);
+    }
   }
 
   /// On a process other than the server's, which has the run: does its part until the run ends.
@@ -72,6 +64,7 @@ class Training {
 
   ExitCode operator()() {
     progress_.line(headline(setup_));
+    if (checkpoint()) progress_.line(loru::concat("going on from round ", totals_.rounds));
     ExitCode code = success;
     try {
       train();
@@ -87,9 +80,9 @@ class Training {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// From now on this model is trained with this algorithm.
+  /// From now on this model is trained with this algorithm, after so many rounds of a warm-up.
   void begin(loru::nn::Model<float, D> model, loru::fl::AnyAlgorithm<float, D> algorithm,
-             const loru::fl::ServerOptimizer& server) {
+             const loru::fl::ServerOptimizer& server, Index rounds_before) {
     const Configuration& c = setup_.configuration;
     loru::fl::SimulationOptions options = c.simulation;
     options.cohort = cohort_size(c);
@@ -97,46 +90,66 @@ class Training {
     options.seed = static_cast<std::uint64_t>(c.seed);
     options.threads = options_.threads;
     options.executor = options_.executor;
-    options.store = c.state_on_disk && has_files() ? std::make_shared<loru::fl::DiskStore>(store()) : nullptr;
-    options.rounds_before = totals_.rounds;
-    options.weights_known = totals_.rounds == 0;
+    options.store = store();
+    options.rounds_before = rounds_before;
+    options.weights_known = rounds_before == 0;
     simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_, options, task_);
   }
 
   /// Whether the run's files are this process's.
   bool has_files() const { return !options_.executor || options_.executor->rank() == 0; }
 
-  loru::fl::DiskStore store() const {
-    return loru::fl::DiskStore(std::filesystem::path(options_.out) / "clients");
+  /// Where the states of an algorithm's clients are kept; none: in memory.
+  std::shared_ptr<loru::fl::ClientStore> store() {
+    if (!has_files()) return nullptr;
+    if (checkpoint_every_ > 0) {
+      if (!versions_) versions_ = std::make_shared<loru::fl::VersionedStore>(states_folder());
+      return versions_;
+    }
+    if (setup_.configuration.state_on_disk) return std::make_shared<loru::fl::DiskStore>(states_folder());
+    return nullptr;
   }
 
-  /// After the dense rounds: the trained model in the algorithm's parametrisation.
-  void end_warm_up() {
+  std::filesystem::path states_folder() const { return std::filesystem::path(options_.out) / "clients"; }
+
+  /// The dense model in the algorithm's parametrisation, after the rounds of the warm-up.
+  void begin_low_rank(loru::nn::Model<float, D> model, Index rounds) {
     const Configuration& c = setup_.configuration;
     auto algorithm = make_algorithm<D>(c);
-    simulation_->release();  // other processes do the same
-    loru::nn::Model<float, D> model = simulation_->model();
+    if (has_files()) simulation_->release();  // the other processes do the same
     parametrise(c, algorithm, model);
-    if (has_files()) store().clear();
-    begin(std::move(model), std::move(algorithm), c.simulation.server);
+    begin(std::move(model), std::move(algorithm), c.simulation.server, rounds);
+  }
+
+  /// After the dense rounds. Their client states are not the algorithm's.
+  void end_warm_up() {
+    if (has_files()) versions_ ? versions_->forget() : loru::fl::DiskStore(states_folder()).clear();
+    begin_low_rank(simulation_->model(), totals_.rounds);
     auto host = host_model();
     start_ = start_of(host);
     test_.reset();
   }
 
   void train() {
-    const Configuration& c = setup_.configuration;
     progress_.draw(totals_);
-    keep_round();
+    if (!checkpoint()) {
+      keep_round();
+      if (checkpoint_every_ > 0) write_checkpoint();
+    }
+    if (warming_up_) warm_up();
+    warming_up_ = false;
+    rounds_up_to(setup_.configuration.rounds);
+  }
+
+  void warm_up() {
+    const Index rounds = setup_.configuration.warmup_rounds;
     try {
-      rounds_up_to(c.warmup_rounds);
+      rounds_up_to(rounds);
     } catch (const loru::DivergedError&) {
       end_warm_up();
       throw;
     }
-    if (c.warmup_rounds > 0) end_warm_up();
-    warming_up_ = false;
-    rounds_up_to(c.rounds);
+    if (rounds > 0) end_warm_up();
   }
 
   void rounds_up_to(Index last) {
@@ -151,11 +164,66 @@ class Training {
       progress_.round(round, totals_);
       keep_round();
       test_.reset();
-      if (!round.evaluated()) continue;
-      test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size(), round.test_metrics};
-      validation_ = round.validation_metrics;
-      if (!warming_up_) compare(round);
+      if (round.evaluated()) {
+        test_ = {round.test_accuracy, round.test_loss, setup_.data.test.size(), round.test_metrics};
+        validation_ = round.validation_metrics;
+        if (!warming_up_) compare(round);
+      }
+      if (checkpoint_every_ > 0 && totals_.rounds % checkpoint_every_ == 0) write_checkpoint();
     }
+    if (checkpoint_every_ > 0 && last_checkpoint_ != totals_.rounds) write_checkpoint();
+  }
+
+  static constexpr const char* start_prefix = "start/";
+
+  /// What the run goes on from; null if it begins at round 1.
+  const loru::io::Archive* checkpoint() const {
+    const auto& from = options_.resumption;
+    return from && from->checkpoint ? &from->checkpoint->archive : nullptr;
+  }
+
+  /// Everything that the rounds to come depend on. States of clients are on disk already.
+  void write_checkpoint() {
+    loru::io::Archive archive("checkpoint");
+    simulation_->save(archive);
+    put_state(archive, {totals_, warming_up_, best_, best_round_, stopped_after_, test_, validation_,
+                        checkpoint_every_});
+    put_rounds_text(archive, output_->rounds_text());
+    if (starts_trained())
+      for (const auto& [layer, weight] : start_weights()) archive.share(start_prefix + layer, weight);
+    versions_->clean(Checkpoints(options_.out).write(totals_.rounds, std::move(archive)));
+    last_checkpoint_ = totals_.rounds;
+  }
+
+  void take(const RunState& state) {
+    totals_ = state.totals;
+    warming_up_ = state.warming_up;
+    best_ = state.best;
+    best_round_ = state.best_round;
+    stopped_after_ = state.stopped_after;
+    test_ = state.test;
+    validation_ = state.validation;
+    if (checkpoint_every_ == 0) checkpoint_every_ = state.every;
+    last_checkpoint_ = totals_.rounds;
+  }
+
+  /// The simulation as it was when the checkpoint was written.
+  void restore(const loru::io::Archive& from) {
+    const Configuration& c = setup_.configuration;
+    if (starts_trained()) begin_low_rank(dense_model<D>(c, setup_.data.train), c.warmup_rounds);
+    simulation_->restore(from);
+    if (!starts_trained()) return;
+    Model model = host_model();
+    for (const auto& [layer, w] : loru::lowrank::effective_weights(model))
+      start_weights_[layer] = to_layout(from.get<float>(start_prefix + layer, w.shape()), w.layout());
+  }
+
+  /// Whether the algorithm's rounds have begun, at weights that a warm-up has trained.
+  bool starts_trained() const { return !warming_up_ && setup_.configuration.warmup_rounds > 0; }
+
+  /// The effective weights of the factored layers before their first round.
+  std::map<std::string, loru::Tensor<float>> start_weights() {
+    return start_weights_.empty() ? loru::lowrank::effective_weights(start_) : start_weights_;
   }
 
   /// Keeps the factors that the round has merged, if they are wanted.
@@ -209,7 +277,7 @@ class Training {
                     .best_round = best_round_,
                     .stopped_after = stopped_after_,
                     .diverged = code == failed_run};
-    const auto start = loru::lowrank::effective_weights(start_);
+    const auto start = start_weights();
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
       if (all_finite(weight))
         outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start.at(layer));
@@ -284,7 +352,12 @@ class Training {
   Index threads_;
   loru::data::Partition parts_;
   const RunOptions& options_;
-  Model start_;  // with the effective weights of the factored layers before their first round
+  Index checkpoint_every_;
+  std::optional<Index> last_checkpoint_ = {};  // its round
+  std::unique_ptr<FolderLock> lock_;           // unless what the run goes on from has it
+  Model start_;  // with the effective weights of the factored layers before their first round,
+  std::map<std::string, loru::Tensor<float>> start_weights_;  // or those of a run that goes on
+  std::shared_ptr<loru::fl::VersionedStore> versions_;        // with checkpoints
   std::optional<loru::fl::Simulation<float, D>> simulation_;
   std::optional<Output> output_;  // once it is open
   Progress progress_{options_.quiet, setup_.configuration.rounds, task_.metrics};

@@ -119,7 +119,7 @@ TEST_CASE("a killed run leaves whole lines and no half-written file") {
   process.signal(SIGKILL);
   CHECK(process.wait().code == 1000 + SIGKILL);
   CHECK(read(out / "rounds.csv").ends_with('\n'));
-  CHECK(names_in(out) == std::vector<std::string>{"config.toml", "rounds.csv"});
+  CHECK(names_in(out) == std::vector<std::string>{".lock", "config.toml", "rounds.csv"});
 }
 
 TEST_CASE("option --describe shows data, model, clients and bytes, and trains nothing") {

@@ -10,6 +10,7 @@
 #include "../federation.hpp"
 #include "../output.hpp"
 #include "../processes.hpp"
+#include "../resume.hpp"
 
 namespace federate {
 
@@ -94,15 +95,16 @@ struct Prepared {
   loru::data::Partition parts;
 };
 
-/// The same set-up on every process.
-Prepared prepare(const std::string& file, const Overrides& overrides) {
+/// The same set-up on every process; a run that goes on is the first one's.
+Prepared prepare(const std::string& file, const Overrides& overrides, RunOptions& options, bool first) {
   Report report;
   std::exception_ptr failure;
   std::optional<Prepared> prepared;
   int length = 0;
   MPI_Get_processor_name(report.host, &length);
   try {
-    const Configuration configuration = read_configuration(file, overrides);
+    const Configuration configuration =
+        options.resumes && first ? resumed(overrides, options) : read_configuration(file, overrides);
     loru::require<loru::ConfigError>(configuration.device == "cpu",
                                      "--executor mpi: expected device cpu, got ", configuration.device);
     prepared.emplace(set_up(configuration), loru::data::Partition());
@@ -117,8 +119,8 @@ Prepared prepare(const std::string& file, const Overrides& overrides) {
 }
 
 /// The executor is gone when it returns or throws: before MPI ends.
-ExitCode run_as_one(const std::string& file, const Overrides& overrides, RunOptions options) {
-  Prepared prepared = prepare(file, overrides);
+ExitCode run_as_one(const std::string& file, const Overrides& overrides, RunOptions options, bool first) {
+  Prepared prepared = prepare(file, overrides, options, first);
   const auto executor = std::make_shared<loru::mpi::Executor>(options.threads);
   options.executor = executor;
   if (executor->rank() == 0) return train(prepared.setup, std::move(prepared.parts), options);
@@ -141,7 +143,8 @@ ExitCode run_with_mpi(const std::string& file, const Overrides& overrides, RunOp
   options.threads = threads ? *threads : fair_threads();
   options.quiet |= !mpi.first();
   try {
-    return run_as_one(file, overrides, options);
+    const auto config = std::filesystem::path(options.out) / "config.toml";
+    return run_as_one(options.resumes ? config.string() : file, overrides, options, mpi.first());
   } catch (...) {
     if (mpi.first()) throw;
     return bad_input;

@@ -60,15 +60,24 @@ class TemporaryFile {
     // The new name itself survives a power loss only once the folder is synchronised; not every file system
     // can.
     const Descriptor folder{path_.has_parent_path() ? path_.parent_path() : ".", O_RDONLY | O_DIRECTORY};
-    if (folder) static_cast<void>(::fsync(folder.get()));
+    const bool done = !folder || ::fsync(folder.get()) == 0 || errno == EINVAL || errno == ENOTSUP;
+    check(done ? 0 : errno, "write");
+  }
+
+  /// Whether a file has the name of one that was not committed.
+  static bool is_left(const std::filesystem::path& file) {
+    const std::string name = file.filename().string();
+    return name.starts_with(prefix) && name.ends_with(suffix);
   }
 
  private:
+  static constexpr const char *prefix = ".loru-", *suffix = ".tmp";
+
   Descriptor create() {
     static std::atomic<unsigned> counter{0};
     for (;;) {
       temporary_ = path_;
-      temporary_.replace_filename(concat(".loru-", ::getpid(), "-", counter++, ".tmp"));
+      temporary_.replace_filename(concat(prefix, ::getpid(), "-", counter++, suffix));
       Descriptor file{temporary_, O_WRONLY | O_CREAT | O_EXCL};
       if (file) return file;
       const int code = errno;
@@ -128,6 +137,13 @@ inline void write_file(const std::filesystem::path& path, std::span<const std::b
 /// Writes text as the file `path`, atomically. Throws IoError.
 inline void write_file(const std::filesystem::path& path, std::string_view text) {
   write_file(path, std::as_bytes(std::span{text}));
+}
+
+/// Removes the temporary files that a killed program left in the folder. Nobody may be writing there.
+inline void remove_temporaries(const std::filesystem::path& folder) {
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, code))
+    if (detail::TemporaryFile::is_left(entry.path())) std::filesystem::remove(entry.path(), code);
 }
 
 /// Creates the folder and those above it; an existing folder is fine. Throws IoError with path and reason.

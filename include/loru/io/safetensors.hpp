@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,11 @@ namespace loru::inline LORU_ISA::io {
 
 /// Bytes that serialise() would give.
 LORU_INLINE std::size_t serialised_size(const Archive& archive);
+
+/// put(bytes) for the pieces of what serialise() would give, in order, without making it; each is valid while
+/// put runs. Throws as serialise does.
+LORU_INLINE void for_each_piece(const Archive& archive,
+                                const std::function<void(std::span<const std::byte>)>& put);
 
 /// The archive as a message. Throws DataError if a name or metadata string is not UTF-8.
 LORU_INLINE std::vector<std::byte> serialise(const Archive& archive);

@@ -47,16 +47,24 @@ LORU_INLINE std::size_t serialised_size(const Archive& archive) {
   return size;
 }
 
+LORU_INLINE void for_each_piece(const Archive& archive,
+                                const std::function<void(std::span<const std::byte>)>& put) {
+  const std::string header = detail::write_header(archive);
+  put(std::as_bytes(std::span{header}));
+  for (const auto& [name, raw] : archive.tensors()) raw.for_each_piece(put);
+}
+
 LORU_INLINE std::vector<std::byte> serialise(const Archive& archive) {
   const std::string header = detail::write_header(archive);
   std::size_t size = header.size();
   for (const auto& [name, raw] : archive.tensors()) size += raw.size_bytes();
   std::vector<std::byte> out;
   out.reserve(size);
-  const auto head = std::as_bytes(std::span{header});
-  out.insert(out.end(), head.begin(), head.end());
-  for (const auto& [name, raw] : archive.tensors())
-    raw.for_each_piece([&](const auto& piece) { out.insert(out.end(), piece.begin(), piece.end()); });
+  const auto add = [&](std::span<const std::byte> piece) {
+    out.insert(out.end(), piece.begin(), piece.end());
+  };
+  add(std::as_bytes(std::span{header}));
+  for (const auto& [name, raw] : archive.tensors()) raw.for_each_piece(add);
   return out;
 }
 
@@ -74,11 +82,7 @@ LORU_INLINE Archive borrow(std::span<const std::byte> message, std::string_view 
 }
 
 LORU_INLINE void save(const std::filesystem::path& path, const Archive& archive) {
-  const std::string header = detail::write_header(archive);
-  write_pieces(path, [&](const auto& put) {
-    put(std::as_bytes(std::span{header}));
-    for (const auto& [name, raw] : archive.tensors()) raw.for_each_piece(put);
-  });
+  write_pieces(path, [&](const auto& put) { for_each_piece(archive, put); });
 }
 
 LORU_INLINE Archive load(const std::filesystem::path& path) { return parse(read_file(path), path.native()); }

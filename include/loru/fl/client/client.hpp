@@ -8,3 +8,4 @@
 #include <loru/fl/client/store.hpp>
 #include <loru/fl/client/train.hpp>
 #include <loru/fl/client/turn.hpp>
+#include <loru/fl/client/versioned_store.hpp>

@@ -31,6 +31,12 @@ class ClientStore {
   virtual void discard() = 0;
   /// The clients that have a state, ascending.
   virtual std::vector<Index> clients() = 0;
+  /// What is written from now on is of this round.
+  virtual void begin_round(Index) {}
+  /// Adds the states to an archive, or what finds them again, and takes them back from there. take_from()
+  /// throws DataError for a malformed archive, and changes nothing then. Default: nothing, they are on disk.
+  virtual void put_into(io::Archive&) const {}
+  virtual void take_from(const io::Archive&) {}
 
   /// The client's state; empty if it has none. Errors of the archive begin with "client <number>: state".
   std::optional<io::Archive> load(Index client) {
@@ -64,10 +70,44 @@ class MemoryStore final : public ClientStore {
     for (const auto& [client, state] : states_) all.push_back(client);
     return all;
   }
+  /// state/<client> is the state as a message.
+  void put_into(io::Archive& archive) const override {
+    for (const auto& [client, state] : states_)
+      archive.put_raw(concat("state/", client), {io::DType::u8, Shape{std::ssize(*state)}, *state, state});
+  }
+  void take_from(const io::Archive& archive) override {
+    constexpr std::string_view prefix = "state/";
+    std::map<Index, Bytes> states;
+    for (const auto& [name, raw] : archive.tensors()) {
+      if (!name.starts_with(prefix)) continue;
+      const auto client = parse_number<Index>(name.substr(prefix.size()));
+      require<DataError>(client && *client >= 0, archive.origin(), ": tensor ", name,
+                         ": expected the number of a client");
+      io::borrow(raw.bytes, origin(*client));  // throws for what is no state
+      states.emplace(*client, std::make_shared<const Message>(raw.bytes.begin(), raw.bytes.end()));
+    }
+    states_ = std::move(states);
+    written_.clear();
+  }
 
  private:
   std::map<Index, Bytes> states_, written_;
 };
+
+namespace detail {
+
+/// Whether a file has the name of a client's state: <client>.safetensors, <client>.next.safetensors or
+/// <client>.<round>.safetensors.
+inline bool is_state(const std::filesystem::path& file) {
+  const std::filesystem::path stem = file.stem(), version = stem.extension();
+  const auto number = [](const std::string& text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  };
+  return file.extension() == ".safetensors" && number(stem.stem().string()) &&
+         (version.empty() || version == ".next" || number(version.string().substr(1)));
+}
+
+}  // namespace detail
 
 /// Client states as files `<client>.safetensors` of a folder, each written atomically: they outlive the
 /// program. The folder is made for the first of them. Until commit() a file is called
@@ -101,29 +141,27 @@ class DiskStore final : public ClientStore {
     for (const Index client : written_) std::filesystem::remove(path(client, ".next"), code);
     written_.clear();
   }
-  std::vector<Index> clients() override { return named(""); }
-  /// Removes every client's files, and nothing else.
-  void clear() {
-    for (const char* suffix : {"", ".next"})
-      for (const Index client : named(suffix)) std::filesystem::remove(path(client, suffix));
-  }
-
- private:
-  std::filesystem::path path(Index client, const char* suffix = "") const {
-    return folder_ / concat(client, suffix, ".safetensors");
-  }
-
-  /// The clients that the folder has a file of this kind of, ascending.
-  std::vector<Index> named(const char* suffix) const {
+  std::vector<Index> clients() override {
     std::error_code code;
     std::vector<Index> all;
     for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
       const std::string name = entry.path().filename().string();
       const auto client = parse_number<Index>(name.substr(0, name.find('.')));
-      if (client && *client >= 0 && name == path(*client, suffix).filename()) all.push_back(*client);
+      if (client && *client >= 0 && name == path(*client).filename()) all.push_back(*client);
     }
     std::sort(all.begin(), all.end());
     return all;
+  }
+  /// Removes every client's files, those of a VersionedStore too, and nothing else.
+  void clear() {
+    std::error_code code;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, code))
+      if (detail::is_state(entry.path())) std::filesystem::remove(entry.path());
+  }
+
+ private:
+  std::filesystem::path path(Index client, const char* suffix = "") const {
+    return folder_ / concat(client, suffix, ".safetensors");
   }
 
   std::filesystem::path folder_;

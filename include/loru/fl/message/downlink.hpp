@@ -5,6 +5,7 @@
 
 #include <loru/fl/message/dense.hpp>
 #include <loru/fl/message/sparse.hpp>
+#include <loru/fl/message/table.hpp>
 
 namespace loru::inline LORU_ISA::fl {
 
@@ -71,6 +72,44 @@ class Downlink {
   /// The factors start anew: they will be sent whole.
   void forget_factors() {
     std::erase_if(copies_, [](const auto& entry) { return nn::is_factor(entry.second.role); });
+  }
+
+  /// Adds the copies and who has which to an archive: `downlink/copy/<tensor>`, `downlink/changed/<tensor>`
+  /// and `known/copies`.
+  void save(io::Archive& archive) const {
+    archive.metadata()["downlink.round"] = std::to_string(round_);
+    for (const auto& [name, copy] : copies_) {
+      archive.share("downlink/copy/" + name, copy.x);
+      put_table(archive, "downlink/changed/" + name, {copy.changed});
+    }
+    Table clients;
+    for (const auto& [client, round] : known_) clients.push_back({client, round});
+    std::sort(clients.begin(), clients.end());
+    put_table(archive, "known/copies", clients);
+  }
+
+  /// Takes what save() added in that round. Throws DataError for tables of other sizes and for rounds to
+  /// come; it may then be half changed.
+  void restore(const io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round) {
+    round_ = get_number(archive, "downlink.round", 0, round);
+    copies_.clear();
+    known_.clear();
+    for (const auto& [name, role] : parameters) {
+      if (!archive.contains("downlink/copy/" + name)) continue;
+      const std::string changed = "downlink/changed/" + name;
+      Copy copy{archive.get<T>("downlink/copy/" + name), {}, role};
+      Table table = get_table(archive, changed, copy.x.size());
+      require<DataError>(table.size() == 1, archive.origin(), ": tensor ", changed, ": expected 1 row, got ",
+                         table.size());
+      copy.changed = std::move(table[0]);
+      for (const Index at : copy.changed) require_between(archive, "tensor " + changed, at, 0, round_);
+      copies_[name] = std::move(copy);
+    }
+    for (const auto& row : get_table(archive, "known/copies", 2)) {
+      require_between(archive, "tensor known/copies: client", row[0], 0);
+      require_between(archive, concat("tensor known/copies: client ", row[0]), row[1], 0, round_);
+      known_[row[0]] = row[1];
+    }
   }
 
  private:

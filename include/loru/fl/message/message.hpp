@@ -9,4 +9,5 @@
 #include <loru/fl/message/resize.hpp>
 #include <loru/fl/message/sparse.hpp>
 #include <loru/fl/message/state.hpp>
+#include <loru/fl/message/table.hpp>
 #include <loru/fl/message/uplink.hpp>

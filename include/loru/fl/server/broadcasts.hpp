@@ -66,6 +66,12 @@ class Broadcasts {
   /// The factors start anew.
   void forget_factors() { downlink_.forget_factors(); }
 
+  /// See Downlink.
+  void save(io::Archive& archive) const { downlink_.save(archive); }
+  void restore(const io::Archive& archive, nn::Model<T, D>& model, Index round) {
+    downlink_.restore(archive, coded_tensors(model), round);
+  }
+
  private:
   template <class Plain>
   const io::Archive& encoded(nn::Model<T, D>& model, const std::vector<Index>& ranks, Index client,

@@ -69,6 +69,11 @@ class MergeHistory {
   /// received twice.
   void catch_up(const Known& known, nn::Model<T, D>& model, io::Archive& archive) const;
 
+  /// Adds all of it to an archive, or takes it from there: fl/server/checkpoint.hpp. Throws DataError for
+  /// factors that do not fit the model and for numbers out of range; it may then be half changed.
+  void save(io::Archive& archive) const;
+  void restore(const io::Archive& archive, nn::Model<T, D>& model);
+
  private:
   struct Client {
     Index merges, told;

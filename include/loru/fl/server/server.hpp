@@ -89,6 +89,15 @@ class Server {
   /// Of the last round, by layer; empty unless it is measured.
   const std::map<std::string, double>& aggregation_error() const { return aggregation_error_; }
 
+  /// Adds all that the server's future depends on: model with W, memory, merges and who knows them, copies of
+  /// coded states, ranks that clients changed, and numbers; random streams have no state. Between rounds
+  /// only. The archive shares the tensors: write it before the next round.
+  void save(io::Archive& archive);
+
+  /// Goes on where save() was called, in a server made as that one was. Throws DataError for an archive of
+  /// another federation or model or with values out of range, and changes nothing then.
+  void restore(const io::Archive& archive);
+
   /// Begins the next round.
   void begin_round();
 
@@ -221,4 +230,5 @@ LORU_COMPILED_SERVER(extern template, float)
 
 }  // namespace loru::inline LORU_ISA::fl
 
+#include <loru/fl/server/checkpoint.hpp>
 #include <loru/fl/server/server_members.hpp>

@@ -62,6 +62,12 @@ class Simulation {
   ClientStore& store() { return *options_.store; }
   Index clients() const { return parts_.clients(); }
 
+  /// Adds all that the simulation's future depends on, the server's and the clients' states, between rounds
+  /// (Server::save, ClientStore::put_into); and goes on from there, in a simulation made as that one was.
+  /// restore() throws DataError, and changes nothing then.
+  void save(io::Archive& archive);
+  void restore(const io::Archive& archive);
+
   /// One round of Algorithm 1: broadcast, local training, averaging, and what the algorithm does after a
   /// round. Throws DivergedError and keeps the state of the round before, the clients' too. With
   /// Diverged::reject a client that diverges is left out of the round instead.

@@ -93,10 +93,26 @@ template <class T, class D>
 Simulation<T, D>::~Simulation() = default;
 
 template <class T, class D>
+void Simulation<T, D>::save(io::Archive& archive) {
+  server_.save(archive);
+  store().put_into(archive);
+}
+
+template <class T, class D>
+void Simulation<T, D>::restore(const io::Archive& archive) {
+  Server<T, D> server = server_;
+  server.restore(archive);
+  store().take_from(archive);
+  server_ = std::move(server);
+  store().begin_round(server_.round());
+}
+
+template <class T, class D>
 Round Simulation<T, D>::run_round(bool evaluated) {
   const auto begin = std::chrono::steady_clock::now();
   evaluated_ = {};
   server_.begin_round();
+  store().begin_round(server_.round());
   Round round{.index = server_.round(),
               .cohort = sample_cohort(options_.seed, server_.round(), clients(), options_.cohort)};
   round.turns_by_rank.resize(static_cast<std::size_t>(options_.executor->ranks()));

@@ -1,0 +1,231 @@
+#include "checkpoint.hpp"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+#include <loru/fl/message/table.hpp>
+#include <loru/version.hpp>
+
+#include "digest.hpp"
+
+namespace federate {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using loru::concat, loru::DataError, loru::fail, loru::require;
+using loru::io::Archive;
+
+namespace {
+
+const char* const format = "loru checkpoint 1";
+const char* const rounds_name = "run/rounds.csv";
+
+#define FEDERATE_TEXT_OF(x) #x
+#define FEDERATE_TEXT(x) FEDERATE_TEXT_OF(x)
+#if defined(__clang__)
+#define FEDERATE_COMPILER "clang " __clang_version__
+#else
+#define FEDERATE_COMPILER "gcc " __VERSION__
+#endif
+
+/// What the bits of a run depend on besides its configuration.
+std::string build() {
+  return concat("loru ", loru::version, ", ", FEDERATE_COMPILER, ", ", FEDERATE_TEXT(LORU_ISA));
+}
+
+// ---- a run's state as JSON; numbers with a fraction as text, since JSON has no NaN ----
+
+Json exact(double x) { return loru::to_text(x); }
+
+Json exact(const std::vector<double>& values) {
+  Json list = Json::array();
+  for (const double x : values) list.push_back(exact(x));
+  return list;
+}
+
+double number(const Json& json) {
+  const auto value = loru::parse_number<double>(json.get<std::string>());
+  require<DataError>(value.has_value(), "expected a number, got '", json.get<std::string>(), "'");
+  return *value;
+}
+
+std::vector<double> numbers(const Json& json) {
+  std::vector<double> values;
+  for (const Json& x : json) values.push_back(number(x));
+  return values;
+}
+
+Json totals_json(const Totals& t) {
+  Json errors = Json::object();
+  for (const auto& [layer, sum] : t.aggregation_error) errors[layer] = exact(sum);
+  return {{"rounds", t.rounds},
+          {"cohorts", t.cohorts},
+          {"uplink_bytes", t.uplink_bytes},
+          {"downlink_bytes", t.downlink_bytes},
+          {"train_seconds", exact(t.train_seconds)},
+          {"best_test_accuracy", exact(t.best_test_accuracy)},
+          {"turns_by_rank", t.turns_by_rank},
+          {"state_bytes", t.state_bytes},
+          {"merge_rounds", t.merge_rounds},
+          {"measured", t.measured},
+          {"aggregation_error", errors}};
+}
+
+Totals totals_of(const Json& json) {
+  Totals t{.rounds = json.at("rounds"),
+           .cohorts = json.at("cohorts"),
+           .uplink_bytes = json.at("uplink_bytes"),
+           .downlink_bytes = json.at("downlink_bytes"),
+           .train_seconds = number(json.at("train_seconds")),
+           .best_test_accuracy = number(json.at("best_test_accuracy")),
+           .turns_by_rank = json.at("turns_by_rank"),
+           .state_bytes = json.at("state_bytes"),
+           .merge_rounds = json.at("merge_rounds"),
+           .measured = json.at("measured"),
+           .aggregation_error = {}};
+  for (const auto& [layer, sum] : json.at("aggregation_error").items())
+    t.aggregation_error[layer] = number(sum);
+  return t;
+}
+
+RunState state_of(const Json& json) {
+  RunState state{.totals = totals_of(json.at("totals")),
+                 .warming_up = json.at("warming_up"),
+                 .validation = numbers(json.at("validation")),
+                 .every = json.at("every")};
+  if (json.contains("best")) state.best = number(json.at("best"));
+  if (json.contains("best_round")) state.best_round = json.at("best_round").get<Index>();
+  if (json.contains("stopped_after")) state.stopped_after = json.at("stopped_after").get<Index>();
+  if (json.contains("test")) {
+    const Json& test = json.at("test");
+    state.test = {number(test.at("accuracy")), number(test.at("loss")), test.at("samples"),
+                  numbers(test.at("metrics"))};
+  }
+  return state;
+}
+
+// ---- files ----
+
+std::string file_name(Index round) {
+  const std::string digits = std::to_string(round);
+  return std::string(6 - std::min<std::size_t>(6, digits.size()), '0') + digits + ".safetensors";
+}
+
+std::string digest(std::span<const std::byte> bytes) {
+  Sha256 sha;
+  sha.add(bytes);
+  return sha.hex();
+}
+
+/// Throws DataError unless the bytes are a checkpoint with the digest that it names: that of all bytes with
+/// zeros in its own place.
+Archive read(const fs::path& file) {
+  const std::string name = concat("checkpoint/", file.filename().native());
+  std::vector<std::byte> bytes = loru::io::read_file(file);
+  const std::string expected = loru::fl::get_text(loru::io::borrow(bytes, name), "sha256");
+  require<DataError>(expected.size() == Sha256::digits, name, ": metadata 'sha256': expected ",
+                     Sha256::digits, " digits, got ", expected.size());
+  const auto own = std::as_bytes(std::span(expected));
+  const auto place = std::search(bytes.begin(), bytes.end(), own.begin(), own.end());
+  require<DataError>(place != bytes.end(), name, ": metadata 'sha256': expected it as plain text");
+  std::fill_n(place, Sha256::digits, std::byte{'0'});
+  const std::string got = digest(bytes);
+  require<DataError>(got == expected, name, ": expected sha256 ", expected, ", got ", got);
+  Archive archive = loru::io::parse(std::move(bytes), name);
+  loru::fl::require_text(archive, "format", format);
+  return archive;
+}
+
+void warn_of_build(const Archive& archive) {
+  const std::string& other = loru::fl::get_text(archive, "build");
+  if (other != build())
+    report_error(concat(archive.origin(), ": written by ", other, ", this is ", build(),
+                        ": the last bits of the model may differ"));
+}
+
+}  // namespace
+
+void put_state(Archive& archive, const RunState& state) {
+  Json json{{"totals", totals_json(state.totals)},
+            {"warming_up", state.warming_up},
+            {"validation", exact(state.validation)},
+            {"every", state.every}};
+  if (state.best) json["best"] = exact(*state.best);
+  if (state.best_round) json["best_round"] = *state.best_round;
+  if (state.stopped_after) json["stopped_after"] = *state.stopped_after;
+  if (const auto& test = state.test)
+    json["test"] = {{"accuracy", exact(test->accuracy)},
+                    {"loss", exact(test->loss)},
+                    {"samples", test->samples},
+                    {"metrics", exact(test->metrics)}};
+  archive.metadata()["run"] = json.dump();
+}
+
+RunState get_state(const Archive& archive) {
+  const std::string& text = loru::fl::get_text(archive, "run");
+  try {
+    return state_of(Json::parse(text));
+  } catch (const std::exception& error) {
+    fail<DataError>(archive.origin(), ": metadata 'run': ", error.what());
+  }
+}
+
+void put_rounds_text(Archive& archive, std::string text) {
+  const auto rows = std::make_shared<const std::string>(std::move(text));
+  archive.put_raw(rounds_name, {loru::io::DType::u8, loru::Shape{std::ssize(*rows)},
+                                std::as_bytes(std::span(*rows)), rows});
+}
+
+std::string_view rounds_text(const Archive& archive) {
+  const auto bytes = archive.raw(rounds_name).bytes;
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+Checkpoints::Checkpoints(const fs::path& run) : folder_{run / "checkpoint"} {}
+
+bool Checkpoints::empty() const { return files_of_rounds(folder_).empty(); }
+
+std::optional<Index> Checkpoints::write(Index round, Archive archive) const {
+  archive.metadata()["format"] = format;
+  archive.metadata()["build"] = build();
+  archive.metadata()["sha256"] = std::string(Sha256::digits, '0');
+  Sha256 sha;
+  loru::io::for_each_piece(archive, [&](std::span<const std::byte> piece) { sha.add(piece); });
+  archive.metadata()["sha256"] = sha.hex();
+  loru::io::make_directories(folder_);
+  loru::io::save(folder_ / file_name(round), archive);
+  std::optional<Index> before;
+  const auto files = files_of_rounds(folder_);
+  for (auto file = files.rbegin(); file != files.rend(); ++file) {
+    if (file->first == round) continue;
+    if (!before && file->first < round)
+      before = file->first;
+    else
+      remove_earlier(file->second);
+  }
+  return before;
+}
+
+std::optional<Checkpoint> Checkpoints::newest() const {
+  std::optional<Checkpoint> found;
+  std::vector<std::pair<fs::path, std::string>> damaged;
+  const auto files = files_of_rounds(folder_);
+  for (auto file = files.rbegin(); file != files.rend() && !(found && found->before); ++file) try {
+      Archive archive = read(file->second);
+      if (found)
+        found->before = std::move(archive);
+      else
+        found = Checkpoint{file->first, std::move(archive)};
+    } catch (const DataError& error) {
+      damaged.emplace_back(file->second, error.what());
+    }
+  if (!found && !damaged.empty()) fail<DataError>(damaged.front().second);
+  for (const auto& [file, message] : damaged) {
+    report_error(concat(message, "; going on from round ", found->round));
+    remove_earlier(file);
+  }
+  if (found) warn_of_build(found->archive);
+  return found;
+}
+
+}  // namespace federate

@@ -1,0 +1,63 @@
+#pragma once
+// Checkpoints of a run: DIR/checkpoint/<round, 6 digits>.safetensors, the two newest.
+
+#include <optional>
+
+#include "lock.hpp"
+#include "output.hpp"
+
+namespace federate {
+
+/// What a run has counted and chosen so far: all that is not the simulation's.
+struct RunState {
+  Totals totals;
+  bool warming_up = true;
+  std::optional<double> best;  // the first metric of the model that is kept
+  std::optional<Index> best_round, stopped_after;
+  std::optional<loru::train::Evaluation> test;  // of the model as it is, if it was evaluated
+  std::vector<double> validation;               // metrics of the same
+  Index every = 0;                              // rounds between two checkpoints
+};
+
+void put_state(loru::io::Archive& archive, const RunState& state);
+
+/// Throws DataError for an archive without a run's state.
+RunState get_state(const loru::io::Archive& archive);
+
+/// The content of rounds.csv. rounds_text() throws DataError if the archive has none.
+void put_rounds_text(loru::io::Archive& archive, std::string text);
+std::string_view rounds_text(const loru::io::Archive& archive);
+
+/// A checkpoint that was read, and the one before it, if that is there.
+struct Checkpoint {
+  Index round = 0;
+  loru::io::Archive archive;
+  std::optional<loru::io::Archive> before = {};
+};
+
+class Checkpoints {
+ public:
+  explicit Checkpoints(const std::filesystem::path& run);
+
+  bool empty() const;
+
+  /// Writes the checkpoint of a round, with format, build and sha256, and removes all but it and the one
+  /// before. Returns the round of that one, if there is one. The archive's tensors are written, not copied.
+  std::optional<Index> write(Index round, loru::io::Archive archive) const;
+
+  /// The newest that is whole; nothing if there is none at all. Newer ones that are not whole are reported
+  /// and removed, and so are those that are older than the two newest. A checkpoint of another build is
+  /// reported. Throws DataError if none is whole.
+  std::optional<Checkpoint> newest() const;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// What a run goes on from: its folder, and its newest checkpoint; without one it begins at round 1.
+struct Resumption {
+  std::unique_ptr<FolderLock> lock;
+  std::optional<Checkpoint> checkpoint;
+};
+
+}  // namespace federate

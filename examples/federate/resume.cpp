@@ -1,0 +1,64 @@
+#include "resume.hpp"
+
+#include "checkpoint.hpp"
+#include "run_result.hpp"
+#include "settings.hpp"
+
+namespace federate {
+
+namespace fs = std::filesystem;
+using loru::ConfigError, loru::require;
+
+namespace {
+
+const char* const configuration_file = "config.toml";
+
+/// Throws ConfigError unless the run's configuration with the overrides is the run's, but for the data's
+/// folder.
+void require_same(const Configuration& run, const Configuration& changed) {
+  const Settings expected = settings_of(run), got = settings_of(changed);
+  const auto value = [](const Settings& settings, const std::string& key) {
+    const auto found = settings.find(key);
+    return found == settings.end() ? std::string("nothing") : found->second;
+  };
+  Settings all = expected;
+  all.insert(got.begin(), got.end());
+  all.erase("data.dir");
+  for (const auto& [key, text] : all)
+    require<ConfigError>(value(expected, key) == value(got, key), "resume: ", key, ": the run has ",
+                         value(expected, key), ", got ", value(got, key));
+}
+
+/// Whether the folder's summary is of a run that reached its end.
+bool is_finished(const fs::path& folder, const Configuration& c) {
+  if (!fs::exists(folder / "summary.json")) return false;
+  const RunResult run = read_run(folder, {});
+  return run.rounds == c.rounds || run.stopped || run.diverged;
+}
+
+}  // namespace
+
+Configuration resumed(const Overrides& overrides, RunOptions& options) {
+  const fs::path folder = options.out;
+  const std::string file = (folder / configuration_file).string();
+  require<ConfigError>(fs::exists(file), "resume: ", folder.native(), ": no run (expected config.toml)");
+  options.resumption =
+      std::make_shared<Resumption>(std::make_unique<FolderLock>(folder, "resume"), std::nullopt);
+  const Configuration run = read_configuration(file, {});
+  Configuration changed = read_configuration(file, overrides);
+  require_same(run, changed);
+  require<ConfigError>(!is_finished(folder, run), "resume: the run is finished");
+  options.resumption->checkpoint = Checkpoints(folder).newest();
+  return changed;
+}
+
+std::shared_ptr<Resumption> resumption_of(const fs::path& folder, const Setup& setup) {
+  const fs::path file = folder / configuration_file;
+  if (!fs::exists(file) || Checkpoints(folder).empty()) return nullptr;
+  auto found = std::make_shared<Resumption>(std::make_unique<FolderLock>(folder, "--out"), std::nullopt);
+  if (loru::io::read_text(file) != config_text(setup)) return nullptr;
+  found->checkpoint = Checkpoints(folder).newest();
+  return found;
+}
+
+}  // namespace federate

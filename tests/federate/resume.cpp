@@ -1,0 +1,295 @@
+// Checkpoints: a run that was stopped goes on, and is the run that was never stopped.
+
+#include <sys/file.h>
+
+#include <loru/io/csv.hpp>
+#include <loru/io/safetensors.hpp>
+
+#include "federate/program.hpp"
+
+using namespace loru_test;
+
+namespace {
+
+struct Kind {
+  std::string name;
+  Arguments set;
+};
+
+/// What a run may have to remember between its rounds.
+const std::vector<Kind> kinds{
+    {"fedloru", {}},
+    {"hetlora",
+     {"algorithm.name=hetlora", "algorithm.gamma=0.5", "algorithm.lambda=0.1", "ranks.rule=fixed",
+      "ranks.values=[2, 4]"}},
+    {"scaffold", {"algorithm.name=scaffold"}},
+    {"pfedloru", {"algorithm.name=pfedloru", "federation.client_state=disk", "federation.keep_best=true"}},
+    {"fedadam",
+     {"codec.uplink=top_k", "codec.downlink=top_k", "codec.keep=0.1", "server.optimizer=fedadam",
+      "server.learning_rate=0.01"}},
+    {"warm-up",
+     {"federation.warmup_rounds=2", "codec.uplink=top_k", "codec.keep=0.1",
+      "federation.keep_rounds=[0, 2, 4]", "federation.keep_merges=true"}},
+};
+
+Arguments with(Arguments first, const Arguments& more) {
+  first.insert(first.end(), more.begin(), more.end());
+  return first;
+}
+
+Arguments as_options(const Arguments& settings) {
+  Arguments options;
+  for (const std::string& setting : settings) options.insert(options.end(), {"--set", setting});
+  return options;
+}
+
+/// summary.json without what may differ between two runs that are one.
+nlohmann::ordered_json lasting(const fs::path& run) {
+  auto json = summary(run);
+  for (const char* key : {"wall_seconds", "train_seconds", "peak_rss_bytes", "threads"}) json.erase(key);
+  return json;
+}
+
+/// rounds.csv without times.
+std::vector<std::vector<std::string>> rows(const fs::path& run) {
+  auto table = loru::io::read_csv(run / "rounds.csv");
+  const std::size_t seconds = table.column("seconds");
+  for (auto& row : table.rows) row.erase(row.begin() + static_cast<std::ptrdiff_t>(seconds));
+  table.rows.push_back(table.columns);
+  return table.rows;
+}
+
+void check_same_run(const fs::path& got, const fs::path& expected) {
+  CHECK(lasting(got) == lasting(expected));
+  CHECK(rows(got) == rows(expected));
+  for (const char* name : {"model.safetensors", "best.safetensors", "config.toml"})
+    CHECK(read(got / name) == read(expected / name));
+  for (const char* folder : {"rounds", "merges"}) {
+    REQUIRE(names_in(got / folder) == names_in(expected / folder));
+    for (const std::string& name : names_in(got / folder))
+      CHECK(read(got / folder / name) == read(expected / folder / name));
+  }
+}
+
+Result resume(const fs::path& scratch, const fs::path& run, const Arguments& more = {}) {
+  return federate(scratch, with({"--resume", run.string(), "--quiet"}, more));
+}
+
+/// The tiny run as a kill after the checkpoint of a round leaves it: without what comes later.
+void kill_after(const fs::path& run, int round) {
+  for (const std::string& name : names_in(run / "checkpoint"))
+    if (std::stoi(name) > round) fs::remove(run / "checkpoint" / name);
+  fs::remove(run / "summary.json");
+  fs::remove(run / "model.safetensors");
+  fs::remove(run / "clients.csv");
+  write(run / "rounds.csv", "half a row");
+  write(run / ".loru-1-0.tmp", "half a file");
+  write(run / "checkpoint" / ".loru-1-1.tmp", "half a file");
+}
+
+}  // namespace
+
+TEST_CASE("resume: every kind of run goes on as if it had not been stopped") {
+  const Scratch scratch;
+  const Kind& kind = kinds[GENERATE(range(std::size_t{0}, std::size_t{6}))];
+  CAPTURE(kind.name);
+  const Arguments options = with(as_options(kind.set), {"--quiet"});
+  const fs::path whole = scratch.path / "whole", run = scratch.path / "run";
+  REQUIRE(run_tiny(scratch.path, "whole", with(options, {"--threads", "2"})).code == 0);
+  const Result first = run_tiny(scratch.path, "run", with(options, {"--checkpoint-every", "2"}));
+  CAPTURE(first.err);
+  REQUIRE(first.code == 0);
+  check_same_run(run, whole);  // checkpoints change nothing
+  CHECK(names_in(run / "checkpoint") == Arguments{"000004.safetensors", "000005.safetensors"});
+  for (const std::string& name : names_in(run / "clients"))
+    CHECK(std::count(name.begin(), name.end(), '.') == 2);
+
+  kill_after(run, 4);
+  const Result second = resume(scratch.path, run, {"--threads", "1"});
+  CAPTURE(second.err);
+  REQUIRE(second.code == 0);
+  CHECK(second.err.empty());
+  check_same_run(run, whole);
+  CHECK(names_in(run / "checkpoint") == Arguments{"000004.safetensors", "000005.safetensors"});
+  for (const std::string& name : names_in(run)) CHECK_FALSE(name.starts_with(".loru"));
+  CHECK_FALSE(fs::exists(run / ".lock"));
+
+  // Without a checkpoint, from the first round.
+  kill_after(run, -1);
+  REQUIRE(resume(scratch.path, run).code == 0);
+  check_same_run(run, whole);
+  CHECK(names_in(run / "clients").size() ==
+        (kind.name == "pfedloru" ? names_in(whole / "clients").size() : 0));
+}
+
+TEST_CASE("resume: a signal writes a checkpoint, from which the run goes on") {
+  const Scratch scratch;
+  const Arguments options = as_options({"federation.rounds=200", "algorithm.name=scaffold"});
+  const fs::path run = scratch.path / "run", whole = scratch.path / "whole";
+  REQUIRE(run_tiny(scratch.path, "whole", with(options, {"--quiet"})).code == 0);
+  int stops = 0;
+  Arguments arguments = with(
+      {(scratch.path / "tiny.toml").string(), "--out", run.string(), "--quiet", "--checkpoint-every", "1000"},
+      options);
+  for (std::size_t wanted = 20;; wanted += 40) {
+    const Process process(scratch.path, arguments);
+    for (int i = 0; i < 6000 && lines(read(run / "rounds.csv")).size() < wanted + 1; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    process.signal(stops % 2 == 0 ? SIGTERM : SIGINT);
+    const Result result = process.wait();
+    CAPTURE(result.err);
+    if (result.code == 0) break;
+    REQUIRE(result.code == 130);
+    const std::string last = names_in(run / "checkpoint").back();
+    CHECK(std::stoi(last) == static_cast<int>(lines(read(run / "rounds.csv")).size()) - 1);
+    arguments = {"--resume", run.string(), "--quiet"};
+    REQUIRE(++stops < 20);
+  }
+  CHECK(stops >= 2);
+  check_same_run(run, whole);
+}
+
+TEST_CASE("resume: the folder, the configuration and other processes") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run";
+  const auto refused = [&](const Arguments& more = {}) {
+    const Result result = resume(scratch.path, run, more);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    return result.err;
+  };
+  CHECK(refused() == "federate: resume: " + run.string() + ": no run (expected config.toml)\n");
+  REQUIRE(run_tiny(scratch.path, "run", {"--quiet", "--checkpoint-every", "2"}).code == 0);
+  CHECK(refused() == "federate: resume: the run is finished\n");
+  kill_after(run, 4);
+  CHECK(refused({"--set", "federation.cohort=3"}) ==
+        "federate: resume: federation.cohort: the run has 4, got 3\n");
+  CHECK(refused({"--seed", "8"}) == "federate: resume: seed: the run has 7, got 8\n");
+  CHECK(refused({"--out", "elsewhere"}).find("--resume") != std::string::npos);
+
+  const int lock = ::open((run / ".lock").c_str(), O_RDWR | O_CREAT, 0644);
+  REQUIRE(::flock(lock, LOCK_EX | LOCK_NB) == 0);
+  REQUIRE(::write(lock, "4711\n", 5) == 5);
+  CHECK(refused() == "federate: resume: " + run.string() + " is in use by process 4711\n");
+  const Result plain = run_tiny(scratch.path, "run", {"--quiet"});
+  CHECK(plain.code == 2);
+  CHECK(plain.err == "federate: --out: " + run.string() + " is in use by process 4711\n");
+  CHECK(fs::exists(run / "config.toml"));
+  ::close(lock);
+  CHECK(resume(scratch.path, run, {"--data-dir", "/nowhere", "--threads", "3"}).code == 0);
+}
+
+TEST_CASE("resume: a damaged checkpoint is left for the one before; a flipped bit anywhere is noticed") {
+  const Scratch scratch;
+  const fs::path whole = scratch.path / "whole", run = scratch.path / "run";
+  const Arguments small = as_options({"model.name=logistic", "algorithm.name=fedavg"});
+  REQUIRE(run_tiny(scratch.path, "whole", with(small, {"--quiet"})).code == 0);
+  REQUIRE(run_tiny(scratch.path, "run", with(small, {"--quiet", "--checkpoint-every", "2"})).code == 0);
+  const fs::path older = run / "checkpoint" / "000004.safetensors",
+                 newest = run / "checkpoint" / "000005.safetensors";
+  const std::string good = read(newest);
+  kill_after(run, 5);
+
+  std::string bad = good;
+  bad[bad.size() - 1] = static_cast<char>(bad.back() ^ 1);
+  write(newest, bad);
+  const Result second = resume(scratch.path, run);
+  CAPTURE(second.err);
+  CHECK(second.code == 0);
+  CHECK(second.err.starts_with("federate: checkpoint/000005.safetensors: expected sha256 "));
+  CHECK(second.err.find(", got ") != std::string::npos);
+  CHECK(second.err.ends_with("; going on from round 4\n"));
+  check_same_run(run, whole);
+
+  // Both damaged.
+  kill_after(run, 5);
+  write(newest, bad);
+  write(older, "x");
+  const Result none = resume(scratch.path, run);
+  CHECK(none.code == 2);
+  check_one_line(none);
+  CHECK(none.err.find("checkpoint/000005.safetensors: expected sha256 ") != std::string::npos);
+  CHECK(fs::exists(newest));
+  fs::remove(older);
+
+  for (std::size_t block = 0; block < good.size(); block += 64) {
+    CAPTURE(block);
+    bad = good;
+    const std::size_t at = std::min(block + block / 64 % 64, good.size() - 1);
+    bad[at] = static_cast<char>(bad[at] ^ (1 << block / 64 % 8));
+    write(newest, bad);
+    const Result result = resume(scratch.path, run);
+    REQUIRE(result.code == 2);
+    REQUIRE(result.err.find("checkpoint/000005.safetensors: ") != std::string::npos);
+  }
+  for (std::size_t length : {std::size_t{0}, std::size_t{7}, std::size_t{300}, good.size() - 1}) {
+    write(newest, good.substr(0, length));
+    REQUIRE(resume(scratch.path, run).code == 2);
+  }
+  write(newest, good);
+  CHECK(resume(scratch.path, run).code == 0);
+  check_same_run(run, whole);
+}
+
+TEST_CASE("resume: a checkpoint of another build is reported, and the run goes on") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run", file = run / "checkpoint" / "000005.safetensors";
+  REQUIRE(run_tiny(scratch.path, "run", {"--quiet", "--checkpoint-every", "2"}).code == 0);
+  kill_after(run, 5);
+  auto archive = loru::io::load(file);
+  archive.metadata()["build"] = "loru 0.0.9, gcc 1.0, mmx";
+  // The digest as the program computes it: of the bytes with zeros in its place.
+  archive.metadata()["sha256"] = std::string(64, '0');
+  loru::io::save(scratch.path / "zeros", archive);
+  REQUIRE(
+      std::system(("sha256sum " + (scratch.path / "zeros").string() + " > " + (scratch.path / "sum").string())
+                      .c_str()) == 0);
+  archive.metadata()["sha256"] = read(scratch.path / "sum").substr(0, 64);
+  loru::io::save(file, archive);
+  const Result result = resume(scratch.path, run);
+  CHECK(result.code == 0);
+  check_one_line(result);
+  CHECK(
+      result.err.find("checkpoint/000005.safetensors: written by loru 0.0.9, gcc 1.0, mmx, this is loru ") !=
+      std::string::npos);
+}
+
+TEST_CASE("resume: a run that has reached what was wanted, or diverged, is finished") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run";
+  REQUIRE(run_tiny(scratch.path, "run",
+                   {"--quiet", "--checkpoint-every", "1", "--set", "federation.stop_at=0.01"})
+              .code == 0);
+  const auto whole = lasting(run);
+  CHECK(resume(scratch.path, run).err == "federate: resume: the run is finished\n");
+  kill_after(run, 2);
+  CHECK(resume(scratch.path, run).code == 0);
+  CHECK(lasting(run) == whole);
+  REQUIRE(run_tiny(scratch.path, "run",
+                   {"--quiet", "--checkpoint-every", "1", "--set", "optimizer.learning_rate=1e9"})
+              .code == 1);
+  CHECK(resume(scratch.path, run).err == "federate: resume: the run is finished\n");
+}
+
+TEST_CASE("resume: sweeps and comparisons go on inside their runs") {
+  const Scratch scratch;
+  write(scratch.path / "tiny.toml", tiny);
+  const bool compares = GENERATE(false, true);
+  const std::string config = (scratch.path / "tiny.toml").string();
+  const Arguments what = compares ? Arguments{"--compare", config}
+                                  : Arguments{config, "--sweep", "optimizer.learning_rate=0.01,0.02"};
+  const auto once = [&](const std::string& out) {
+    return federate(scratch.path,
+                    with(what, {"--out", (scratch.path / out).string(), "--checkpoint-every", "2"}));
+  };
+  REQUIRE(once("whole").code == 0);
+  REQUIRE(once("run").code == 0);
+  const fs::path inside = compares ? "tiny/seed-7" : "optimizer.learning_rate=0.01/seed-7";
+  const fs::path run = scratch.path / "run" / inside;
+  kill_after(run, 4);
+  const Result again = once("run");
+  CAPTURE(again.err, again.out);
+  REQUIRE(again.code == 0);
+  CHECK(again.out.find("going on from round 4") != std::string::npos);
+  check_same_run(run, scratch.path / "whole" / inside);
+}
