@@ -45,11 +45,11 @@ ranks_of() {
   done | sort -n | cut -d' ' -f2
 }
 
-# A long run on three ranks in the background: launcher and pids.
+# begin ROUNDS ARGUMENT...: a run on three ranks in the background: launcher and pids.
 begin() {
   rm -rf "$work/out"
-  "$mpirun" -n 3 "$federate" "${digits[@]}" --executor mpi --set federation.rounds=100000 \
-    --set federation.eval_every=0 >"$work/said" 2>&1 </dev/null &
+  "$mpirun" -n 3 "$federate" "${digits[@]}" --executor mpi --set federation.rounds="$1" \
+    --set federation.eval_every=0 "${@:2}" >"$work/said" 2>&1 </dev/null &
   launcher=$!
   for _ in $(seq 300); do
     [[ $(wc -l 2>/dev/null <"$work/out/rounds.csv") -gt 2 ]] && break
@@ -89,13 +89,24 @@ expect "the launcher of another MPI" 2 \
   '--executor mpi: 4 processes were started \(PMI_SIZE\), MPI sees 1: the launcher belongs to another MPI' \
   env PMI_SIZE=4 "$federate" "${digits[@]}" --executor mpi
 
-begin
-check "expected three ranks" test "${#pids[@]}" == 3
-kill -KILL "${pids[1]}"
-check "a rank was killed: expected the end of all within 10 s" ended 10
-wait "$launcher"
+# Killed in the warm-up, or in the rounds after it.
+for warmup in 190 1; do
+  setting=(--set federation.rounds=200 --set federation.eval_every=0 --set client.epochs=1
+    --set federation.warmup_rounds="$warmup")
+  begin 200 "${setting[@]}" --checkpoint-every 1
+  check "expected three ranks" test "${#pids[@]}" == 3
+  kill -KILL "${pids[1]}"
+  check "a rank was killed: expected the end of all within 10 s" ended 10
+  wait "$launcher"
+  check "a rank was killed: expected --resume to complete the run" \
+    "$mpirun" -n 2 "$federate" --resume "$work/out" --executor mpi --quiet
+  check "expected a run that is not killed to end" \
+    "$federate" examples/federations/digits.toml --quiet --out "$work/whole" "${setting[@]}"
+  check "a rank was killed: expected the model of the run that was not" \
+    cmp "$work/out/model.safetensors" "$work/whole/model.safetensors"
+done
 
-begin
+begin 100000
 kill -TERM "${pids[1]}" # not for a rank to decide
 sleep 0.5
 check "SIGTERM at rank 1: expected the run to go on" kill -0 "$launcher"
