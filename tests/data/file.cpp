@@ -31,6 +31,24 @@ TEST_CASE("files: gzip of several members, and of far more bytes than it promise
   CHECK(data::read_content(folder.write("two.gz", two)).bytes == joined(zeros, counting(10)));
 }
 
+TEST_CASE("files: gzip is unzipped no further than the format needs") {
+  const loru_test::Folder folder;
+  const auto bytes = counting(3'000'000);
+  const auto path = folder.write("long.gz", gzip(bytes));
+  const auto first = [&](std::size_t asked) {
+    return data::read_content(path, [&](auto begin) {
+      CHECK(begin.size() == 64);
+      return asked;
+    });
+  };
+  CHECK(first(100'000).bytes == loru_test::Bytes(bytes.begin(), bytes.begin() + 100'001));
+  CHECK(first(1).size() == 65);
+  CHECK(first(bytes.size()).bytes == bytes);
+  CHECK(first(std::size_t{1} << 60).bytes == bytes);
+  const auto small = folder.write("small.gz", gzip(counting(10)));
+  CHECK(data::read_content(small, [](auto) { return std::size_t{1} << 60; }).bytes == counting(10));
+}
+
 TEST_CASE("files: broken gzip names path, byte and zlib's error") {
   const loru_test::Folder folder;
   auto bytes = gzip(counting(50000, 251));

@@ -66,6 +66,8 @@ TEST_CASE("idx: malformed files name path, byte and expectation") {
         "byte 18: expected the end of the file after shape (3, 2), got 2 more bytes");
   CHECK_THAT(message(gzip(idx(0x08, {3, 2}, counting(5)))),
              ContainsSubstring("byte 17 (unzipped): truncated"));
+  CHECK(message(gzip(idx(0x08, {3, 20}, counting(5'000'000)))) ==
+        "byte 72 (unzipped): expected the end of the file after shape (3, 20), got more");
 }
 
 TEST_CASE("idx: extents whose product overflows are truncated files, not allocations") {
@@ -80,6 +82,9 @@ TEST_CASE("idx: extents whose product overflows are truncated files, not allocat
   }
   CHECK_THROWS_WITH(data::read_idx(folder.write("zero", idx(0x08, {huge, huge, huge, 0}, counting(3)))),
                     ContainsSubstring("byte 20: expected the end of the file"));
+  CHECK_THROWS_WITH(data::read_idx(folder.write("zero", idx(0x08, {huge, huge, huge, 0}, {}))),
+                    ContainsSubstring("byte 4: expected extents with a product below 2^60"));
+  CHECK(data::read_idx(folder.write("empty", idx(0x08, {0, 7, 5}, {}))).shape == Shape{0, 7, 5});
 }
 
 TEST_CASE("idx: four files become a split, train first") {

@@ -109,6 +109,13 @@ TEST_CASE("strangers: ranks that a client's layers cannot have") {
   CHECK(refused("ranks", "257") == "message: metadata 'ranks': layer fc2: expected at most 256, got 257");
   CHECK(refused("ranks", "1,1") == "message: metadata 'ranks': expected 1 ranks, got 2");
   CHECK(refused("ranks", "") == "message: metadata 'ranks': expected 1 ranks, got 0");
+  // Ranks that the layer may have, but with factors of others.
+  CHECK_THAT(refused("ranks", "2"), ContainsSubstring("fc2.lora_A.weight"));
+  const auto after = [&](nn::Model<float>& of) {
+    return fl::answer(of, good, fl::HetLoRA{}, small_data().train, parts[1], momentum_client());
+  };
+  auto fresh = model;
+  CHECK(after(device) == after(fresh));
 }
 
 TEST_CASE("strangers: clients that drop out are as clients that were never asked") {

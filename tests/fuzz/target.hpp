@@ -1,8 +1,12 @@
 #pragma once
 // A fuzz target: LORU_FUZZ(bytes) { read(bytes); }
 
+#include <sanitizer/allocator_interface.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,15 +23,49 @@ inline std::string_view text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// Counts the bytes that this thread holds, and ends the program above 16 times the input and 1 MiB. The first
+/// input is not counted: targets build models and read files for it.
+class Memory {
+ public:
+  void begin(std::size_t input) {
+    if (!installed_) __sanitizer_install_malloc_and_free_hooks(&took, &gave);
+    most_ = installed_ ? 16 * static_cast<std::ptrdiff_t>(input) + (1 << 20) : PTRDIFF_MAX;
+    installed_ = true;
+    held_ = 0;
+    counting_ = true;
+  }
+  void end() { counting_ = false; }
+
+ private:
+  static void took(const volatile void*, std::size_t size) {
+    if (!counting_) return;
+    held_ += static_cast<std::ptrdiff_t>(size);
+    if (held_ <= most_) return;
+    counting_ = false;
+    std::fprintf(stderr, "fuzz: %td bytes held, expected at most %td\n", held_, most_);
+    std::abort();
+  }
+  static void gave(const volatile void* p) {
+    if (counting_ && p) held_ -= static_cast<std::ptrdiff_t>(__sanitizer_get_allocated_size(p));
+  }
+
+  inline static thread_local bool counting_ = false;
+  inline static thread_local std::ptrdiff_t held_ = 0, most_ = 0;
+  bool installed_ = false;
+};
+
 }  // namespace fuzz
 
 /// The function that follows reads the bytes; it may throw loru::Error.
 #define LORU_FUZZ(bytes)                                                              \
   static void read_fuzzed(fuzz::Bytes bytes);                                         \
   extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) { \
+    static fuzz::Memory memory;                                                       \
+    memory.begin(size);                                                               \
     try {                                                                             \
       read_fuzzed(std::as_bytes(std::span(data, size)));                              \
     } catch (const loru::Error&) {}                                                   \
+    memory.end();                                                                     \
     return 0;                                                                         \
   }                                                                                   \
   static void read_fuzzed(fuzz::Bytes bytes)

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -15,11 +16,11 @@
 
 namespace loru::inline LORU_ISA::data {
 
-/// The content of a file and where it came from. `unzipped` tells that offsets count decompressed bytes.
+/// The content of a file and where it came from.
 struct Content {
   std::filesystem::path path;
   std::vector<std::uint8_t> bytes;
-  bool unzipped = false;
+  bool unzipped = false;  ///< offsets count decompressed bytes
 
   Index size() const { return static_cast<Index>(bytes.size()); }
 
@@ -34,14 +35,22 @@ inline bool is_gzip(std::span<const std::uint8_t> bytes) {
   return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
 }
 
-/// Decompressed bytes of a gzip file of one or more members (RFC 1952). Throws DataError naming `path`, the
-/// byte of the compressed file and zlib's complaint.
-LORU_INLINE std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> gzip,
-                                             const std::filesystem::path& path);
+/// How many bytes a format needs, from the first 64 bytes of a file or all that it has.
+using NeededBytes = std::function<std::size_t(std::span<const std::uint8_t>)>;
 
-/// The content of a file, decompressed if it is gzip (whatever its name). Throws IoError if it cannot be
-/// read, DataError if it is broken gzip.
-LORU_INLINE Content read_content(const std::filesystem::path& path);
+/// The most bytes that a gzip file without a header of its own may hold: 1 GiB.
+inline constexpr std::size_t most_unzipped = std::size_t{1} << 30;
+
+/// Decompressed bytes of a gzip file of one or more members (RFC 1952). Where `needed` is given, no more than
+/// one byte beyond what it asks for is decompressed. Throws DataError naming `path`, the byte of the
+/// compressed file and zlib's complaint, and, without `needed`, for more than most_unzipped bytes.
+LORU_INLINE std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> gzip,
+                                             const std::filesystem::path& path,
+                                             const NeededBytes& needed = {});
+
+/// The content of a file, decompressed as gunzip() does if it is gzip (whatever its name). Throws IoError if
+/// it cannot be read, DataError if it is broken gzip.
+LORU_INLINE Content read_content(const std::filesystem::path& path, const NeededBytes& needed = {});
 
 }  // namespace loru::inline LORU_ISA::data
 

@@ -53,22 +53,30 @@ class Inflater {
   z_stream stream_{};
 };
 
-/// The size that the last four bytes of a gzip file promise; only a hint, bounded by deflate's best ratio.
+/// The size that the last four bytes of a gzip file promise; only a hint, at most 16 times the file's own.
 inline std::size_t promised_size(std::span<const std::uint8_t> gzip) {
   std::size_t promise = 0;
   for (std::size_t i = 0; i < 4 && i < gzip.size(); ++i) promise = promise << 8 | gzip[gzip.size() - 1 - i];
-  return std::clamp<std::size_t>(promise + 1, 4096, 1032 * gzip.size() + 4096);
+  return std::clamp<std::size_t>(promise + 1, 4096, 16 * gzip.size() + 4096);
 }
 
 }  // namespace detail
 
 LORU_INLINE std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> gzip,
-                                             const std::filesystem::path& path) {
-  std::vector<std::uint8_t> out(detail::promised_size(gzip));
+                                             const std::filesystem::path& path, const NeededBytes& needed) {
+  constexpr std::size_t beginning = 64;
+  const std::size_t promised = detail::promised_size(gzip);
+  std::vector<std::uint8_t> out(needed ? beginning : std::min(promised, most_unzipped));
   detail::Inflater inflater{gzip};
-  std::size_t written = 0;
+  std::size_t written = 0, most = most_unzipped;
+  const auto grow = [&] {  // false: there is enough
+    if (needed && written == beginning) most = std::max(needed(out), beginning);
+    if (written > most) return false;
+    out.resize(std::min(written == beginning ? promised : 2 * written, most) + 1);
+    return true;
+  };
   for (;;) {
-    if (written == out.size()) out.resize(2 * out.size());
+    if (written == out.size() && !grow()) break;
     const int status = inflater.run(out, written);
     if (status == Z_STREAM_END) {
       if (inflater.at_end()) break;
@@ -81,11 +89,13 @@ LORU_INLINE std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> gzip,
                       " (", inflater.message(), ")");
     }
   }
+  require<DataError>(needed || written <= most, path.string(), ": expected at most ", most_unzipped,
+                     " decompressed bytes, got more");
   out.resize(written);
   return out;
 }
 
-LORU_INLINE Content read_content(const std::filesystem::path& path) {
+LORU_INLINE Content read_content(const std::filesystem::path& path, const NeededBytes& needed) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);  // an error for folders and devices
   require<IoError>(!error, path.string(), ": expected a readable file: ", error.message());
@@ -95,7 +105,7 @@ LORU_INLINE Content read_content(const std::filesystem::path& path) {
   file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   require<IoError>(file.gcount() == static_cast<std::streamsize>(bytes.size()), path.string(), ": expected ",
                    bytes.size(), " bytes, could read ", file.gcount());
-  if (is_gzip(bytes)) return {path, gunzip(bytes, path), true};
+  if (is_gzip(bytes)) return {path, gunzip(bytes, path, needed), true};
   return {path, std::move(bytes), false};
 }
 

@@ -2,6 +2,7 @@
 // Bodies of idx.hpp and idx_dataset.hpp: readers of IDX files.
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -35,17 +36,45 @@ inline void check_idx_magic(const Content& file) {
                      ' ', hex(b[1]), ' ', hex(b[2]), ' ', hex(b[3]));
 }
 
+/// The extents in a header of at least 4 + 4·rank bytes.
+inline Shape idx_extents(std::span<const std::uint8_t> bytes) {
+  Shape shape;
+  for (std::size_t i = 0; i < bytes[3]; ++i) {
+    std::uint32_t extent = 0;
+    for (std::size_t k = 0; k < 4; ++k) extent = extent << 8 | bytes[4 + 4 * i + k];
+    shape.push_back(static_cast<Index>(extent));
+  }
+  return shape;
+}
+
+/// The product of the extents that are not 0, at most 2⁶⁰.
+inline Index bounded_product(const Shape& shape) {
+  constexpr Index most = Index{1} << 60;
+  Index product = 1;
+  for (const Index extent : shape)
+    if (extent > 0) product = product > most / extent ? most : product * extent;
+  return product;
+}
+
+/// Bytes of the file that this is the beginning of, as its header says; the header alone if that is bad.
+inline std::size_t idx_bytes(std::span<const std::uint8_t> begin) {
+  constexpr std::size_t longest = 20;
+  if (begin.size() < longest || begin[3] > 4) return longest;
+  const Shape shape = idx_extents(begin);
+  const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
+  const Index width = empty ? 0 : begin[2] == 0x0b ? 2 : 1;
+  return static_cast<std::size_t>(idx_header(shape.rank()) + width * bounded_product(shape));
+}
+
+/// The content of an IDX file. What gzip holds beyond the array is not decompressed, but for one byte.
+inline Content read_idx_content(const std::filesystem::path& path) { return read_content(path, idx_bytes); }
+
 /// The extents, once it is known that the file holds exactly their product times `width` bytes.
 inline Shape read_idx_shape(const Content& file, Index width) {
   const Index rank = file.bytes[3], header = idx_header(rank);
   require<DataError>(file.size() >= header, file.at(file.size()), ": truncated: expected a header of ",
                      header, " bytes, got ", file.size());
-  Shape shape;
-  for (Index i = 0; i < rank; ++i) {
-    std::uint32_t extent = 0;
-    for (Index k = 0; k < 4; ++k) extent = extent << 8 | file.bytes[static_cast<std::size_t>(4 + 4 * i + k)];
-    shape.push_back(static_cast<Index>(extent));
-  }
+  const Shape shape = idx_extents(file.bytes);
   const Index present = file.size() - header;
   Index expected = std::find(shape.begin(), shape.end(), 0) == shape.end() ? width : 0;
   for (Index extent : shape) {  // stops before the product can overflow
@@ -55,8 +84,10 @@ inline Shape read_idx_shape(const Content& file, Index width) {
   require<DataError>(expected <= present, file.at(file.size()), ": truncated: shape ", shape, " of ", width,
                      "-byte values needs more than the ", present, " bytes after the header");
   require<DataError>(expected == present, file.at(header + expected),
-                     ": expected the end of the file after shape ", shape, ", got ", present - expected,
-                     " more bytes");
+                     ": expected the end of the file after shape ", shape, ", got ",
+                     file.unzipped ? "more" : concat(present - expected, " more bytes"));
+  require<DataError>(bounded_product(shape) < Index{1} << 60, file.at(4),
+                     ": expected extents with a product below 2^60, got shape ", shape);
   return shape;
 }
 
@@ -79,7 +110,9 @@ LORU_INLINE IdxArray parse_idx(const Content& file) {
   return array;
 }
 
-LORU_INLINE IdxArray read_idx(const std::filesystem::path& path) { return parse_idx(read_content(path)); }
+LORU_INLINE IdxArray read_idx(const std::filesystem::path& path) {
+  return parse_idx(detail::read_idx_content(path));
+}
 
 // ---- idx_dataset.hpp ----
 
@@ -114,7 +147,7 @@ inline Split normalised(Split split, const Normalisation& normalisation) {
 }  // namespace detail
 
 LORU_INLINE Dataset read_idx_images(const std::string& name, const std::filesystem::path& path) {
-  const Content file = read_content(path);
+  const Content file = detail::read_idx_content(path);
   IdxArray array = parse_idx(file);
   const Shape& shape = array.shape;
   const Index rank = shape.rank();
@@ -136,7 +169,7 @@ LORU_INLINE Dataset read_idx_images(const std::string& name, const std::filesyst
 LORU_INLINE std::vector<std::int32_t> read_idx_numbers(const char* what, const std::filesystem::path& path,
                                                        Index count, const std::filesystem::path& of,
                                                        Index limit) {
-  const Content file = read_content(path);
+  const Content file = detail::read_idx_content(path);
   const IdxArray array = parse_idx(file);
   require<DataError>(array.shape.rank() == 1, file.at(3), ": expected ", what, "s of rank 1, got shape ",
                      array.shape);

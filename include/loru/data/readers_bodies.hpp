@@ -95,8 +95,7 @@ struct CifarFormat {
 
 /// Appends the records of one file. Throws DataError for a size that is no multiple of a record, or a bad
 /// label.
-inline void append_cifar(Dataset& set, const CifarFormat& format, const std::filesystem::path& path) {
-  const Content file = read_content(path);
+inline void append_cifar(Dataset& set, const CifarFormat& format, const Content& file) {
   const Index pixels = set.sample.size(), record = format.label_bytes + pixels;
   require<DataError>(file.size() > 0 && file.size() % record == 0, file.at(file.size()),
                      ": wrong file size: expected a multiple of ", record, " bytes (", format.label_bytes,
@@ -117,7 +116,7 @@ inline Dataset read_cifar(const CifarFormat& format, const Folder& folder,
                           std::span<const std::string> files) {
   Dataset set{format.name, {3, 32, 32}, format.classes,      std::vector<std::uint8_t>{},
               {},          {},          format.normalisation};
-  for (const std::string& file : files) append_cifar(set, format, folder.file(file));
+  for (const std::string& file : files) append_cifar(set, format, read_content(folder.file(file)));
   set.check();
   return set;
 }
@@ -175,7 +174,10 @@ inline std::vector<Index> parse_numbers(std::string_view line) {
 }  // namespace detail
 
 LORU_INLINE Dataset read_digits(const std::filesystem::path& path) {
-  const Content file = read_content(path);
+  return parse_digits(read_content(path));
+}
+
+LORU_INLINE Dataset parse_digits(const Content& file) {
   Dataset set{"digits", {1, 8, 8}, 10, std::vector<std::uint8_t>{}, {}, {}, {1.0 / 16.0, {0.3058}, {0.3764}}};
   auto& features = std::get<std::vector<std::uint8_t>>(set.features);
   const std::string_view text{reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()};

@@ -91,16 +91,22 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
 }
 
 /// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with
-/// it between rounds. On a device other than the host keep a DeviceData between turns; otherwise each turn
-/// uploads the data set again. Throws as take_turn does.
+/// it between rounds; if the turn fails it is what it was before. On a device other than the host keep a
+/// DeviceData between turns; otherwise each turn uploads the data set again. Throws as take_turn does.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
                const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
                const ClientOptions& options, io::Archive& state,
                const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
-  return take_turn(model, io::borrow(broadcast, "broadcast"), algorithm,
-                   LocalData<T, D>{dataset, samples, options, task}, state, Frozen::own);
+  nn::Model<T, D> before = model;
+  try {
+    return take_turn(model, io::borrow(broadcast, "broadcast"), algorithm,
+                     LocalData<T, D>{dataset, samples, options, task}, state, Frozen::own);
+  } catch (...) {
+    model = std::move(before);
+    throw;
+  }
 }
 
 /// The same for algorithms without client state. Throws ConfigError for an algorithm that has it.
