@@ -2,7 +2,7 @@
 
 set(LORU_HAS_CUDA OFF)
 set(cuda_reason "LORU_WITH_CUDA=OFF")
-if(CMAKE_BUILD_TYPE STREQUAL "Sanitize" AND LORU_WITH_CUDA STREQUAL "AUTO")
+if(CMAKE_BUILD_TYPE MATCHES "^(Sanitize|Thread)$" AND LORU_WITH_CUDA STREQUAL "AUTO")
   set(cuda_reason "nvcc knows no sanitizers")
 elseif(NOT LORU_WITH_CUDA STREQUAL "OFF" AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_CUDA STREQUAL "ON"))
   include(CheckLanguage)

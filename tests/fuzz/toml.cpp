@@ -5,7 +5,11 @@
 
 #include "target.hpp"
 
-#include "../../examples/federate/configuration.hpp"
+// The sources themselves: one parse of their headers in place of four.
+#include "../../examples/federate/configuration.cpp"
+#include "../../examples/federate/key.cpp"
+#include "../../examples/federate/transformer.cpp"
+#include "../../examples/federate/value.cpp"
 
 namespace {
 
