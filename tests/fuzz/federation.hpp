@@ -40,7 +40,8 @@ struct SetUp {
   fl::Code code;
 };
 
-/// FedLoRU that merges every round, so that broadcasts carry merges, and HetLoRA, whose broadcasts carry ranks.
+/// FedLoRU that merges every round, so that broadcasts carry merges, and HetLoRA, whose broadcasts carry
+/// ranks.
 inline const std::vector<SetUp>& set_ups() {
   using enum fl::Code;
   static const fl::AnyAlgorithm<float> fedloru = fl::FedLoRU{.tau = 1}, hetlora = fl::HetLoRA{};

@@ -23,8 +23,8 @@ inline std::string_view text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Counts the bytes that this thread holds, and ends the program above 16 times the input and 1 MiB. The first
-/// input is not counted: targets build models and read files for it.
+/// Counts the bytes that this thread holds, and ends the program above 16 times the input and 1 MiB. The
+/// first input is not counted: targets build models and read files for it.
 class Memory {
  public:
   void begin(std::size_t input) {
