@@ -1,5 +1,5 @@
-// Configurations of the program. A configuration that is read is written and read again. ASCII alone: for some
-// letters outside of strings toml++ 3.3 reaches code that it declares unreachable
+// Configurations of the program. A configuration that is read is written and read again. ASCII alone: for
+// some letters outside of strings toml++ 3.3 reaches code that it declares unreachable
 // (is_non_ascii_horizontal_whitespace).
 
 #include <sys/mman.h>
