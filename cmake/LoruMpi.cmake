@@ -2,7 +2,7 @@
 
 set(LORU_HAS_MPI OFF)
 set(mpi_reason "LORU_WITH_MPI=OFF")
-if(CMAKE_BUILD_TYPE STREQUAL "Sanitize" AND LORU_WITH_MPI STREQUAL "AUTO")
+if(CMAKE_BUILD_TYPE MATCHES "^(Sanitize|Thread)$" AND LORU_WITH_MPI STREQUAL "AUTO")
   set(mpi_reason "sanitizers are for loru's own code")
 elseif(NOT LORU_WITH_MPI STREQUAL "OFF" AND TARGET loru_loru
        AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_MPI STREQUAL "ON"))

@@ -58,6 +58,10 @@ if(TARGET federate)
   set_tests_properties("resume: killed at any instant" PROPERTIES
     TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS slow COST 100)
 endif()
+if(TARGET federate)
+  add_test(NAME "soak: memory over 50 rounds" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/soak.sh $<TARGET_FILE:federate> 50 10)
+  set_tests_properties("soak: memory over 50 rounds" PROPERTIES TIMEOUT ${timeout} LABELS slow)
+endif()
 add_test(NAME layering COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/check.py ${PROJECT_SOURCE_DIR})
 add_test(NAME layering_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/self_test.py)
 

@@ -21,6 +21,7 @@ GOLDEN = ROOT / "tests/golden"
 SEEDS = {
     "adapter": ["peft/bert/adapter_config.json", "peft/bert/adapter_model.safetensors"],
     "broadcast": [],
+    "checkpoint": [],
     "cifar": [],
     "configuration": [],
     "csv": [],

@@ -1,4 +1,4 @@
-// Writes the seeds of the targets update and broadcast: write_seeds FOLDER. To be run again when messages
+// Writes the seeds of the targets checkpoint, update and broadcast: write_seeds FOLDER. To be run again when messages
 // change.
 
 #include <cstddef>
@@ -33,6 +33,9 @@ int main(int, char** argv) {
     server.begin_round();
     server.receive(fuzz::answer(model, server.broadcast(0), algorithm, state));
     server.finish_round();
+    loru::io::Archive checkpoint("checkpoint");
+    server.save(checkpoint);
+    write(folder / "checkpoint", set_up, loru::io::serialise(checkpoint));
     server.begin_round();
     const auto broadcast = server.broadcast(0);
     write(folder / "broadcast", set_up, broadcast);
