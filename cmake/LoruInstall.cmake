@@ -28,8 +28,6 @@ if(TARGET loru_cuda)
 endif()
 
 if(TARGET loru_mpi)
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/mpi/loru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-    FILES_MATCHING PATTERN "*.hpp")
   install(TARGETS loru_mpi EXPORT loru_mpi_targets)
   install(EXPORT loru_mpi_targets FILE loru-mpi-targets.cmake NAMESPACE loru:: DESTINATION ${package_dir})
 endif()

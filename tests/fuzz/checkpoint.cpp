@@ -1,5 +1,5 @@
-// Checkpoints of a server, of which the first byte says the code and the algorithm. After a refusal the server
-// is what it was; otherwise it does another round.
+// Checkpoints of a server, of which the first byte says the code and the algorithm. After a refusal the
+// server is what it was; otherwise it does another round.
 
 #include "target.hpp"
 

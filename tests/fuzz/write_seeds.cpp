@@ -1,5 +1,5 @@
-// Writes the seeds of the targets checkpoint, update and broadcast: write_seeds FOLDER. To be run again when messages
-// change.
+// Writes the seeds of the targets checkpoint, update and broadcast: write_seeds FOLDER. To be run again when
+// messages change.
 
 #include <cstddef>
 

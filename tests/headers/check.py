@@ -143,8 +143,10 @@ def main():
     include, cuda, mpi = ROOT / "include", cuda_include(), mpi_include()
     command = flags(options.compiler, options.stdlib, include)
     with_cuda = [*command, f"-I{ROOT / 'cuda'}", "-isystem", str(cuda)]
-    with_mpi = [*command, f"-I{ROOT / 'mpi'}", "-DOMPI_SKIP_MPICXX=1", "-DMPICH_SKIP_MPICXX=1", "-isystem", str(mpi)]
-    names = listed(include, options.pattern)
+    with_mpi = [*command, "-DOMPI_SKIP_MPICXX=1", "-DMPICH_SKIP_MPICXX=1", "-isystem", str(mpi)]
+    names, of_mpi = [], []
+    for name in listed(include, options.pattern):
+        (of_mpi if name.startswith("loru/mpi/") else names).append(name)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.jobs) as pool:
         work = (options.work or Path(scratch)).resolve()
         work.mkdir(parents=True, exist_ok=True)
@@ -152,7 +154,7 @@ def main():
         alone = {name: pool.submit(compile_alone, command, name) for name in names if options.each}
         for name in listed(ROOT / "cuda", options.pattern) if cuda else []:
             alone[name] = pool.submit(compile_alone, with_cuda, name)
-        for name in listed(ROOT / "mpi", options.pattern) if mpi else []:
+        for name in of_mpi if mpi else []:
             alone[name] = pool.submit(compile_alone, with_mpi, name)
         results = together.result() if together else {}
         results.update({name: job.result() for name, job in alone.items()})
