@@ -15,6 +15,12 @@ std::optional<Launched> launched() {
   return std::nullopt;
 }
 
+bool first_launched() {
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMI_RANK"})
+    if (const char* text = std::getenv(variable)) return !launched() || loru::parse_number<Index>(text) == 0;
+  return true;
+}
+
 void require_one_process(const std::string& out) {
   if (const auto several = launched())
     loru::fail<loru::ConfigError>("started with ", several->processes, " ranks (", several->variable,

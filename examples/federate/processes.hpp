@@ -17,6 +17,10 @@ struct Launched {
 /// Nothing unless a launcher has started several.
 std::optional<Launched> launched();
 
+/// Whether this process is the first of those, by its launcher's count: the one that reports what goes wrong
+/// before MPI has connected them.
+bool first_launched();
+
 /// Throws ConfigError if a launcher has started several processes, which would all write the folder.
 void require_one_process(const std::string& out);
 

@@ -72,7 +72,7 @@ struct Prediction {
 /// table for a name that ends in .csv. The run's own data give shapes and normalisation. Throws loru::Error.
 ExitCode predict(const Prediction& prediction, const Overrides& overrides, Index threads);
 
-/// One line to stderr.
+/// One line to stderr; of the processes that a launcher has started, the first one's alone.
 void report_error(const std::string& message);
 
 }  // namespace federate

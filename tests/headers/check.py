@@ -85,7 +85,8 @@ def compile_modules(command, folder, names, work):
     for start, end in zip(starts, [*(s.start() for s in starts[1:]), len(said)]):
         file = Path(ROOT, start["file"]).resolve()
         if file.is_relative_to(folder):
-            complaints[file.relative_to(folder).as_posix()] += said[start.start():end]
+            name = file.relative_to(folder).as_posix()
+            complaints[name] = complaints.get(name, "") + said[start.start():end]
     if code != 0 and not any(complaints.values()):
         complaints[names[0]] = said or f"exit code {code}"
     return complaints

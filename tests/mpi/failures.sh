@@ -79,6 +79,9 @@ expect "ranks with other data" 2 'rank 1 on [^ ]+: expected loru .*, data [0-9a-
 expect "a rank whose data cannot be read" 2 'rank 1 on [^ ]+: .*' \
   "$mpirun" -n 1 "$federate" "${digits[@]}" --executor mpi \
   : -n 1 "$federate" "${digits[@]}" --executor mpi --set data.name=idx --set data.dir=/nowhere
+expect "four ranks without --executor mpi" 2 \
+  "started with 4 ranks \\(OMPI_COMM_WORLD_SIZE\\) without --executor mpi: all would write $work/out" \
+  "$mpirun" -n 4 "$federate" "${digits[@]}"
 expect "ranks without --executor mpi" 2 \
   "started with 4 ranks \\(OMPI_COMM_WORLD_SIZE\\) without --executor mpi: all would write $work/out" \
   env OMPI_COMM_WORLD_SIZE=4 "$federate" "${digits[@]}"
