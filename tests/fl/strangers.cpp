@@ -118,6 +118,67 @@ TEST_CASE("strangers: ranks that a client's layers cannot have") {
   CHECK(after(device) == after(fresh));
 }
 
+TEST_CASE("strangers: a broadcast that is refused leaves the client's state alone") {
+  auto model = small_factored<float>();
+  fl::Server<float> server(model, fl::FedLoRA{}, seed,
+                           {.codecs = {.downlink = fl::Code::top_k, .keep = 0.1}});
+  const auto parts = small_parts(2);
+  io::Archive state("state");
+  const auto turn = [&](const fl::Message& broadcast) {
+    return fl::answer(model, broadcast, fl::FedLoRA{}, small_data().train, parts.samples(0),
+                      momentum_client(), state);
+  };
+  server.begin_round();
+  server.receive(turn(server.broadcast(0)));
+  server.finish_round();
+  server.begin_round();
+  const fl::Message good = server.broadcast(0), before = io::serialise(state);
+  const auto text = message_of<DataError>([&] {
+    turn(changed(good, [](io::Archive& a) {
+      a.metadata()["since"] = "0";
+      a.put("fc1.weight", Tensor<float>({1}, {7}));
+    }));
+  });
+  CHECK_THAT(text, ContainsSubstring("fc1.weight"));
+  CHECK(io::serialise(state) == before);
+  server.receive(turn(good));
+}
+
+namespace {
+
+/// Cuts the first update of a round short.
+class Cuts final : public fl::Executor {
+ public:
+  Index workers() const override { return 1; }
+  void run(std::span<const fl::Job> jobs, const Work& work, const Own& own,
+           const fl::Deliver& deliver) override {
+    for (Index i = 0; i < std::ssize(jobs); ++i) {
+      fl::Answer done = answer(jobs[static_cast<std::size_t>(i)], i, work, own);
+      if (i == 0) done.update.resize(done.update.size() - 1);
+      deliver(i, std::move(done));
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("strangers: an update that is refused is counted, or ends the round") {
+  const auto round = [](fl::Diverged diverged) {
+    fl::Simulation simulation{small_factored<float>(),
+                              fl::FedLoRU{},
+                              small_data(),
+                              small_parts(4),
+                              {.cohort = 3,
+                               .client = momentum_client(),
+                               .diverged = diverged,
+                               .seed = seed,
+                               .executor = std::make_shared<Cuts>()}};
+    return simulation.run_round(false);
+  };
+  CHECK(round(fl::Diverged::reject).rejected == 1);
+  CHECK_THROWS_AS(round(fl::Diverged::stop), DataError);
+}
+
 TEST_CASE("strangers: clients that drop out are as clients that were never asked") {
   const auto options = [](fl::Drops drops, Index threads) {
     return fl::SimulationOptions{.cohort = 6,

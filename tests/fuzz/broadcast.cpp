@@ -1,5 +1,5 @@
 // Broadcasts to a client that has done a round already; the first byte says the code and the algorithm. After
-// a refusal the client's model is what it was.
+// a refusal the client's model and state are what they were.
 
 #include "target.hpp"
 
@@ -28,10 +28,10 @@ LORU_FUZZ(bytes) {
   static const std::vector<Client> all(fuzz::set_ups().begin(), fuzz::set_ups().end());
   if (bytes.empty()) return;
   Client client = all[fuzz::set_up_of(bytes)];
-  const fl::Message before = fuzz::bits(client.model);
+  const fl::Message before = fuzz::bits(client.model), state = io::serialise(client.state);
   try {
     fuzz::answer(client.model, bytes.subspan(1), client.algorithm, client.state);
   } catch (const loru::Error&) {
-    if (fuzz::bits(client.model) != before) std::abort();
+    if (fuzz::bits(client.model) != before || io::serialise(client.state) != state) std::abort();
   }
 }

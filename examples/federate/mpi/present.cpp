@@ -7,6 +7,7 @@
 #include <loru/mpi/mpi.hpp>
 #include <loru/version.hpp>
 
+#include "../digest.hpp"
 #include "../federation.hpp"
 #include "../output.hpp"
 #include "../processes.hpp"
@@ -68,9 +69,19 @@ std::string identity(const loru::data::Split& data) {
                       data_digest(data).substr(0, 16));
 }
 
+/// Of the configuration, but for the folder of the data.
+std::string configuration_digest(Configuration configuration) {
+  configuration.data.dir.clear();
+  const std::string text = to_toml(std::move(configuration));
+  Sha256 digest;
+  digest.add(text.data(), text.size());
+  return digest.hex();
+}
+
 /// How a process comes out of its set-up.
 struct Report {
-  char host[MPI_MAX_PROCESSOR_NAME] = {}, identity[160] = {}, error[2048] = {};
+  char host[MPI_MAX_PROCESSOR_NAME] = {}, identity[160] = {}, configuration[Sha256::digits + 1] = {},
+       error[2048] = {};
 };
 
 template <std::size_t N>
@@ -87,6 +98,8 @@ void agree(const Report& own, const std::exception_ptr& failure) {
     loru::require<loru::ConfigError>(r.error[0] == 0, "rank ", rank, " on ", r.host, ": ", r.error);
     loru::require<loru::ConfigError>(std::strcmp(r.identity, all[0].identity) == 0, "rank ", rank, " on ",
                                      r.host, ": expected ", all[0].identity, ", got ", r.identity);
+    loru::require<loru::ConfigError>(std::strcmp(r.configuration, all[0].configuration) == 0, "rank ", rank,
+                                     " on ", r.host, ": expected the configuration of rank 0, got another");
   }
 }
 
@@ -110,6 +123,7 @@ Prepared prepare(const std::string& file, const Overrides& overrides, RunOptions
     prepared.emplace(set_up(configuration), loru::data::Partition());
     prepared->parts = make_partition(prepared->setup);
     put(report.identity, identity(prepared->setup.data));
+    put(report.configuration, configuration_digest(configuration));
   } catch (const std::exception& error) {
     failure = std::current_exception();
     put(report.error, error.what());
@@ -118,7 +132,8 @@ Prepared prepare(const std::string& file, const Overrides& overrides, RunOptions
   return *std::move(prepared);
 }
 
-/// The executor is gone when it returns or throws: before MPI ends.
+/// The executor is gone when it returns or throws: before MPI ends. The first process's exit code is the
+/// run's; the others have none of their own.
 ExitCode run_as_one(const std::string& file, const Overrides& overrides, RunOptions options, bool first) {
   Prepared prepared = prepare(file, overrides, options, first);
   const auto executor = std::make_shared<loru::mpi::Executor>(options.threads);
@@ -128,7 +143,7 @@ ExitCode run_as_one(const std::string& file, const Overrides& overrides, RunOpti
     return train(prepared.setup, std::move(prepared.parts), options);
   } catch (...) {
     executor->fail(std::current_exception());
-    return failed_run;
+    return success;
   }
 }
 
@@ -147,7 +162,7 @@ ExitCode run_with_mpi(const std::string& file, const Overrides& overrides, RunOp
     return run_as_one(options.resumes ? config.string() : file, overrides, options, mpi.first());
   } catch (...) {
     if (mpi.first()) throw;
-    return bad_input;
+    return success;
   }
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include <loru/fl/simulation/executor.hpp>
@@ -22,11 +23,23 @@ namespace loru::inline LORU_ISA::mpi {
 /// Every process makes one, at the same time, and destroys it before MPI_Finalize.
 class Executor final : public fl::Executor {
  public:
-  /// `threads` of this process. Throws ConfigError for fewer than one.
+  /// `threads` of this process. Throws ConfigError for fewer than one, and on every process if one cannot
+  /// start its threads.
   explicit Executor(Index threads, MPI_Comm comm = MPI_COMM_WORLD)
-      : pool_{threads + 1}, mailbox_{comm}, threads_(static_cast<std::size_t>(mailbox_.ranks())) {
-    const std::int64_t own = threads;
+      : mailbox_{comm}, threads_(static_cast<std::size_t>(mailbox_.ranks())) {
+    std::exception_ptr failure;
+    try {
+      require<ConfigError>(threads >= 1, "threads: expected at least 1, got ", threads);
+      pool_.emplace(threads + 1);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    const std::int64_t own = failure ? 0 : threads;
     MPI_Allgather(&own, 1, MPI_INT64_T, threads_.data(), 1, MPI_INT64_T, mailbox_.comm());
+    if (failure) std::rethrow_exception(failure);
+    const auto without = std::ranges::find(threads_, 0);
+    require<ConfigError>(without == threads_.end(), "rank ", without - threads_.begin(),
+                         ": expected a process that can start its threads");
   }
   /// Process 0 sends the others home.
   ~Executor() override {
@@ -43,10 +56,12 @@ class Executor final : public fl::Executor {
   void tell(const fl::Bytes& news) override { post_all({.kind = Kind::news}, news); }
   void release() override { post_all({.kind = Kind::release}); }
 
+  /// Throws at once if another process has failed before.
   void run(std::span<const fl::Job> jobs, const Work& work, const Own& own,
            const fl::Deliver& deliver) override {
+    if (lost_) std::rethrow_exception(lost_);
     fl::Window window(jobs, workers(), deliver);
-    pool_.for_each(pool_.threads(), [&](Index lane) {
+    pool_->for_each(pool_->threads(), [&](Index lane) {
       if (lane > 0) return work_off(window, jobs, work, own);
       try {  // the pool gives lane 0 to the thread that calls it
         hand_out(window, jobs, own);
@@ -63,7 +78,7 @@ class Executor final : public fl::Executor {
     bool released = false;
     Queue queue;
     std::exception_ptr failure;
-    pool_.for_each(pool_.threads(), [&](Index lane) {
+    pool_->for_each(pool_->threads(), [&](Index lane) {
       if (lane > 0) return queue.work_off(work);
       try {
         released = listen(queue, hear);
@@ -195,7 +210,8 @@ class Executor final : public fl::Executor {
     Peer& peer = peers_[static_cast<std::size_t>(letter.from)];
     if (letter.note.kind == Kind::failure) {
       peer = {.failed = true};
-      window.fail(to_error(*letter.first));
+      lost_ = to_error(*letter.first);
+      window.fail(lost_);
       return false;
     }
     if (letter.note.run != run_ || peer.failed) return false;
@@ -246,11 +262,12 @@ class Executor final : public fl::Executor {
     return gone_ = true;
   }
 
-  WorkerPool pool_;
   Mailbox mailbox_;
+  std::optional<WorkerPool> pool_;
   std::vector<std::int64_t> threads_;  // of each process
   std::int64_t run_ = 0;
   std::vector<Peer> peers_;
+  std::exception_ptr lost_;  // process 0: what another one has failed with; it does no more jobs
   std::map<fl::Bytes, std::int64_t> bodies_;  // what jobs of the run share, by pointer
   bool gone_ = false;
 };

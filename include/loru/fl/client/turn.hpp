@@ -91,8 +91,9 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
 }
 
 /// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with
-/// it between rounds; if the turn fails it is what it was before. On a device other than the host keep a
-/// DeviceData between turns; otherwise each turn uploads the data set again. Throws as take_turn does.
+/// it between rounds. If the turn fails, model and state are what they were before. On a device other than the
+/// host keep a DeviceData between turns; otherwise each turn uploads the data set again. Throws as take_turn
+/// does.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
@@ -100,11 +101,13 @@ Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const ClientOptions& options, io::Archive& state,
                const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
   nn::Model<T, D> before = model;
+  io::Archive former = state;
   try {
     return take_turn(model, io::borrow(broadcast, "broadcast"), algorithm,
                      LocalData<T, D>{dataset, samples, options, task}, state, Frozen::own);
   } catch (...) {
     model = std::move(before);
+    state = std::move(former);
     throw;
   }
 }

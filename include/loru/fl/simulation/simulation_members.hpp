@@ -218,14 +218,23 @@ std::vector<Job> Simulation<T, D>::offer_turns(Round& round) {
 template <class T, class D>
 bool Simulation<T, D>::take_in(Round& round, Index client, Answer&& answer) {
   round.uplink_bytes += answer.update.size();
-  try {
-    if (answer.error) std::rethrow_exception(answer.error);
-    server_.receive(std::move(answer.update));
-  } catch (const DivergedError&) {
+  const auto rejected = [&] {  // called where an exception is handled
     if (options_.diverged == Diverged::stop) throw;
     ++round.rejected;
     server_.arrived(client);
     return false;
+  };
+  try {
+    if (answer.error) std::rethrow_exception(answer.error);
+  } catch (const DivergedError&) {
+    return rejected();
+  }
+  try {
+    server_.receive(std::move(answer.update));
+  } catch (const DivergedError&) {
+    return rejected();
+  } catch (const DataError&) {
+    return rejected();
   }
   if (!answer.state.empty()) store().write(client, std::move(answer.state));
   return true;

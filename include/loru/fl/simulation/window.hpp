@@ -59,7 +59,12 @@ class Window {
   /// doing so.
   void finish(Index i, Answer&& answer) {
     std::unique_lock lock{mutex_};
-    waiting_.emplace(i, std::move(answer));
+    try {
+      waiting_.emplace(i, std::move(answer));
+    } catch (...) {  // out of memory
+      if (!failure_) failure_ = std::current_exception();
+      moved_.notify_all();
+    }
     if (delivering_) return;
     delivering_ = true;
     while (!failure_) {
