@@ -91,9 +91,9 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
 }
 
 /// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with
-/// it between rounds. If the turn fails, model and state are what they were before. On a device other than the
-/// host keep a DeviceData between turns; otherwise each turn uploads the data set again. Throws as take_turn
-/// does.
+/// it between rounds. If the turn fails, model and state are what they were before. On a device other than
+/// the host keep a DeviceData between turns; otherwise each turn uploads the data set again. Throws as
+/// take_turn does.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
