@@ -112,7 +112,7 @@ TEST_CASE("strangers: ranks that a client's layers cannot have") {
   // Ranks that the layer may have, but with factors of others.
   CHECK_THAT(refused("ranks", "2"), ContainsSubstring("fc2.lora_A.weight"));
   const auto after = [&](nn::Model<float>& of) {
-    return fl::answer(of, good, fl::HetLoRA{}, small_data().train, parts[1], momentum_client());
+    return fl::answer(of, good, fl::HetLoRA{}, small_data().train, parts.samples(1), momentum_client());
   };
   auto fresh = model;
   CHECK(after(device) == after(fresh));
