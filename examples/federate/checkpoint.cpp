@@ -19,6 +19,7 @@ namespace {
 
 const char* const format = "loru checkpoint 1";
 const char* const rounds_name = "run/rounds.csv";
+const char* const best_prefix = "best/";
 
 #define FEDERATE_TEXT_OF(x) #x
 #define FEDERATE_TEXT(x) FEDERATE_TEXT_OF(x)
@@ -131,9 +132,14 @@ Archive read(const fs::path& file) {
   std::fill_n(place, Sha256::digits, std::byte{'0'});
   const std::string got = digest(bytes);
   require<DataError>(got == expected, name, ": expected sha256 ", expected, ", got ", got);
-  Archive archive = loru::io::parse(std::move(bytes), name);
-  loru::fl::require_text(archive, "format", format);
-  return archive;
+  return loru::io::parse(std::move(bytes), name);
+}
+
+/// A copy of what a VersionedStore has put into the archive, without the rest.
+Archive states_of(const Archive& archive) {
+  Archive states(archive.origin());
+  loru::fl::put_table(states, "states", loru::fl::get_table(archive, "states", 2));
+  return states;
 }
 
 void warn_of_build(const Archive& archive) {
@@ -181,6 +187,16 @@ std::string_view rounds_text(const Archive& archive) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+void put_best(Archive& archive, const Archive& best) {
+  for (const auto& [name, raw] : best.tensors())
+    if (archive.contains(name)) archive.put_raw(best_prefix + name, raw);
+}
+
+void take_best(const Archive& archive, Archive& model) {
+  for (const std::string& name : model.names())
+    if (!model.raw(name).blocks) model.put_raw(name, archive.raw(best_prefix + name));
+}
+
 Checkpoints::Checkpoints(const fs::path& run) : folder_{run / "checkpoint"} {}
 
 bool Checkpoints::empty() const { return files_of_rounds(folder_).empty(); }
@@ -209,21 +225,32 @@ std::optional<Index> Checkpoints::write(Index round, Archive archive) const {
 std::optional<Checkpoint> Checkpoints::newest() const {
   std::optional<Checkpoint> found;
   std::vector<std::pair<fs::path, std::string>> damaged;
+  std::vector<fs::path> older;
   const auto files = files_of_rounds(folder_);
-  for (auto file = files.rbegin(); file != files.rend() && !(found && found->before); ++file) try {
-      Archive archive = read(file->second);
-      if (found)
-        found->before = std::move(archive);
-      else
-        found = Checkpoint{file->first, std::move(archive)};
+  for (auto file = files.rbegin(); file != files.rend(); ++file) {
+    if (found && found->before) {
+      older.push_back(file->second);
+      continue;
+    }
+    Archive archive;
+    try {
+      archive = read(file->second);
     } catch (const DataError& error) {
       damaged.emplace_back(file->second, error.what());
+      continue;
     }
+    loru::fl::require_text(archive, "format", format);
+    if (found)
+      found->before = states_of(archive);
+    else
+      found = Checkpoint{file->first, std::move(archive)};
+  }
   if (!found && !damaged.empty()) fail<DataError>(damaged.front().second);
   for (const auto& [file, message] : damaged) {
     report_error(concat(message, "; going on from round ", found->round));
     remove_earlier(file);
   }
+  for (const fs::path& file : older) remove_earlier(file);
   if (found) warn_of_build(found->archive);
   return found;
 }

@@ -28,7 +28,12 @@ RunState get_state(const loru::io::Archive& archive);
 void put_rounds_text(loru::io::Archive& archive, std::string text);
 std::string_view rounds_text(const loru::io::Archive& archive);
 
-/// A checkpoint that was read, and the one before it, if that is there.
+/// The best model, without the tensors that the checkpoint leaves out of a model. take_best() sets the others
+/// of a model to the best one's, and throws DataError if the archive has not all of them.
+void put_best(loru::io::Archive& archive, const loru::io::Archive& best);
+void take_best(const loru::io::Archive& archive, loru::io::Archive& model);
+
+/// A checkpoint that was read and, if there is one before it, the states of clients that that one names.
 struct Checkpoint {
   Index round = 0;
   loru::io::Archive archive;
@@ -45,9 +50,9 @@ class Checkpoints {
   /// before. Returns the round of that one, if there is one. The archive's tensors are written, not copied.
   std::optional<Index> write(Index round, loru::io::Archive archive) const;
 
-  /// The newest that is whole; nothing if there is none at all. Newer ones that are not whole are reported
-  /// and removed, and so are those that are older than the two newest. A checkpoint of another build is
-  /// reported. Throws DataError if none is whole.
+  /// The newest that is whole; nothing if there is none at all. Those that are not whole are reported and
+  /// removed, and those older than the two newest are removed. A checkpoint of another build is reported.
+  /// Throws DataError if none is whole, and for one of another format, and removes nothing then.
   std::optional<Checkpoint> newest() const;
 
  private:

@@ -36,23 +36,26 @@ void remove_temporaries(const fs::path& folder) {
     loru::io::remove_temporaries(folder / name);
 }
 
-/// Removes the files of an earlier run's rounds, and the folder if nothing else is in it.
-void forget_rounds(const fs::path& folder) {
+/// Removes the files of the rounds after `last`, and the folder if nothing else is in it.
+void forget_rounds(const fs::path& folder, Index last) {
   std::error_code code;
-  for (const auto& [round, file] : files_of_rounds(folder)) fs::remove(file, code);
+  for (const auto& [round, file] : files_of_rounds(folder))
+    if (round > last) fs::remove(file, code);
   if (fs::is_directory(folder, code)) fs::remove(folder, code);
 }
 
-/// The folder, empty of a run's files but for the configuration of one that begins again: without it there is
-/// no run, so it goes first and comes last.
-fs::path prepare(const fs::path& folder, Begin begin) {
+/// The folder, empty of a run's files but for those that a run which goes on has of its rounds up to `last`,
+/// and the configuration of one that begins again: without it there is no run, so it goes first and comes
+/// last.
+fs::path prepare(const fs::path& folder, Begin begin, Index last) {
   loru::io::make_directories(folder);
   remove_temporaries(folder);
-  if (begin == Begin::going_on) return folder;
   if (begin == Begin::anew) remove_earlier(folder / config_file);
-  for (const char* name : {summary_file, rounds_file, model_file, best_file, clients_file})
-    remove_earlier(folder / name);
-  for (const char* name : {checkpoints_folder, kept_rounds, merges_folder}) forget_rounds(folder / name);
+  for (const char* name : {summary_file, model_file, best_file, clients_file}) remove_earlier(folder / name);
+  for (const char* name : {kept_rounds, merges_folder}) forget_rounds(folder / name, last);
+  if (begin == Begin::going_on) return folder;
+  remove_earlier(folder / rounds_file);
+  forget_rounds(folder / checkpoints_folder, last);
   loru::fl::DiskStore(folder / states_folder).clear();
   return folder;
 }
@@ -84,7 +87,7 @@ nlohmann::ordered_json run_summary(const Configuration& c, const ParameterCount&
           {"device", c.device},
           {"threads", outcome.threads},
           {"executor", outcome.executor},
-          {"ranks", totals.turns_by_rank.size()},
+          {"ranks", outcome.ranks},
           {"turns_by_rank", totals.turns_by_rank},
           {"state_bytes", totals.state_bytes},
           {"final_test_accuracy", outcome.test.accuracy},
@@ -164,7 +167,7 @@ void write_clients(const fs::path& path, const loru::data::Dataset& data, const 
   const bool labelled = std::holds_alternative<loru::data::Labels>(data.targets);
   std::vector<std::string> columns{"client", "samples", "personal_accuracy", "global_accuracy"};
   for (Index c = 0; labelled && c < data.classes; ++c) columns.push_back(loru::concat("label_", c));
-  loru::io::CsvWriter out(path, columns);
+  std::string text = loru::io::CsvWriter::line({columns.begin(), columns.end()});
   std::vector<Index> listed(static_cast<std::size_t>(std::min(parts.clients(), most_clients_listed)));
   std::iota(listed.begin(), listed.end(), Index{0});
   for (auto it = measured.lower_bound(std::ssize(listed)); it != measured.end(); ++it)
@@ -175,8 +178,9 @@ void write_clients(const fs::path& path, const loru::data::Dataset& data, const 
     if (found != measured.end()) fields[2] = found->second.own, fields[3] = found->second.global;
     if (labelled)
       for (const Index count : label_counts(data, parts.samples(k))) fields.emplace_back(count);
-    out.row(fields);
+    text += loru::io::CsvWriter::line(fields);
   }
+  loru::io::write_file(path, text);
 }
 
 }  // namespace
@@ -216,8 +220,8 @@ void Totals::add(const loru::fl::Round& round) {
   uplink_bytes += round.uplink_bytes;
   downlink_bytes += round.downlink_bytes;
   state_bytes += round.state_bytes;
-  turns_by_rank.resize(round.turns_by_rank.size());
-  for (std::size_t r = 0; r < turns_by_rank.size(); ++r) turns_by_rank[r] += round.turns_by_rank[r];
+  turns_by_rank.resize(std::max(turns_by_rank.size(), round.turns_by_rank.size()));
+  for (std::size_t r = 0; r < round.turns_by_rank.size(); ++r) turns_by_rank[r] += round.turns_by_rank[r];
   train_seconds += round.train_seconds;
   measured += !round.aggregation_error.empty();
   for (const auto& [layer, error] : round.aggregation_error) aggregation_error[layer] += error;
@@ -239,15 +243,18 @@ std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics
 
 }  // namespace
 
-Output::Output(const fs::path& folder, const Setup& setup, Begin begin)
-    : folder_{prepare(folder, begin)},
+Output::Output(const fs::path& folder, const Setup& setup, Begin begin, Index last)
+    : folder_{prepare(folder, begin, last)},
       metrics_{metrics(setup.configuration)},
       validated_{setup.data.validation.size() > 0},
       rounds_{folder / rounds_file, columns(metrics_, validated_),
               begin == Begin::going_on ? loru::io::Existing::append : loru::io::Existing::replace} {
   if (!setup.configuration.keep_rounds.empty()) loru::io::make_directories(folder_ / kept_rounds);
   if (keeps_merges(setup.configuration)) loru::io::make_directories(folder_ / merges_folder);
-  if (begin != Begin::going_on) loru::io::write_file(folder_ / config_file, config_text(setup));
+}
+
+void Output::write_config(const Setup& setup) const {
+  loru::io::write_file(folder_ / config_file, config_text(setup));
 }
 
 void Output::add(const loru::fl::Round& round) {
@@ -278,7 +285,9 @@ void write_rounds(const fs::path& folder, std::string_view text) {
   loru::io::write_file(folder / rounds_file, text);
 }
 
-void Output::keep_best(Model& model) const { loru::io::save(model, folder_ / best_file); }
+void Output::keep_best(const loru::io::Archive& model) const { loru::io::save(folder_ / best_file, model); }
+
+loru::io::Archive Output::best() const { return loru::io::load(folder_ / best_file); }
 
 void Output::keep_round(Index round, const loru::io::Archive& model) const {
   loru::io::save(folder_ / kept_rounds / loru::concat(round, ".safetensors"), model);
@@ -305,6 +314,7 @@ void Output::finish(Setup& setup, const loru::data::Partition& parts, Model& mod
                     const Outcome& outcome) const {
   loru::io::save(model, folder_ / model_file);
   write_clients(folder_ / clients_file, setup.data.train, parts, outcome.personal);
+  write_rounds(folder_, rounds_text());  // row by row nothing has synchronised it to disk
   loru::io::write_file(folder_ / summary_file, summary(setup, model, totals, outcome).dump(2) + '\n');
 }
 

@@ -21,7 +21,7 @@ struct Totals {
   std::uint64_t uplink_bytes = 0, downlink_bytes = 0;
   double train_seconds = 0.0;
   double best_test_accuracy = 0.0;
-  std::vector<Index> turns_by_rank;                 // of the processes
+  std::vector<Index> turns_by_rank;                 // of the processes, also of earlier launches
   std::uint64_t state_bytes = 0;                    // client states that went to other processes and back
   std::vector<Index> merge_rounds;                  // those that ended with a merge
   Index measured = 0;                               // rounds whose aggregation error was
@@ -38,7 +38,7 @@ struct Outcome {
   std::map<std::string, loru::fl::Overlap> overlap = {};  // of personal updates with the shared one, by layer
   Index merges = 0;
   std::map<std::string, Index> update_rank = {};
-  Index threads = 0;
+  Index threads = 0, ranks = 1;
   std::string executor = {};
   double wall_seconds = 0.0;
   std::string model_sha256;
@@ -63,15 +63,18 @@ void write_rounds(const std::filesystem::path& folder, std::string_view text);
 enum class Begin : unsigned char {
   anew,      ///< what an earlier run left there is removed
   again,     ///< the same run from its first round: at every instant there is its config.toml
-  going_on,  ///< after the rounds of rounds.csv: what is there stays
+  going_on,  ///< after the rounds of rounds.csv: what they have written stays, but for the best model
 };
 
 /// A run's folder. Nothing is ever left half-written under a final name.
 class Output {
  public:
-  /// Creates the folder, removes what is not of this run, writes config.toml last and begins rounds.csv.
-  /// Throws IoError if a file of the run could not be written.
-  Output(const std::filesystem::path& folder, const Setup& setup, Begin begin);
+  /// Creates the folder, removes what is not of this run, or of its rounds after `last`, and begins
+  /// rounds.csv. Throws IoError if a file of the run could not be written.
+  Output(const std::filesystem::path& folder, const Setup& setup, Begin begin, Index last = -1);
+
+  /// Writes config.toml, by which the folder has a run.
+  void write_config(const Setup& setup) const;
 
   /// Appends a line to rounds.csv.
   void add(const loru::fl::Round& round);
@@ -79,8 +82,9 @@ class Output {
   /// The content of rounds.csv.
   std::string rounds_text() const;
 
-  /// Writes best.safetensors.
-  void keep_best(Model& model) const;
+  /// Writes best.safetensors, and reads it.
+  void keep_best(const loru::io::Archive& model) const;
+  loru::io::Archive best() const;
 
   /// Writes merges/<round>.safetensors: the factors that the round merged.
   void keep_merge(Index round, const loru::lowrank::Products<float>& factors) const;
@@ -88,7 +92,8 @@ class Output {
   /// Writes rounds/<round>.safetensors.
   void keep_round(Index round, const loru::io::Archive& model) const;
 
-  /// Writes model.safetensors, clients.csv and summary.json.
+  /// Writes model.safetensors, clients.csv, rounds.csv as it is and, last, summary.json, all synchronised to
+  /// disk. No row may follow.
   void finish(Setup& setup, const loru::data::Partition& parts, Model& model, const Totals& totals,
               const Outcome& outcome) const;
 

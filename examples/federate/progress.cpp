@@ -113,6 +113,27 @@ void Progress::draw(const Totals& totals) {
   open_ = true;
 }
 
+void Progress::outcome(const Totals& totals, const Outcome& outcome, const std::optional<double>& stop_at) {
+  const bool validated = !outcome.validation.empty();
+  if (outcome.stopped_after)
+    line(loru::concat("stopped after round ", *outcome.stopped_after, ": ", validated ? "validation " : "",
+                      metrics_[0].name, " ", *stop_at, " is reached"));
+  if (validated) line("validation " + human_metric(metrics_[0], outcome.validation[0]));
+  const std::string tested = human_metrics(metrics_, outcome.test.metrics, outcome.test.loss, ", ");
+  const double turns = static_cast<double>(std::max<Index>(totals.cohorts, 1));
+  line(loru::concat(tested, ", ", outcome.merges, " merges, ",
+                    human_bytes(static_cast<double>(totals.uplink_bytes) / turns),
+                    " up a client and round, trained in ", human_time(totals.train_seconds)));
+  if (const auto& p = outcome.personal; p && p->mean != p->global_mean) {
+    char accuracy[64];
+    std::snprintf(accuracy, sizeof accuracy, "clients' own models %.2f %%, the global one %.2f %%",
+                  100.0 * p->mean, 100.0 * p->global_mean);
+    line(accuracy);
+  }
+  for (const auto& [layer, rank] : outcome.update_rank)
+    line(loru::concat("update of ", layer, ": rank ", rank));
+}
+
 void Progress::end() {
   if (open_) std::printf("\n");
   open_ = false;

@@ -36,6 +36,8 @@ class Progress {
   /// Draws the bar, if there is one, as it stands.
   void draw(const Totals& totals);
   void round(const loru::fl::Round& round, const Totals& totals);
+  /// How the run went, in lines.
+  void outcome(const Totals& totals, const Outcome& outcome, const std::optional<double>& stop_at);
   /// Ends the bar, so that what follows begins a new line.
   void end();
 

@@ -46,7 +46,8 @@ std::map<std::string, double> read_finals(const nlohmann::json& summary) {
 
 RunResult read_run(const std::filesystem::path& folder, const std::vector<double>& budgets) {
   const std::filesystem::path file = folder / "summary.json";
-  const loru::io::CsvTable rounds = loru::io::read_csv(folder / "rounds.csv");
+  loru::io::CsvTable rounds;
+  if (!budgets.empty()) rounds = loru::io::read_csv(folder / "rounds.csv");
   try {
     const auto summary = nlohmann::json::parse(loru::io::read_text(file));
     RunResult run{.seed = summary.at("seed"),

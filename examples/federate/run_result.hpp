@@ -37,8 +37,8 @@ struct RunResult {
 
 using RunResults = std::vector<RunResult>;
 
-/// Reads summary.json and rounds.csv of a run's folder; budgets are MB (10^6 bytes) of uplink. Throws
-/// IoError, DataError.
+/// Reads summary.json of a run's folder and, for budgets, which are MB (10^6 bytes) of uplink, its
+/// rounds.csv. Throws IoError, DataError.
 RunResult read_run(const std::filesystem::path& folder, const std::vector<double>& budgets);
 
 /// Whether the folder holds the whole run of this setup: it reached its last round, was as good as wanted, or

@@ -39,22 +39,22 @@ class Training {
 
   /// Begins the folder's files, once everything has been checked.
   void open_output() {
-    const Resumption* resumption = options_.resumption.get();
+    Resumption* resumption = options_.resumption.get();
     if (!resumption) lock_ = std::make_unique<FolderLock>(options_.out, "--out");
-    const loru::io::Archive* from = checkpoint();
-    if (from) {
-      write_rounds(options_.out, rounds_text(*from));
-      progress_.begin_after(totals_.rounds);
+    if (checkpoint()) {
+      go_on(*resumption->checkpoint);
+      resumption->checkpoint.reset();
+      return;
     }
-    output_.emplace(options_.out, setup_, from ? Begin::going_on : resumption ? Begin::again : Begin::anew);
-    if (from && versions_) {
-      const auto& older = resumption->checkpoint->before;
-      versions_->clean(older ? &*older : nullptr);
-    }
+    output_.emplace(options_.out, setup_, resumption ? Begin::again : Begin::anew);
+    keep_round();
+    if (checkpoint_every_ > 0) write_checkpoint();
+    output_->write_config(setup_);
   }
 
   /// On a process other than the server's, which has the run: does its part until the run ends.
   void serve() {
+    if (options_.resumption) options_.resumption->checkpoint.reset();
     if (setup_.configuration.warmup_rounds > 0) {
       if (!simulation_->serve()) return;
       end_warm_up();
@@ -64,7 +64,7 @@ class Training {
 
   ExitCode operator()() {
     progress_.line(headline(setup_));
-    if (checkpoint()) progress_.line(loru::concat("going on from round ", totals_.rounds));
+    if (goes_on_) progress_.line(loru::concat("going on from round ", totals_.rounds));
     ExitCode code = success;
     try {
       train();
@@ -79,6 +79,20 @@ class Training {
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  /// The folder's files as they were when the checkpoint was written.
+  void go_on(const Checkpoint& from) {
+    write_rounds(options_.out, rounds_text(from.archive));
+    progress_.begin_after(totals_.rounds);
+    output_.emplace(options_.out, setup_, Begin::going_on, totals_.rounds);
+    if (best_round_) {
+      Model model = host_model();
+      auto best = loru::io::to_archive(model);
+      take_best(from.archive, best);
+      output_->keep_best(best);
+    }
+    if (versions_) versions_->clean(from.before ? &*from.before : nullptr);
+  }
 
   /// From now on this model is trained with this algorithm, after so many rounds of a warm-up.
   void begin(loru::nn::Model<float, D> model, loru::fl::AnyAlgorithm<float, D> algorithm,
@@ -132,10 +146,6 @@ class Training {
 
   void train() {
     progress_.draw(totals_);
-    if (!checkpoint()) {
-      keep_round();
-      if (checkpoint_every_ > 0) write_checkpoint();
-    }
     if (warming_up_) warm_up();
     warming_up_ = false;
     rounds_up_to(setup_.configuration.rounds);
@@ -189,6 +199,7 @@ class Training {
     put_state(archive, {totals_, warming_up_, best_, best_round_, stopped_after_, test_, validation_,
                         checkpoint_every_});
     put_rounds_text(archive, output_->rounds_text());
+    if (best_round_) put_best(archive, output_->best());
     if (starts_trained())
       for (const auto& [layer, weight] : start_weights()) archive.share(start_prefix + layer, weight);
     versions_->clean(Checkpoints(options_.out).write(totals_.rounds, std::move(archive)));
@@ -251,7 +262,7 @@ class Training {
       best_ = value;
       best_round_ = round.index;
       Model model = host_model();
-      output_->keep_best(model);
+      output_->keep_best(loru::io::to_archive(model));
     }
     if (c.stop_at && sign * value >= sign * *c.stop_at) stopped_after_ = round.index;
   }
@@ -264,14 +275,16 @@ class Training {
 
   /// Writes the last good model and its summary, and says how it went.
   void finish(ExitCode code) {
-    totals_.turns_by_rank.resize(
-        static_cast<std::size_t>(options_.executor ? options_.executor->ranks() : 1));
+    const Index ranks = options_.executor ? options_.executor->ranks() : 1;
+    if (std::ssize(totals_.turns_by_rank) < ranks)
+      totals_.turns_by_rank.resize(static_cast<std::size_t>(ranks));
     Model model = host_model();
     if (!test_) evaluate();
     Outcome outcome{.test = *test_,
                     .validation = validation_,
                     .merges = simulation_->server().merges(),
                     .threads = threads_,
+                    .ranks = ranks,
                     .executor = options_.executor ? "mpi" : "threads",
                     .model_sha256 = sha256(loru::io::to_archive(model)),
                     .best_round = best_round_,
@@ -294,7 +307,8 @@ class Training {
       report_error(loru::concat("stopped after round ", totals_.rounds, " of ", setup_.configuration.rounds,
                                 "; everything up to it is in ", folder));
     } else {
-      show(outcome, folder);
+      progress_.outcome(totals_, outcome, setup_.configuration.stop_at);
+      progress_.line("written to " + folder);
     }
   }
 
@@ -324,35 +338,13 @@ class Training {
     });
   }
 
-  void show(const Outcome& outcome, const std::string& folder) {
-    const bool validated = !outcome.validation.empty();
-    if (stopped_after_)
-      progress_.line(loru::concat("stopped after round ", *stopped_after_, ": ",
-                                  validated ? "validation " : "", task_.metrics[0].name, " ",
-                                  *setup_.configuration.stop_at, " is reached"));
-    if (validated) progress_.line("validation " + human_metric(task_.metrics[0], outcome.validation[0]));
-    const std::string tested = human_metrics(task_.metrics, outcome.test.metrics, outcome.test.loss, ", ");
-    const double turns = static_cast<double>(std::max<Index>(totals_.cohorts, 1));
-    progress_.line(loru::concat(tested, ", ", outcome.merges, " merges, ",
-                                human_bytes(static_cast<double>(totals_.uplink_bytes) / turns),
-                                " up a client and round, trained in ", human_time(totals_.train_seconds)));
-    if (const auto& p = outcome.personal; p && p->mean != p->global_mean) {
-      char accuracy[64];
-      std::snprintf(accuracy, sizeof accuracy, "clients' own models %.2f %%, the global one %.2f %%",
-                    100.0 * p->mean, 100.0 * p->global_mean);
-      progress_.line(accuracy);
-    }
-    for (const auto& [layer, rank] : outcome.update_rank)
-      progress_.line(loru::concat("update of ", layer, ": rank ", rank));
-    progress_.line("written to " + folder);
-  }
-
   Setup& setup_;
   loru::train::Task<float, D> task_;
   Index threads_;
   loru::data::Partition parts_;
   const RunOptions& options_;
   Index checkpoint_every_;
+  bool goes_on_ = checkpoint() != nullptr;     // from a checkpoint
   std::optional<Index> last_checkpoint_ = {};  // its round
   std::unique_ptr<FolderLock> lock_;           // unless what the run goes on from has it
   Model start_;  // with the effective weights of the factored layers before their first round,

@@ -75,7 +75,8 @@ Result resume(const fs::path& scratch, const fs::path& run, const Arguments& mor
   return federate(scratch, with({"--resume", run.string(), "--quiet"}, more));
 }
 
-/// The tiny run as a kill after the checkpoint of a round leaves it: without what comes later.
+/// The tiny run as a kill after the checkpoint of a round leaves it: without later checkpoints, and with
+/// other files of later rounds.
 void kill_after(const fs::path& run, int round) {
   for (const std::string& name : names_in(run / "checkpoint"))
     if (std::stoi(name) > round) fs::remove(run / "checkpoint" / name);
@@ -83,8 +84,31 @@ void kill_after(const fs::path& run, int round) {
   fs::remove(run / "model.safetensors");
   fs::remove(run / "clients.csv");
   write(run / "rounds.csv", "half a row");
+  for (const char* folder : {"rounds", "merges"})
+    if (fs::exists(run / folder)) write(run / folder / "9.safetensors", "a later round's");
+  if (fs::exists(run / "best.safetensors")) write(run / "best.safetensors", "a later round's");
   write(run / ".loru-1-0.tmp", "half a file");
   write(run / "checkpoint" / ".loru-1-1.tmp", "half a file");
+}
+
+/// The checkpoint with a change and the digest that the program computes: of the bytes with zeros in its
+/// place.
+template <class F>
+void rewrite(const fs::path& scratch, const fs::path& file, F change) {
+  auto archive = loru::io::load(file);
+  change(archive.metadata());
+  archive.metadata()["sha256"] = std::string(64, '0');
+  loru::io::save(scratch / "zeros", archive);
+  const std::string sum = "sha256sum " + (scratch / "zeros").string() + " > " + (scratch / "sum").string();
+  REQUIRE(std::system(sum.c_str()) == 0);
+  archive.metadata()["sha256"] = read(scratch / "sum").substr(0, 64);
+  loru::io::save(file, archive);
+}
+
+/// Waits until a run has so many rows.
+void wait_for_rows(const fs::path& run, std::size_t wanted) {
+  for (int i = 0; i < 6000 && lines(read(run / "rounds.csv")).size() < wanted + 1; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
 }  // namespace
@@ -133,13 +157,15 @@ TEST_CASE("resume: a signal writes a checkpoint, from which the run goes on") {
       options);
   for (std::size_t wanted = 20;; wanted += 40) {
     const Process process(scratch.path, arguments);
-    for (int i = 0; i < 6000 && lines(read(run / "rounds.csv")).size() < wanted + 1; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    wait_for_rows(run, wanted);
+    fs::remove(scratch.path / "rows");
+    fs::create_hard_link(run / "rounds.csv", scratch.path / "rows");
     process.signal(stops % 2 == 0 ? SIGTERM : SIGINT);
     const Result result = process.wait();
     CAPTURE(result.err);
     if (result.code == 0) break;
     REQUIRE(result.code == 130);
+    CHECK(fs::hard_link_count(run / "rounds.csv") == 1);  // written as a whole at the end
     const std::string last = names_in(run / "checkpoint").back();
     CHECK(std::stoi(last) == static_cast<int>(lines(read(run / "rounds.csv")).size()) - 1);
     arguments = {"--resume", run.string(), "--quiet"};
@@ -147,6 +173,89 @@ TEST_CASE("resume: a signal writes a checkpoint, from which the run goes on") {
   }
   CHECK(stops >= 2);
   check_same_run(run, whole);
+}
+
+TEST_CASE("resume: a run that had stopped with a summary goes on, and goes on again after a kill") {
+  const Scratch scratch;
+  const Arguments options = as_options({"federation.rounds=200", "algorithm.name=scaffold"});
+  const fs::path run = scratch.path / "run", whole = scratch.path / "whole";
+  REQUIRE(run_tiny(scratch.path, "whole", with(options, {"--quiet"})).code == 0);
+  {
+    const Process process(scratch.path, with({(scratch.path / "tiny.toml").string(), "--out", run.string(),
+                                              "--quiet", "--checkpoint-every", "10"},
+                                             options));
+    wait_for_rows(run, 15);
+    process.signal(SIGTERM);
+    REQUIRE(process.wait().code == 130);
+  }
+  const std::string rows = read(run / "rounds.csv"), stopped = read(run / "summary.json");
+  {
+    const Process process(scratch.path, {"--resume", run.string(), "--quiet"});
+    wait_for_rows(run, lines(rows).size() + 5);
+    process.signal(SIGKILL);
+    process.wait();
+  }
+  for (const char* name : {"summary.json", "model.safetensors", "clients.csv"})
+    CHECK_FALSE(fs::exists(run / name));
+  write(run / "summary.json", stopped);
+  write(run / "rounds.csv", rows + "half,a");
+  const Result result = resume(scratch.path, run);
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  check_same_run(run, whole);
+}
+
+TEST_CASE("resume: a folder is a run only once it has the checkpoint of round 0") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run";
+  write(run / "checkpoint", "a file in the way");
+  const Result result = run_tiny(scratch.path, "run", {"--quiet", "--checkpoint-every", "10"});
+  CHECK(result.code != 0);
+  check_one_line(result);
+  CHECK_FALSE(fs::exists(run / "config.toml"));
+}
+
+TEST_CASE("resume: checkpoints older than two and turns of ranks that are gone") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run", folder = run / "checkpoint";
+  REQUIRE(run_tiny(scratch.path, "run", {"--quiet", "--checkpoint-every", "2"}).code == 0);
+  const auto turns = [&] { return summary(run)["turns_by_rank"].get<std::vector<int>>(); };
+  const int cohort = turns()[0] / 5;
+  kill_after(run, 5);
+  fs::copy_file(folder / "000004.safetensors", folder / "000002.safetensors");
+  rewrite(scratch.path, folder / "000005.safetensors", [](auto& text) {
+    auto state = nlohmann::ordered_json::parse(text["run"]);
+    state["totals"]["turns_by_rank"] = std::vector<int>{1, 2, 3};
+    text["run"] = state.dump();
+  });
+  REQUIRE(resume(scratch.path, run).code == 0);
+  CHECK(names_in(folder) == Arguments{"000004.safetensors", "000005.safetensors"});
+  CHECK(turns() == std::vector<int>{1, 2, 3});
+  CHECK(summary(run)["ranks"] == 1);
+
+  kill_after(run, 4);
+  rewrite(scratch.path, folder / "000004.safetensors", [](auto& text) {
+    auto state = nlohmann::ordered_json::parse(text["run"]);
+    state["totals"]["turns_by_rank"] = std::vector<int>{1, 2, 3};
+    text["run"] = state.dump();
+  });
+  REQUIRE(resume(scratch.path, run).code == 0);
+  CHECK(turns() == std::vector<int>{1 + cohort, 2, 3});
+}
+
+TEST_CASE("resume: a whole checkpoint of another format is refused and stays") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run", folder = run / "checkpoint";
+  REQUIRE(run_tiny(scratch.path, "run", {"--quiet", "--checkpoint-every", "2"}).code == 0);
+  kill_after(run, 5);
+  rewrite(scratch.path, folder / "000005.safetensors",
+          [](auto& text) { text["format"] = "loru checkpoint 2"; });
+  const Result result = resume(scratch.path, run);
+  CHECK(result.code == 2);
+  CHECK(result.err ==
+        "federate: checkpoint/000005.safetensors: metadata 'format': expected 'loru checkpoint 1', got "
+        "'loru checkpoint 2'\n");
+  for (const char* name : {"000004.safetensors", "000005.safetensors"}) CHECK(fs::exists(folder / name));
 }
 
 TEST_CASE("resume: the folder, the configuration and other processes") {
@@ -236,16 +345,7 @@ TEST_CASE("resume: a checkpoint of another build is reported, and the run goes o
   const fs::path run = scratch.path / "run", file = run / "checkpoint" / "000005.safetensors";
   REQUIRE(run_tiny(scratch.path, "run", {"--quiet", "--checkpoint-every", "2"}).code == 0);
   kill_after(run, 5);
-  auto archive = loru::io::load(file);
-  archive.metadata()["build"] = "loru 0.0.9, gcc 1.0, mmx";
-  // The digest as the program computes it: of the bytes with zeros in its place.
-  archive.metadata()["sha256"] = std::string(64, '0');
-  loru::io::save(scratch.path / "zeros", archive);
-  REQUIRE(
-      std::system(("sha256sum " + (scratch.path / "zeros").string() + " > " + (scratch.path / "sum").string())
-                      .c_str()) == 0);
-  archive.metadata()["sha256"] = read(scratch.path / "sum").substr(0, 64);
-  loru::io::save(file, archive);
+  rewrite(scratch.path, file, [](auto& text) { text["build"] = "loru 0.0.9, gcc 1.0, mmx"; });
   const Result result = resume(scratch.path, run);
   CHECK(result.code == 0);
   check_one_line(result);

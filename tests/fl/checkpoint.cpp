@@ -154,7 +154,11 @@ TEST_CASE("Checkpoint: an archive that does not fit is refused by name, and noth
         "checkpoint: metadata 'server.algorithm': expected 'fedloru', got 'fedavg'");
   CHECK(text("server.clients", "7") == "checkpoint: metadata 'server.clients': expected '6', got '7'");
   CHECK(text("server.round", "-1") ==
-        "checkpoint: metadata 'server.round': expected 0 .. 9223372036854775807, got -1");
+        "checkpoint: metadata 'server.round': expected 0 .. 4294967294, got -1");
+  CHECK(text("server.round", "4294967295") ==
+        "checkpoint: metadata 'server.round': expected 0 .. 4294967294, got 4294967295");
+  CHECK(text("history.merges", "9223372036854775807") ==
+        "checkpoint: metadata 'history.merges': expected 0 .. 4294967294, got 9223372036854775807");
   CHECK(text("server.round", "3x") ==
         "checkpoint: metadata 'server.round': expected a whole number, got '3x'");
   CHECK(text("server.factors_since", "4") ==
@@ -182,6 +186,10 @@ TEST_CASE("Checkpoint: an archive that does not fit is refused by name, and noth
   CHECK(numbers("history/fc2", {1}) == "checkpoint: tensor history/fc2: expected 0 .. 0, got 1");
   CHECK_THAT(numbers("downlink/changed/fc1.bias", {1, 2}),
              StartsWith("checkpoint: tensor downlink/changed/fc1.bias: expected 256 columns, got shape"));
+  CHECK_THAT(refused([](io::Archive& a) {
+               a.put("downlink/copy/fc1.bias", nn::constant<float>(Shape{16, 16}, 0.0f));
+             }),
+             StartsWith("checkpoint: tensor downlink/copy/fc1.bias: expected shape (256), got (16, 16)"));
   CHECK_THAT(
       refused([](io::Archive& a) {
         a.put("history/merge.0.fc2.lora_B.weight", nn::constant<float>(Shape{3, 4}, 0.0f));
@@ -191,6 +199,13 @@ TEST_CASE("Checkpoint: an archive that does not fit is refused by name, and noth
              StartsWith("checkpoint: tensor ranks: client 0: expected 1 .. 4, got 9"));
   to.restore(good);
   CHECK(io::serialise(saved(to)) == io::serialise(good));
+}
+
+TEST_CASE("Checkpoint: a table of many rows of nothing is refused before it is built") {
+  io::Archive archive("checkpoint");
+  archive.put_raw("rows", {io::DType::i64, Shape{1'000'000'000'000, 0}, {}});
+  CHECK_THAT(message_of<DataError>([&] { fl::get_table(archive, "rows", 0); }),
+             StartsWith("checkpoint: tensor rows: expected no rows of nothing, got"));
 }
 
 TEST_CASE("Checkpoint: versions of states that a checkpoint names stay, others go") {
@@ -228,6 +243,7 @@ TEST_CASE("Checkpoint: versions of states that a checkpoint names stay, others g
   save(1, 4);
   save(3, 4);
   CHECK(value(store, 1) == 41.0f);
+  CHECK(names() == Names{"1.2.safetensors", "1.4.safetensors", "2.1.safetensors", "3.4.safetensors"});
   const io::Archive fourth = checkpoint();
   store.clean(2);
   CHECK(names() == Names{"1.2.safetensors", "1.4.safetensors", "2.1.safetensors", "3.4.safetensors"});

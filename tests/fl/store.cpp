@@ -206,3 +206,30 @@ TEST_CASE("Clients' states that an earlier version wrote are theirs still") {
   CHECK(personal.mean == Approx(0.415));  // as in the run's summary.json
   CHECK(personal.global_mean == Approx(0.36166666666666664));
 }
+
+TEST_CASE("Client states on disk: a file that cannot be renamed keeps none of the others back") {
+  const Folder folder;
+  fl::DiskStore store(folder.path);
+  io::Archive state;
+  state.put("x", gaussian({3, 2}));
+  const auto in_the_way = folder.path / "7.safetensors";
+  io::make_directories(in_the_way / "mine");
+  store.save(7, state);
+  store.save(9, state);
+  CHECK_THAT(message_of<IoError>([&] { store.commit(); }),
+             StartsWith(in_the_way.string() + ": cannot write: "));
+  CHECK(store.load(9));
+  CHECK_THAT(message_of<IoError>([&] { store.clear(); }),
+             StartsWith(in_the_way.string() + ": cannot remove: "));
+  std::filesystem::remove_all(in_the_way);
+  store.save(7, state);
+  store.commit();
+  CHECK(store.load(7));
+}
+
+TEST_CASE("Client states on disk: a folder that cannot be looked into is named") {
+  const std::filesystem::path folder(std::string(300, 'x'));  // names have at most 255 bytes
+  fl::DiskStore store(folder);
+  CHECK_THAT(message_of<IoError>([&] { store.load(7); }),
+             StartsWith((folder / "7.safetensors").string() + ": cannot read: "));
+}

@@ -5,7 +5,8 @@
 #   every.sh FEDERATE [--step N] [--only NAME] [--random N] [--threads N] [--launch "mpirun -n 2"] [-- ARGUMENTS]
 #
 # --step N     every N-th instant of each call (default: every one)
-# --only NAME  one of the kinds of run: fedloru hetlora scaffold pfedloru fedadam warmup (default: all)
+# --only NAME  one of the kinds of run: fedloru hetlora scaffold pfedloru fedadam warmup, and stopped, which is a run
+#              that a signal had stopped and that is killed once it goes on (default: all; of --random: but stopped)
 # --random N   instead: N kills at random times, with --threads threads under the launcher; ARGUMENTS go to federate
 #
 # Exit code 0: all equal; 1: some differ; 77: skipped.
@@ -32,6 +33,9 @@ while (($#)); do
   esac
   shift 2
 done
+
+# A launcher may refuse to run as root, or more processes than there are cores.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -77,6 +81,7 @@ declare -A settings=(
   [scaffold]='algorithm.name=scaffold'
   [pfedloru]='algorithm.name=pfedloru federation.client_state=disk federation.keep_best=true'
   [fedadam]='codec.uplink=top_k codec.downlink=top_k codec.keep=0.1 server.optimizer=fedadam server.learning_rate=0.01'
+  [stopped]='algorithm.name=scaffold federation.keep_best=true'
   [warmup]='federation.warmup_rounds=2 codec.uplink=top_k codec.keep=0.1'
 )
 
@@ -84,6 +89,26 @@ declare -A settings=(
 result_of() {
   cut -d, -f1-7,9- "$1/rounds.csv"
   grep model_sha256 "$1/summary.json"
+}
+
+# fresh: the folder as the run that is to be killed finds it.
+fresh() {
+  rm -rf "$work/run"
+  if [[ -e $work/before ]]; then cp -a "$work/before" "$work/run"; fi
+}
+
+# stop: runs the command up to a signal in its third round; from now on the command is to go on from there.
+stop() {
+  rm -rf "$work/run"
+  strace -f -qq -o /dev/null -e trace=/^rename -e inject=/^rename:signal=SIGTERM:when=12 "$federate" "${command[@]}" \
+    2>/dev/null </dev/null
+  local code=$?
+  if ((code != 130)) || [[ ! -e $work/run/summary.json ]]; then
+    echo "stopped: expected exit 130 and a summary, got exit $code" >&2
+    exit 1
+  fi
+  mv "$work/run" "$work/before"
+  command=(--resume "$work/run" --threads "$threads" --quiet "${more[@]}")
 }
 
 equal=0 all=0
@@ -121,14 +146,15 @@ is_one_of() {
 }
 
 every_instant() { # every_instant NAME
+  fresh
   strace -f -qq -o "$work/log" -e trace="$(IFS=,; echo "${calls[*]}")" "$federate" "${command[@]}" || exit 1
   local call n count code how
   for call in "${calls[@]}"; do
     count=$(grep -cE "^[0-9]+ +$call\(" "$work/log")
     for how in signal=SIGKILL error=ENOSPC; do
       if [[ $how == error=* ]] && ! is_one_of "$call" "${writing[@]}"; then continue; fi
-      for ((n = 1 + (step - 1) / 2; n <= count; n += step)); do
-        rm -rf "$work/run"
+      for ((n = 1; n <= count; n += step)); do
+        fresh
         {
           strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:$how:when=$n" "$federate" "${command[@]}" \
             2>"$work/stopped" </dev/null
@@ -147,27 +173,32 @@ every_instant() { # every_instant NAME
 
 random_instants() { # random_instants NAME
   local i begin took child
-  rm -rf "$work/run"
+  fresh
   begin=$(date +%s%N)
   "${launch[@]}" "$federate" "${command[@]}" </dev/null || exit 1
   took=$((($(date +%s%N) - begin) / 1000))
   for ((i = 0; i < random; ++i)); do
-    rm -rf "$work/run"
+    fresh
     # A session of its own, so that a launcher's processes are killed too.
     setsid "${launch[@]}" "$federate" "${command[@]}" </dev/null >/dev/null 2>&1 &
     child=$!
     sleep "$(awk -v seed="$RANDOM$RANDOM" -v took="$took" 'BEGIN { srand(seed); print rand() * took / 1e6 }')"
     { pkill -KILL -s "$child"; wait "$child"; } 2>/dev/null
+    while pgrep -r D,R,S,T -s "$child" >/dev/null; do sleep 0.05; done  # one of them may hold the folder still
     compare "$1: random kill $i"
   done
 }
 
-for name in ${only:-fedloru hetlora scaffold pfedloru fedadam warmup}; do
+names='fedloru hetlora scaffold pfedloru fedadam warmup'
+if ((random == 0)); then names+=' stopped'; fi
+for name in ${only:-$names}; do
   command=("$work/tiny.toml" --threads "$threads" --checkpoint-every 1 --quiet --out "$work/run" "${more[@]}")
   for setting in ${settings[$name]}; do command+=(--set "$setting"); done
   rm -rf "$work/run"
   "$federate" "${command[@]}" || exit 1
   expected=$(result_of "$work/run")
+  rm -rf "$work/before"
+  if [[ $name == stopped ]]; then stop; fi
   if ((random > 0)); then random_instants "$name"; else every_instant "$name"; fi
 done
 echo "resume: $equal of $all equal"

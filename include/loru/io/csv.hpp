@@ -66,7 +66,7 @@ class CsvWriter {
     file_.write(line(fields));
   }
 
- private:
+  /// The line of a row, with its end.
   static std::string line(const std::vector<CsvField>& fields) {
     std::string out;
     for (const CsvField& field : fields) (out += field.quoted()) += ',';
@@ -75,6 +75,7 @@ class CsvWriter {
     return out;
   }
 
+ private:
   AppendFile file_;
   std::size_t columns_;
 };

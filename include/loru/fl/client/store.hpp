@@ -35,7 +35,7 @@ class ClientStore {
   virtual void begin_round(Index) {}
   /// Adds the states to an archive, or what finds them again, and takes them back from there. take_from()
   /// throws DataError for a malformed archive, and changes nothing then. Default: nothing, they are on disk.
-  virtual void put_into(io::Archive&) const {}
+  virtual void put_into(io::Archive&) {}
   virtual void take_from(const io::Archive&) {}
 
   /// The client's state; empty if it has none. Errors of the archive begin with "client <number>: state".
@@ -71,7 +71,7 @@ class MemoryStore final : public ClientStore {
     return all;
   }
   /// state/<client> is the state as a message.
-  void put_into(io::Archive& archive) const override {
+  void put_into(io::Archive& archive) override {
     for (const auto& [client, state] : states_)
       archive.put_raw(concat("state/", client), {io::DType::u8, Shape{std::ssize(*state)}, *state, state});
   }
@@ -101,7 +101,8 @@ namespace detail {
 inline bool is_state(const std::filesystem::path& file) {
   const std::filesystem::path stem = file.stem(), version = stem.extension();
   const auto number = [](const std::string& text) {
-    return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    const auto value = parse_number<Index>(text);
+    return value && *value >= 0 && text == std::to_string(*value);
   };
   return file.extension() == ".safetensors" && number(stem.stem().string()) &&
          (version.empty() || version == ".next" || number(version.string().substr(1)));
@@ -118,7 +119,10 @@ class DiskStore final : public ClientStore {
 
   /// Throws IoError if the file cannot be read.
   Bytes read(Index client) override {
-    if (!std::filesystem::exists(path(client))) return nullptr;
+    std::error_code code;
+    const bool there = std::filesystem::exists(path(client), code);
+    require<IoError>(!code, path(client).native(), ": cannot read: ", code.message());
+    if (!there) return nullptr;
     return std::make_shared<const Message>(io::read_file(path(client)));
   }
   /// Throws IoError.
@@ -127,14 +131,18 @@ class DiskStore final : public ClientStore {
     written_.insert(client);
     io::write_file(path(client, ".next"), state);
   }
-  /// Throws IoError.
+  /// Renames every file that can be. Throws IoError if one cannot: what is not renamed stays written, for
+  /// another commit() or for discard().
   void commit() override {
-    for (const Index client : written_) {
+    std::error_code reason;
+    std::erase_if(written_, [&](Index client) {
       std::error_code code;
       std::filesystem::rename(path(client, ".next"), path(client), code);
-      require<IoError>(!code, path(client).native(), ": cannot write: ", code.message());
-    }
-    written_.clear();
+      if (code) reason = code;
+      return !code;
+    });
+    if (!written_.empty())
+      fail<IoError>(path(*written_.begin()).native(), ": cannot write: ", reason.message());
   }
   void discard() override {
     std::error_code code;
@@ -152,11 +160,14 @@ class DiskStore final : public ClientStore {
     std::sort(all.begin(), all.end());
     return all;
   }
-  /// Removes every client's files, those of a VersionedStore too, and nothing else.
+  /// Removes every client's files, those of a VersionedStore too, and nothing else. Throws IoError.
   void clear() {
     std::error_code code;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, code))
-      if (detail::is_state(entry.path())) std::filesystem::remove(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
+      if (!detail::is_state(entry.path())) continue;
+      std::filesystem::remove(entry.path(), code);
+      require<IoError>(!code, entry.path().native(), ": cannot remove: ", code.message());
+    }
   }
 
  private:

@@ -10,8 +10,8 @@ namespace loru::inline LORU_ISA::fl {
 
 /// Client states as files `<client>.<round>.safetensors` of a folder: the state that the client had after
 /// that round, its version. A checkpoint names the version of each client (tensor `states`), so that files
-/// that a checkpoint names are neither changed nor removed while it is kept. The folder is made for the first
-/// of them.
+/// that a checkpoint names are neither changed nor removed while it is kept; others are removed as soon as
+/// the client has a new version. The folder is made for the first of them.
 class VersionedStore final : public ClientStore {
  public:
   explicit VersionedStore(std::filesystem::path folder) : folder_{std::move(folder)} {}
@@ -46,13 +46,17 @@ class VersionedStore final : public ClientStore {
   }
   void begin_round(Index round) override { round_ = round; }
 
-  void put_into(io::Archive& archive) const override {
+  /// The versions stay until clean(), even if they are replaced.
+  void put_into(io::Archive& archive) override {
+    named_ = round_;
     Table rows;
     for (const auto& [client, version] : versions_) rows.push_back({client, version});
     put_table(archive, "states", rows);
   }
   void take_from(const io::Archive& archive) override {
     versions_ = named(archive);
+    named_ = 0;
+    for (const auto& [client, version] : versions_) named_ = std::max(named_, version);
     replaced_.clear();
   }
 
@@ -79,7 +83,7 @@ class VersionedStore final : public ClientStore {
     for (const auto& [client, version] : versions_) kept.insert(path(client, version));
     if (before)
       for (const auto& [client, version] : named(*before))
-        if (kept.insert(path(client, version)).second) replace(client, version);
+        if (kept.insert(path(client, version)).second) replaced_.push_back({client, version, round_});
     std::error_code code;
     for (const auto& entry : std::filesystem::directory_iterator(folder_, code))
       if (detail::is_state(entry.path()) && !kept.contains(entry.path()))
@@ -102,7 +106,13 @@ class VersionedStore final : public ClientStore {
     return versions;
   }
 
-  void replace(Index client, Index version) { replaced_.push_back({client, version, round_}); }
+  /// A version that no checkpoint can name goes at once.
+  void replace(Index client, Index version) {
+    if (version > named_)
+      remove(client, version);
+    else
+      replaced_.push_back({client, version, round_});
+  }
 
   void remove(Index client, Index version) const {
     std::error_code code;
@@ -115,6 +125,7 @@ class VersionedStore final : public ClientStore {
 
   std::filesystem::path folder_;
   Index round_ = 0;
+  Index named_ = 0;  // the round of the last archive: no version that it names is later
   Versions versions_;
   std::set<Index> written_;         // clients, in this round
   std::vector<Replaced> replaced_;  // files that a checkpoint may name

@@ -88,22 +88,23 @@ class Downlink {
     put_table(archive, "known/copies", clients);
   }
 
-  /// Takes what save() added in that round. Throws DataError for tables of other sizes and for rounds to
-  /// come; it may then be half changed.
-  void restore(const io::Archive& archive, const std::vector<nn::TensorId>& parameters, Index round) {
+  /// Takes what save() added in that round for a model of these shapes. Throws DataError for tensors of other
+  /// shapes and for rounds to come; it may then be half changed.
+  template <class D>
+  void restore(const io::Archive& archive, nn::Model<T, D>& model, Index round) {
     round_ = get_number(archive, "downlink.round", 0, round);
     copies_.clear();
     known_.clear();
-    for (const auto& [name, role] : parameters) {
-      if (!archive.contains("downlink/copy/" + name)) continue;
-      const std::string changed = "downlink/changed/" + name;
-      Copy copy{archive.get<T>("downlink/copy/" + name), {}, role};
+    for (const auto& p : model.trained_parameters()) {
+      if (!archive.contains("downlink/copy/" + p.name)) continue;
+      const std::string changed = "downlink/changed/" + p.name;
+      Copy copy{archive.get<T>("downlink/copy/" + p.name, p.value.shape()), {}, p.role};
       Table table = get_table(archive, changed, copy.x.size());
       require<DataError>(table.size() == 1, archive.origin(), ": tensor ", changed, ": expected 1 row, got ",
                          table.size());
       copy.changed = std::move(table[0]);
       for (const Index at : copy.changed) require_between(archive, "tensor " + changed, at, 0, round_);
-      copies_[name] = std::move(copy);
+      copies_[p.name] = std::move(copy);
     }
     for (const auto& row : get_table(archive, "known/copies", 2)) {
       require_between(archive, "tensor known/copies: client", row[0], 0);

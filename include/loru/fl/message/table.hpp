@@ -30,6 +30,8 @@ inline Table get_table(const io::Archive& archive, const std::string& name, Inde
   const Tensor<std::int64_t> values = archive.get<std::int64_t>(name);
   require<DataError>(values.rank() == 2 && values.dim(1) == columns, archive.origin(), ": tensor ", name,
                      ": expected ", columns, " columns, got shape ", values.shape());
+  require<DataError>(columns > 0 || values.dim(0) == 0, archive.origin(), ": tensor ", name,
+                     ": expected no rows of nothing, got shape ", values.shape());
   Table rows;
   for (Index i = 0; i < values.dim(0); ++i)
     rows.emplace_back(values.data() + i * columns, values.data() + (i + 1) * columns);

@@ -69,7 +69,7 @@ class Broadcasts {
   /// See Downlink.
   void save(io::Archive& archive) const { downlink_.save(archive); }
   void restore(const io::Archive& archive, nn::Model<T, D>& model, Index round) {
-    downlink_.restore(archive, coded_tensors(model), round);
+    downlink_.restore(archive, model, round);
   }
 
  private:

@@ -46,7 +46,10 @@ void Server<T, D>::save(io::Archive& archive) {
 
 namespace detail {
 
-/// The server's memory in an archive.
+/// Rounds and merges of a checkpoint: streams are keyed by 32 bits of a round, and one more is to follow.
+inline constexpr Index most_counted = (Index{1} << 32) - 2;
+
+/// A copy of the server's memory in an archive.
 inline io::Archive saved_memory(const io::Archive& archive) {
   constexpr std::string_view prefix = "memory/";
   io::Archive memory("memory");
@@ -54,7 +57,7 @@ inline io::Archive saved_memory(const io::Archive& archive) {
     if (name.starts_with(prefix)) memory.put_raw(name.substr(prefix.size()), raw);
   for (const auto& [key, value] : archive.metadata())
     if (key.starts_with(prefix)) memory.metadata()[key.substr(prefix.size())] = value;
-  return memory;
+  return io::parse(io::serialise(memory), "memory");
 }
 
 /// A copy of the model with the values of an archive; weights in blocks that it lacks stay.
@@ -73,7 +76,7 @@ void Server<T, D>::restore(const io::Archive& archive) {
   require_text(archive, "server.algorithm", algorithm_.name);
   require_text(archive, "server.seed", std::to_string(seed_));
   require_text(archive, "server.clients", std::to_string(clients_));
-  const Index round = get_number(archive, "server.round", 0);
+  const Index round = get_number(archive, "server.round", 0, detail::most_counted);
   const Index factors_since = get_number(archive, "server.factors_since", 0, round);
   nn::Model<T, D> model = detail::saved_model(model_, archive);
   const std::vector<Index> layers = lowrank::ranks(model);
@@ -140,7 +143,7 @@ lowrank::Factors<T> saved_factors(const io::Archive& archive, const std::string&
 
 template <class T, class D>
 void MergeHistory<T, D>::restore(const io::Archive& archive, nn::Model<T, D>& model) {
-  done_ = {.count = get_number(archive, "history.merges", 0)};
+  done_ = {.count = get_number(archive, "history.merges", 0, detail::most_counted)};
   clients_.clear();
   lowrank::for_each_merging(model, [&](const std::string& layer, auto& weight) {
     Index next = 0;
