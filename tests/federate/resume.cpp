@@ -22,7 +22,7 @@ const std::vector<Kind> kinds{
     {"hetlora",
      {"algorithm.name=hetlora", "algorithm.gamma=0.5", "algorithm.lambda=0.1", "ranks.rule=fixed",
       "ranks.values=[2, 4]"}},
-    {"scaffold", {"algorithm.name=scaffold"}},
+    {"scaffold", {"algorithm.name=scaffold", "federation.keep_best=true"}},  // the best is of round 4 of 5
     {"pfedloru", {"algorithm.name=pfedloru", "federation.client_state=disk", "federation.keep_best=true"}},
     {"fedadam",
      {"codec.uplink=top_k", "codec.downlink=top_k", "codec.keep=0.1", "server.optimizer=fedadam",

@@ -126,7 +126,7 @@ compare() {
     [[ $(result_of "$run" 2>&1) == "$expected" ]] && [[ -z $(find "$run" -name '.loru-*') ]]; then
     ((++equal))
   else
-    echo "differs: $1 (exit $code): $(head -c 300 "$work/errors")"
+    echo "differs: $1 (exit $code): $({ grep '^federate: ' "$work/errors" || cat "$work/errors"; } | head -c 300)"
   fi
 }
 
