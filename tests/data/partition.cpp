@@ -24,8 +24,8 @@ Dataset labelled(Index count, std::int32_t classes) {
       {},         {1.0, {0.0}, {1.0}}};
   rng::Stream stream{11};
   for (Index i = 0; i < count; ++i) {
-    set.labels().push_back(
-        static_cast<std::int32_t>(std::min(stream.below(classes), stream.below(classes + 2))));
+    const Index first = stream.below(classes + 2), second = stream.below(classes);
+    set.labels().push_back(static_cast<std::int32_t>(std::min(first, second)));
     set.groups.push_back(static_cast<std::int32_t>(10 * (i % 5)));
   }
   return set;
