@@ -10,13 +10,13 @@ namespace federate {
 
 /// What a run has counted and chosen so far: all that is not the simulation's.
 struct RunState {
-  Totals totals;
+  Totals totals = {};
   bool warming_up = true;
-  std::optional<double> best;  // the first metric of the model that is kept
-  std::optional<Index> best_round, stopped_after;
-  std::optional<loru::train::Evaluation> test;  // of the model as it is, if it was evaluated
-  std::vector<double> validation;               // metrics of the same
-  Index every = 0;                              // rounds between two checkpoints
+  std::optional<double> best = {};  // the first metric of the model that is kept
+  std::optional<Index> best_round = {}, stopped_after = {};
+  std::optional<loru::train::Evaluation> test = {};  // of the model as it is, if it was evaluated
+  std::vector<double> validation = {};               // metrics of the same
+  Index every = 0;                                   // rounds between two checkpoints
 };
 
 void put_state(loru::io::Archive& archive, const RunState& state);
