@@ -77,18 +77,21 @@ def main():
     parser.add_argument("--compiler", default="clang++-19")
     parser.add_argument("--work", type=Path, default=ROOT / "build/fuzz")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--tally", type=Path, help="file to which a line 'passed failed skipped' is added")
+    parser.add_argument("--tally", type=Path, help="append lines 'passed failed skipped [NAME]'")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     names = arguments.names or list(SEEDS)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        failed = [text for text in pool.map(lambda name: run(name, arguments), names) if text]
-    print("\n".join(failed), end="")
+        complaints = pool.map(lambda name: run(name, arguments), names)
+        failed = {name: text for name, text in zip(names, complaints) if text}
+    print("\n".join(failed.values()), end="")
     print(f"fuzz: {len(names) - len(failed)} of {len(names)} targets found nothing")
     if arguments.tally:
         with arguments.tally.open("a") as tally:
-            print(len(names) - len(failed), len(failed), 0, file=tally)
+            print(len(names) - len(failed), 0, 0, file=tally)
+            for name in failed:
+                print(0, 1, 0, f"fuzz: {name}", file=tally)
     return 1 if failed else 0
 
 

@@ -137,7 +137,7 @@ def main():
     parser.add_argument("--each", action="store_true", help="one by one, by any compiler")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--work", type=Path, help="keep what is made of the standard library here")
-    parser.add_argument("--tally", type=Path, help="append a line 'passed failed skipped'")
+    parser.add_argument("--tally", type=Path, help="append lines 'passed failed skipped [NAME]'")
     parser.add_argument("pattern", nargs="*")
     options = parser.parse_args()
 
@@ -163,12 +163,13 @@ def main():
     for name, complaint in results.items():
         if complaint:
             print(f"FAIL {options.compiler} {name}\n{complaint}")
-    failed = sum(map(bool, results.values()))
-    passed = len(results) - failed
+    failed = [name for name, complaint in results.items() if complaint]
+    passed = len(results) - len(failed)
     if options.tally:
         with options.tally.open("a") as file:
-            file.write(f"{passed} {failed} 0\n")
-    print(f"headers alone: {passed} passed, {failed} failed")
+            file.write(f"{passed} 0 0\n")
+            file.writelines(f"0 1 0 headers: {name}\n" for name in failed)
+    print(f"headers alone: {passed} passed, {len(failed)} failed")
     return 1 if failed or not passed else 0
 
 
