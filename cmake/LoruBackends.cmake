@@ -10,7 +10,9 @@ elseif(NOT LORU_WITH_CUDA STREQUAL "OFF" AND (PROJECT_IS_TOP_LEVEL OR LORU_WITH_
     set(ENV{CUDACXX} /usr/local/cuda/bin/nvcc)
   endif()
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 80)  # its PTX runs on every later device too
+    # Code for each kind of device, and PTX of the last, from which drivers make code for every later device: PTX of a
+    # newer one would leave out those between.
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 86-real 89-real 90)
   endif()
   check_language(CUDA)
   set(cuda_reason "no CUDA compiler found")

@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include <loru/core/philox.hpp>
 #include <loru/cuda/cuda.hpp>
 #include <loru/cuda/kernels/compiled.cuh>
+#include <loru/cuda/ops/map.cuh>
 
 #include "timer.hpp"
 
@@ -17,6 +19,26 @@ namespace {
 using namespace loru_bench;
 using loru::cuda::Array;
 using loru::cuda::Matrix;
+
+/// x[i] = a random number, uniform in [-1, 1).
+template <class T>
+struct Noise {
+  T* x;
+  std::uint32_t tensor;
+  __device__ void operator()(Index i) const {
+    std::uint32_t word[4][1] = {
+        {static_cast<std::uint32_t>(i)}, {static_cast<std::uint32_t>(i >> 32)}, {tensor}, {0}};
+    rng::philox(word, 1);
+    x[i] = loru::cuda::from_float<T>(static_cast<float>(word[0][0]) * 0x1p-31f - 1.0f);
+  }
+};
+
+/// Random numbers in every tensor, others in each: zeros would let a device run at a higher clock.
+template <class... T>
+void randomise(Array<T>&... all) {
+  static std::uint32_t tensor = 0;
+  (loru::cuda::detail::for_each("noise", all.size(), Noise<T>{all.data(), ++tensor}), ...);
+}
 
 /// C = A·B, or A·Bᵀ, or Aᵀ·B by cuBLAS on row-major matrices; sums in float.
 template <class Math, class C>
@@ -57,9 +79,7 @@ struct Layer {
         dA({r, n}),
         dB({m, r}),
         workspace({loru::cuda::backward_workspace(M, m, n, r, sizeof(T) == 2) + 1}) {
-    for (auto* t : {&x, &W, &A, &B, &y, &dy, &S, &dS, &dx})  // zeros: the time does not depend on values
-      LORU_CUDA_CHECK(cudaMemsetAsync(t->data(), 0, static_cast<std::size_t>(t->size()) * sizeof(T),
-                                      loru::cuda::current_stream()));
+    randomise(x, W, A, B, y, dy, S, dS, dx);
   }
 
   template <class E>
@@ -100,6 +120,7 @@ void forward(Bench& bench, const char* math, Layer<typename Math::Element>& l, d
   using L = Layer<T>;
   const double flops = 2.0 * l.M * (1.0 * l.n * l.m + 1.0 * l.r * (l.n + l.m));
   const loru::cuda::Client<T> client{L::read(l.A), L::read(l.B), 1.0f};
+  const int stages = loru::cuda::forward_stages(loru::cuda::device_shared_memory().multiprocessor);
   const auto time = [&](const char* how, double count, auto f) {
     bench.print("forward", math, l.m, l.n, l.r, how, bench.timer.microseconds(f), count, dense);
   };
@@ -113,7 +134,7 @@ void forward(Bench& bench, const char* math, Layer<typename Math::Element>& l, d
   for (const auto form : {loru::cuda::ForwardForm::one_pass, loru::cuda::ForwardForm::split})
     time(form == loru::cuda::ForwardForm::one_pass ? "loru one pass" : "loru split", flops, [&] {
       loru::cuda::lora_forward<Math>(form, L::read(l.x), L::read(l.W), client, static_cast<const T*>(nullptr),
-                                     false, L::view(l.y), L::view(l.S), 4, loru::cuda::current_stream());
+                                     false, L::view(l.y), L::view(l.S), stages, loru::cuda::current_stream());
     });
 }
 
@@ -132,8 +153,14 @@ void backward(Bench& bench, const char* math, Layer<typename Math::Element>& l, 
     product<Math>(true, false, 1, L::read(l.dy), L::read(l.S), 0, L::view(l.dB));
     product<Math>(true, false, 1, L::read(l.dS), L::read(l.x), 0, L::view(l.dA));
   });
-  for (const auto form : {loru::cuda::BackwardForm::one_pass, loru::cuda::BackwardForm::split})
-    time(form == loru::cuda::BackwardForm::one_pass ? "loru one pass" : "loru split", [&] {
+  using loru::cuda::BackwardForm;
+  const std::size_t block_memory = loru::cuda::device_shared_memory().block;
+  for (const auto form : {BackwardForm::one_pass, BackwardForm::split, BackwardForm::apart}) {
+    if (loru::cuda::fitting_form<Math>(form, l.r, block_memory) != form) continue;
+    const char* const how = form == BackwardForm::one_pass ? "loru one pass"
+                            : form == BackwardForm::split  ? "loru split"
+                                                           : "loru apart";
+    time(how, [&] {
       loru::cuda::lora_backward<Math>(loru::cuda::Backward<T>{L::read(l.dy),
                                                               L::read(l.x),
                                                               L::read(l.W),
@@ -145,6 +172,7 @@ void backward(Bench& bench, const char* math, Layer<typename Math::Element>& l, 
                                                               L::view(l.dB)},
                                       form, l.workspace.data(), loru::cuda::current_stream());
     });
+  }
 }
 
 /// FLOP/s of cuBLAS on (8192, 4096) x (4096, 4096).
@@ -173,7 +201,7 @@ void merges(Bench& bench) {
   for (const int n : {1024, 4096})
     for (const Index r : {8, 16, 64}) {
       Array<float> W({n, n}), A({r, n}), B({n, r});
-      for (auto* t : {&W, &A, &B}) fill(*t, 0.0f);
+      randomise(W, A, B);
       const auto line = [&](const char* how, double us) {
         const double bytes = 4.0 * (2.0 * n * n + 2.0 * static_cast<double>(r) * n);
         const nlohmann::json j{
@@ -196,19 +224,19 @@ void convolutions(Bench& bench, loru::cuda::Precision precision, const char* mat
   };
   constexpr Index r = 16;
   constexpr auto last = Layout::channels_last;
-  loru::cuda::blas().set_precision(precision);
+  loru::cuda::set_precision(precision);
   for (const auto& [in, out, extent, stride] :
        {Case{3, 64, 32, 1}, Case{64, 64, 32, 1}, Case{64, 128, 32, 2}, Case{128, 128, 16, 1},
         Case{128, 256, 16, 2}, Case{256, 256, 8, 1}, Case{256, 512, 8, 2}, Case{512, 512, 4, 1}}) {
     const ConvOptions o{.stride = stride, .padding = 1};
     Array<float> x({32, in, extent, extent}, last), w({out, in, 3, 3}, last), a({r, in, 3, 3}, last),
         b({out, r, 1, 1});
-    for (auto* t : {&x, &w, &a, &b}) fill(*t, 0.0f);
+    randomise(x, w, a, b);
     const auto [y, low] = lowrank_conv2d_forward(x, w, a, b, 1.0, o);
     const Index pixels = low.dim(0), window = in * 9;
     Array<float> windows({pixels, window}), product({pixels, out}), gradient({pixels, window}),
         weight({out, window});
-    fill(windows, 0.0f);
+    randomise(windows);
     const double dense = 2.0 * static_cast<double>(pixels * window * out),
                  thin = 2.0 * static_cast<double>(pixels * r * (window + out));
     const auto line = [&](const char* pass, const char* how, double flops, auto f) {
@@ -231,15 +259,15 @@ void convolutions(Bench& bench, loru::cuda::Precision precision, const char* mat
     line("low-rank conv backward", "loru", dense + 2 * thin,
          [&] { lowrank_conv2d_backward(y, x, w, a, b, low, 1.0, o, {}); });
   }
-  loru::cuda::blas().set_precision(loru::cuda::Precision::full);
+  loru::cuda::set_precision(loru::cuda::Precision::full);
 }
 
 /// Attention of 8 heads of width 64 over 16,384 tokens in sequences of T, causal or not.
 void attentions(Bench& bench, loru::cuda::Precision precision, const char* math) {
   constexpr Index tokens = 16384, heads = 8, width = 64;
-  loru::cuda::blas().set_precision(precision);
+  loru::cuda::set_precision(precision);
   Array<float> q({tokens, heads * width}), k(q.shape()), v(q.shape()), dy(q.shape());
-  for (auto* t : {&q, &k, &v, &dy}) fill(*t, 0.0f);
+  randomise(q, k, v, dy);
   for (const Index length : {512, 2048})
     for (const bool causal : {false, true}) {
       Sequences s;
@@ -259,18 +287,16 @@ void attentions(Bench& bench, loru::cuda::Precision precision, const char* math)
       line("attention forward", 2.0 * product, [&] { attention(q, k, v, s, s, o); });
       line("attention backward", 5.0 * product, [&] { attention_backward(dy, q, k, v, kept, s, s, o, {}); });
     }
-  loru::cuda::blas().set_precision(loru::cuda::Precision::full);
+  loru::cuda::set_precision(loru::cuda::Precision::full);
 }
 
 void run(int rows, int repetitions) {
   const auto device = loru::cuda::device_properties();
   Bench bench{Timer(repetitions), rows};
-  Array<std::uint8_t> from({Index{1} << 29}), to({Index{1} << 29});
-  const double us = bench.timer.microseconds([&] {
-    LORU_CUDA_CHECK(cudaMemcpyAsync(to.data(), from.data(), static_cast<std::size_t>(to.size()),
-                                    cudaMemcpyDeviceToDevice, loru::cuda::current_stream()));
-  });
-  bench.bandwidth = 2.0 * static_cast<double>(to.size()) / (us * 1e-6);
+  Array<float> from({Index{1} << 27}), to(from.shape());
+  randomise(from, to);
+  const double us = bench.timer.microseconds([&] { copy_into(to, from); });
+  bench.bandwidth = 2.0 * sizeof(float) * static_cast<double>(to.size()) / (us * 1e-6);
   const nlohmann::json head{{"device", device.name},
                             {"compute_capability", device.major * 10 + device.minor},
                             {"copy_gb_s", bench.bandwidth * 1e-9},

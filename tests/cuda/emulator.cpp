@@ -7,6 +7,7 @@
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/device/ptx.cuh>
 
+#include "cuda/support/on_device.hpp"
 #include "cuda/support/orders.hpp"
 #include "support/catch.hpp"
 
@@ -273,8 +274,11 @@ TEST_CASE("emulator: launches that a device refuses") {
              ContainsSubstring("got (0, 1, 1)"));
   CHECK_THAT(fault_of([] { launch("high", two_barriers, dim3(1, 65536), 32, 0, nullptr); }),
              ContainsSubstring("65536"));
-  CHECK_THAT(fault_of([] { launch("fat", two_barriers, 1, 32, 228 << 10, nullptr); }),
-             ContainsSubstring("227 KiB"));
+  for (const int kilobytes : {227, 163, 99}) {
+    const loru_test::OnDevice device(static_cast<std::size_t>(kilobytes) << 10);
+    CHECK_THAT(fault_of([&] { launch("fat", two_barriers, 1, 32, (kilobytes << 10) + 1, nullptr); }),
+               ContainsSubstring(loru::concat("at most ", kilobytes, " KiB")));
+  }
 }
 
 TEST_CASE("emulator: a power of two is as far off as its bound allows") {

@@ -48,6 +48,7 @@ TEST_CASE("cuda models: every model gives the host's output and gradients") {
   const std::string name = GENERATE("logistic", "mlp", "cnn", "lenet", "resnet10", "resnet18");
   const Form form = GENERATE(Form::dense, Form::factored, Form::composed, Form::composed_full);
   CAPTURE(name, static_cast<int>(form));
+  const OnDevice device(every_block_memory());
   // Sums in another order: 1e-6 was seen at most without norms. These magnify it, the more the fewer elements
   // they see, at the least 8 here (of 2 the gradient would be nothing but rounding): 2e-5 was seen.
   check_close(step<Cuda>(name, form), step<Cpu>(name, form), name.starts_with("resnet") ? 1e-4 : 5e-6);

@@ -41,6 +41,7 @@ std::vector<Tensor<float>> step(nn::Model<float, D> model, const nn::Tokens<D>& 
 }  // namespace
 
 TEST_CASE("cuda transformers: a step gives the host's output and gradients") {
+  const OnDevice device(every_block_memory());
   SECTION("bert") {
     const auto run = []<class D>(D) {
       return step(nn::bert<float, D>({.vocabulary = 20,

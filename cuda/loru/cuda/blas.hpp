@@ -1,7 +1,10 @@
 #pragma once
-// cuBLAS: a handle per thread, with settings that give the same bits in every run.
+// cuBLAS: a handle per thread, with settings that give the same bits in every run, and the precision of
+// products.
 
+#include <atomic>
 #include <climits>
+#include <optional>
 
 #include <cublas_v2.h>
 
@@ -27,49 +30,71 @@ namespace loru::cuda {
 /// How float products are computed: in float, or with operands rounded to tf32 (10 bits of mantissa).
 enum class Precision : unsigned char { full, tf32 };
 
-/// A cuBLAS handle that follows this thread's stream. Its workspace is fixed: with one of cuBLAS's own
-/// choice, products on several streams may differ in their last bits from run to run.
+namespace detail {
+
+inline std::atomic<Precision>& process_precision() {
+  static std::atomic<Precision> precision{Precision::full};
+  return precision;
+}
+
+}  // namespace detail
+
+/// The precision of the float products of all threads, those of the fused kernels included.
+inline Precision precision() { return detail::process_precision(); }
+/// Sets it, for what is queued from now on.
+inline void set_precision(Precision precision) { detail::process_precision() = precision; }
+
+/// A cuBLAS handle that follows this thread's device and stream, and the precision. Its workspace is fixed:
+/// with one of cuBLAS's own choice, products on several streams may differ in their last bits from run to
+/// run.
 class Blas {
  public:
   static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
 
-  Blas() {
-    require_device();
-    LORU_CUBLAS_CHECK(cublasCreate(&handle_));
-    set_precision(Precision::full);
-  }
+  Blas() = default;
   Blas(const Blas&) = delete;
   Blas& operator=(const Blas&) = delete;
-  ~Blas() { static_cast<void>(cublasDestroy(handle_)); }
+  ~Blas() { close(); }
 
-  void set_precision(Precision precision) {
-    LORU_CUBLAS_CHECK(cublasSetMathMode(
-        handle_, precision == Precision::tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
-    precision_ = precision;
-  }
-  /// The precision of this thread's float products, those of the low-rank kernels included.
-  Precision precision() const { return precision_; }
-
-  /// The handle, set to this thread's stream.
+  /// The handle, set to this thread's stream. Throws NoDevice, CudaError.
   cublasHandle_t handle() {
     const cudaStream_t now = current_stream();
+    if (const int device = current_device(); !handle_ || device != device_) open(device);
     if (!workspace_ || now != stream_) {
       workspace_ = allocate(workspace_bytes);
       LORU_CUBLAS_CHECK(cublasSetStream(handle_, now));  // takes the workspace away
       LORU_CUBLAS_CHECK(cublasSetWorkspace(handle_, workspace_.data(), workspace_bytes));
       stream_ = now;
     }
+    if (const Precision wanted = cuda::precision(); wanted != precision_) {
+      LORU_CUBLAS_CHECK(cublasSetMathMode(
+          handle_, wanted == Precision::tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+      precision_ = wanted;
+    }
     return handle_;
   }
 
  private:
+  void open(int device) {
+    close();
+    LORU_CUBLAS_CHECK(cublasCreate(&handle_));
+    device_ = device;
+    precision_.reset();
+  }
+  void close() {
+    if (handle_) static_cast<void>(cublasDestroy(handle_));
+    handle_ = nullptr;
+    workspace_ = {};
+  }
+
   cublasHandle_t handle_ = nullptr;
+  int device_ = 0;
   cudaStream_t stream_ = nullptr;
-  Precision precision_ = Precision::full;
+  std::optional<Precision> precision_;  // as the handle has it
   Buffer workspace_;
 };
 
-/// This thread's handle. Throws NoDevice, CudaError.
+/// This thread's handle.
 inline Blas& blas() {
   thread_local Blas mine;
   return mine;

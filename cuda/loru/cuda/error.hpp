@@ -17,10 +17,12 @@ class CudaError : public Error {
   cudaError_t code_;
 };
 
-/// Throws CudaError unless status is cudaSuccess.
+/// Throws CudaError unless status is cudaSuccess. The runtime then forgets the failure: it would blame the
+/// next launch for it.
 inline void check(cudaError_t status, const char* call, const char* file, int line) {
   if (status == cudaSuccess) [[likely]]
     return;
+  static_cast<void>(cudaGetLastError());
   throw CudaError(status, concat(call, ": ", cudaGetErrorString(status), " (", file, ":", line, ")"));
 }
 

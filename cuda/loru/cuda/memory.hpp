@@ -1,15 +1,16 @@
 #pragma once
-// Device memory in stream order. cudaMallocAsync takes it from the device's pool, which is told to keep what
-// it has: a training step allocates the same sizes again and again, and after its first step takes no memory
-// from the system.
+// Device memory. Blocks come from cudaMalloc and wait, once released, in lists by size: a training step asks
+// for the same sizes again and again, and after its first step no longer calls the runtime.
 //
-// A block is freed on the current stream of the thread that releases it last (stream.hpp explains why that is
-// in order).
+// A block waits in the lists of the current stream of the thread that releases it last (stream.hpp explains
+// why its work is over when that stream gets there). Whoever takes it from there queues work on the same
+// stream.
 
-#include <algorithm>
 #include <cstdint>
-#include <limits>
+#include <cstdlib>
+#include <map>
 #include <mutex>
+#include <string_view>
 
 #include <loru/core/memory.hpp>
 #include <loru/cuda/stream.hpp>
@@ -22,99 +23,146 @@ class OutOfMemory : public CudaError {
   using CudaError::CudaError;
 };
 
-/// Bytes of the device's pool: in use, and taken from the device in all.
+/// Bytes of the current device: in tensors, and taken by this process in all.
 struct MemoryStatistics {
   std::uint64_t used = 0, reserved = 0;
 };
 
 namespace detail {
 
-/// The device's pool, which gives nothing back to the device by itself.
-inline cudaMemPool_t memory_pool() {
-  static const cudaMemPool_t pool = [] {
-    require_device();
-    int device = 0;
-    LORU_CUDA_CHECK(cudaGetDevice(&device));
-    cudaMemPool_t p = nullptr;
-    LORU_CUDA_CHECK(cudaDeviceGetDefaultMemPool(&p, device));
-    std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
-    LORU_CUDA_CHECK(cudaMemPoolSetAttribute(p, cudaMemPoolAttrReleaseThreshold, &keep));
-    return p;
+/// Whether released blocks are kept. LORU_CUDA_CACHE=0 in the environment turns it off: every tensor then has
+/// a block of its own and of its size, whose ends compute-sanitizer sees.
+inline bool& keep_blocks() {
+  static bool on = [] {
+    const char* value = std::getenv("LORU_CUDA_CACHE");
+    return !value || std::string_view(value) != "0";
   }();
-  return pool;
+  return on;
 }
 
-/// Headers of blocks, which live on the host and are used again. Never destroyed.
-struct Headers {
-  std::mutex mutex;
-  Block* unused = nullptr;
+/// The blocks of a device: those that wait, by stream, and the unused headers of blocks, which live on the
+/// host.
+class Blocks {
+ public:
+  /// A waiting block for work on the stream; null if there is none of the size class.
+  Block* take(cudaStream_t stream, std::uint32_t size_class) {
+    std::lock_guard lock{mutex_};
+    Block* block = memory::detail::pop(waiting_[stream], size_class);
+    if (block) used_ += block->capacity;
+    return block;
+  }
 
-  Block* take() {
-    {
-      std::lock_guard lock{mutex};
-      if (Block* block = unused) {
-        unused = block->next;
-        return block;
-      }
-    }
-    return new Block;
+  /// A block's memory is no longer used by work that the stream is given from now on.
+  void give(cudaStream_t stream, Block* block) noexcept {
+    std::lock_guard lock{mutex_};
+    used_ -= block->capacity;
+    if (keep_blocks())
+      memory::detail::push(waiting_[stream], block);
+    else
+      free(block);
   }
-  void give(Block* block) noexcept {
-    std::lock_guard lock{mutex};
-    block->next = unused;
-    unused = block;
+
+  /// The header of a block that is new from the device.
+  Block* add(void* data, memory::detail::SizeClass size) {
+    std::lock_guard lock{mutex_};
+    Block* block = headers_;
+    if (block)
+      headers_ = block->next;
+    else
+      block = new Block;
+    block->data = data;
+    block->capacity = size.bytes;
+    block->size_class = size.index;
+    used_ += size.bytes, reserved_ += size.bytes;
+    return block;
   }
+
+  /// Gives all waiting blocks back to the device. cudaFree waits for all work on it.
+  void trim() noexcept {
+    std::lock_guard lock{mutex_};
+    for (auto& [stream, lists] : waiting_)
+      for (Block*& head : lists)
+        while (Block* block = head) {
+          head = block->next;
+          free(block);
+        }
+  }
+
+  MemoryStatistics statistics() {
+    std::lock_guard lock{mutex_};
+    return {used_, reserved_};
+  }
+
+ private:
+  void free(Block* block) noexcept {
+    reserved_ -= block->capacity;
+    if (cudaFree(block->data) != cudaSuccess) static_cast<void>(cudaGetLastError());
+    block->next = headers_;
+    headers_ = block;
+  }
+
+  std::mutex mutex_;
+  std::map<cudaStream_t, memory::detail::Lists> waiting_;
+  Block* headers_ = nullptr;
+  std::uint64_t used_ = 0, reserved_ = 0;
 };
-
-inline Headers& headers() {
-  static auto* all = new Headers;
-  return *all;
-}
 
 /// At the program's end the device, and its memory with it, may be gone already.
 inline void release_device(Block* block) noexcept {
-  static_cast<void>(cudaFreeAsync(block->data, current_stream()));
-  headers().give(block);
+  try {
+    const cudaStream_t stream = current_stream();
+    on_this_device<Blocks>().give(stream, block);
+  } catch (const std::exception&) {}
 }
 
-[[noreturn]] inline void fail_out_of_memory(std::size_t bytes) {
-  static_cast<void>(cudaGetLastError());
+/// Memory of the device; null if it has less.
+inline void* device_memory(std::size_t bytes) {
+  void* data = nullptr;
+  const cudaError_t status = cudaMalloc(&data, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());
+    return nullptr;
+  }
+  LORU_CUDA_CHECK(status);
+  return data;
+}
+
+[[noreturn]] inline void fail_out_of_memory(std::size_t bytes, const MemoryStatistics& own) {
   std::size_t free = 0, total = 0;
-  static_cast<void>(cudaMemGetInfo(&free, &total));
-  throw OutOfMemory(cudaErrorMemoryAllocation, concat("cuda: out of memory: expected ", bytes, " bytes, got ",
-                                                      free, " free of ", total, " on the device"));
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) static_cast<void>(cudaGetLastError());
+  throw OutOfMemory(cudaErrorMemoryAllocation,
+                    concat("cuda: out of memory: expected ", bytes, " bytes, got ", free, " free of ", total,
+                           " on the device, of which tensors of this process have ", own.used));
 }
 
 }  // namespace detail
 
-/// Bytes of the device's pool now. Throws NoDevice, CudaError.
-inline MemoryStatistics memory_statistics() {
-  MemoryStatistics s;
-  const cudaMemPool_t pool = detail::memory_pool();
-  LORU_CUDA_CHECK(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &s.used));
-  LORU_CUDA_CHECK(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &s.reserved));
-  return s;
-}
+/// Bytes of the current device now. Throws NoDevice, CudaError.
+inline MemoryStatistics memory_statistics() { return detail::on_this_device<detail::Blocks>().statistics(); }
 
-/// Gives the unused memory of the pool back to the device, after all work of this thread's stream.
-inline void trim() {
-  synchronize();
-  LORU_CUDA_CHECK(cudaMemPoolTrimTo(detail::memory_pool(), 0));
-}
+/// Gives the memory that no tensor uses back to the current device, after all work on it. Throws NoDevice,
+/// CudaError.
+inline void trim() { detail::on_this_device<detail::Blocks>().trim(); }
 
-/// A device buffer of at least `bytes` bytes, uninitialised, for work on this thread's stream.
-/// Throws NoDevice, OutOfMemory, CudaError.
+/// A device buffer of at least `bytes` bytes, uninitialised, for work on this thread's stream. Where the
+/// device has no more, what no tensor uses is given back to it first. Throws NoDevice, OutOfMemory,
+/// CudaError.
 inline Buffer allocate(std::size_t bytes) {
-  detail::memory_pool();
-  bytes = std::max<std::size_t>(bytes, 1);  // an empty tensor has a buffer, too
-  void* data = nullptr;
-  const cudaError_t status = cudaMallocAsync(&data, bytes, current_stream());
-  if (status == cudaErrorMemoryAllocation) detail::fail_out_of_memory(bytes);
-  LORU_CUDA_CHECK(status);
-  Block* block = detail::headers().take();
+  detail::Blocks& blocks = detail::on_this_device<detail::Blocks>();
+  memory::detail::SizeClass size = memory::detail::size_class(bytes);
+  if (!detail::keep_blocks())
+    size.bytes = std::max<std::size_t>(bytes, 1);  // an empty tensor has a buffer, too
+  Block* block = blocks.take(current_stream(), size.index);
+  if (!block) {
+    void* data = detail::device_memory(size.bytes);
+    if (!data) {
+      blocks.trim();
+      data = detail::device_memory(size.bytes);
+    }
+    if (!data) detail::fail_out_of_memory(size.bytes, blocks.statistics());
+    block = blocks.add(data, size);
+  }
   block->references.store(1, std::memory_order_relaxed);
-  block->data = data;
-  block->capacity = bytes;
   block->release = &detail::release_device;
   return Buffer{block};
 }

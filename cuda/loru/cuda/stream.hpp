@@ -1,9 +1,10 @@
 #pragma once
 // Streams and events, and the current stream of a thread: the one that its ops run on.
 //
-// All threads start on one main stream, so that work is ordered as the program orders it. A StreamScope gives
-// its thread a stream of its own: the new stream waits for the old one at the scope's begin, the old one for
-// the new one at its end. Tensors from outside the scope must outlive it; those made inside may leave it.
+// All threads start on the device's main stream, so that work is ordered as the program orders it. A
+// StreamScope gives its thread a stream of its own: the new stream waits for the old one at the scope's
+// begin, the old one for the new one at its end. Tensors from outside the scope must outlive it; those made
+// inside may leave it.
 
 #include <utility>
 
@@ -20,7 +21,11 @@ class Stream {
   }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
-  ~Stream() { static_cast<void>(cudaStreamDestroy(handle_)); }
+  /// Waits for its work: memory that it used last is given to others from then on.
+  ~Stream() {
+    static_cast<void>(cudaStreamSynchronize(handle_));
+    static_cast<void>(cudaStreamDestroy(handle_));
+  }
 
   cudaStream_t handle() const { return handle_; }
   /// Waits until all work queued so far is done. Throws CudaError for a fault of that work.
@@ -60,11 +65,7 @@ class Event {
 
 namespace detail {
 
-/// Never destroyed: static tensors may be released after main has returned.
-inline Stream& main_stream() {
-  static auto* stream = new Stream;
-  return *stream;
-}
+inline Stream& main_stream() { return on_this_device<Stream>(); }
 
 inline cudaStream_t& thread_stream() {
   thread_local cudaStream_t stream = nullptr;  // null: the main stream

@@ -12,7 +12,7 @@ namespace loru::cuda {
 
 /// Rates of the current device's compute capability. Throws NoDevice, CudaError.
 inline cost::Rates device_rates(Cuda) {
-  static const DeviceProperties device = device_properties();
+  const DeviceProperties& device = detail::this_device();
   return capability_rates(device.major, device.minor);
 }
 

@@ -27,8 +27,9 @@ inline void check_launch(const char* kernel, dim3 grid, dim3 size, std::size_t s
       grid.z > 65535)
     fail<Fault>(kernel, ": expected 1 to (2147483647, 65535, 65535) blocks, got (", grid.x, ", ", grid.y,
                 ", ", grid.z, ")");
-  if (shared_bytes > std::size_t{227} << 10)
-    fail<Fault>(kernel, ": expected at most 227 KiB of shared memory, got ", shared_bytes, " bytes");
+  if (shared_bytes > device.block_memory)
+    fail<Fault>(kernel, ": expected at most ", device.block_memory >> 10, " KiB of shared memory, got ",
+                shared_bytes, " bytes");
 }
 
 /// kernel<<<grid, size, shared_bytes>>>(args...) to its end, block after block. Throws Fault at the first

@@ -48,6 +48,14 @@ struct Options {
 };
 inline thread_local constinit Options options;
 
+/// The device that is emulated, in bytes; tests may change it.
+struct Device {
+  std::size_t block_memory = std::size_t{227} << 10;           // shared memory that a block may have
+  std::size_t multiprocessor_memory = std::size_t{228} << 10;  // and all blocks of a multiprocessor
+  std::size_t memory = std::size_t{4} << 30;
+};
+inline Device device;
+
 /// What launches did since the program began, or since the caller set a counter back.
 struct Statistics {
   std::atomic<std::int64_t> launches{0}, threads{0}, barriers{0}, mma{0}, ldmatrix{0}, cp_async{0},

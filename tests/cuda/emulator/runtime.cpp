@@ -1,9 +1,11 @@
 // The functions of the CUDA runtime that loru calls, on the host.
 #include "emulator/runtime.hpp"
+#include "emulator/fault.hpp"
 
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -20,19 +22,18 @@
 #define LORU_UNPOISON(p, n) static_cast<void>(0)
 #endif
 
-struct CUstream_st {};
+struct CUstream_st {
+  int device = 0;
+};
 struct CUevent_st {
   bool timing = false, recorded = false;
-};
-struct CUmemPoolHandle_st {
-  std::uint64_t keep = 0;
 };
 
 namespace loru::emulator {
 
 namespace {
 
-constexpr std::size_t red_zone = 256, device_memory = std::size_t{4} << 30;
+constexpr std::size_t red_zone = 256;
 constexpr std::byte untouched{0xff};  // NaN in every float type
 
 /// Red zone, data, red zone.
@@ -49,9 +50,13 @@ struct State {
   std::multimap<std::size_t, Piece> unused;  // by capacity
   std::size_t used = 0, reserved = 0;
   std::set<const void*> streams;
-  CUmemPoolHandle_st pool;
-  cudaError_t last = cudaSuccess;
+  cudaError_t last = cudaSuccess, pending = cudaSuccess;  // pending: of a kernel that failed
 };
+
+thread_local int current = 0;  // device
+
+// Every tensor has a block of its own and of its size, whose ends are watched.
+[[maybe_unused]] const int no_cache = ::setenv("LORU_CUDA_CACHE", "0", 0);
 
 State& state() {
   static auto* s = new State;
@@ -63,38 +68,46 @@ cudaError_t result(cudaError_t status) {
   return status;
 }
 
-/// A piece of at least `bytes`, from the pool if one fits well, else from the system; no data if there is
-/// none.
-Piece take(State& s, std::size_t bytes) {
-  const std::size_t capacity = (bytes + 511) / 512 * 512;
-  if (const auto found = s.unused.lower_bound(capacity);
-      found != s.unused.end() && found->first <= 2 * capacity) {
-    const Piece piece = found->second;
-    s.unused.erase(found);
-    return piece;
-  }
-  if (s.reserved + capacity > device_memory) return {};
-  void* raw = ::operator new(capacity + 2 * red_zone, std::align_val_t{256}, std::nothrow);
-  if (!raw) return {};
-  s.reserved += capacity;
-  ++s.counts.system_allocations;
-  return {static_cast<std::byte*>(raw) + red_zone, 0, capacity};
-}
-
 void give_to_system(State& s, const Piece& piece) {
   LORU_UNPOISON(piece.data - red_zone, piece.capacity + 2 * red_zone);
   s.reserved -= piece.capacity;
   ::operator delete(piece.data - red_zone, std::align_val_t{256});
 }
 
-/// The pool gives back what is unused beyond its threshold, as the device's does when the host waits for a
-/// stream.
-void trim(State& s, std::size_t keep) {
-  while (s.reserved > keep && !s.unused.empty()) {
+/// A piece of at least `bytes`, one that was freed if it fits well, else a new one; no data if the device has
+/// no more.
+Piece take(State& s, std::size_t bytes) {
+  const std::size_t capacity = (bytes + 511) / 512 * 512;
+  if (s.used + capacity > device.memory) return {};
+  if (const auto found = s.unused.lower_bound(capacity);
+      found != s.unused.end() && found->first <= 2 * capacity) {
+    const Piece piece = found->second;
+    s.unused.erase(found);
+    return piece;
+  }
+  while (s.reserved + capacity > device.memory && !s.unused.empty()) {
     const auto last = std::prev(s.unused.end());
     give_to_system(s, last->second);
     s.unused.erase(last);
   }
+  void* raw = ::operator new(capacity + 2 * red_zone, std::align_val_t{256}, std::nothrow);
+  if (!raw) return {};
+  s.reserved += capacity;
+  return {static_cast<std::byte*>(raw) + red_zone, 0, capacity};
+}
+
+/// True from the call on at which the countdown reaches one.
+bool fails(int& countdown) {
+  if (countdown == 0) return false;
+  if (countdown == 1) return true;
+  --countdown;
+  return false;
+}
+
+/// What a wait tells.
+cudaError_t waited(State& s) {
+  ++s.counts.all_synchronisations;
+  return result(std::exchange(s.pending, cudaSuccess));
 }
 
 bool intact(const std::byte* first, std::size_t n) {
@@ -117,6 +130,17 @@ Inventory inventory() {
 namespace runtime {
 
 bool due(int& countdown) { return countdown > 0 && --countdown == 0; }
+
+bool begin_launch() {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  result(std::exchange(s.pending, cudaSuccess));
+  if (!due(s.faults.kernel)) return true;
+  s.pending = cudaErrorIllegalAddress;
+  return false;
+}
+
+int device_of(const void* stream) { return static_cast<const CUstream_st*>(stream)->device; }
 
 bool on_device(const void* data, std::size_t bytes) {
   State& s = state();
@@ -154,6 +178,8 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidValue: return "invalid argument";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
     case cudaErrorInvalidResourceHandle: return "invalid resource handle";
     case cudaErrorUnknown: return "unknown error";
     default: return "unrecognized error code";
@@ -168,7 +194,14 @@ cudaError_t cudaGetDeviceCount(int* count) {
 }
 
 cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  if (faults().devices == 0) return result(cudaErrorNoDevice);
+  *device = current;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= faults().devices) return result(cudaErrorInvalidDevice);
+  current = device;
   return cudaSuccess;
 }
 
@@ -177,13 +210,16 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   std::strcpy(p->name, "emulated device");
   p->major = 9;
   p->multiProcessorCount = 132;
-  p->totalGlobalMem = device_memory;
+  p->totalGlobalMem = device.memory;
   return cudaSuccess;
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   switch (attribute) {
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = 228 << 10; break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+      *value = static_cast<int>(device.multiprocessor_memory);
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(device.block_memory); break;
     case cudaDevAttrClockRate: *value = 1'500'000; break;
     case cudaDevAttrMemoryClockRate: *value = 2'000'000; break;
     case cudaDevAttrGlobalMemoryBusWidth: *value = 5120; break;
@@ -197,7 +233,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   State& s = state();
   std::lock_guard lock{s.mutex};
-  *stream = new CUstream_st;
+  *stream = new CUstream_st{current};
   s.streams.insert(*stream);
   return cudaSuccess;
 }
@@ -214,8 +250,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
   State& s = state();
   std::lock_guard lock{s.mutex};
-  trim(s, s.pool.keep);
-  return cudaSuccess;
+  return waited(s);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t, unsigned) {
@@ -244,7 +279,11 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  return waited(s);
+}
 
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) {
   if (!start->timing || !end->timing || !start->recorded || !end->recorded)
@@ -255,48 +294,18 @@ cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) 
 
 // ---- memory ----
 
-cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
-  *pool = &state().pool;
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
-  if (attribute != cudaMemPoolAttrReleaseThreshold) return result(cudaErrorInvalidValue);
-  pool->keep = *static_cast<std::uint64_t*>(value);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr attribute, void* value) {
-  State& s = state();
-  std::lock_guard lock{s.mutex};
-  if (attribute == cudaMemPoolAttrUsedMemCurrent)
-    *static_cast<std::uint64_t*>(value) = s.used;
-  else if (attribute == cudaMemPoolAttrReservedMemCurrent)
-    *static_cast<std::uint64_t*>(value) = s.reserved;
-  else
-    return result(cudaErrorInvalidValue);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t keep) {
-  State& s = state();
-  std::lock_guard lock{s.mutex};
-  trim(s, keep);
-  return cudaSuccess;
-}
-
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *free = device_memory - state().reserved;
-  *total = device_memory;
+  *free = device.memory - state().used;
+  *total = device.memory;
   return cudaSuccess;
 }
 
-cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream) {
-  if (!runtime::alive(stream) || bytes == 0) return result(cudaErrorInvalidValue);
+cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  if (bytes == 0) return result(cudaErrorInvalidValue);
   State& s = state();
   std::lock_guard lock{s.mutex};
   ++s.counts.all_allocations;
-  if (runtime::due(s.faults.allocation)) return result(cudaErrorMemoryAllocation);
+  if (fails(s.faults.allocation)) return result(cudaErrorMemoryAllocation);
   Piece piece = take(s, bytes);
   if (!piece.data) return result(cudaErrorMemoryAllocation);
   piece.bytes = bytes;
@@ -311,8 +320,8 @@ cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream)
   return cudaSuccess;
 }
 
-cudaError_t cudaFreeAsync(void* data, cudaStream_t stream) {
-  if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+cudaError_t cudaFree(void* data) {
+  if (!data) return cudaSuccess;
   State& s = state();
   std::lock_guard lock{s.mutex};
   const auto found = s.living.find(static_cast<const std::byte*>(data));
@@ -331,6 +340,11 @@ cudaError_t cudaFreeAsync(void* data, cudaStream_t stream) {
   LORU_POISON(raw, piece.capacity + 2 * red_zone);
   s.unused.emplace(piece.capacity, piece);
   return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  const cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+  return status == cudaSuccess ? cudaStreamSynchronize(nullptr) : status;
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,

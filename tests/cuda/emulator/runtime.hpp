@@ -3,7 +3,8 @@
 // wrong.
 //
 // Work is done when it is queued. Device memory is host memory that starts as NaN, has red zones and is never
-// given to two owners; copies are checked for their direction and bounds.
+// given to two owners; copies are checked for their direction and bounds. Two devices share all that but
+// their streams.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,16 +13,18 @@
 
 namespace loru::emulator {
 
-/// What fails from now on. The k-th call from now (1 is the next) fails once; 0 is never.
+/// What fails from now on. The k-th call from now (1 is the next) fails once; 0 is never. Of allocations
+/// those after it fail too. A kernel fails while nobody looks: the runtime tells when the stream is waited
+/// for or the next one starts.
 struct Faults {
   int devices = 1;
-  int allocation = 0, copy = 0, product = 0;
+  int allocation = 0, copy = 0, product = 0, kernel = 0;
 };
 
 /// What is alive, and what was counted since the program began.
 struct Inventory {
   std::int64_t allocations = 0, streams = 0, events = 0, handles = 0;
-  std::int64_t system_allocations = 0, all_allocations = 0, all_copies = 0, all_products = 0;
+  std::int64_t all_allocations = 0, all_copies = 0, all_products = 0, all_synchronisations = 0;
   /// Misuse that no error code can tell, such as writes outside of an allocation.
   std::vector<std::string> misuse;
 };
@@ -33,6 +36,11 @@ namespace runtime {
 
 /// True once if the countdown reaches zero with this call.
 bool due(int& countdown);
+/// Begins a launch: the failure of a kernel before it becomes the last error. False if this kernel is to
+/// fail.
+bool begin_launch();
+/// The device that a stream was made on.
+int device_of(const void* stream);
 /// True if [data, data + bytes) lies in one living allocation of the device.
 bool on_device(const void* data, std::size_t bytes);
 bool alive(const void* stream);

@@ -57,29 +57,18 @@ struct AttentionProblem {
 
   /// Blocks of 64 queries, or keys, of every sequence.
   template <class Block>
-  std::vector<Block> blocks(bool of_keys) const {
+  DeviceMemory<Block> blocks(bool of_keys) const {
     std::vector<Block> all;
     int query = 0, key = 0;
     for (std::size_t i = 0; i < of.queries.size(); query += of.queries[i], key += of.keys[i], ++i)
       for (int first = 0; first < (of_keys ? of.keys[i] : of.queries[i]); first += 64)
         all.push_back({query, of.queries[i], key, of.keys[i], first});
-    return all;
+    return DeviceMemory<Block>(all);
   }
   template <class Attention, class Block>
-  Attention operands(const std::vector<Block>& queries, const std::vector<Block>& keys) {
-    return {q.data(),
-            k.data(),
-            v.data(),
-            of.heads,
-            of.groups,
-            of.width,
-            of.causal,
-            scale,
-            queries.data(),
-            static_cast<int>(queries.size()),
-            keys.data(),
-            static_cast<int>(keys.size()),
-            M};
+  Attention operands(const DeviceMemory<Block>& queries, const DeviceMemory<Block>& keys) {
+    return {q.data(), k.data(),       v.data(),       of.heads,    of.groups,   of.width, of.causal,
+            scale,    queries.data(), queries.size(), keys.data(), keys.size(), M};
   }
 
   /// An element as a product takes it.

@@ -1,7 +1,12 @@
 #include "cuda/kernels/backward_checks.hpp"
 
 TEST_CASE("backward in one pass, bf16") { loru_test::check_one_pass<loru::cuda::InBf16>(); }
-TEST_CASE("backward split at dS, bf16") { loru_test::check_split<loru::cuda::InBf16>(); }
+TEST_CASE("backward split at dS, bf16") {
+  loru_test::check_split<loru::cuda::InBf16>(loru::cuda::BackwardForm::split);
+}
+TEST_CASE("backward with dS and dB apart, bf16") {
+  loru_test::check_split<loru::cuda::InBf16>(loru::cuda::BackwardForm::apart);
+}
 
 TEST_CASE("backward of a layer without outputs is zero") {
   loru_test::compare_in_every_order([](loru_test::Comparison& seen) {

@@ -34,7 +34,7 @@ struct BackwardProblem {
   using T = typename Math::Element;
   Guarded<T> dy, x, W, A, B, S, dx, dS;
   Guarded<float> dA, dB;
-  std::vector<float> workspace;
+  DeviceMemory<float> workspace;
   float s;
   bool exact;
 
@@ -49,8 +49,8 @@ struct BackwardProblem {
         dS(q.M, q.r, q.pad, q.offset),
         dA(q.r, q.n, q.pad),
         dB(q.m, q.r, q.pad),
-        workspace(static_cast<std::size_t>(cuda::backward_workspace(q.M, q.m, q.n, q.r, sizeof(T) == 2)),
-                  NAN),
+        workspace(std::vector<float>(
+            static_cast<std::size_t>(cuda::backward_workspace(q.M, q.m, q.n, q.r, sizeof(T) == 2)), NAN)),
         s(kind == Fill::integers ? 0.5F : 0.3F),
         exact(kind == Fill::integers) {
     std::mt19937 random(static_cast<unsigned>(q.M * 31 + q.m * 7 + q.n));
@@ -164,7 +164,7 @@ void check_one_pass() {
 
 /// Steps of 64 rows: 1, 2, 3 and more; one and several groups of columns, blocks of rows, tiles of ranks.
 template <class Math>
-void check_split() {
+void check_split(cuda::BackwardForm form) {
   constexpr int k = 64 / sizeof(typename Math::Element);
   check_backward<Math>({{1, 1, 1, 1},
                         {64, 128, 32, 16},
@@ -175,9 +175,9 @@ void check_split() {
                         {70, 40, 16, 100},
                         {65, 8, 48, 3, 0, 1},
                         {128, 31, 50, 20, 3}},
-                       [](auto& p) {
-                         cuda::lora_backward<Math>(p.arguments(), cuda::BackwardForm::split,
-                                                   p.workspace.data(), nullptr);
+                       [form](auto& p) {
+                         const auto fits = cuda::fitting_form<Math>(form, p.A.rows(), most_block_memory());
+                         cuda::lora_backward<Math>(p.arguments(), fits, p.workspace.data(), nullptr);
                        });
 }
 

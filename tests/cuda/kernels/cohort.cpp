@@ -66,22 +66,26 @@ struct CohortProblem {
       dB.push_back({own.dB.view(), cut_B.first_part[k], cut_B.parts[k]});
       dA.push_back({own.dA.view(), cut_A.first_part[k], cut_A.parts[k]});
     }
-    const auto count = [](const auto& list) { return static_cast<int>(list.size()); };
-    std::vector<float> workspace(static_cast<std::size_t>(rank) * std::max(cut_B.blocks.size() * dy.cols(),
-                                                                           cut_A.blocks.size() * x.cols()),
-                                 NAN);
+    const DeviceMemory clients_there(table);
+    const DeviceMemory blocks_there(blocks), blocks_B(cut_B.blocks), blocks_A(cut_A.blocks);
+    const DeviceMemory gradients_B(dB), gradients_A(dA);
+    const DeviceMemory<float> workspace(std::vector<float>(
+        static_cast<std::size_t>(rank) * std::max(cut_B.blocks.size() * static_cast<std::size_t>(dy.cols()),
+                                                  cut_A.blocks.size() * static_cast<std::size_t>(x.cols())),
+        NAN));
     cuda::lora_backward_cohort<Math>(
-        cuda::CohortBackward<T>{dy.read(),
-                                x.read(),
-                                clients[0].W.read(),
-                                S.read(),
-                                {table.data(), count(table), blocks.data(), count(blocks)},
-                                rank,
-                                aligned,
-                                dx.view(),
-                                dS.view(),
-                                {cut_B.blocks.data(), count(cut_B.blocks), dB.data(), cut_B.direct},
-                                {cut_A.blocks.data(), count(cut_A.blocks), dA.data(), cut_A.direct}},
+        cuda::CohortBackward<T>{
+            dy.read(),
+            x.read(),
+            clients[0].W.read(),
+            S.read(),
+            {clients_there.data(), clients_there.size(), blocks_there.data(), blocks_there.size()},
+            rank,
+            aligned,
+            dx.view(),
+            dS.view(),
+            {blocks_B.data(), blocks_B.size(), gradients_B.data(), cut_B.direct},
+            {blocks_A.data(), blocks_A.size(), gradients_A.data(), cut_A.direct}},
         workspace.data(), nullptr);
     int first = 0;
     for (auto& own : clients) {

@@ -61,14 +61,16 @@ TEMPLATE_TEST_CASE("convolution: backward", "", cuda::InBf16, cuda::InTf32, cuda
     for (const Fill kind : all_fills) {
       INFO(q.h << " x " << q.w << ", " << q.c << " to " << q.m << " channels, stride " << q.stride
                << (kind == Fill::integers ? ", integers" : ", random"));
-      compare_in_every_order([&](Comparison& seen) {
-        Problem<TestType> p(q, kind);
-        cuda::lora_conv_backward<TestType>(p.shape, p.arguments(), p.workspace.data(), nullptr);
-        p.compare_factors(seen);
-        p.compare_dx(seen, q.r);
-        seen.intact(p.dy, p.image, p.W, p.A, p.B, p.S, p.image_gradient, p.dS);
-        seen.intact(p.dA, p.dB);
-      });
+      for (const auto form : {cuda::BackwardForm::split, cuda::BackwardForm::apart})
+        compare_in_every_order([&](Comparison& seen) {
+          Problem<TestType> p(q, kind);
+          const auto fits = cuda::fitting_form<TestType>(form, q.r, most_block_memory());
+          cuda::lora_conv_backward<TestType>(p.shape, p.arguments(), fits, p.workspace.data(), nullptr);
+          p.compare_factors(seen);
+          p.compare_dx(seen, q.r);
+          seen.intact(p.dy, p.image, p.W, p.A, p.B, p.S, p.image_gradient, p.dS);
+          seen.intact(p.dA, p.dB);
+        });
     }
 }
 
@@ -79,8 +81,8 @@ TEMPLATE_TEST_CASE("convolution: backward without factors", "", cuda::InBf16, cu
       Problem<TestType> p(q, Fill::integers);
       const int pixels = p.shape.pixels(), window = p.shape.window();
       Guarded<float> dW(q.m, window);
-      std::vector<float> workspace(static_cast<std::size_t>(cuda::reduction_workspace(pixels, window, q.m)),
-                                   NAN);
+      const DeviceMemory<float> workspace(
+          std::vector<float>(static_cast<std::size_t>(cuda::reduction_workspace(pixels, window, q.m)), NAN));
       cuda::conv_backward_dx<TestType>(p.shape, p.dy.read(), p.W.read(), {}, {}, p.image_gradient.view(),
                                        nullptr);
       cuda::conv_backward_dW<TestType>(p.shape, p.dy.read(), p.image.read().data, dW.view(), workspace.data(),
@@ -104,7 +106,8 @@ TEST_CASE("convolution: many pixels are added in parts") {
     Problem<cuda::InTf32> p(q, Fill::integers);
     cuda::Backward<float> wanted = p.arguments();
     wanted.dx = {};
-    cuda::lora_conv_backward<cuda::InTf32>(p.shape, wanted, p.workspace.data(), nullptr);
+    const auto form = cuda::fitting_form<cuda::InTf32>(cuda::BackwardForm::split, q.r, most_block_memory());
+    cuda::lora_conv_backward<cuda::InTf32>(p.shape, wanted, form, p.workspace.data(), nullptr);
     p.compare_factors(seen);
   });
 }

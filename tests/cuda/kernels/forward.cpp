@@ -27,6 +27,7 @@ void run(ForwardProblem<Math>& p, ForwardForm form, int stages) {
 
 template <class Math>
 void check(ForwardForm form, const ForwardShape& q, int stages) {
+  stages = std::min(stages, loru::cuda::forward_stages(most_block_memory()));
   for (const Fill kind : all_fills) {
     INFO("M " << q.M << " m " << q.m << " n " << q.n << " r " << q.r << " pad " << q.pad << " offset "
               << q.offset << " stages " << stages << (kind == Fill::integers ? " integers" : " random"));

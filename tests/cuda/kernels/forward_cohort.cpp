@@ -59,8 +59,10 @@ struct CohortProblem {
       table.push_back({own.A.read(), own.B.read(), own.s});
       aligned = aligned && loru::cuda::rows_aligned(own.A.read(), own.B.read());
     }
-    const auto count = [](const auto& list) { return static_cast<int>(list.size()); };
-    const loru::cuda::Cohort<T> cohort{table.data(), count(table), blocks.data(), count(blocks)};
+    const DeviceMemory clients_there(table);
+    const DeviceMemory blocks_there(blocks);
+    const loru::cuda::Cohort<T> cohort{clients_there.data(), clients_there.size(), blocks_there.data(),
+                                       blocks_there.size()};
     loru::cuda::lora_forward_cohort<Math>(
         form, {x.read(), clients[0].W.read(), cohort, clients[0].bias.data(), true, y.view(), S.view()}, rank,
         aligned, 3, nullptr);

@@ -104,7 +104,7 @@ TEST_CASE("merge of a cohort's factors, of different ranks") {
     const Factors one(q, kind, random, exact ? 0.5F : 0.3F);
     const Factors two({q.m, q.n, q.r + 5, q.pad, q.offset}, kind, random, exact ? 2.0F : 0.7F);
     const Factors none({q.m, q.n, 0, q.pad, q.offset}, kind, random, 1.0F);
-    const std::vector<cuda::Client<float>> table{one.client(), none.client(), two.client()};
+    const DeviceMemory<cuda::Client<float>> table({one.client(), none.client(), two.client()});
     const bool aligned = cuda::rows_aligned(one.A.read(), one.B.read(), two.A.read(), two.B.read());
     Guarded<float> W(q.m, q.n, q.pad, q.offset);
     copy_values(before, W);

@@ -45,13 +45,14 @@ std::vector<X> both_passes(const Case& c, const X& q, const X& k, const X& v, co
 }  // namespace
 
 TEST_CASE("cuda attention: outputs and gradients in both precisions") {
+  const OnDevice device(every_block_memory());
   const std::vector<Case> cases{{of_lengths({64, 1, 65}), of_lengths({64, 1, 65}), {3, 3, true, 0.25}, 16},
                                 {of_lengths({5, 0, 2}), of_lengths({70, 3, 9}), {4, 2, true, 0.2}, 20},
                                 {of_lengths({7}), of_lengths({129}), {2, 1, false, -0.3}, 10}};
   for (const Case& c : cases)
     for (const auto precision : {cuda::Precision::full, cuda::Precision::tf32}) {
       INFO("heads of " << c.width << ", precision " << static_cast<int>(precision));
-      cuda::blas().set_precision(precision);
+      cuda::set_precision(precision);
       const Shape queries{c.queries.rows(), c.o.heads * c.width}, keys{c.keys.rows(), c.o.groups * c.width};
       const auto q = gaussian<float>(queries, 1), k = gaussian<float>(keys, 2), v = gaussian<float>(keys, 3),
                  dy = gaussian<float>(queries, 4);
@@ -67,7 +68,7 @@ TEST_CASE("cuda attention: outputs and gradients in both precisions") {
       // Relative to the largest element; every element's own bound is in tests/cuda/kernels/attention.hpp.
       check_close<float>(got, expected, precision == cuda::Precision::full ? 2e-6 : 0x1p-9);
     }
-  cuda::blas().set_precision(cuda::Precision::full);
+  cuda::set_precision(cuda::Precision::full);
 }
 
 TEST_CASE("cuda attention: each gradient alone has the bits that it has with the others") {

@@ -71,6 +71,7 @@ Tensor<float> defined(const Tensor<float>& x, const Tensor<float>& w, const Conv
 }  // namespace
 
 TEST_CASE("cuda conv: whole numbers give the sums of the definition, and the host's gradients") {
+  const OnDevice device(every_block_memory());
   for (const Geometry& g : geometries) {
     INFO("x " << g.x << ", w " << g.w << ", stride " << g.o.stride << ", groups " << g.o.groups);
     const auto x = integers(g.x, 1), w = integers(g.w, 2), dy = integers(conv_shape(g.x, g.w, g.o), 3);
@@ -84,6 +85,7 @@ TEST_CASE("cuda conv: whole numbers give the sums of the definition, and the hos
 }
 
 TEST_CASE("cuda conv: channels-last and random inputs") {
+  const OnDevice device(every_block_memory());
   for (const Geometry& g : geometries) {
     INFO("x " << g.x << ", w " << g.w);
     const auto last = Layout::channels_last;

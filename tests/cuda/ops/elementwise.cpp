@@ -16,18 +16,31 @@ const std::vector<Shape> shapes{{0}, {1}, {3, 5}, {2, 3, 7, 5}, {3, 1025}};
 
 }  // namespace
 
+TEST_CASE("cuda ops: y + c x is rounded once") {
+  for (const Shape& shape : shapes) {
+    const auto x = gaussian<float>(shape, 1), y = gaussian<float>(shape, 2);
+    auto expected = clone(y);
+    for (Index i = 0; i < y.size(); ++i) expected.data()[i] = std::fma(0.3f, x.data()[i], y.data()[i]);
+    const auto got = in_all_orders([&] {
+      auto z = to_device(y);
+      add_scaled(z, 0.3f, to_device(x));
+      return Results{to_host(z)};
+    });
+    check_exact(got, {expected});
+  }
+}
+
 TEST_CASE("cuda ops: sums, products and rectifiers equal the host's") {
   for (const Shape& shape : shapes)
     for (const Layout layout : {Layout::row_major, Layout::channels_last}) {
       if (layout == Layout::channels_last && shape.rank() != 4) continue;
       const auto a = gaussian<float>(shape, 1, layout), b = gaussian<float>(shape, 2, layout);
       const auto ops = [](const auto& x, const auto& y) {
-        auto z = clone(x), filled = clone(x), copied = clone(x);
-        add_scaled(z, 0.3f, y);
+        auto filled = clone(x), copied = clone(x);
         fill(filled, 2.5f);
         copy_into(copied, y);
         return std::vector{
-            add(x, y),      multiply(x, y),      scale(x, -1.5f),         z, filled, copied, relu(x),
+            add(x, y),      multiply(x, y),      scale(x, -1.5f),         filled, copied, relu(x),
             add_relu(x, y), relu_backward(x, y), to_layout(x, x.layout())};
       };
       const auto got = in_all_orders([&] {

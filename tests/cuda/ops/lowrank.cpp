@@ -26,6 +26,7 @@ TEST_CASE("cuda lowrank: factors merged into a weight or composed with it") {
 }
 
 TEST_CASE("cuda lowrank: features and gradients, in every precision, with and without each gradient") {
+  const OnDevice device(every_block_memory());
   for (const auto& [M, m, n, r] : {std::array<Index, 4>{1, 1, 1, 1},
                                    {5, 7, 9, 3},
                                    {70, 130, 33, 8},
@@ -37,7 +38,7 @@ TEST_CASE("cuda lowrank: features and gradients, in every precision, with and wi
                b = integers({m, r}, 4), dy = integers({M, m}, 5);
     const auto f = lowrank_forward(x, w, a, b, 0.5);
     for (const auto precision : {cuda::Precision::full, cuda::Precision::tf32}) {
-      cuda::blas().set_precision(precision);
+      cuda::set_precision(precision);
       // Whole numbers up to 2048 and their halves pass through tf32 unrounded.
       const auto low = scale(integers({M, r}, 6), 0.5f);
       const auto got = in_all_orders([&] {
@@ -59,7 +60,7 @@ TEST_CASE("cuda lowrank: features and gradients, in every precision, with and wi
       }
       check_close(got, expected, 0.0);
     }
-    cuda::blas().set_precision(cuda::Precision::full);
+    cuda::set_precision(cuda::Precision::full);
   }
   const auto x = to_device(integers({2, 3})), w = to_device(integers({4, 5}));
   CHECK_THROWS_WITH(lowrank_forward(x, w, w, w, 1.0), StartsWith("lowrank_forward: "));

@@ -65,15 +65,17 @@ void check(const Geometry& g, double bound, const Draw& draw) {
 }  // namespace
 
 TEST_CASE("cuda lowrank conv: features and gradients, in every precision, with and without each gradient") {
+  const OnDevice device(every_block_memory());
   for (const auto precision : {cuda::Precision::full, cuda::Precision::tf32}) {
-    cuda::blas().set_precision(precision);
+    cuda::set_precision(precision);
     for (const Geometry& g : geometries)  // the host may transform tiles (Winograd)
       check<float>(g, 1e-6, [](const Shape& s, unsigned seed) { return integers(s, seed); });
   }
-  cuda::blas().set_precision(cuda::Precision::full);
+  cuda::set_precision(cuda::Precision::full);
 }
 
 TEST_CASE("cuda lowrank conv: channels-last and random inputs") {
+  const OnDevice device(every_block_memory());
   for (const Geometry& g : geometries)
     check<float>(g, 1e-5, [](const Shape& s, unsigned seed) {
       return gaussian<float>(s, seed, s.rank() == 4 ? Layout::channels_last : Layout::row_major);

@@ -1,5 +1,7 @@
 // Memory, streams and events of the device, and what happens when the runtime refuses.
 
+#include <thread>
+
 #include <loru/cuda/ops/elementwise.cuh>
 
 #include "ops/support.hpp"
@@ -18,18 +20,64 @@ Tensor<float> step(const Tensor<float>& x) {
   return to_host(to_layout(sum, Layout::channels_last));
 }
 
+/// While one is alive, released blocks are kept, as they are outside of tests.
+struct KeepBlocks {
+  KeepBlocks() { cuda::detail::keep_blocks() = true; }
+  ~KeepBlocks() {
+    cuda::trim();
+    cuda::detail::keep_blocks() = false;
+  }
+  KeepBlocks(const KeepBlocks&) = delete;
+  KeepBlocks& operator=(const KeepBlocks&) = delete;
+};
+
 }  // namespace
 
 TEST_CASE("cuda memory: after its first step, training takes none from the system") {
+  const KeepBlocks keep;
   const auto x = gaussian<float>({2, 3, 9, 5});
   const auto first = step(x);
   const auto before = inventory();
   const auto reserved = cuda::memory_statistics().reserved;
   for (int i = 0; i < 5; ++i) CHECK(same_bits(step(x), first));
-  CHECK(inventory().system_allocations == before.system_allocations);
-  CHECK(inventory().all_allocations > before.all_allocations);
+  CHECK(inventory().all_allocations == before.all_allocations);
   CHECK(inventory().allocations == before.allocations);
   CHECK(cuda::memory_statistics().reserved == reserved);
+}
+
+TEST_CASE("cuda memory: a block serves the next tensor of its size class on its stream") {
+  const KeepBlocks keep;
+  const cuda::Stream other;
+  const float* first = nullptr;
+  {
+    const Array<float> x(Shape{300});
+    first = x.data();
+  }
+  {
+    const cuda::StreamScope scope(other);
+    const Array<float> elsewhere(Shape{300});
+    CHECK(elsewhere.data() != first);
+  }
+  const Array<float> larger(Shape{301});
+  CHECK(larger.data() == first);
+  const Array<float> next(Shape{301});
+  CHECK(next.data() != first);
+}
+
+TEST_CASE("cuda memory: what no tensor uses is given back before memory runs out") {
+  const KeepBlocks keep;
+  const auto before = cuda::memory_statistics();
+  const auto device = emulator::device;
+  emulator::device.memory = before.used + (3 << 20);
+  { const Array<float> x(Shape{(2 << 20) / 4}); }
+  CHECK(cuda::memory_statistics().reserved >= before.reserved + (2 << 20));
+  {
+    const Array<float> y(Shape{(3 << 20) / 4});
+    CHECK(cuda::memory_statistics().used == before.used + (3 << 20));
+    CHECK_THROWS_WITH(Array<float>(Shape{1 << 20}),
+                      StartsWith("cuda: out of memory: expected 4194304 bytes, got 0 free"));
+  }
+  emulator::device = device;
 }
 
 TEST_CASE("cuda memory: an empty tensor has a buffer, copies share it, the last one frees it") {
@@ -46,6 +94,7 @@ TEST_CASE("cuda memory: an empty tensor has a buffer, copies share it, the last 
 }
 
 TEST_CASE("cuda memory: trim gives back what is unused") {
+  const KeepBlocks keep;
   { const Array<float> x(Shape{1 << 20}); }
   const auto full = cuda::memory_statistics();
   cuda::trim();
@@ -58,9 +107,10 @@ TEST_CASE("cuda memory: trim gives back what is unused") {
 TEST_CASE("cuda memory: too much is a clear error, and the next tensor is served") {
   const auto before = inventory().allocations;
   CHECK_THROWS_AS(Array<float>(Shape{Index{1} << 40}), cuda::OutOfMemory);
-  CHECK_THROWS_WITH(Array<float>(Shape{Index{1} << 40}),
-                    StartsWith("cuda: out of memory: expected 4398046511104 bytes, got ") &&
-                        ContainsSubstring(" free of 4294967296 on the device"));
+  CHECK_THROWS_WITH(
+      Array<float>(Shape{Index{1} << 40}),
+      StartsWith("cuda: out of memory: expected 4398046511104 bytes, got ") &&
+          ContainsSubstring(" free of 4294967296 on the device, of which tensors of this process have "));
   CHECK(inventory().allocations == before);
   CHECK(same_bits(to_host(to_device(gaussian<float>({5}))), gaussian<float>({5})));
 }
@@ -107,6 +157,52 @@ TEST_CASE("cuda device: without one, what is missing is said") {
       "cuda: expected a CUDA device with its driver, got none: no CUDA-capable device is detected");
   faults().devices = 1;
   CHECK(cuda::available());
+}
+
+TEST_CASE("cuda device: one of several, for all threads") {
+  faults().devices = 2;
+  const cudaStream_t of_first = cuda::current_stream();
+  CHECK_THROWS_WITH(cuda::use_device(2), "cuda: expected a device from 0 to 1, got 2");
+  CHECK_THROWS_WITH(cuda::use_device(-1), "cuda: expected a device from 0 to 1, got -1");
+  CHECK(cuda::current_device() == 0);
+  const auto on_second = [&] {
+    CHECK(cuda::current_device() == 1);
+    CHECK(cuda::current_stream() != of_first);
+    CHECK(emulator::runtime::device_of(cuda::current_stream()) == 1);
+    const auto used = cuda::memory_statistics().used;
+    const auto x = to_device(gaussian<float>({9}));
+    CHECK(cuda::memory_statistics().used > used);
+    check_exact<float>({to_host(scale(x, 2.0f))}, {scale(gaussian<float>({9}), 2.0f)});
+  };
+  cudaSetDevice(1);  // of this thread alone
+  on_second();
+  std::thread([] { CHECK(cuda::current_device() == 0); }).join();
+  cudaSetDevice(0);
+  cuda::use_device(1);
+  on_second();
+  std::thread(on_second).join();
+  cuda::use_device(0);
+  CHECK(cuda::current_stream() == of_first);
+  faults().devices = 1;
+}
+
+TEST_CASE("cuda device: a kernel that fails is named, with LORU_CUDA_SYNC=1 the right one") {
+  const auto x = to_device(gaussian<float>({9}));
+  const auto fail_in_scale = [&] {
+    faults().kernel = 1;
+    const auto y = scale(x, 2.0f);
+    return relu(y);
+  };
+  CHECK_THROWS_WITH(
+      fail_in_scale(),
+      "cuda: kernel relu: an illegal memory access was encountered, here or in a kernel before it: "
+      "LORU_CUDA_SYNC=1 names it");
+  cuda::detail::wait_for_kernels() = true;
+  CHECK_THROWS_WITH(fail_in_scale(), "cuda: kernel scale: an illegal memory access was encountered");
+  cuda::detail::wait_for_kernels() = false;
+  CHECK_THROWS_AS(cuda::Event(false).since(cuda::Event(false)),
+                  cuda::CudaError);  // is not blamed on the next kernel
+  CHECK_NOTHROW(scale(x, 2.0f));
 }
 
 TEST_CASE("cuda streams: a scope gives its thread another stream and gives it back") {

@@ -10,6 +10,7 @@
 #include <loru/cpu/cpu.hpp>
 #include <loru/cuda/ops.hpp>
 
+#include "cuda/support/on_device.hpp"
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
 
@@ -32,6 +33,12 @@ Tensor<T> to_host(const Array<T>& x) {
   Tensor<T> host(x.shape(), x.layout());
   copy_to_host(host, x);
   return host;
+}
+
+/// Shared memory of a block: that of sm_86, sm_89 and sm_120, of sm_80, of sm_90. Ops choose their tiles by
+/// it: their tests run once for each, the others for the first. A real device is what it is.
+inline std::size_t every_block_memory() {
+  return emulator::present ? static_cast<std::size_t>(GENERATE(99, 163, 227)) << 10 : 0;
 }
 
 /// Whole numbers of [-3, 3]: sums and products of a few thousand of them are exact in float.

@@ -55,12 +55,11 @@ def unrolled(math, cols, k):
     return cols // 16 * (steps if steps <= 4 else 2)
 
 
-def attention(name, math, width):
-    """Expected of an attention kernel on heads of at most `width`: blocks of 64 rows against blocks of 64, or of 32."""
-    wide = math != "InBf16" and width == 128
+def attention(name, math, width, other):
+    """Expected of an attention kernel on heads of at most `width`: blocks of 64 rows against blocks of `other` rows."""
     if name == "attention_forward_kernel":
-        return Expected(unrolled(math, 64, width) + unrolled(math, width, 64), 1 if wide else 2, True)
-    other = 32 if wide else 64
+        alone = other < 64 or math != "InBf16" and width == 128
+        return Expected(unrolled(math, other, width) + unrolled(math, width, other), 1 if alone else 2, True)
     scores, sums = 2 * unrolled(math, other, width), unrolled(math, width, other)
     if name == "attention_dq_kernel":
         return Expected(scores + sums, 1, True)
@@ -72,7 +71,7 @@ def expected(name, args):
     math = args[0] if args else ""
     tensor = math in ("InBf16", "InTf32")
     if name in ("attention_forward_kernel", "attention_dq_kernel", "attention_dkv_kernel"):
-        return attention(name, math, int(args[1]))
+        return attention(name, math, int(args[1]), int(args[2]))
     if name in ("lora_forward_kernel", "lora_backward_dx_kernel"):
         rank = int(args[1])
         most = 32  # the largest rank with two blocks

@@ -10,6 +10,7 @@
 #include <loru/cuda/device/ptx.cuh>
 
 #include "cuda/support/guarded.hpp"
+#include "cuda/support/on_device.hpp"
 #include "cuda/support/orders.hpp"
 
 namespace loru_test {
@@ -67,9 +68,11 @@ class Comparison {
 };
 
 /// body(comparison), which runs a kernel and compares its output, in every order of threads: within bounds,
-/// without bank conflicts (plain accesses are watched in the first order), equal bits.
+/// without bank conflicts (plain accesses are watched in the first order), equal bits. The emulated device
+/// gives a block so much shared memory.
 template <class Body>
-void compare_in_every_order(const Body& body) {
+void compare_in_every_order(const Body& body, std::size_t block_memory = most_block_memory()) {
+  const OnDevice device(block_memory);
   using loru::emulator::options, loru::emulator::Order, loru::emulator::statistics;
   std::uint64_t bits = 0;
   in_every_order([&] {

@@ -7,13 +7,16 @@
 #include <vector>
 #include <loru/cuda/device/matrix.cuh>
 
+#include "cuda/support/device_memory.hpp"
+
 namespace loru_test {
 
 enum class Fill { integers, random };  // exact whatever the order of sums; uniform in [-1, 1)
 inline constexpr Fill all_fills[] = {Fill::integers, Fill::random};
 
 /// A (rows, cols) matrix with leading dimension cols + pad, `offset` elements off a 64-byte boundary. NaN at
-/// first, and before, behind and between its rows.
+/// first, and before, behind and between its rows. It lies on the host and on the device; whoever is asked
+/// for it has what was written last.
 template <class T>
 class Guarded {
  public:
@@ -21,22 +24,37 @@ class Guarded {
       : rows_(rows),
         cols_(cols),
         ld_(cols + pad),
-        zone_(count(cols + pad) + 64),
-        storage_(count(rows) * count(cols + pad) + 2 * zone_ + 64) {
+        first_((count(cols + pad) + 127) / 64 * 64 + count(offset)),
+        storage_(2 * first_ + count(rows) * count(cols + pad)),
+        there_(storage_.size()) {
     std::memset(static_cast<void*>(storage_.data()), 0xff, storage_.size() * sizeof(T));
-    const auto first = reinterpret_cast<std::uintptr_t>(storage_.data() + zone_);
-    data_ = reinterpret_cast<T*>((first + 63) / 64 * 64) + offset;
   }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
 
   int rows() const { return rows_; }
   int cols() const { return cols_; }
-  T* data() { return data_; }
-  loru::cuda::Matrix<T> view() { return {data_, rows_, cols_, ld_}; }
-  loru::cuda::Matrix<const T> read() const { return {data_, rows_, cols_, ld_}; }
-  T& operator()(int i, int j) { return data_[count(i) * count(ld_) + count(j)]; }
-  double value(int i, int j) const { return to_double(data_[count(i) * count(ld_) + count(j)]); }
+  /// On the device.
+  T* data() { return view().data; }
+  loru::cuda::Matrix<T> view() {
+    to_device();
+    newer_ = Side::device;
+    return {there_.data() + first_, rows_, cols_, ld_};
+  }
+  loru::cuda::Matrix<const T> read() const {
+    to_device();
+    return {there_.data() + first_, rows_, cols_, ld_};
+  }
+  /// On the host.
+  T& operator()(int i, int j) {
+    to_host();
+    newer_ = Side::host;
+    return storage_[place(i, j)];
+  }
+  double value(int i, int j) const {
+    to_host();
+    return to_double(storage_[place(i, j)]);
+  }
 
   /// Integers in [-range, range], or uniform numbers.
   Guarded& fill(Fill kind, std::mt19937& random, int range = 2) {
@@ -52,10 +70,10 @@ class Guarded {
 
   /// True if nothing was written but the elements.
   bool intact() const {
+    to_host();
     std::vector<T> whole(storage_);
-    const auto first = static_cast<std::size_t>(data_ - storage_.data());
     for (int i = 0; i < rows_; ++i)
-      std::memset(static_cast<void*>(&whole[first + count(i) * count(ld_)]), 0xff, count(cols_) * sizeof(T));
+      std::memset(static_cast<void*>(&whole[place(i, 0)]), 0xff, count(cols_) * sizeof(T));
     const auto* const bytes = reinterpret_cast<const unsigned char*>(whole.data());
     for (std::size_t i = 0; i < whole.size() * sizeof(T); ++i)
       if (bytes[i] != 0xff) return false;
@@ -63,6 +81,20 @@ class Guarded {
   }
 
  private:
+  enum class Side { host, both, device };  // which has what was written last
+
+  void to_device() const {
+    if (newer_ != Side::host) return;
+    there_.set(storage_);
+    newer_ = Side::both;
+  }
+  void to_host() const {
+    if (newer_ != Side::device) return;
+    there_.get(storage_);
+    newer_ = Side::both;
+  }
+  std::size_t place(int i, int j) const { return first_ + count(i) * count(ld_) + count(j); }
+
   static std::size_t count(int n) { return static_cast<std::size_t>(n); }
   static double to_double(T v) {
     if constexpr (std::is_arithmetic_v<T>)
@@ -78,9 +110,10 @@ class Guarded {
   }
 
   int rows_, cols_, ld_;
-  std::size_t zone_;  // a row and more
-  std::vector<T> storage_;
-  T* data_;
+  std::size_t first_;  // elements before: a row and more
+  mutable std::vector<T> storage_;
+  DeviceMemory<T> there_;
+  mutable Side newer_ = Side::host;
 };
 
 }  // namespace loru_test

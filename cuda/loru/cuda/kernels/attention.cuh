@@ -86,10 +86,25 @@ void with_head(int width, bool aligned, const Start& start) {
     start(std::integral_constant<int, 64>{}, std::true_type{});
 }
 
-/// Rows of the other side that the backward kernels hold at a time, twice: 64, or 32 where shared memory has
-/// no room for more.
-template <class T, int W>
-inline constexpr int streamed_rows = sizeof(T) * W > 256 ? 32 : 64;
+/// Rows of the other side that a kernel holds at a time: as many of 64, 32 and 16 as shared memory has room
+/// for. bytes(integral_constant<int, rows>) is what a block takes.
+template <class Bytes>
+constexpr int streamed_rows(const Bytes& bytes, int block_memory) {
+  if (bytes(std::integral_constant<int, 64>{}) <= block_memory) return 64;
+  return bytes(std::integral_constant<int, 32>{}) <= block_memory ? 32 : 16;
+}
+
+/// start(integral_constant rows) with the rows for devices that give a block 163 KB or more (sm_80, sm_90),
+/// or with those for devices that give it 99 KB (sm_86, sm_89, sm_120).
+template <class Bytes, class Start>
+void with_streamed_rows(const Bytes&, std::size_t block_memory, const Start& start) {
+  using Most = std::integral_constant<int, streamed_rows(Bytes{}, 163 << 10)>;
+  using Least = std::integral_constant<int, streamed_rows(Bytes{}, 99 << 10)>;
+  static_assert(Bytes{}(Least{}) <= 99 << 10);
+  if constexpr (Least::value < Most::value)
+    if (static_cast<std::size_t>(Bytes{}(Most{})) > block_memory) return start(Least{});
+  start(Most{});
+}
 
 struct Greatest {
   __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }

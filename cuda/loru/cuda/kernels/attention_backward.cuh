@@ -21,8 +21,34 @@ __global__ void __launch_bounds__(256)
   if (threadIdx.x % 32 == 0) delta[i] = sum;
 }
 
+template <class Math, int W, bool Aligned>
+void start_dq(const AttentionBackward<typename Math::Element>& p, std::size_t block_memory,
+              cudaStream_t stream) {
+  const auto bytes = []<int Keys>(std::integral_constant<int, Keys>) {
+    return AttentionDqTile<Math, W, Keys>::shared_bytes;
+  };
+  with_streamed_rows(bytes, block_memory, [&]<int Keys>(std::integral_constant<int, Keys> keys) {
+    launch("attention_dq", attention_dq_kernel<Math, W, Keys, Aligned>,
+           dim3(p.of.query_block_count, p.of.heads), 256, bytes(keys), stream, p);
+  });
+}
+
+template <class Math, int W, bool Aligned>
+void start_dkv(const AttentionBackward<typename Math::Element>& p, std::size_t block_memory,
+               cudaStream_t stream) {
+  const auto bytes = []<int Queries>(std::integral_constant<int, Queries>) {
+    return AttentionDkvTile<Math, W, Queries>::shared_bytes;
+  };
+  with_streamed_rows(bytes, block_memory, [&]<int Queries>(std::integral_constant<int, Queries> queries) {
+    launch("attention_dkv", attention_dkv_kernel<Math, W, Queries, Aligned>,
+           dim3(p.of.key_block_count, p.of.groups), 256, bytes(queries), stream, p);
+  });
+}
+
+/// block_memory: bytes of shared memory that a block of the device may have.
 template <class Math>
-void fused_attention_backward(const AttentionBackward<typename Math::Element>& p, cudaStream_t stream) {
+void fused_attention_backward(const AttentionBackward<typename Math::Element>& p, std::size_t block_memory,
+                              cudaStream_t stream) {
   using T = typename Math::Element;
   const int rows = p.of.rows * p.of.heads;
   if (rows > 0)
@@ -30,14 +56,9 @@ void fused_attention_backward(const AttentionBackward<typename Math::Element>& p
            p.y, p.dy, p.delta);
   with_head(p.of.width, heads_aligned(p.of, p.dy),
             [&]<int W, bool Aligned>(std::integral_constant<int, W>, std::bool_constant<Aligned>) {
-              if (p.dq && p.of.query_block_count > 0)
-                launch("attention_dq", attention_dq_kernel<Math, W, Aligned>,
-                       dim3(p.of.query_block_count, p.of.heads), 256, AttentionDqTile<Math, W>::shared_bytes,
-                       stream, p);
+              if (p.dq && p.of.query_block_count > 0) start_dq<Math, W, Aligned>(p, block_memory, stream);
               if ((p.dk || p.dv) && p.of.key_block_count > 0)
-                launch("attention_dkv", attention_dkv_kernel<Math, W, Aligned>,
-                       dim3(p.of.key_block_count, p.of.groups), 256, AttentionDkvTile<Math, W>::shared_bytes,
-                       stream, p);
+                start_dkv<Math, W, Aligned>(p, block_memory, stream);
             });
 }
 

@@ -4,24 +4,23 @@
 //
 // A block of 256 threads has 64 keys of one head of keys, and dk and dv in registers. It computes the
 // transposed scores k·qᵀ and v·dyᵀ, so that their rows are its own; q and dy come in blocks of 64 or 32
-// queries, the next while one is multiplied.
+// queries, the next while one is multiplied, or of 16 one after the other.
 //
 // Shared memory: k, v, two stages of q and dy with L and δ, p and ds, 73 KB (bf16) to 151 KB (float, W =
-// 128). At most 255 registers: one block a multiprocessor.
+// 128); with one stage 93 KB. At most 255 registers: one block a multiprocessor.
 #include <loru/cuda/kernels/attention_dq.cuh>
 
 namespace loru::cuda {
 
-template <class Math, int W>
+template <class Math, int W, int Queries>
 struct AttentionDkvTile {
   using T = typename Math::Element;
-  static constexpr int rows = attention_rows, queries = streamed_rows<T, W>, stages = 2;
+  static constexpr int rows = attention_rows, queries = Queries, stages = queries > 16 ? 2 : 1;
   static constexpr int stride = row_stride<T, W>, p_stride = row_stride<T, queries>;
   static constexpr int v_at = rows * stride, q_at = v_at + rows * stride, dy_at = queries * stride,
                        stage = 2 * dy_at, p_at = q_at + stages * stage, ds_at = p_at + rows * p_stride,
                        sums_at = ds_at + rows * p_stride;
   static constexpr int shared_bytes = sizeof(T) * sums_at + sizeof(float) * stages * 2 * queries;
-  static_assert(shared_bytes <= 163 << 10);  // of a block on sm_80
   using Scores = BlockSums<Math, rows, queries, 4, Across>;
   using Rows = BlockSums<Math, rows, W, 4>;
 };
@@ -69,11 +68,11 @@ __device__ __forceinline__ void differentiate(const Attention<T>& of, const Atte
 }
 
 /// Aligned: heads_aligned. Grid (blocks of keys, groups).
-template <class Math, int W, bool Aligned>
+template <class Math, int W, int Queries, bool Aligned>
 __global__ void __launch_bounds__(256, 1)
     attention_dkv_kernel(const AttentionBackward<typename Math::Element> p) {
   using T = typename Math::Element;
-  using Tile = AttentionDkvTile<Math, W>;
+  using Tile = AttentionDkvTile<Math, W, Queries>;
   using Scores = typename Tile::Scores;
   T* const Ks = shared_memory<T>();
   T *const Vs = Ks + Tile::v_at, *const stages = Ks + Tile::q_at, *const Ps = Ks + Tile::p_at,
@@ -98,10 +97,19 @@ __global__ void __launch_bounds__(256, 1)
   typename Tile::Rows dk, dv;
   for (int step = 0; step < steps.count; ++step) {
     const int query = steps.query(step, Tile::queries);
+    if constexpr (Tile::stages == 1) {
+      if (step > 0) {
+        __syncthreads();  // the step before is no longer read
+        load(step);
+        cp_async_commit();
+      }
+    }
     cp_async_wait<0>();
     __syncthreads();  // the step has arrived; the one before, its p and ds are no longer read
-    if (step + 1 < steps.count) load(step + 1);
-    cp_async_commit();
+    if constexpr (Tile::stages > 1) {
+      if (step + 1 < steps.count) load(step + 1);
+      cp_async_commit();
+    }
     const T* const Qs = stages + step % Tile::stages * Tile::stage;
     Scores weights, ds;  // (keys, queries)
     weights.template multiply_add<W>(Across<T, Tile::stride>{Ks}, Across<T, Tile::stride>{Qs});

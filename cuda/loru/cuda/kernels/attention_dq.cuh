@@ -2,10 +2,10 @@
 // dq = scale · ds·k with ds = p ⊙ (dy·vᵀ − δ), p = 2^(c·q·k − L) computed again, and δ = Σ dy ⊙ y of a row.
 //
 // A block of 256 threads has 64 queries of one head, and dq in registers; k and v come in blocks of 64 or 32
-// keys, the next while one is multiplied.
+// keys, the next while one is multiplied, or of 16 one after the other.
 //
-// Shared memory: q, dy, two stages of k and v, and ds, 63 KB (bf16) to 141 KB (float, W = 128). At most 255
-// registers: one block a multiprocessor.
+// Shared memory: q, dy, two stages of k and v, and ds, 63 KB (bf16) to 141 KB (float, W = 128); with one
+// stage 88 KB. At most 255 registers: one block a multiprocessor.
 #include <loru/cuda/kernels/attention.cuh>
 
 namespace loru::cuda {
@@ -32,15 +32,14 @@ struct AttentionBackward {
   }
 };
 
-template <class Math, int W>
+template <class Math, int W, int Keys>
 struct AttentionDqTile {
   using T = typename Math::Element;
-  static constexpr int rows = attention_rows, keys = streamed_rows<T, W>, stages = 2;
+  static constexpr int rows = attention_rows, keys = Keys, stages = keys > 16 ? 2 : 1;
   static constexpr int stride = row_stride<T, W>, ds_stride = row_stride<T, keys>;
   static constexpr int dy_at = rows * stride, k_at = dy_at + rows * stride, v_at = keys * stride,
                        stage = 2 * v_at, ds_at = k_at + stages * stage;
   static constexpr int shared_bytes = sizeof(T) * (ds_at + rows * ds_stride);
-  static_assert(shared_bytes <= 163 << 10);  // of a block on sm_80
   using Scores = BlockSums<Math, rows, keys, 4, Across>;
   using Rows = BlockSums<Math, rows, W, 4>;
 };
@@ -71,11 +70,11 @@ struct BackwardRows {
 };
 
 /// Aligned: heads_aligned. Grid (blocks of queries, heads).
-template <class Math, int W, bool Aligned>
+template <class Math, int W, int Keys, bool Aligned>
 __global__ void __launch_bounds__(256, 1)
     attention_dq_kernel(const AttentionBackward<typename Math::Element> p) {
   using T = typename Math::Element;
-  using Tile = AttentionDqTile<Math, W>;
+  using Tile = AttentionDqTile<Math, W, Keys>;
   using Scores = typename Tile::Scores;
   T* const Qs = shared_memory<T>();
   T *const dYs = Qs + Tile::dy_at, *const stages = Qs + Tile::k_at, *const dSs = Qs + Tile::ds_at;
@@ -99,10 +98,19 @@ __global__ void __launch_bounds__(256, 1)
   const float c = p.of.exponent();
   for (int step = 0; step < steps; ++step) {
     const int key = step * Tile::keys;
+    if constexpr (Tile::stages == 1) {
+      if (step > 0) {
+        __syncthreads();  // the step before is no longer read
+        load(step);
+        cp_async_commit();
+      }
+    }
     cp_async_wait<0>();
     __syncthreads();  // the step has arrived; the one before and its ds are no longer read
-    if (step + 1 < steps) load(step + 1);
-    cp_async_commit();
+    if constexpr (Tile::stages > 1) {
+      if (step + 1 < steps) load(step + 1);
+      cp_async_commit();
+    }
     const T* const Ks = stages + step % Tile::stages * Tile::stage;
     Scores scores, ds;
     scores.template multiply_add<W>(Across<T, Tile::stride>{Qs}, Across<T, Tile::stride>{Ks});

@@ -1,12 +1,13 @@
 #pragma once
-// y = softmax(scale · q·kᵀ)·v and the logarithm of the softmax's sum, in blocks of 64 keys with a running
-// maximum and sum, so that no row of scores is ever whole.
+// y = softmax(scale · q·kᵀ)·v and the logarithm of the softmax's sum, in blocks of 64 or 32 keys with a
+// running maximum and sum, so that no row of scores is ever whole.
 //
 // A block of 256 threads has 64 queries of one head. Scores and y stay in registers, of the same rows: one
 // thread scales both. Per block of keys, k is multiplied while v arrives, and v while the next k does.
 //
 // Shared memory: q, k, v and the exponentials, 37 KB (bf16) to 117 KB (float, W = 128). Two blocks a
-// multiprocessor, and so at most 128 registers, but for the last, which is alone.
+// multiprocessor, and so at most 128 registers, but for float and W = 128, which is alone; of 32 keys it
+// takes 77 KB.
 #include <cmath>
 
 #include <loru/cuda/kernels/attention.cuh>
@@ -21,15 +22,16 @@ struct AttentionForward {
   float* log_sum;
 };
 
-template <class Math, int W>
+template <class Math, int W, int Keys>
 struct AttentionForwardTile {
   using T = typename Math::Element;
-  static constexpr int rows = attention_rows, keys = 64;
+  static constexpr int rows = attention_rows, keys = Keys;
   static constexpr int stride = row_stride<T, W>, p_stride = row_stride<T, keys>;
   static constexpr int k_at = rows * stride, v_at = k_at + keys * stride, p_at = v_at + keys * stride,
                        parts_at = p_at + rows * p_stride;
   static constexpr int shared_bytes = sizeof(T) * parts_at + sizeof(float) * 2 * rows;
-  static constexpr int blocks = 2 * shared_bytes <= 163 << 10 ? 2 : 1;  // a multiprocessor, on sm_80
+  static constexpr int blocks =
+      keys == 64 && 2 * shared_bytes <= 163 << 10 ? 2 : 1;  // a multiprocessor, on sm_80
   using Scores = BlockSums<Math, rows, keys, 4, Across>;
   using Rows = BlockSums<Math, rows, W, 4>;
 };
@@ -127,11 +129,11 @@ __device__ __forceinline__ void finish_rows(const AttentionForward<T>& p, const 
 }
 
 /// Aligned: heads_aligned. Grid (blocks of queries, heads).
-template <class Math, int W, bool Aligned>
-__global__ void __launch_bounds__(256, AttentionForwardTile<Math, W>::blocks)
+template <class Math, int W, int Keys, bool Aligned>
+__global__ void __launch_bounds__(256, AttentionForwardTile<Math, W, Keys>::blocks)
     attention_forward_kernel(const AttentionForward<typename Math::Element> p) {
   using T = typename Math::Element;
-  using Tile = AttentionForwardTile<Math, W>;
+  using Tile = AttentionForwardTile<Math, W, Keys>;
   using Scores = typename Tile::Scores;
   T* const Qs = shared_memory<T>();
   T *const Ks = Qs + Tile::k_at, *const Vs = Qs + Tile::v_at, *const Ps = Qs + Tile::p_at;
@@ -167,14 +169,20 @@ __global__ void __launch_bounds__(256, AttentionForwardTile<Math, W>::blocks)
   finish_rows(p, b, head, softmax, y);
 }
 
+/// block_memory: bytes of shared memory that a block of the device may have.
 template <class Math>
-void fused_attention_forward(const AttentionForward<typename Math::Element>& p, cudaStream_t stream) {
+void fused_attention_forward(const AttentionForward<typename Math::Element>& p, std::size_t block_memory,
+                             cudaStream_t stream) {
   if (p.of.query_block_count == 0) return;
   with_head(p.of.width, heads_aligned(p.of),
             [&]<int W, bool Aligned>(std::integral_constant<int, W>, std::bool_constant<Aligned>) {
-              launch("attention_forward", attention_forward_kernel<Math, W, Aligned>,
-                     dim3(p.of.query_block_count, p.of.heads), 256,
-                     AttentionForwardTile<Math, W>::shared_bytes, stream, p);
+              const auto bytes = []<int Keys>(std::integral_constant<int, Keys>) {
+                return AttentionForwardTile<Math, W, Keys>::shared_bytes;
+              };
+              with_streamed_rows(bytes, block_memory, [&]<int Keys>(std::integral_constant<int, Keys> keys) {
+                launch("attention_forward", attention_forward_kernel<Math, W, Keys, Aligned>,
+                       dim3(p.of.query_block_count, p.of.heads), 256, bytes(keys), stream, p);
+              });
             });
 }
 

@@ -1,9 +1,10 @@
 #pragma once
-// The whole backward pass of y = x Wᵀ + s (x Aᵀ) Bᵀ, in one of two forms:
+// The whole backward pass of y = x Wᵀ + s (x Aᵀ) Bᵀ, in one of three forms:
 //   one pass (r <= 64)  dx and dS in one kernel; then dB = dyᵀ S and dA = dSᵀ x, one reduction each
 //   split               dS and dB in one kernel that reads dy once; then dx = dy W + dS A; then dA
-// Both read dy twice. The first computes dS again in each column of blocks of dx; the second writes parts of
-// dS for every group of columns of dy and reads them back.
+//   apart               dS = s dy B; then dB, dx and dA as before: where a block has no memory for split's
+// kernel The first two read dy twice, the last three times. The first computes dS again in each column of
+// blocks of dx; the second writes parts of dS for every group of columns of dy and reads them back.
 #include <loru/cuda/device/rates.hpp>
 #include <loru/cuda/kernels/backward_dSdB.cuh>
 #include <loru/cuda/kernels/backward_dx.cuh>
@@ -11,7 +12,7 @@
 
 namespace loru::cuda {
 
-enum class BackwardForm { one_pass, split };
+enum class BackwardForm { one_pass, split, apart };
 
 /// Chooses the form with less work, apart from the work that both share, for dy (M, m) and x (M, n):
 ///   one pass: 2 M m R (columns of blocks - 1) operations, R = 16, 32 or 64;
@@ -26,6 +27,13 @@ inline BackwardForm backward_form(int m, int n, int r, bool bf16, bool with_dx, 
   const double one_pass = 2.0 * m * bucket * (divide_up(n, 128) - 1) / rates.flops;
   const double split = groups == 1 ? 0 : 8.0 * r * groups / rates.bandwidth;
   return one_pass < split ? BackwardForm::one_pass : BackwardForm::split;
+}
+
+/// The form itself, or apart in the place of a split one that does not fit into the shared memory of a block.
+template <class Math>
+BackwardForm fitting_form(BackwardForm form, int r, std::size_t block_memory) {
+  return form == BackwardForm::split && !backward_dSdB_fits<Math>(r, block_memory) ? BackwardForm::apart
+                                                                                   : form;
 }
 
 /// Rows of a part of wideᵀ thin, wide of `columns` and thin of `ranks` columns.
@@ -50,7 +58,7 @@ inline std::int64_t reduction_workspace(int M, int columns, int ranks) {
   return parts == 1 ? 0 : std::int64_t{parts} * columns * ranks;
 }
 
-/// Floats of workspace that lora_backward needs for (M, m, n, r), in either form.
+/// Floats of workspace that lora_backward needs for (M, m, n, r), in any form.
 inline std::int64_t backward_workspace(int M, int m, int n, int r, bool bf16) {
   const BackwardCut cut(M, m, r, bf16);
   return std::max({cut.dS_floats(M, r) + cut.dB_floats(m, r), reduction_workspace(M, m, r),
@@ -73,6 +81,20 @@ void reduce_rows(const Wide& wide, Matrix<const T> thin, bool transposed, Matrix
                     thin.cols, parts == 1, rows_aligned(wide) && rows_aligned(thin), stream);
 }
 
+/// dS = s dy B and dB = dyᵀ S; dB is not written where it has no data.
+template <class Math, class T = typename Math::Element>
+void lora_backward_factors(const Backward<T>& p, BackwardForm form, float* workspace, cudaStream_t stream) {
+  const auto& [A, B, s] = p.client;
+  if (form == BackwardForm::split)
+    return lora_backward_dSdB<Math>({p.dy, B, p.S, s, p.dS, {p.dB, 0, 1}, 0, nullptr, nullptr}, workspace,
+                                    stream);
+  products_down<Math, 64, 64>("lora_backward_dS",
+                              SplitDs<T, OneClient<T>>{p.dy, {p.client, p.dy.rows, 64}, p.dS},
+                              rows_aligned(p.dy, B), stream);
+  if (p.dB.data) reduce_rows<Math>(p.dy, p.S, false, p.dB, workspace, stream);
+}
+
+/// Without dx the form is not one pass; fitting_form says which fit.
 template <class Math, class T = typename Math::Element>
 void lora_backward(const Backward<T>& p, BackwardForm form, float* workspace, cudaStream_t stream) {
   const OneClient<T> client{p.client, p.dy.rows, 128};
@@ -86,7 +108,7 @@ void lora_backward(const Backward<T>& p, BackwardForm form, float* workspace, cu
                            rows_aligned(p.dy, p.W, A, B), stream);
     if (p.dB.data) reduce_rows<Math>(p.dy, p.S, false, p.dB, workspace, stream);
   } else {
-    lora_backward_dSdB<Math>({p.dy, B, p.S, s, p.dS, {p.dB, 0, 1}, 0, nullptr, nullptr}, workspace, stream);
+    lora_backward_factors<Math>(p, form, workspace, stream);
     if (p.dx.data)
       products_down<Math, 128, 128>("lora_backward_dx_split",
                                     SplitDx<T, OneClient<T>>{p.dy, p.W, p.dS.read(), client, p.dx},

@@ -8,7 +8,8 @@
 // Otherwise blocks write parts, which are added in increasing order. The cut depends on the shape alone.
 // Ranks beyond 64 read dy again for every 64.
 //
-// 86 to 139 KB of shared memory and at most 168 registers: one block of 8 warps a multiprocessor.
+// 86 to 139 KB of shared memory and at most 168 registers: one block of 8 warps a multiprocessor. Devices
+// that give a block less compute dS and dB apart (backward.cuh).
 #include <loru/cuda/kernels/reduce_rows.cuh>
 
 namespace loru::cuda {
@@ -47,8 +48,16 @@ struct BackwardDsDbTile {
   static constexpr int S_stage = rows * S_stride, dy_stage = rows * dy_stride;
   static constexpr int S_at = columns * cols * B_stride, dy_at = S_at + stages * S_stage;
   static constexpr int shared_bytes = sizeof(T) * (dy_at + stages * dy_stage);
-  static_assert(shared_bytes <= 163 << 10);  // of a block on sm_80
 };
+
+/// Whether a block of the kernel for this rank fits into so much shared memory.
+template <class Math>
+bool backward_dSdB_fits(int r, std::size_t block_memory) {
+  std::size_t bytes = 0;
+  with_rank_bucket(
+      r, [&]<int R>(std::integral_constant<int, R>) { bytes = BackwardDsDbTile<Math, R>::shared_bytes; });
+  return bytes <= block_memory;
+}
 
 /// Aligned: rows of dy, B and S start on 16-byte boundaries. Grid (groups, parts, r / R).
 template <class Math, int R, bool Aligned>

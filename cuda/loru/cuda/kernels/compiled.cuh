@@ -22,9 +22,10 @@
                                               Matrix<const T>, Matrix<const T>, Matrix<T>, cudaStream_t);    \
   EXTERN template void conv_backward_dW<Math>(const ConvShape&, Matrix<const T>, const T*, Matrix<float>,    \
                                               float*, cudaStream_t);                                         \
-  EXTERN template void lora_conv_backward<Math>(const ConvShape&, const Backward<T>&, float*, cudaStream_t); \
-  EXTERN template void fused_attention_forward<Math>(const AttentionForward<T>&, cudaStream_t);              \
-  EXTERN template void fused_attention_backward<Math>(const AttentionBackward<T>&, cudaStream_t);
+  EXTERN template void lora_conv_backward<Math>(const ConvShape&, const Backward<T>&, BackwardForm, float*,  \
+                                                cudaStream_t);                                               \
+  EXTERN template void fused_attention_forward<Math>(const AttentionForward<T>&, std::size_t, cudaStream_t); \
+  EXTERN template void fused_attention_backward<Math>(const AttentionBackward<T>&, std::size_t, cudaStream_t);
 
 #ifdef LORU_CUDA_COMPILED
 namespace loru::cuda {

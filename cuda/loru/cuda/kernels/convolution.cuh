@@ -73,16 +73,17 @@ void conv_backward_dW(const ConvShape& shape, Matrix<const T> dy, const T* x, Ma
 
 /// The backward pass of a convolution with factors: dy (pixels, m), x (input_pixels, c), W (m, window), A (r,
 /// window), B (m, r), S = s windows(x) Aᵀ (pixels, r). dS (pixels, r) is scratch; of dx (input_pixels, c), dA
-/// (r, window) and dB (m, r) those without data are not wanted. The workspace is lora_backward's for (pixels,
-/// m, window, r).
+/// (r, window) and dB (m, r) those without data are not wanted. The form is split or apart, the workspace
+/// lora_backward's for (pixels, m, window, r).
 template <class Math, class T = typename Math::Element>
-void lora_conv_backward(const ConvShape& shape, const Backward<T>& p, float* workspace, cudaStream_t stream) {
-  const auto& [A, B, s] = p.client;
+void lora_conv_backward(const ConvShape& shape, const Backward<T>& p, BackwardForm form, float* workspace,
+                        cudaStream_t stream) {
+  const Matrix<const T>& A = p.client.A;
   if (!p.dx.data && !p.dA.data) {
     if (p.dB.data) reduce_rows<Math>(p.dy, p.S, false, p.dB, workspace, stream);
     return;
   }
-  lora_backward_dSdB<Math>({p.dy, B, p.S, s, p.dS, {p.dB, 0, 1}, 0, nullptr, nullptr}, workspace, stream);
+  lora_backward_factors<Math>(p, form, workspace, stream);
   if (p.dx.data) conv_backward_dx<Math>(shape, p.dy, p.W, p.dS.read(), A, p.dx, stream);
   if (p.dA.data) reduce_rows<Math>(windows_of(p.x.data, shape), p.dS.read(), true, p.dA, workspace, stream);
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Attention over packed sequences, by the fused kernels, in the precision that this thread's products have
-// (see blas.hpp). In float, heads of at most 128.
+// Attention over packed sequences, by the fused kernels, in the precision that products have (see blas.hpp).
+// In float, heads of at most 128.
 
 #include <concepts>
 
@@ -70,7 +70,8 @@ AttentionFeatures<T, Cuda> attention(const Array<T>& q, const Array<T>& k, const
   AttentionFeatures<T, Cuda> f{Array<T>(q.shape()), Array<T>(Shape{q.dim(0), o.heads})};
   if constexpr (std::same_as<T, float>)
     detail::with_math([&]<class Math>(Math) {
-      fused_attention_forward<Math>({operands.of, f.y.data(), f.log_sum.data()}, current_stream());
+      fused_attention_forward<Math>({operands.of, f.y.data(), f.log_sum.data()}, detail::block_memory(),
+                                    current_stream());
     });
   return f;
 }
@@ -91,7 +92,7 @@ AttentionGradients<T, Cuda> attention_backward(const Array<T>& dy, const Array<T
     detail::with_math([&]<class Math>(Math) {
       const AttentionBackward<T> p{operands.of,  kept.y.data(), dy.data(),   kept.log_sum.data(),
                                    delta.data(), d.dq.data(),   d.dk.data(), d.dv.data()};
-      fused_attention_backward<Math>(p, current_stream());
+      fused_attention_backward<Math>(p, detail::block_memory(), current_stream());
     });
   return d;
 }

@@ -4,9 +4,9 @@
 //   forward   y = windows(x) · wᵀ
 //   dx        = reach(dy) · w
 //   dw        = dyᵀ · windows(x), in pieces of the pixels that are added in their order
-// In float without groups by the kernels of kernels/convolution.cuh, in the precision that this thread's
-// products have; in double and with groups by those of conv_kernels.cuh, where dx takes a copy of the weight
-// with its channels exchanged. Convolutions with a 1 x 1 kernel and stride 1 are plain products, by cuBLAS.
+// In float without groups by the kernels of kernels/convolution.cuh, in the precision that products have; in
+// double and with groups by those of conv_kernels.cuh, where dx takes a copy of the weight with its channels
+// exchanged. Convolutions with a 1 x 1 kernel and stride 1 are plain products, by cuBLAS.
 
 #include <concepts>
 

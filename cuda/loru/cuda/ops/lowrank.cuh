@@ -1,6 +1,6 @@
 #pragma once
 // Low-rank layers, and factors merged into weights: in float by the fused kernels, layers in the precision
-// that this thread's products have (see blas.hpp); in double, and where an extent is zero, as products by
+// that products have (see blas.hpp); in double, and where an extent is zero, as products by
 // cuBLAS.
 
 #include <concepts>
@@ -48,7 +48,7 @@ void fused_backward(LowrankGradients<T, Cuda>& g, const Array<T>& dy, const Arra
   with_math([&]<class Math>(Math) {
     const auto form = backward_form(W.rows, W.cols, r, false, static_cast<bool>(g.dx),
                                     this_device().rates(Math::tensor_cores));
-    lora_backward<Math>(p, form, workspace.data(), current_stream());
+    lora_backward<Math>(p, fitting_form<Math>(form, r, block_memory()), workspace.data(), current_stream());
   });
 }
 

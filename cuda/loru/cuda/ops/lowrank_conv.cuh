@@ -59,8 +59,10 @@ LowrankGradients<T, Cuda> fused_conv2d_backward(const Array<T>& dy, const Array<
     p.dA = view(da = g.da.as_matrix(r));
   }
   if (wanted.db) p.dB = view(g.db = Array<T>(Shape{e.cout, r}));
-  with_math(
-      [&]<class Math>(Math) { lora_conv_backward<Math>(shape, p, workspace.data(), current_stream()); });
+  with_math([&]<class Math>(Math) {
+    const auto form = fitting_form<Math>(BackwardForm::split, static_cast<int>(r), block_memory());
+    lora_conv_backward<Math>(shape, p, form, workspace.data(), current_stream());
+  });
   if (wanted.db) g.db = g.db.reshape(b.shape());
   return g;
 }
