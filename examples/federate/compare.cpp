@@ -45,7 +45,7 @@ ExitCode compare(const Comparison& comparison, const Overrides& overrides, const
   std::vector<ComparisonRow> rows;
   for (const std::string& file : comparison.files) {
     const Configuration c = with_seed(file, seeds[0]);
-    if (c.device == "cuda") require_cuda();
+    if (c.device == "cuda") require_cuda(c);
     require_same_clients(file, c, comparison.files[0], with_seed(comparison.files[0], seeds[0]));
     const std::string name = fs::path(file).stem().string();
     for (const ComparisonRow& row : rows)

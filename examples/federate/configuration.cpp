@@ -109,9 +109,19 @@ void overlay(toml::table& under, toml::table& over) {
   }
 }
 
+/// A table that is given by its name becomes a table.
+void spell_out(toml::table& document) {
+  toml::node* given = document.get(table_by_name);
+  if (!given || given->is_table()) return;
+  toml::table table;
+  given->visit([&](auto& name) { table.insert_or_assign("name", std::move(name)); });
+  document.insert_or_assign(table_by_name, std::move(table));
+}
+
 /// The file over the file that its `base` names, relative to its own folder, if it names one.
 toml::table read_document(const std::filesystem::path& file, Index depth = 0) {
   toml::table document = parse(loru::io::read_text(file), file.string());
+  spell_out(document);
   const toml::node* base = document.get("base");
   if (!base) return document;
   require<ConfigError>(base->is_string(), where(*base), "base: expected the name of a file, got ",
@@ -128,7 +138,8 @@ void set(toml::table& document, const std::string& assignment, const char* optio
   const std::size_t equals = assignment.find('=');
   require<ConfigError>(equals != std::string::npos && equals > 0, option, ": expected key.path=value, got '",
                        assignment, "'");
-  const std::string key = assignment.substr(0, equals);
+  std::string key = assignment.substr(0, equals);
+  if (key == table_by_name) key += ".name";
   toml::table parsed = parse_value(assignment.substr(equals + 1), option);
 
   toml::table* table = &document;
@@ -164,6 +175,13 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
                        ": federation.eval_every: expected at least 1 for keep_best and stop_at, got 0");
   require<ConfigError>(c.device == "cpu" || !c.transformer.keep_quantised, file,
                        ": model.keep_quantised: expected false on the device ", c.device, ", got true");
+  require<ConfigError>(c.device != "cpu" || c.precision == Precision::full, file,
+                       ": device.precision: expected \"float\" on the device cpu, got \"",
+                       c.precision == Precision::tf32 ? "tf32" : "bf16", '"');
+  require<ConfigError>(
+      c.precision != Precision::bf16, file,
+      ": device.precision: expected \"float\" or \"tf32\", got \"bf16\": there are no activations in "
+      "bf16 yet");
   require<ConfigError>(c.keep_rounds.empty() || c.keep_rounds.back() <= c.rounds, file,
                        ": federation.keep_rounds: expected at most ", c.rounds, ", the rounds, got ",
                        c.keep_rounds.empty() ? 0 : c.keep_rounds.back());

@@ -22,11 +22,20 @@ using loru::Index;
 /// Names of the models, for images and for sequences.
 std::vector<std::string> model_names();
 
+/// What products of floats are rounded to on a device: nothing, or their operands to tf32 or bf16.
+enum class Precision : unsigned char { full, tf32, bf16 };
+
+/// The table of a configuration that may be given as a string, its name: device = "cuda" is device.name =
+/// "cuda".
+inline constexpr std::string_view table_by_name = "device";
+
 /// A configuration with its defaults. The library's options have fields of their own; the runner's options
 /// are described here.
 struct Configuration {
   Index seed = 1;
   std::string device = "cpu";
+  Precision precision = Precision::full;
+  Index device_index = 0;
 
   loru::data::Source data{.name = ""};
   double validation = 0.0;
@@ -63,8 +72,15 @@ struct Configuration {
     using namespace loru;
     return Fields{
         field("seed", &C::seed, range::at_least(0), "seed of all random draws"),
-        field("device", &C::device, Names{[] { return std::vector<std::string>{"cpu", "cuda"}; }},
-              "where clients train and models are tested, as --device"),
+        field("device.name", &C::device, Names{[] { return std::vector<std::string>{"cpu", "cuda"}; }},
+              "where clients train and models are tested, as --device; device = \"cuda\" is short for it"),
+        field("device.precision", &C::precision,
+              words<Precision>(
+                  {{"float", Precision::full}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}}),
+              "of cuda: what operands of products are rounded to, tf32 for tensor cores; bf16 is not there "
+              "yet"),
+        field("device.index", &C::device_index, range::at_least(0),
+              "of cuda: which device, of those that CUDA_VISIBLE_DEVICES leaves"),
         section("data", &C::data),
         field("data.validation", &C::validation, range::below_one,
               "share of the training samples that is taken out, before the partition, to choose "

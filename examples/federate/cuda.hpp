@@ -6,8 +6,9 @@
 
 namespace federate {
 
-/// Throws loru::Error saying what is missing unless training can run on a CUDA device.
-void require_cuda();
+/// Makes the configuration's device and precision those of this process. Throws loru::Error saying what is
+/// missing unless training can run on it.
+void require_cuda(const Configuration& configuration);
 
 /// make_planner for the CUDA device: without one only where the configuration sets all rates.
 Planner make_cuda_planner(const Configuration& configuration);

@@ -202,9 +202,9 @@ void write_adapter(const fs::path& folder, const Configuration& c, const loru::i
 
 ExitCode export_model(const Export& options, const Overrides& overrides) {
   const fs::path folder = options.folder;
-  Overrides here = overrides;
-  here.device = "cpu";  // whatever the run was on
-  Setup setup = set_up_shapes(read_configuration((folder / "config.toml").string(), here));
+  Configuration configuration = read_configuration((folder / "config.toml").string(), overrides);
+  configuration.device = "cpu";  // whatever the run was on
+  Setup setup = set_up_shapes(configuration);
   const auto start = layer_states(setup.model);
   loru::io::load(setup.model, folder / "model.safetensors");
   if (!options.peft.empty()) {

@@ -111,6 +111,9 @@ void write_schema(std::ostream& out) {
     else
       known = {{"anyOf", {known, key}}};  // algorithms that mean different things
   }
+  Json& named = schema["properties"][std::string(table_by_name)];
+  named["type"] = {"object", "string"};
+  named["pattern"] = "^(cpu|cuda)$";  // of a string, which stands for the name
   out << schema.dump(2) << '\n';
 }
 

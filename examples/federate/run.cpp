@@ -41,7 +41,7 @@ ExitCode run(const std::string& file, const Overrides& overrides, RunOptions opt
     explain(std::cout, set_up_shapes(configuration));
     return success;
   }
-  if (on_cuda(configuration) && !options.describe) require_cuda();
+  if (on_cuda(configuration) && !options.describe) require_cuda(configuration);
   Setup setup = set_up(configuration);
   loru::data::Partition parts = make_partition(setup);
   if (options.describe) {
@@ -62,10 +62,12 @@ void check(Setup& setup, loru::data::Partition parts) {
   Training<loru::Cpu>(setup, std::move(parts), options);
 }
 
-ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads) {
+ExitCode evaluate(const std::string& folder, Overrides overrides, Index threads) {
   const std::filesystem::path path = folder;
+  if (overrides.device == "cpu")
+    overrides.set.push_back("device.precision=float");  // the run may have had tf32
   const Configuration configuration = read_configuration((path / "config.toml").string(), overrides);
-  if (on_cuda(configuration)) require_cuda();
+  if (on_cuda(configuration)) require_cuda(configuration);
   Setup setup = set_up(configuration);
   loru::io::load(setup.model, path / "model.safetensors");
   const loru::train::Evaluation test =

@@ -61,7 +61,7 @@ ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& opti
 void check(Setup& setup, loru::data::Partition parts);
 
 /// Prints metrics and loss of the model saved in a run's folder. Throws loru::Error.
-ExitCode evaluate(const std::string& folder, const Overrides& overrides, Index threads);
+ExitCode evaluate(const std::string& folder, Overrides overrides, Index threads);
 
 /// Options of federate predict.
 struct Prediction {

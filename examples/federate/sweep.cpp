@@ -76,7 +76,7 @@ loru::train::Metric checked(const Points& points, const Sweep& sweep) {
   require_effect(points.grid, texts);
   require_different(sweep.seeds, "--sweep");
   for (std::size_t point = 0; point < all.size(); ++point) {
-    if (all[point].device == "cuda") require_cuda();
+    if (all[point].device == "cuda") require_cuda(all[point]);
     const std::optional<Index> seed = sweep.seeds.empty() ? std::nullopt : std::optional(sweep.seeds[0]);
     Setup setup = set_up(points(point, seed));
     loru::data::Partition parts = make_partition(setup);

@@ -245,9 +245,24 @@ TEST_CASE("warm-ups and codecs that make no sense are refused") {
                   "codec: downlink: top_k: expected clients that are sent the same");
 }
 
+TEST_CASE("a device and a precision that are not there are refused by name") {
+  check_text("device = \"tpu\"\n[data]\nname = \"digits\"\n",
+             R"(c.toml:1: device.name: expected "cpu" or "cuda", got string 'tpu')");
+  check_set("device.index=-1", "device.index: expected a whole number >= 0, got");
+  check_set("device.precision=fp16",
+            R"(device.precision: expected "float", "tf32" or "bf16", got string 'fp16')");
+  for (const std::string precision : {"tf32", "bf16"})
+    check_set("device.precision=" + precision,
+              "device.precision: expected \"float\" on the device cpu, got \"" + precision + '"');
+  check_refused(
+      {"--device", "cuda", "--set", "device.precision=bf16"},
+      R"(device.precision: expected "float" or "tf32", got "bf16": there are no activations in bf16 yet)");
+}
+
 TEST_CASE("a device that is not there is named in one line") {
   const Scratch scratch;
-  for (const Arguments& more : {Arguments{"--device", "cuda"}, Arguments{"--set", "device=cuda"}}) {
+  for (const Arguments& more : {Arguments{"--device", "cuda"}, Arguments{"--set", "device=cuda"},
+                                Arguments{"--set", "device.name=cuda", "--set", "device.precision=tf32"}}) {
     const Result result = run_tiny(scratch.path, "out", more);
     if (result.code == 0) LORU_SKIP("a CUDA device is there");
     CHECK(result.code == 2);

@@ -42,6 +42,7 @@ WRONG = [
     "[algorithm]\nname = \"fedlru\"", "[algorithm]\ntau = 0", "[algorithm]\nmerge_rounds = [0]",
     "[ranks]\nvalues = [0]", "[ranks]\nshares = [-0.5]",
     "[lowrank]\nstart = \"peft:\"", "[lowrank]\nstart = \"sdv\"",
+    "device = \"tpu\"", "[device]\nprecision = \"fp16\"", "[device]\nindex = -1",
     "[lowrank.rates]\nmemory = -1", "[lowrank.rates]\nprodct = [1.0]", "[lowrank.rates]\nproduct = [1, 2]",
 ]
 

@@ -114,8 +114,8 @@ Settings without_seed(const Settings& settings) {
   Settings own = settings;
   std::erase_if(own, [](const auto& setting) {
     const std::string& key = setting.first;
-    return key == "seed" || key == "device" || key == "data.dir" || key == "federation.client_state" ||
-           key.starts_with("lowrank.rates");
+    return key == "seed" || key == "device.name" || key == "device.index" || key == "data.dir" ||
+           key == "federation.client_state" || key.starts_with("lowrank.rates");
   });
   return own;
 }
