@@ -54,6 +54,24 @@ State random_round(fl::Server<double>& server, std::uint64_t seed) {
   return sum;
 }
 
+/// Averages, and says how many updates its fold was given.
+template <class... Traits>
+struct Counting {
+  Index* given = nullptr;
+
+  static constexpr std::string_view name = "counting";
+  static constexpr bool low_rank = false;
+  using hooks = fl::Hooks<fl::hook::fold, Traits...>;
+  static constexpr auto fields() { return Fields{}; }
+
+  template <class T, class D>
+  void fold(fl::Server<T, D>& server, const fl::Cohort& cohort) const {
+    *given = std::ssize(cohort.updates);
+    CHECK(cohort.answers == 2);
+    fl::get_state(cohort.mean, server.model(), server.sent());
+  }
+};
+
 fl::Server<double> server_with(ServerOptimizer o, fl::AnyAlgorithm<double> algorithm = fl::FedLoRA{},
                                std::string_view model = "mlp") {
   return {small_factored<double>(model), std::move(algorithm), 5, {.optimizer = o}};
@@ -402,4 +420,44 @@ TEST_CASE("Options of server optimizers and merges say what is wrong") {
   CHECK(server({.beta1 = 1.0}) == "server: beta1: expected a number in [0, 1), got 1");
   CHECK(server({.beta2 = -0.5}) == "server: beta2: expected a number in [0, 1), got -0.5");
   CHECK(server({.epsilon = 0.0}) == "server: epsilon: expected a number > 0, got 0");
+}
+
+TEST_CASE("Folds that are sums have the same bits in any order of the answers") {
+  const auto algorithm = GENERATE(fl::AnyAlgorithm<float>(fl::FedLoRU{.tau = 2}), fl::SCAFFOLD{},
+                                  fl::SCAFFOLD{.low_rank = true}, fl::MFedLoRU{.tau = 2});
+  INFO(algorithm.name);
+  const auto start = algorithm.low_rank ? rank_four<float>() : small_model<float>();
+  const Ranks budgets = algorithm.mixed_ranks ? Ranks{1, 2, 4} : Ranks{4, 4, 4};
+  std::vector<nn::Model<float>> devices(3, start);
+  std::vector<io::Archive> states(3);
+  const auto parts = small_parts(3);
+  fl::Server<float> server(start, algorithm, 5, {.ranks = fl::ClientRanks(budgets), .clients = 3});
+  for (int i = 0; i < 3; ++i) {
+    server.begin_round();
+    std::vector<fl::Message> answers;
+    for (Index k = 0; k < 3; ++k) {
+      const auto at = static_cast<std::size_t>(k);
+      const fl::Message broadcast = server.broadcast(k);
+      answers.push_back(fl::answer(devices[at], broadcast, algorithm, small_data().train, parts.samples(k),
+                                   momentum_client(), states[at]));
+    }
+    fl::Server<float> turned = server;
+    for (const std::size_t k : {0, 1, 2}) server.receive(fl::Message(answers[k]));
+    for (const std::size_t k : {2, 0, 1}) turned.receive(fl::Message(answers[k]));
+    CHECK(server.finish_round() == turned.finish_round());
+    CHECK((bits(server.model()) == bits(turned.model())));
+    CHECK((io::serialise(server.memory()) == io::serialise(turned.memory())));
+  }
+  CHECK((server.merges() == 1) == (algorithm.name != "scaffold"));
+}
+
+TEST_CASE("A fold sees the updates, or none are kept for it") {
+  Index given = -1;
+  auto kept = server_with({}, Counting<>{&given});
+  random_round(kept, 1);
+  CHECK(given == 2);
+  auto summed = server_with({}, Counting<fl::trait::sums_alone>{&given});
+  random_round(summed, 1);
+  CHECK(given == 0);
+  CHECK((bits(kept.model()) == bits(summed.model())));
 }

@@ -46,7 +46,7 @@ std::vector<Value> gathered(const Value& own, MPI_Comm comm) {
   MPI_Request request;
   MPI_Iallgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, comm, &request);
   for (MPI_Test(&request, &come, MPI_STATUS_IGNORE); !come; MPI_Test(&request, &come, MPI_STATUS_IGNORE))
-    std::this_thread::sleep_for(loru::mpi::pause);
+    std::this_thread::sleep_for(loru::mpi::shortest_pause);
   return all;
 }
 

@@ -36,12 +36,15 @@ struct Turn {
 };
 
 /// The answers of a cohort: the mean of its updates by samples, moved by the server's optimizer, and, for an
-/// algorithm with the hook `fold`, the updates themselves in the order of the cohort.
+/// algorithm with the hook `fold` and without trait::sums_alone, the updates themselves in the order of the
+/// cohort.
 struct Cohort {
   const io::Archive& mean;
   std::span<const Update> updates;
   Index samples;                ///< of all updates
   const io::Archive& averaged;  ///< the mean as it was averaged
+  Index answers;                ///< how many updates there are
+  const io::Archive& extra;     ///< the mean of what went up besides the state, each client counted once
 };
 
 /// An aggregate with `name`, `low_rank` (whether it needs layers parametrised by factors; it may be a member

@@ -15,7 +15,7 @@ namespace loru::inline LORU_ISA::fl {
 template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
-  bool low_rank, mixed_ranks, begins_anew;
+  bool low_rank, mixed_ranks, begins_anew, sums_alone;
   std::function<std::vector<std::string>(nn::Model<T, D>&, const lowrank::FactorizeOptions&)> parametrise;
   std::function<bool(nn::Weight<T, D>&)> suits;
   std::function<void(nn::Model<T, D>&, std::span<const Index>)> shape;
@@ -26,6 +26,7 @@ struct AnyAlgorithm {
   std::function<double(const Turn<T, D>&)> train;
   std::function<std::vector<nn::Named<Shape>>(nn::Model<T, D>&)> also_sent;
   std::function<std::vector<Index>(nn::Model<T, D>&, const io::Archive&, std::vector<Index>)> kept_ranks;
+  std::function<io::Archive(nn::Model<T, D>&, const io::Archive&)> expanded;
   std::function<void(Server<T, D>&, const Cohort&)> fold;
   std::function<void(Server<T, D>&)> after_round;
   std::function<nn::Model<T, D>(nn::Model<T, D>&, ClientStore&, const data::Partition&)> evaluated;
@@ -88,6 +89,7 @@ AnyAlgorithm<T, D>::AnyAlgorithm(const A& a)
       low_rank{a.low_rank},
       mixed_ranks{detail::lists<A, trait::mixed_ranks>},
       begins_anew{detail::lists<A, trait::begins_anew>},
+      sums_alone{detail::lists<A, trait::sums_alone>},
       parametrise{[low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
         return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
       }},
@@ -106,6 +108,7 @@ AnyAlgorithm<T, D>::AnyAlgorithm(const A& a)
   bind<hook::train>(a, train, [](auto& own, auto&&... x) { return own.train(x...); });
   bind<hook::also_sent>(a, also_sent, [](auto& own, auto&&... x) { return own.also_sent(x...); });
   bind<hook::kept_ranks>(a, kept_ranks, [](auto& own, auto&&... x) { return own.kept_ranks(x...); });
+  bind<hook::expanded>(a, expanded, [](auto& own, auto&&... x) { return own.expanded(x...); });
   bind<hook::fold>(a, fold, [](auto& own, auto&&... x) { own.fold(x...); });
   bind<hook::after_round>(a, after_round, [](auto& own, auto&&... x) { own.after_round(x...); });
   bind<hook::evaluated>(a, evaluated, [](auto& own, auto&&... x) { return own.evaluated(x...); });

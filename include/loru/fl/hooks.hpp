@@ -36,6 +36,7 @@ struct HookNames {
   void train();
   void also_sent();
   void kept_ranks();
+  void expanded();
   void fold();
   void after_round();
   void evaluated();
@@ -175,6 +176,18 @@ struct kept_ranks {
       };
 };
 
+/// io::Archive expanded(nn::Model<T, D>&, const io::Archive& update) const: what an update stands for, in
+/// the shapes of the server's model; that is averaged. Throws DataError where it does not fit. Default: the
+/// update as it came.
+struct expanded {
+  template <class A>
+  static constexpr bool absent = requires { &detail::BesideHooks<A>::expanded; };
+  template <class A, class T, class D>
+  static constexpr bool fits = requires(const A& a, nn::Model<T, D>& model, const io::Archive& update) {
+    { a.expanded(model, update) } -> std::same_as<io::Archive>;
+  };
+};
+
 /// void fold(Server<T, D>&, const Cohort&) const: makes the new state from the updates. Default: their mean.
 struct fold {
   template <class A>
@@ -225,10 +238,13 @@ struct personalise {
 namespace trait {
 
 /// It has a rule of its own for clients of lower ranks than the server's, and means leave out the factors,
-/// whose shapes depend on the ranks. Without it such clients get the leading directions (resize_factors).
+/// whose shapes depend on the ranks, unless it has the hook `expanded`. Without it such clients get the
+/// leading directions (resize_factors).
 struct mixed_ranks {};
 /// Its clients begin anew, whatever the dense weights were: no warm-up reaches them.
 struct begins_anew {};
+/// Its fold reads no updates: none are kept, whatever the size of the cohort.
+struct sums_alone {};
 
 }  // namespace trait
 
@@ -263,8 +279,8 @@ constexpr void check_hooks() {
   []<class... H>(Hooks<H...>) {
     (check_hook<A, T, D, H>(), ...);
   }(Hooks<hook::parametrise, hook::suits, hook::sends, hook::broadcast, hook::shape, hook::load, hook::trains,
-          hook::personal, hook::train, hook::also_sent, hook::kept_ranks, hook::fold, hook::after_round,
-          hook::evaluated, hook::personalise>{});
+          hook::personal, hook::train, hook::also_sent, hook::kept_ranks, hook::expanded, hook::fold,
+          hook::after_round, hook::evaluated, hook::personalise>{});
 }
 
 }  // namespace detail

@@ -45,7 +45,7 @@ class Executor final : public fl::Executor {
   ~Executor() override {
     if (rank() > 0) return;
     post_all({.kind = Kind::farewell});
-    for (Index left = ranks() - 1; left > 0; std::this_thread::sleep_for(pause))
+    for (Index left = ranks() - 1; left > 0; mailbox_.rest())
       while (const auto letter = mailbox_.look()) left -= letter->note.kind == Kind::farewell;
   }
 
@@ -96,7 +96,7 @@ class Executor final : public fl::Executor {
     mailbox_.post(0, {.kind = Kind::failure}, bytes(to_bytes(error)));
     while (!gone_) {
       while (const auto letter = mailbox_.look()) go_if_sent_home(*letter);
-      std::this_thread::sleep_for(pause);
+      mailbox_.rest();
     }
   }
 
@@ -130,10 +130,10 @@ class Executor final : public fl::Executor {
         finished_.notify_one();
       }
     }
-    /// A job that is done; waits for one, but not long.
-    std::optional<std::pair<Note, fl::Answer>> next_done() {
+    /// A job that is done; waits for one, but not longer than this.
+    std::optional<std::pair<Note, fl::Answer>> next_done(std::chrono::microseconds most) {
       std::unique_lock lock{mutex_};
-      if (!finished_.wait_for(lock, pause, [this] { return !done_.empty(); })) return std::nullopt;
+      if (!finished_.wait_for(lock, most, [this] { return !done_.empty(); })) return std::nullopt;
       auto next = std::move(done_.front());
       done_.pop_front();
       return next;
@@ -180,7 +180,7 @@ class Executor final : public fl::Executor {
       while (auto letter = mailbox_.look()) came |= take(std::move(*letter), window);
       if (!came && window.done() && std::ranges::all_of(peers_, [](const Peer& p) { return p.busy == 0; }))
         return;
-      if (!came) std::this_thread::sleep_for(pause);
+      if (!came) mailbox_.rest();
     }
   }
 
@@ -244,7 +244,7 @@ class Executor final : public fl::Executor {
           queue.put(std::move(*letter), body);
         }
       }
-      while (auto done = queue.next_done()) reply(done->first, std::move(done->second));
+      while (auto done = queue.next_done(mailbox_.next_pause())) reply(done->first, std::move(done->second));
     }
   }
 

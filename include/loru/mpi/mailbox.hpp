@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <list>
@@ -15,8 +16,9 @@
 
 namespace loru::inline LORU_ISA::mpi {
 
-/// A process with nothing to do sleeps this long between two tests: MPI's own wait burns its core.
-inline constexpr std::chrono::microseconds pause{200};
+/// A process with nothing to do sleeps so long between two looks at its mail, the longer the more often
+/// nothing has come: MPI's own wait burns its core, and so do many looks.
+inline constexpr std::chrono::microseconds shortest_pause{100}, longest_pause{2000};
 
 /// What a letter is about; what the numbers mean depends on the kind.
 enum class Kind : std::int64_t {
@@ -84,6 +86,7 @@ class Mailbox {
     MPI_Status status;
     MPI_Iprobe(MPI_ANY_SOURCE, note_tag, comm_, &there, &status);
     if (!there) return std::nullopt;
+    pause_ = shortest_pause;
     Letter letter{.from = status.MPI_SOURCE};
     MPI_Recv(&letter.note, sizeof(Note), MPI_BYTE, status.MPI_SOURCE, note_tag, comm_, MPI_STATUS_IGNORE);
     letter.first = receive(status.MPI_SOURCE, letter.note.bytes[0]);
@@ -91,9 +94,20 @@ class Mailbox {
     return letter;
   }
 
+  /// How long to sleep before the next look; not long while letters are on their way, since large ones go on
+  /// when their sender looks.
+  std::chrono::microseconds next_pause() {
+    const auto now = on_their_way_.empty() ? pause_ : shortest_pause;
+    pause_ = std::min(2 * pause_, longest_pause);
+    return now;
+  }
+
+  /// Sleeps so long.
+  void rest() { std::this_thread::sleep_for(next_pause()); }
+
   /// Waits until all letters are on their way.
   void flush() {
-    for (forget_sent(); !on_their_way_.empty(); forget_sent()) std::this_thread::sleep_for(pause);
+    for (forget_sent(); !on_their_way_.empty(); forget_sent()) rest();
   }
 
  private:
@@ -138,6 +152,7 @@ class Mailbox {
   MPI_Comm comm_ = MPI_COMM_NULL;
   Index rank_ = 0, ranks_ = 1;
   std::list<Parcel> on_their_way_;
+  std::chrono::microseconds pause_ = shortest_pause;
 };
 
 }  // namespace loru::inline LORU_ISA::mpi

@@ -21,7 +21,7 @@ struct MFedLoRU {
 
   static constexpr std::string_view name = "mfedloru";
   static constexpr bool low_rank = true;
-  using hooks = Hooks<hook::shape, hook::load, hook::fold, hook::after_round, trait::mixed_ranks>;
+  using hooks = Hooks<hook::shape, hook::load, hook::expanded, hook::after_round, trait::mixed_ranks>;
   static constexpr auto fields() { return merge_fields<MFedLoRU>(); }
 
   template <class T, class D>
@@ -48,12 +48,18 @@ struct MFedLoRU {
   }
 
   template <class T, class D>
-  void fold(Server<T, D>& server, const Cohort& cohort) const {
-    Average<T> average;
-    for (const Update& update : cohort.updates)
-      average.add({update.head, update.samples, update.loss, full_factors(server.model(), update.state)});
-    get_state(cohort.mean, server.model(), not_factor);
-    get_state(server.optimized(average.result()), server.model(), is_factor);
+  io::Archive expanded(nn::Model<T, D>& model, const io::Archive& update) const {
+    io::Archive full("update");
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
+      full.share(nn::factor_name(layer, nn::Role::down),
+                 rebuilt(update, layer, to_host(weight.a().value()), nn::Role::down));
+      full.share(nn::factor_name(layer, nn::Role::up),
+                 rebuilt(update, layer, to_host(weight.b().value()), nn::Role::up));
+    });
+    for (const auto& tensor : model.state())
+      if (not_factor(tensor.id()) && update.contains(tensor.name))
+        full.put_raw(tensor.name, update.raw(tensor.name));
+    return full;
   }
 
   template <class T, class D>
@@ -62,19 +68,22 @@ struct MFedLoRU {
   }
 
  private:
-  /// A_k and B_k of an update.
-  template <class T, class D>
-  static io::Archive full_factors(nn::Model<T, D>& model, const io::Archive& sent) {
-    io::Archive full("update");
-    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, nn::Factored<T, D>& weight) {
-      const auto put = [&](nn::Role role, const Tensor<T>& outer) {
-        const std::string name = nn::factor_name(layer, role);
-        full.share(name, sent.contains(name) ? sent.get<T>(name) : rebuilt(sent, layer, outer, role));
-      };
-      put(nn::Role::down, to_host(weight.a().value()));
-      put(nn::Role::up, to_host(weight.b().value()));
-    });
-    return full;
+  /// A_k = A + A_d·A_u (`of` down) or B_k = B + B_u·B_d (up) of an update with inner factors nested in the
+  /// server's `outer`, A or B; the update's own A_k or B_k where it has one, else `outer`. Throws DataError
+  /// for factors that do not fit.
+  template <class T>
+  static Tensor<T> rebuilt(const io::Archive& sent, const std::string& layer, const Tensor<T>& outer,
+                           nn::Role of) {
+    const nn::Role other = of == nn::Role::down ? nn::Role::up : nn::Role::down;
+    const std::string own = nn::factor_name(layer, of);
+    const std::string left = nn::inner_name(layer, of, of), right = nn::inner_name(layer, of, other);
+    if (sent.contains(own)) return sent.get<T>(own, outer.shape());
+    if (!sent.contains(right)) return outer;
+    const Shape& shape = sent.raw(right).shape;
+    const Index rank = shape.rank() > 0 ? shape[0] : 0;
+    return lowrank_compose(
+        outer, to_layout(sent.get<T>(right, lowrank::factor_shape(outer.shape(), rank)), outer.layout()),
+        sent.get<T>(left, {outer.dim(0), rank}), 1.0);
   }
 };
 

@@ -17,7 +17,7 @@ struct SCAFFOLD {
   bool low_rank = false;
 
   static constexpr std::string_view name = "scaffold";
-  using hooks = Hooks<hook::broadcast, hook::train, hook::also_sent, hook::fold>;
+  using hooks = Hooks<hook::broadcast, hook::train, hook::also_sent, hook::fold, trait::sums_alone>;
   static constexpr auto fields() { return Fields{layers_field<SCAFFOLD>()}; }
 
   template <class T, class D>
@@ -52,8 +52,8 @@ struct SCAFFOLD {
     get_state(cohort.mean, server.model(), server.sent());
     for (const auto& p : server.model().trained_parameters()) {
       Tensor<T> sum = control_or_zero<T>(server.memory(), p.name, p.value.shape());
-      for (const Update& update : cohort.updates)
-        add_scaled(sum, T(1) / static_cast<T>(server.clients()), update.state.get<T>(control_name(p.name)));
+      add_scaled(sum, static_cast<T>(cohort.answers) / static_cast<T>(server.clients()),
+                 cohort.extra.get<T>(control_name(p.name)));
       server.memory().put(control_name(p.name), sum);
     }
   }

@@ -50,6 +50,35 @@ class Average {
     ++added_;
   }
 
+  /// Throws what add(update, names) would throw. Returns the largest n·|x| of the chosen tensors.
+  double check(const Update& update, const Names& names) const {
+    const Index client = update.head.client;
+    const auto& tensors = update.state.tensors();
+    const auto count = std::ranges::count_if(tensors, [&](const auto& t) { return chosen(names, t.first); });
+    require<DataError>(update.samples <= ExactSums<T>::most_count, "aggregate: update of client ", client,
+                       ": expected at most ", ExactSums<T>::most_count, " samples, got ", update.samples);
+    require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
+                       ": expected ", sums_.size(), " tensors, got ", count);
+    double bound = check_range(update, "loss", std::abs(update.loss));
+    for (const auto& [name, raw] : tensors) {
+      require<DataError>(raw.dtype == io::dtype_of<T>, update.state.origin(), ": tensor ", name,
+                         ": expected dtype ", io::to_string(io::dtype_of<T>), ", got ",
+                         io::to_string(raw.dtype));
+      if (added_ > 0 && chosen(names, name)) {
+        const auto sum = sums_.find(name);
+        require<DataError>(sum != sums_.end(), "aggregate: update of client ", client, ": unexpected tensor ",
+                           name);
+        require<DataError>(raw.shape == sum->second.shape, update.state.origin(), ": tensor ", name,
+                           ": expected shape ", sum->second.shape, ", got ", raw.shape);
+      }
+      const T largest = cpu::largest_magnitude<T>(raw.bytes.data(), raw.shape.size());
+      require<DivergedError>(std::isfinite(largest), "round ", update.head.round, ", client ", client, ": ",
+                             name, " is not finite after training");
+      if (chosen(names, name)) bound = std::max(bound, check_range(update, name, largest));
+    }
+    return bound;
+  }
+
   /// Adds what another mean of the same tensors has summed. Throws DataError for other tensors, DivergedError
   /// if the sum leaves its range.
   void add(Average other) {
@@ -102,35 +131,6 @@ class Average {
   }
 
   static bool chosen(const Names& names, const std::string& name) { return !names || names(name); }
-
-  /// Returns the largest n·|x| of the update.
-  double check(const Update& update, const Names& names) const {
-    const Index client = update.head.client;
-    const auto& tensors = update.state.tensors();
-    const auto count = std::ranges::count_if(tensors, [&](const auto& t) { return chosen(names, t.first); });
-    require<DataError>(update.samples <= ExactSums<T>::most_count, "aggregate: update of client ", client,
-                       ": expected at most ", ExactSums<T>::most_count, " samples, got ", update.samples);
-    require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
-                       ": expected ", sums_.size(), " tensors, got ", count);
-    double bound = check_range(update, "loss", std::abs(update.loss));
-    for (const auto& [name, raw] : tensors) {
-      require<DataError>(raw.dtype == io::dtype_of<T>, update.state.origin(), ": tensor ", name,
-                         ": expected dtype ", io::to_string(io::dtype_of<T>), ", got ",
-                         io::to_string(raw.dtype));
-      if (added_ > 0 && chosen(names, name)) {
-        const auto sum = sums_.find(name);
-        require<DataError>(sum != sums_.end(), "aggregate: update of client ", client, ": unexpected tensor ",
-                           name);
-        require<DataError>(raw.shape == sum->second.shape, update.state.origin(), ": tensor ", name,
-                           ": expected shape ", sum->second.shape, ", got ", raw.shape);
-      }
-      const T largest = cpu::largest_magnitude<T>(raw.bytes.data(), raw.shape.size());
-      require<DivergedError>(std::isfinite(largest), "round ", update.head.round, ", client ", client, ": ",
-                             name, " is not finite after training");
-      if (chosen(names, name)) bound = std::max(bound, check_range(update, name, largest));
-    }
-    return bound;
-  }
 
   double check_range(const Update& update, std::string_view name, double largest) const {
     const double term = static_cast<double>(update.samples) * largest;

@@ -12,9 +12,9 @@ namespace loru::inline LORU_ISA::fl {
 
 /// By layer: ‖W + Σ p_k·s_k·B_k·A_k − W'‖_F with W' the effective weight after the fold and before a merge.
 /// For averaged factors it is ‖Σ p_k·s_k·B_k·A_k − s·B̄·Ā‖_F (Singhal et al., FedEx-LoRA, arXiv 2410.09432,
-/// equation 5); a server optimizer's own step counts too. Nested factors count as the A_k, B_k rebuilt from
-/// them; where the server keeps W whole, it is ‖Σ p_k·U_k·V_k − W'‖_F. In double, O(m·n·R) a layer, R the sum
-/// of the ranks. Layers of which the clients train a factor that they do not send are left out.
+/// equation 5); a server optimizer's own step counts too. Where the server keeps W whole, it is
+/// ‖Σ p_k·U_k·V_k − W'‖_F. In double, O(m·n·R) a layer, R the sum of the ranks. Layers of which the clients
+/// train a factor that they do not send are left out.
 template <class T, class D>
 class AggregationError {
  public:
@@ -24,8 +24,7 @@ class AggregationError {
       const auto known = [&](const Update& update) {
         const auto either = [&](nn::Role role) {
           const std::string name = nn::factor_name(layer, role);
-          return update.state.contains(name) || !chosen(trained, {name, role}) ||
-                 update.state.contains(nn::inner_name(layer, role, nn::Role::up));
+          return update.state.contains(name) || !chosen(trained, {name, role});
         };
         return either(nn::Role::down) && either(nn::Role::up);
       };

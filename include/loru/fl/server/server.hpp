@@ -191,8 +191,11 @@ class Server {
 
   void restore_ranks();
 
-  /// The tensors that are averaged: all that are sent, but not the factors where ranks may differ.
+  /// The tensors that are averaged by samples: all of the state that are sent, but not the factors where
+  /// shapes may differ.
   typename Average<T>::Names averaged();
+  /// What goes up besides the state.
+  typename Average<T>::Names besides();
 
   nn::Model<T, D> model_;
   AnyAlgorithm<T, D> algorithm_;
@@ -211,9 +214,10 @@ class Server {
   std::map<Index, std::vector<Index>> own_ranks_;  // of clients that changed theirs
   /// What own_ranks_ had, or had not, for clients that have changed theirs since the last round.
   std::map<Index, std::optional<std::vector<Index>>> ranks_before_;
-  std::optional<std::set<std::string>> shared_;  // of the state: what does not depend on ranks
-  std::map<Index, bool> answered_;               // the clients of this round
-  Average<T> average_;
+  std::optional<std::set<std::string>> shared_;   // of the state: what does not depend on ranks
+  std::map<Index, bool> answered_;                // the clients of this round
+  std::optional<std::set<std::string>> besides_;  // names of what goes up besides the state
+  Average<T> average_, extra_;
   std::vector<Update> updates_;  // of this round, if they are kept
   bool measures_ = false;
   std::map<std::string, double> aggregation_error_;

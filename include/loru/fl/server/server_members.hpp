@@ -78,6 +78,7 @@ void Server<T, D>::begin_round() {
   ++round_;
   running_ = true;
   average_ = {};
+  extra_ = {};
   updates_.clear();
   answered_.clear();
   broadcasts_.clear();
@@ -145,8 +146,15 @@ void Server<T, D>::receive(Message&& message) {
                   resizes_ || algorithm_.mixed_ranks || algorithm_.kept_ranks ? own : std::vector<Index>{});
   check_limits<T>(update, received, limits_);
   if (resizes_) resize_factors(update.state, model_, lowrank::ranks(model_));
+  if (algorithm_.expanded) update.state = algorithm_.expanded(model_, update.state);
+  std::optional<Update> once;  // each client's extra tensors count once
+  if (algorithm_.also_sent) {
+    once = Update{update.head, 1, update.loss, update.state};
+    extra_.check(*once, besides());
+  }
   average_.add(update, averaged());
-  if (algorithm_.fold || measures_) updates_.push_back(std::move(update));
+  if (once) extra_.add(*once, besides());
+  if ((algorithm_.fold && !algorithm_.sums_alone) || measures_) updates_.push_back(std::move(update));
   history_.arrived(client);
   answered->second = true;
 }
@@ -154,11 +162,13 @@ void Server<T, D>::receive(Message&& message) {
 template <class T, class D>
 double Server<T, D>::finish_round() {
   Average<T> average = std::exchange(average_, {});
+  Average<T> extra = std::exchange(extra_, {});
   const io::Archive mean = average.result();
+  const io::Archive besides = extra.updates() > 0 ? extra.result() : io::Archive("aggregate");
   const std::vector<Update> updates = std::exchange(updates_, {});
   moments_ = io::Archive("memory");
   const io::Archive next = optimized(mean);
-  const Cohort cohort{next, updates, average.samples(), mean};
+  const Cohort cohort{next, updates, average.samples(), mean, average.updates(), besides};
   std::optional<AggregationError<T, D>> error;
   if (measures_) error.emplace(model_, cohort, trained());
   renewed_ = false;
@@ -264,13 +274,25 @@ void Server<T, D>::require_unanswered(Index client) const {
 
 template <class T, class D>
 typename Average<T>::Names Server<T, D>::averaged() {
-  if (!algorithm_.mixed_ranks) return {};
-  if (!shared_) {
-    shared_.emplace();
-    for (const auto& tensor : model_.state())
-      if (not_factor(tensor.id())) shared_->insert(tensor.name);
+  if (algorithm_.mixed_ranks && !algorithm_.expanded) {
+    if (!shared_) {
+      shared_.emplace();
+      for (const auto& tensor : model_.state())
+        if (not_factor(tensor.id())) shared_->insert(tensor.name);
+    }
+    return [this](const std::string& name) { return shared_->contains(name); };
   }
-  return [this](const std::string& name) { return shared_->contains(name); };
+  if (!algorithm_.also_sent) return {};
+  return [extra = besides()](const std::string& name) { return !extra(name); };
+}
+
+template <class T, class D>
+typename Average<T>::Names Server<T, D>::besides() {
+  if (!besides_) {
+    besides_.emplace();
+    for (const auto& tensor : algorithm_.also_sent(model_)) besides_->insert(tensor.name);
+  }
+  return [this](const std::string& name) { return besides_->contains(name); };
 }
 
 }  // namespace loru::inline LORU_ISA::fl

@@ -33,20 +33,6 @@ Tensor<T> formed(nn::Factored<T, D>& weight, const lowrank::Factors<T>& f, doubl
   return lowrank_compose(zero, f.a, f.b, s);
 }
 
-/// A_k = A + A_d·A_u (`of` down) or B_k = B + B_u·B_d (up) of an update with inner factors nested in the
-/// server's `outer`, A or B; without them `outer` itself. Throws DataError for inner factors that do not fit.
-template <class T>
-Tensor<T> rebuilt(const io::Archive& sent, const std::string& layer, const Tensor<T>& outer, nn::Role of) {
-  const nn::Role other = of == nn::Role::down ? nn::Role::up : nn::Role::down;
-  const std::string left = nn::inner_name(layer, of, of), right = nn::inner_name(layer, of, other);
-  if (!sent.contains(right)) return outer;
-  const Shape& shape = sent.raw(right).shape;
-  const Index rank = shape.rank() > 0 ? shape[0] : 0;
-  return lowrank_compose(
-      outer, to_layout(sent.get<T>(right, lowrank::factor_shape(outer.shape(), rank)), outer.layout()),
-      sent.get<T>(left, {outer.dim(0), rank}), 1.0);
-}
-
 /// The ranks of an update's factors of these layers, the model's in its order, at most `most`.
 template <class T, class D>
 std::vector<Index> sent_ranks(nn::Model<T, D>& model, const io::Archive& update, std::vector<Index> most) {
@@ -77,9 +63,8 @@ std::vector<lowrank::Term<T>> terms(const Cohort& cohort, const std::string& lay
     all.push_back({p * static_cast<double>(weight.rank()) / static_cast<double>(rank),
                    has_a ? to_layout(update.state.get<T>(a, lowrank::factor_shape(w, rank)),
                                      weight.a().value().layout())
-                         : rebuilt(update.state, layer, to_host(weight.a().value()), nn::Role::down),
-                   has_b ? update.state.get<T>(b, {w[0], rank})
-                         : rebuilt(update.state, layer, to_host(weight.b().value()), nn::Role::up)});
+                         : to_host(weight.a().value()),
+                   has_b ? update.state.get<T>(b, {w[0], rank}) : to_host(weight.b().value())});
   }
   return all;
 }
