@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Feeds the readers of untrusted bytes with mutated files, by clang's libFuzzer with sanitizers.
 
-    run.py [--seconds 300] [--compiler clang++-19] [--work build/fuzz] [--jobs 1] [--tally FILE] [NAME ...]
+    run.py [--seconds 300] [--compiler clang++-19] [--work build/fuzz] [--jobs 1] [--seed 1] [--tally FILE] [NAME ...]
 
 Each tests/fuzz/NAME.cpp is a target; the files that it begins with are those of SEEDS and of tests/fuzz/seeds/NAME. A reader
 may throw loru::Error and nothing else. Exits 1 if a target does, or crashes, or leaks, or holds more than 16 times its input
@@ -63,7 +63,7 @@ def run(name, arguments):
     except subprocess.CalledProcessError as error:
         return f"{name}: does not build\n{error.stderr}"
     result = subprocess.run([str(program), str(corpus), f"-max_total_time={arguments.seconds}", "-timeout=10",
-                             "-rss_limit_mb=2048", "-max_len=65536", "-verbosity=0", "-print_final_stats=1",
+                             "-rss_limit_mb=2048", "-max_len=65536", "-verbosity=0", "-print_final_stats=1", f"-seed={arguments.seed}",
                              f"-artifact_prefix={arguments.work}/{name}-"],
                             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     inputs = next((line.split()[-1] for line in result.stderr.splitlines() if "executed_units" in line), "?")
@@ -77,6 +77,7 @@ def main():
     parser.add_argument("--compiler", default="clang++-19")
     parser.add_argument("--work", type=Path, default=ROOT / "build/fuzz")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the mutations; 0: another one each time")
     parser.add_argument("--tally", type=Path, help="append lines 'passed failed skipped [NAME]'")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()

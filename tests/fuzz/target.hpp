@@ -1,5 +1,5 @@
 #pragma once
-// A fuzz target: LORU_FUZZ(bytes) { read(bytes); }
+// A fuzz target: LORU_FUZZ(bytes) { read(bytes); }, or LORU_FUZZ_WITHIN(times, bytes) with more memory.
 
 #include <sanitizer/allocator_interface.h>
 
@@ -23,13 +23,13 @@ inline std::string_view text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Counts the bytes that this thread holds, and ends the program above 16 times the input and 1 MiB. The
+/// Counts the bytes that this thread holds, and ends the program above so many times the input and 1 MiB. The
 /// first input is not counted: targets build models and read files for it.
 class Memory {
  public:
-  void begin(std::size_t input) {
+  void begin(std::size_t input, std::ptrdiff_t times) {
     if (!installed_) __sanitizer_install_malloc_and_free_hooks(&took, &gave);
-    most_ = installed_ ? 16 * static_cast<std::ptrdiff_t>(input) + (1 << 20) : PTRDIFF_MAX;
+    most_ = installed_ ? times * static_cast<std::ptrdiff_t>(input) + (1 << 20) : PTRDIFF_MAX;
     installed_ = true;
     held_ = 0;
     counting_ = true;
@@ -56,12 +56,12 @@ class Memory {
 
 }  // namespace fuzz
 
-/// The function that follows reads the bytes; it may throw loru::Error.
-#define LORU_FUZZ(bytes)                                                              \
+/// The function that follows reads the bytes and holds at most `times` as many; it may throw loru::Error.
+#define LORU_FUZZ_WITHIN(times, bytes)                                                \
   static void read_fuzzed(fuzz::Bytes bytes);                                         \
   extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) { \
     static fuzz::Memory memory;                                                       \
-    memory.begin(size);                                                               \
+    memory.begin(size, times);                                                        \
     try {                                                                             \
       read_fuzzed(std::as_bytes(std::span(data, size)));                              \
     } catch (const loru::Error&) {}                                                   \
@@ -69,3 +69,6 @@ class Memory {
     return 0;                                                                         \
   }                                                                                   \
   static void read_fuzzed(fuzz::Bytes bytes)
+
+/// What reads files and messages.
+#define LORU_FUZZ(bytes) LORU_FUZZ_WITHIN(16, bytes)

@@ -169,9 +169,16 @@ inline void add_llama_layer(const TransformerConfiguration& c, const std::string
   shapes[layer + "post_attention_layernorm.weight"] = {c.width};
 }
 
-}  // namespace detail
+inline std::map<std::string, Shape> shapes_of_layer(const TransformerConfiguration& c, Index i) {
+  std::map<std::string, Shape> shapes;
+  if (c.architecture == Architecture::bert)
+    add_bert_layer(c, concat("bert.encoder.layer.", i, '.'), shapes);
+  else
+    add_llama_layer(c, concat("model.layers.", i, '.'), shapes);
+  return shapes;
+}
 
-LORU_INLINE std::map<std::string, Shape> tensor_shapes(const TransformerConfiguration& c) {
+inline std::map<std::string, Shape> shapes_beside_layers(const TransformerConfiguration& c) {
   std::map<std::string, Shape> shapes;
   if (c.architecture == Architecture::bert) {
     const std::string embeddings = "bert.embeddings.";
@@ -181,14 +188,19 @@ LORU_INLINE std::map<std::string, Shape> tensor_shapes(const TransformerConfigur
     shapes[embeddings + "LayerNorm.weight"] = shapes[embeddings + "LayerNorm.bias"] = {c.width};
     shapes["bert.pooler.dense.weight"] = {c.width, c.width};
     shapes["bert.pooler.dense.bias"] = {c.width};
-    for (Index i = 0; i < c.layers; ++i)
-      detail::add_bert_layer(c, concat("bert.encoder.layer.", i, '.'), shapes);
     return shapes;
   }
   shapes["model.embed_tokens.weight"] = {c.vocabulary, c.width};
   shapes["model.norm.weight"] = {c.width};
   if (!c.tied) shapes["lm_head.weight"] = {c.vocabulary, c.width};
-  for (Index i = 0; i < c.layers; ++i) detail::add_llama_layer(c, concat("model.layers.", i, '.'), shapes);
+  return shapes;
+}
+
+}  // namespace detail
+
+LORU_INLINE std::map<std::string, Shape> tensor_shapes(const TransformerConfiguration& c) {
+  std::map<std::string, Shape> shapes = detail::shapes_beside_layers(c);
+  for (Index i = 0; i < c.layers; ++i) shapes.merge(detail::shapes_of_layer(c, i));
   return shapes;
 }
 

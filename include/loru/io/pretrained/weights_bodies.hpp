@@ -20,16 +20,24 @@ namespace loru::inline LORU_ISA::io {
 
 namespace detail {
 
-/// Throws DataError unless the names are those of the shapes.
+/// The shapes of the configuration's tensors. Throws DataError unless the names are theirs. Layer by layer, so
+/// that a configuration of more layers than there are takes no memory for them.
 template <class Tensors>
-void require_names(const Tensors& tensors, const std::map<std::string, Shape>& shapes,
-                   std::string_view origin) {
-  for (const auto& [name, shape] : shapes)
-    require<DataError>(tensors.find(name) != tensors.end(), origin, ": tensor ", name, ": expected shape ",
-                       shape, ", got no such tensor");
+std::map<std::string, Shape> named_shapes(const Tensors& tensors, const TransformerConfiguration& c,
+                                          std::string_view origin) {
+  std::map<std::string, Shape> shapes;
+  const auto take = [&](std::map<std::string, Shape> some) {
+    for (const auto& [name, shape] : some)
+      require<DataError>(tensors.find(name) != tensors.end(), origin, ": tensor ", name, ": expected shape ",
+                         shape, ", got no such tensor");
+    shapes.merge(some);
+  };
+  take(shapes_beside_layers(c));
+  for (Index i = 0; i < c.layers; ++i) take(shapes_of_layer(c, i));
   for (const auto& [name, tensor] : tensors)
     require<DataError>(shapes.find(name) != shapes.end(), origin, ": tensor ", name.substr(0, 120),
                        ": expected none of this name for the configuration, got shape ", tensor.shape);
+  return shapes;
 }
 
 inline void require_shape(std::string_view origin, const std::string& name, const Shape& expected,
@@ -104,12 +112,11 @@ inline std::string published_name(const std::string& gguf) {
 LORU_INLINE Pretrained pretrained_of(const Gguf& file, const PretrainedOptions& options) {
   Pretrained out{configuration_of(file), Archive{file.origin}};
   const TransformerConfiguration& c = out.configuration;
-  const std::map<std::string, Shape> shapes = tensor_shapes(c);
   std::map<std::string, BlockTensor> named;
   for (const auto& [name, tensor] : file.tensors)
     require<DataError>(named.emplace(detail::published_name(name), tensor).second, file.origin, ": tensor ",
                        name.substr(0, 120), ": expected each tensor once, got it under two names");
-  detail::require_names(named, shapes, file.origin);
+  const std::map<std::string, Shape> shapes = detail::named_shapes(named, c, file.origin);
   for (const auto& [name, tensor] : named) {
     detail::require_shape(file.origin, name, shapes.at(name), tensor.shape);
     const BlockTensor published = detail::in_published_order(tensor, c, name);
@@ -158,20 +165,22 @@ LORU_INLINE Pretrained read_llama2c(std::vector<std::byte>&& bytes, std::string_
   detail::ByteReader reader{*owner, origin};
   Pretrained out{detail::llama2c_configuration(reader), Archive{origin}};
   const TransformerConfiguration& c = out.configuration;
-  const std::map<std::string, Shape> shapes = tensor_shapes(c);
-  const auto take = [&](const std::string& name) {
-    const Shape& shape = shapes.at(name);
+  const std::map<std::string, Shape> beside = detail::shapes_beside_layers(c);
+  const auto take = [&](const std::string& name, const Shape& shape) {
     BlockTensor tensor{BlockType::f32, shape, {}, owner};
     tensor.bytes = reader.take_bytes(static_cast<std::uint64_t>(shape.size()) * 4, name);
     detail::put_floats(out.tensors, name, detail::in_published_order(std::move(tensor), c, name));
   };
-  take("model.embed_tokens.weight");
+  take("model.embed_tokens.weight", beside.at("model.embed_tokens.weight"));
+  const std::map<std::string, Shape> of_layer = detail::shapes_of_layer(c, 0);
   for (const std::string& part : detail::llama2c_order())
-    for (Index i = 0; i < c.layers; ++i) take(concat("model.layers.", i, '.', part, ".weight"));
-  take("model.norm.weight");
+    for (Index i = 0; i < c.layers; ++i)
+      take(concat("model.layers.", i, '.', part, ".weight"),
+           of_layer.at(concat("model.layers.0.", part, ".weight")));
+  take("model.norm.weight", beside.at("model.norm.weight"));
   // Cosines and sines of the rotary angles, which follow from the configuration.
   reader.take_bytes(static_cast<std::uint64_t>(c.positions * c.head_width()) * 4, "rotary angles");
-  if (!c.tied) take("lm_head.weight");
+  if (!c.tied) take("lm_head.weight", beside.at("lm_head.weight"));
   reader.check(reader.left() == 0, "the end of the file, got ", reader.left(), " bytes more");
   return out;
 }
@@ -200,7 +209,6 @@ inline bool left_out(const TransformerConfiguration& c, std::string_view name) {
 
 LORU_INLINE Pretrained pretrained_of(const Archive& archive, const TransformerConfiguration& configuration) {
   Pretrained out{configuration, Archive{archive.origin()}};
-  const std::map<std::string, Shape> shapes = tensor_shapes(configuration);
   const bool bert = configuration.architecture == Architecture::bert;
   std::map<std::string, RawTensor> named;
   for (const auto& [name, raw] : archive.tensors()) {
@@ -210,7 +218,7 @@ LORU_INLINE Pretrained pretrained_of(const Archive& archive, const TransformerCo
     require<DataError>(named.emplace(published, raw).second, archive.origin(), ": tensor ",
                        name.substr(0, 120), ": expected each tensor once, got it under two names");
   }
-  detail::require_names(named, shapes, archive.origin());
+  const std::map<std::string, Shape> shapes = detail::named_shapes(named, configuration, archive.origin());
   for (const auto& [name, raw] : named) {
     detail::require_shape(archive.origin(), name, shapes.at(name), raw.shape);
     detail::put_floats(out.tensors, name, detail::as_blocks(raw, archive.origin(), name));

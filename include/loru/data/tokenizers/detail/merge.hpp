@@ -8,6 +8,7 @@
 #include <queue>
 #include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <loru/core/isa.hpp>
@@ -30,13 +31,16 @@ std::vector<std::int32_t> merge_neighbours(std::span<const std::int32_t> ids, co
   };
   const auto count = static_cast<std::ptrdiff_t>(ids.size());
   std::vector<Symbol> symbols;
+  symbols.reserve(ids.size());
   for (std::ptrdiff_t i = 0; i < count; ++i)
     symbols.push_back({ids[static_cast<std::size_t>(i)], i - 1, i + 1 < count ? i + 1 : -1});
   const auto at = [&](std::ptrdiff_t i) -> Symbol& { return symbols[static_cast<std::size_t>(i)]; };
 
   // (cost, place, left, right, result): the smallest on top; stale once left or right is another.
   using Candidate = std::tuple<double, std::ptrdiff_t, std::int32_t, std::int32_t, std::int32_t>;
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
+  std::vector<Candidate> candidates;
+  candidates.reserve(ids.size());
+  std::priority_queue queue(std::greater<>{}, std::move(candidates));
   const auto propose = [&](std::ptrdiff_t left) {
     if (left < 0 || at(left).after < 0) return;
     const std::int32_t a = at(left).id, b = at(at(left).after).id;
