@@ -32,7 +32,11 @@ if(LORU_HAS_CUDA)
     COMPILE_OPTIONS "--keep;--keep-dir=${PROJECT_BINARY_DIR}/kernels")
   target_include_directories(loru_compiled_cuda PUBLIC ${PROJECT_SOURCE_DIR}/cuda)
   target_compile_definitions(loru_compiled_cuda PUBLIC LORU_CUDA_COMPILED=1)
-  target_link_libraries(loru_compiled_cuda PUBLIC loru::core CUDA::cudart ${CMAKE_DL_LIBS} PRIVATE loru_private_flags)
+  set(cuda_runtime CUDA::cudart)
+  if(CMAKE_CUDA_RUNTIME_LIBRARY STREQUAL "Static")
+    set(cuda_runtime CUDA::cudart_static)
+  endif()
+  target_link_libraries(loru_compiled_cuda PUBLIC loru::core ${cuda_runtime} ${CMAKE_DL_LIBS} PRIVATE loru_private_flags)
   target_compile_options(loru_compiled_cuda PRIVATE
     "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-ffp-contract=off>"
     $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${LORU_NATIVE}>>:-Xcompiler=-march=native>)
