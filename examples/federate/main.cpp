@@ -260,6 +260,7 @@ CLI::App* spectrum_command(CLI::App& app, CommandLine& line) {
       "Norm, stable rank and density of the loss's Hessian on clients' data and the server's", [&line] {
         const federate::SpectrumOptions& o = line.spectrum;
         if (line.run.out.empty()) line.run.out = federate::default_spectrum_folder(o.source);
+        federate::require_one_process(line.run.out);
         return federate::measure_spectrum(o, line.overrides, line.run);
       });
 }

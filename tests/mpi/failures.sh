@@ -97,6 +97,9 @@ expect "ranks without --executor mpi" 2 \
 expect "ranks without --executor mpi" 2 \
   "started with 4 ranks \\(PMI_SIZE\\) without --executor mpi: all would write $work/out" \
   env PMI_SIZE=4 "$federate" "${digits[@]}"
+expect "ranks of a spectrum" 2 \
+  "started with 4 ranks \\(PMI_SIZE\\) without --executor mpi: all would write $work/out" \
+  env PMI_SIZE=4 "$federate" spectrum examples/federations/digits.toml --out "$work/out"
 expect "the launcher of another MPI" 2 \
   '--executor mpi: 4 processes were started \(PMI_SIZE\), MPI sees 1: the launcher belongs to another MPI' \
   env PMI_SIZE=4 "$federate" "${digits[@]}" --executor mpi
