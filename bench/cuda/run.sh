@@ -56,9 +56,9 @@ digits() {
   python3 - "$out" <<'PYTHON'
 import json, sys
 cpu, cuda = (json.load(open(f"{sys.argv[1]}/digits_{name}/summary.json")) for name in ("cpu", "cuda"))
-print(f"test accuracy {cpu['test_accuracy']} on the host, {cuda['test_accuracy']} on the device; "
+print(f"test accuracy {cpu['final_test_accuracy']} on the host, {cuda['final_test_accuracy']} on the device; "
       f"{cpu['train_seconds']:.2f} and {cuda['train_seconds']:.2f} s")
-sys.exit(abs(cpu["test_accuracy"] - cuda["test_accuracy"]) > 0.01)
+sys.exit(abs(cpu["final_test_accuracy"] - cuda["final_test_accuracy"]) > 0.01)
 PYTHON
 }
 
@@ -80,7 +80,7 @@ rounds() {
       ((code == 2)) && return 2
       python3 -c 'import json, sys
 s = json.load(open(sys.argv[2]))
-print(json.dumps({"work": sys.argv[1], "seconds_a_round": s["train_seconds"] / s["rounds"], "accuracy": s["test_accuracy"]}))' \
+print(json.dumps({"work": sys.argv[1], "seconds_a_round": s["train_seconds"] / s["rounds"], "accuracy": s["final_test_accuracy"]}))' \
         "$name" "$out/$name/summary.json" || code=1
     done
   done
