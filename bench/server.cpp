@@ -82,9 +82,10 @@ nn::Model<float> dense(const std::string& name, Index side, Index channels) {
   return nn::build<float>(name, {.channels = channels, .height = side, .width = side, .classes = 10});
 }
 
-nn::Model<float> factored(const std::string& name, Index side, Index channels, Index rank) {
+nn::Model<float> factored(const std::string& name, Index side, Index channels, Index rank,
+                          const std::vector<std::string>& layers) {
   auto model = dense(name, side, channels);
-  lowrank::factorize(model, {.rank = rank});
+  lowrank::factorize(model, {.rank = rank, .layers = layers, .small_layers = lowrank::SmallLayers::factor});
   return model;
 }
 
@@ -92,10 +93,10 @@ nn::Model<float> factored(const std::string& name, Index side, Index channels, I
 
 int main() {
   const std::vector<Cost> costs{
-      measure("mlp, r = 8", factored("mlp", 28, 1, 8), fl::FedLoRA{}, 400, 5),
-      measure("cnn, r = 16", factored("cnn", 28, 1, 16), fl::FedLoRA{}, 200, 5),
+      measure("mlp, r = 8", factored("mlp", 28, 1, 8, {"fc1", "fc2"}), fl::FedLoRA{}, 400, 5),
+      measure("cnn, r = 16", factored("cnn", 28, 1, 16, {"*"}), fl::FedLoRA{}, 200, 5),
       measure("cnn, dense", dense("cnn", 28, 1), fl::FedAvg{}, 50, 5),
-      measure("resnet18, r = 32", factored("resnet18", 32, 3, 32), fl::FedLoRA{}, 50, 5),
+      measure("resnet18, r = 32", factored("resnet18", 32, 3, 32, {"layer*"}), fl::FedLoRA{}, 50, 5),
       measure("resnet18, dense", dense("resnet18", 32, 3), fl::FedAvg{}, 10, 5),
   };
   nlohmann::json out = nlohmann::json::array();

@@ -148,7 +148,7 @@ TEST_CASE("fedhm: the aggregation error is the distance of W from the mean of th
     product = matmul(u, v, {});
   });
   const io::Archive none;
-  const fl::AggregationError<double, Cpu> error(model, {none, {&update, 1}, 4, none}, {});
+  const fl::AggregationError<double, Cpu> error(model, {none, {&update, 1}, 4, none, 1, none}, {});
   const auto lost = error(model);
   REQUIRE(lost.size() == 1);
   for (const auto& [layer, whole] : w) {

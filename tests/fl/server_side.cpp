@@ -56,10 +56,10 @@ State random_round(fl::Server<double>& server, std::uint64_t seed) {
 
 /// Averages, and says how many updates its fold was given.
 template <class... Traits>
-struct Counting {
+struct SeesUpdates {
   Index* given = nullptr;
 
-  static constexpr std::string_view name = "counting";
+  static constexpr std::string_view name = "sees_updates";
   static constexpr bool low_rank = false;
   using hooks = fl::Hooks<fl::hook::fold, Traits...>;
   static constexpr auto fields() { return Fields{}; }
@@ -453,10 +453,10 @@ TEST_CASE("Folds that are sums have the same bits in any order of the answers") 
 
 TEST_CASE("A fold sees the updates, or none are kept for it") {
   Index given = -1;
-  auto kept = server_with({}, Counting<>{&given});
+  auto kept = server_with({}, SeesUpdates<>{&given});
   random_round(kept, 1);
   CHECK(given == 2);
-  auto summed = server_with({}, Counting<fl::trait::sums_alone>{&given});
+  auto summed = server_with({}, SeesUpdates<fl::trait::sums_alone>{&given});
   random_round(summed, 1);
   CHECK(given == 0);
   CHECK((bits(kept.model()) == bits(summed.model())));
