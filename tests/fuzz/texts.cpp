@@ -1,6 +1,6 @@
 // Texts of any bytes through each of the small tokenizers. What they decode is UTF-8; SentencePiece gives the
-// text back. A text is no file of a stranger: its symbols and the pairs that may be joined take up to 132 bytes
-// for each of its bytes.
+// text back. A text is no file of a stranger: its symbols and the pairs that may be joined take up to 132
+// bytes for each of its bytes.
 
 #include <cstdlib>
 

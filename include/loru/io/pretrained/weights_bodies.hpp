@@ -20,8 +20,8 @@ namespace loru::inline LORU_ISA::io {
 
 namespace detail {
 
-/// The shapes of the configuration's tensors. Throws DataError unless the names are theirs. Layer by layer, so
-/// that a configuration of more layers than there are takes no memory for them.
+/// The shapes of the configuration's tensors. Throws DataError unless the names are theirs. Layer by layer,
+/// so that a configuration of more layers than there are takes no memory for them.
 template <class Tensors>
 std::map<std::string, Shape> named_shapes(const Tensors& tensors, const TransformerConfiguration& c,
                                           std::string_view origin) {
