@@ -2,7 +2,7 @@
 # Runs the study of merges, or the cells whose names match PATTERN, and copies what each run came to into results/.
 # usage: run.sh FEDERATE OUT [PATTERN]
 # Each method's rate is tuned first: on a validation set of a tenth of the training samples, with a seed other than those
-# that are compared. What is finished in OUT is not run again.
+# that are compared. What is finished, here in results/ or in OUT, is not run again.
 set -euo pipefail
 
 federate=$(realpath "$1")
@@ -26,33 +26,46 @@ note_cpu() {
   cpu=$(awk 'NR == 2 {gsub("s", ""); split($1, u, "m"); split($2, k, "m"); printf "%d", 60 * (u[1] + k[1]) + u[2] + k[2]}' "$out/times")
 }
 
-# cell NAME BUDGETS METHOD... -- OPTION...: tunes each method's rate, then compares them, also at uplinks of BUDGETS MB.
+# cell NAME BUDGETS METHOD... -- OPTION...: tunes each method's rate, then runs it with all seeds, also read at uplinks of BUDGETS
+# MB. Methods wait in results/parts/ until all of the cell are there.
 cell() {
-  local name=$1 budgets=$2 methods=() files=() method rate start
+  local name=$1 budgets=$2 methods=() parts=() method
   shift 2
   while [[ $1 != -- ]]; do methods+=("$1"); shift; done
   shift
   [[ $name =~ $pattern ]] || return 0
   [[ -f results/$name.csv ]] && return
-  echo "$name"
+  for method in "${methods[@]}"; do
+    parts+=("results/parts/${name}_$method.csv")
+    [[ -f results/parts/${name}_$method.csv ]] || cell_of "$@"
+  done
+  awk 'FNR > 1 || NR == 1' "${parts[@]}" >"$out/table.csv"
+  mv "$out/table.csv" "results/$name.csv"
+  rm "${parts[@]}"
+}
+
+# cell_of OPTION...: one method of a cell; its names are those of cell().
+cell_of() {
+  local rate start
+  echo "$name $method"
   note_cpu
   start=$cpu
-  mkdir -p "$out/$name/tuned"
-  for method in "${methods[@]}"; do
+  mkdir -p "$out/$name/tuned" results/parts
+  [[ -f results/rates.csv ]] || echo cell,method,rate >results/rates.csv
+  rate=$(awk -F, -v cell="$name" -v method="$method" '$1 == cell && $2 == method {print $3}' results/rates.csv)
+  if [[ -z $rate ]]; then
     "$federate" "methods/$method.toml" --quiet --set data.validation=0.1 "$@" --seeds "$tuning_seeds" \
       --sweep "optimizer.learning_rate=$rates" --select best --out "$out/$name/tuning/$method"
     rate=$(rate_of "$out/$name/tuning/$method/best.toml")
-    printf 'base = "%s"\n\n[optimizer]\nlearning_rate = %s\n' "$PWD/methods/$method.toml" "$rate" \
-      >"$out/$name/tuned/$method.toml"
-    [[ -f results/rates.csv ]] || echo cell,method,rate >results/rates.csv
-    grep -qs "^$name,$method," results/rates.csv || echo "$name,$method,$rate" >>results/rates.csv
     cp "$out/$name/tuning/$method/sweep.csv" "results/${name}_${method}_tuning.csv"
-    files+=("$out/$name/tuned/$method.toml")
-  done
+    echo "$name,$method,$rate" >>results/rates.csv
+  fi
+  printf 'base = "%s"\n\n[optimizer]\nlearning_rate = %s\n' "$PWD/methods/$method.toml" "$rate" \
+    >"$out/$name/tuned/$method.toml"
   # 1: a run diverged, which the table shows
-  "$federate" --compare "${files[@]}" --seeds "$seeds" --budgets "$budgets" --out "$out/$name/runs" --quiet "$@" ||
-    (($? == 1))
-  cp "$out/$name/runs/runs.csv" "results/$name.csv"
+  "$federate" --compare "$out/$name/tuned/$method.toml" --seeds "$seeds" --budgets "$budgets" --out "$out/$name/runs/$method" \
+    --quiet "$@" || (($? == 1))
+  cp "$out/$name/runs/$method/runs.csv" "results/parts/${name}_$method.csv"
   note_cpu
   echo "$name,$((cpu - start))" >>results/cpu_seconds.csv
 }
