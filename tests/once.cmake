@@ -110,3 +110,13 @@ add_test(NAME "downstream: two instruction sets" COMMAND ${CMAKE_COMMAND}
   -P ${CMAKE_CURRENT_SOURCE_DIR}/downstream/instruction_sets.cmake)
 set_tests_properties("downstream: two instruction sets" PROPERTIES
   TIMEOUT 600 COST 100 SKIP_REGULAR_EXPRESSION "SKIPPED:")
+
+# ---- packages of loru ----
+
+foreach(way pkg_config deb vcpkg conan single_header versions)
+  add_test(NAME "packages: ${way}" COMMAND ${CMAKE_COMMAND}
+    -D WAY=${way} -D SOURCE=${PROJECT_SOURCE_DIR} -D WORK=${CMAKE_CURRENT_BINARY_DIR}/packages/${way}
+    -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D PYTHON=${Python3_EXECUTABLE}
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/downstream/packages.cmake)
+  set_tests_properties("packages: ${way}" PROPERTIES TIMEOUT 600 COST 50 SKIP_REGULAR_EXPRESSION "SKIPPED:")
+endforeach()
