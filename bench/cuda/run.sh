@@ -11,6 +11,7 @@ kit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(realpath -m "${OUT:-results}")
 mkdir -p "$out"
 cd "$kit" || exit 1
+PATH=$PATH:/usr/local/cuda/bin
 failed=0 absent=0
 
 # part NAME SECONDS COMMAND...: what it prints goes to NAME.txt. Its exit code 2 means that there is no device, 77 that it has
