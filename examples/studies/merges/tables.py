@@ -45,7 +45,8 @@ def rates():
 
 def accuracy(row, column="accuracy"):
     """In percent; None if the run diverged or did not come so far."""
-    return 100 * float(row[column]) if row[column] else None
+    diverged = column == "accuracy" and row["diverged"] == "1"
+    return 100 * float(row[column]) if row[column] and not diverged else None
 
 
 def spread(values):
@@ -58,7 +59,7 @@ def column(of, name="accuracy"):
     """The seeds' mean of a method's column, or why there is none."""
     values = [accuracy(row, name) for row in of.values()]
     if None in values:
-        return "diverged" if name == "accuracy" else "–"
+        return f"{values.count(None)} of {len(values)} diverged" if name == "accuracy" else "–"
     return f"{mean(values):.1f}"
 
 
@@ -108,6 +109,13 @@ def restart_table():
     table(["changed", "method", "rate", "100 rounds", "− the same unchanged", "− fedlora unchanged"], rows)
 
 
+def tried(found, tuned, cell):
+    """FedLoRU's rate, and the next lower one if a run diverged at it."""
+    if "fedloru_lower" not in found:
+        return rate(tuned[cell, "fedloru"])
+    return f"{rate(tuned[cell, 'fedloru'])} ({column(found['fedloru'])}), {rate(tuned[cell, 'fedloru_lower'])}"
+
+
 def clients_table():
     tuned = rates()
     rows = []
@@ -115,10 +123,10 @@ def clients_table():
         found = runs(cell)
         clients, cohort = (int(x) for x in re.findall(r"\d+", cell))
         budget = next(name for name in next(iter(found["fedavg"].values())) if name.startswith("accuracy_at_"))
-        average, loru = found["fedavg"], found["fedloru"]
+        average, loru = found["fedavg"], found.get("fedloru_lower", found["fedloru"])
         equal = {seed: {**row, "accuracy": row[budget]} for seed, row in average.items()}
         rows.append([str(clients), f"{100 * cohort / clients:g} %", rate(tuned[cell, "fedavg"]),
-                     rate(tuned[cell, "fedloru"]), column(average), column(loru), against(loru, average),
+                     tried(found, tuned, cell), column(average), column(loru), against(loru, average),
                      against(loru, equal)])
     print("**Many clients** (60,000 images in all, iid, 50 rounds, rank 16)\n")
     table(["clients", "participation", "rate of fedavg", "of fedloru", "fedavg", "fedloru",

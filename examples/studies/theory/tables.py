@@ -62,7 +62,7 @@ def ratios(pattern, column):
             if row["who"] == "server":
                 server = float(row[column])
             elif float(row[column]) > 0 and server > 0:
-                found[name, int(row["round"]), int(row["samples"])][seed].append(math.log(float(row[column]) / server))
+                found[name.split("_", 1)[1], int(row["round"]), int(row["samples"])][seed].append(math.log(float(row[column]) / server))
     return {where: list(seeds.values()) for where, seeds in found.items()}
 
 
@@ -70,7 +70,7 @@ def compared(pattern, column):
     rows = []
     for (name, at, n), clusters in sorted(ratios(pattern, column).items()):
         middle, low, high = interval(clusters)
-        rows.append((name.split("_", 1)[1], at, n, len(clusters), percent(middle),
+        rows.append((name, at, n, len(clusters), percent(middle),
                      f"{percent(low)} to {percent(high)}", verdict(low, high)))
     return rows
 
@@ -78,18 +78,21 @@ def compared(pattern, column):
 def sizes():
     print("## C1: the stable rank of a client's Hessian against the server's\n")
     head = ("model, partition", "round", "samples", "seeds", "difference, %", "95 %", "verdict")
-    table(head, compared("size_*.csv", "stable_rank"))
+    table(head, compared("size*_*.csv", "stable_rank"))
     print("## C3: the same at 50 samples, by partition\n")
     table(head, compared("partition_*.csv", "stable_rank"))
     print("## C5: participation of the gradient's energy, client against server\n")
-    table(head, compared("size_*.csv", "participation"))
+    table(head, compared("size*_*.csv", "participation"))
 
 
 def predictions():
-    """C2: E‖H_n‖² = F² + V (N − n) / (n (N − 1)) with V measured at n = 1, λ(n) = λ + s²/λ for Wigner noise."""
+    """C2: E‖H_n‖² = F² + V (N − n) / (n (N − 1)) with V measured at n = 1, λ(n) = λ + s²/λ for Wigner noise.
+
+    Means over seeds, of logarithms where they are ratios.
+    """
     print("## C2: the stable rank that random matrix theory predicts\n")
-    rows = []
-    for name, seed, all_rows in read("size_*.csv"):
+    found = defaultdict(list)
+    for name, _, all_rows in read("size_*.csv"):
         model = name.split("_")[1]
         for at in sorted({int(r["round"]) for r in all_rows}):
             here = [r for r in all_rows if int(r["round"]) == at]
@@ -111,41 +114,74 @@ def predictions():
                 measured = mean(math.log(float(r["stable_rank"]) / base) for r in own)
                 more = mean(float(r["frobenius2"]) for r in own) - energy
                 outliers = mean(float(r["frobenius2"]) * float(r["outlier_energy"]) for r in own) - inside
-                rows.append((name.split("_", 1)[1], at, seed, n, percent(predicted), percent(measured),
-                             f"{mean(float(r['norm']) for r in own) / top:.2f}", f"{norm / top:.2f}",
-                             f"{outliers / more:.2f}" if more > 0 else ""))
-    table(("model, partition", "round", "seed", "samples", "predicted, %", "measured, %", "norm against the server's",
+                found[name.split("_", 1)[1], at, n].append(
+                    (predicted, measured, mean(float(r["norm"]) for r in own) / top, norm / top, more, outliers))
+    rows = []
+    for where, seeds in sorted(found.items()):
+        predicted, measured, norm, norm_predicted, more, outliers = map(mean, zip(*seeds))
+        rows.append((*where, len(seeds), percent(predicted), percent(measured), f"{norm:.2f}", f"{norm_predicted:.2f}",
+                     f"{outliers / more:.2f}" if more > 0 else ""))
+    table(("model, partition", "round", "samples", "seeds", "predicted, %", "measured, %", "norm against the server's",
            "predicted", "share of the excess in outliers"), rows)
 
 
-def averaged(pattern, keys, columns):
-    """Means over seeds of some columns, by the values of others."""
+def means(pattern, keys, columns):
+    """Means over seeds of some columns, by the values of others, and the seeds."""
     found = defaultdict(lambda: defaultdict(list))
     for _, _, rows in read(pattern):
         for row in rows:
             for column in columns:
                 found[tuple(row[k] for k in keys)][column].append(float(row[column]))
-    return found
+    return {where: ({c: mean(v) for c, v in values.items()}, len(values[columns[0]])) for where, values in found.items()}
 
 
-def others():
-    plans = (("C4: models of their own", "training_*.csv", ("samples", "matched", "at"),
-              ("train_loss", "test_accuracy", "norm", "stable_rank")),
-             ("C6: how alike clients' gradients and turns are", "alignment_*.csv",
-              ("partition", "round", "of", "cut", "rank"), ("pairs", "halves", "energy", "with_server")),
-             ("Projected turns", "projections_*.csv", ("partition", "projection", "rank"),
-              ("test_accuracy", "test_loss", "accuracy_gap", "loss_gap", "norm", "stable_rank")))
-    for title, pattern, keys, columns in plans:
-        found = averaged(pattern, keys, columns)
-        if not found:
-            continue
-        print(f"## {title}\n")
-        table(keys + columns + ("seeds",),
-              [where + tuple(f"{mean(values[c]):.4g}" for c in columns) + (len(values[columns[0]]),)
-               for where, values in found.items()])
+def separate_models():
+    """C4: a model of its own on each number of samples; the stable rank after as many steps and as many epochs."""
+    print("## C4: the stable rank of models of their own\n")
+    found = means("training_*.csv", ("samples", "matched", "at"), ("stable_rank",))
+    points = sorted({where[1:] for where in found if where[2] != "0"}, key=lambda p: (p[0] != "steps", int(p[1])))
+    rows = []
+    for samples in sorted({where[0] for where in found}, key=int):
+        cells = [found.get((samples, *point)) for point in points]
+        rows.append([f"{int(samples):,}", *(f"{cell[0]['stable_rank']:.1f}" if cell else "–" for cell in cells),
+                     max(cell[1] for cell in cells if cell)])
+    table(["samples", *(f"{at} {matched}" for matched, at in points), "seeds"], rows)
+
+
+def likeness():
+    """C6: mean cosine over pairs of clients, of what is whole and of what is cut."""
+    print("## C6: how alike clients' gradients and turns are\n")
+    found = means("alignment_*.csv", ("partition", "round", "of", "cut", "rank"), ("pairs", "halves", "with_server"))
+    shown = (("full", "0"), ("truncated", "1"), ("truncated", "4"), ("truncated", "16"), ("random_common", "4"),
+             ("random_own", "4"), ("top_entries", "4"), ("server_space", "4"))
+    rows = []
+    for where in sorted({where[:3] for where in found}, key=lambda w: (w[0] != "iid", int(w[1]), w[2])):
+        of = {cut: found[(*where, *cut)] for cut in shown}
+        rows.append([*where, *(f"{of[cut][0]['pairs']:.3f}" for cut in shown), f"{of['full', '0'][0]['halves']:.3f}",
+                     f"{of['truncated', '4'][0]['with_server']:.3f}", of["full", "0"][1]])
+    table(["partition", "round", "of", "full", "truncated r = 1", "r = 4", "r = 16", "random, common r = 4",
+           "random, own", "top entries", "server's", "two halves of one client, full",
+           "mean of truncated, r = 4, with the server's gradient", "seeds"], rows)
+
+
+def projections():
+    """Causality: dense turns, of which only a part is sent."""
+    print("## Projected turns\n")
+    found = means("projections_*.csv", ("partition", "projection", "rank"),
+                  ("test_accuracy", "accuracy_gap", "loss_gap", "norm", "stable_rank"))
+    order = {"none": 0, "top": 1, "random": 2, "off_hessian": 3}
+    rows = []
+    for where in sorted(found, key=lambda w: (w[0] != "iid", order[w[1]], -int(w[2]))):
+        of, seeds = found[where]
+        rows.append([where[0], where[1].replace("_", " ") + (f" {where[2]}" if where[2] != "0" else ""),
+                     f"{100 * of['test_accuracy']:.1f}", f"{100 * of['accuracy_gap']:.1f}", f"{of['loss_gap']:.3f}",
+                     f"{of['norm']:.1f}", f"{of['stable_rank']:.1f}", seeds])
+    table(["partition", "what is sent", "test accuracy, %", "gap", "loss gap", "λ₁", "stable rank", "seeds"], rows)
 
 
 if __name__ == "__main__":
     sizes()
     predictions()
-    others()
+    separate_models()
+    likeness()
+    projections()
