@@ -2,7 +2,7 @@
 """The tables of docs/theory.md from results/: prints them as Markdown.
 
 Unit: a client within a seed. Intervals: 95 %, by a bootstrap of clusters (seeds are drawn, then clients within each),
-2,000 times. Verdicts: above or below if the interval leaves out 0, none if it lies within 2 % of it, open otherwise.
+2,000 times. Bold: the interval leaves out 0. An equals sign: it lies within 2 % of 0, no effect.
 """
 import csv
 import glob
@@ -12,13 +12,13 @@ import random
 import re
 import sys
 from collections import defaultdict
-from statistics import mean
+from statistics import fmean as mean
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from markdown import table  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARAMETERS = {"logistic": 7850, "mlp": 269322, "cnn": 1663370}
+PARAMETERS = {"logistic": 7850, "mlp": 269322, "cnn": 1663370, "resnet10": 0}
 REPEATS = 2000
 
 
@@ -45,12 +45,13 @@ def percent(x):
     return f"{100 * math.expm1(x):+.1f}"
 
 
-def verdict(low, high):
-    if low > 0:
-        return "above" if high > math.log(1.02) else "above, under 2 %"
-    if high < 0:
-        return "below"
-    return "none" if low > math.log(0.98) and high < math.log(1.02) else "open"
+def shown(middle, low, high):
+    text = percent(middle)
+    if low > 0 or high < 0:
+        text = f"**{text}**"
+    elif low > math.log(0.98) and high < math.log(1.02):
+        text = f"= {text}"
+    return f"{text} ({percent(low)} to {percent(high)})"
 
 
 def ratios(pattern, column):
@@ -66,23 +67,30 @@ def ratios(pattern, column):
     return {where: list(seeds.values()) for where, seeds in found.items()}
 
 
-def compared(pattern, column):
-    rows = []
-    for (name, at, n), clusters in sorted(ratios(pattern, column).items()):
-        middle, low, high = interval(clusters)
-        rows.append((name, at, n, len(clusters), percent(middle),
-                     f"{percent(low)} to {percent(high)}", verdict(low, high)))
-    return rows
+def compared(pattern, column, by):
+    """For each model a table of client against server in percent: rows are samples or partitions, columns rounds."""
+    found = ratios(pattern, column)
+    row_of = (lambda name, n: n) if by == "samples" else (lambda name, n: name.split("_", 1)[1].replace("_", " "))
+    for model in sorted({name.split("_")[0] for name, _, _ in found}, key=list(PARAMETERS).index):
+        cells = {(row_of(name, n), at): clusters for (name, at, n), clusters in found.items()
+                 if name.split("_")[0] == model}
+        rounds = sorted({at for _, at in cells})
+        rows = []
+        for row in sorted({row for row, _ in cells}):
+            seeds = [str(len(cells[row, at])) for at in rounds if (row, at) in cells]
+            rows.append([row, *(shown(*interval(cells[row, at])) if (row, at) in cells else "–" for at in rounds),
+                         seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)])
+        print(f"**{model}**\n")
+        table([by, *(f"round {at}" for at in rounds), "seeds"], rows)
 
 
 def sizes():
-    print("## C1: the stable rank of a client's Hessian against the server's\n")
-    head = ("model, partition", "round", "samples", "seeds", "difference, %", "95 %", "verdict")
-    table(head, compared("size*_*.csv", "stable_rank"))
+    print("## C1: the stable rank of a client's Hessian against the server's, %\n")
+    compared("size*_*.csv", "stable_rank", "samples")
     print("## C3: the same at 50 samples, by partition\n")
-    table(head, compared("partition_*.csv", "stable_rank"))
-    print("## C5: participation of the gradient's energy, client against server\n")
-    table(head, compared("size*_*.csv", "participation"))
+    compared("partition_*.csv", "stable_rank", "partition")
+    print("## C5: participation of the gradient's energy, client against server, %\n")
+    compared("size*_*.csv", "participation", "samples")
 
 
 def predictions():
@@ -101,7 +109,7 @@ def predictions():
                 if r["who"] == "client":
                     clients[int(r["samples"])].append(r)
             server = max((r for r in here if r["who"] == "server"), key=lambda r: int(r["samples"]))
-            if 1 not in clients or model not in PARAMETERS:
+            if 1 not in clients:
                 continue
             whole, energy, top = int(server["samples"]), float(server["frobenius2"]), float(server["norm"])
             spread = mean(float(r["frobenius2"]) for r in clients[1]) - energy
@@ -114,14 +122,14 @@ def predictions():
                 measured = mean(math.log(float(r["stable_rank"]) / base) for r in own)
                 more = mean(float(r["frobenius2"]) for r in own) - energy
                 outliers = mean(float(r["frobenius2"]) * float(r["outlier_energy"]) for r in own) - inside
-                found[name.split("_", 1)[1], at, n].append(
+                found[model, at, n].append(
                     (predicted, measured, mean(float(r["norm"]) for r in own) / top, norm / top, more, outliers))
     rows = []
     for where, seeds in sorted(found.items()):
         predicted, measured, norm, norm_predicted, more, outliers = map(mean, zip(*seeds))
         rows.append((*where, len(seeds), percent(predicted), percent(measured), f"{norm:.2f}", f"{norm_predicted:.2f}",
                      f"{outliers / more:.2f}" if more > 0 else ""))
-    table(("model, partition", "round", "samples", "seeds", "predicted, %", "measured, %", "norm against the server's",
+    table(("model", "round", "samples", "seeds", "predicted, %", "measured, %", "norm against the server's",
            "predicted", "share of the excess in outliers"), rows)
 
 
