@@ -76,6 +76,17 @@ def against(of, other):
     return f"{middle:+.1f} ± {half:.1f}"
 
 
-def traffic(of, column, turns):
-    """kB that a client sends or gets in a round; turns: of all clients in all rounds."""
-    return f"{mean(float(row[column]) for row in of.values()) / turns / 1e3:.0f}"
+def traffic(of, column, cohort):
+    """kB that a client sends or gets in a round."""
+    return f"{mean(float(row[column]) / int(row['rounds']) for row in of.values()) / cohort / 1e3:.0f}"
+
+
+def settled(found, method):
+    """A method's runs at its tuned rate, or at the next lower one if a run diverged at it; none if it was not run."""
+    return found.get(method + "_lower", found.get(method, {}))
+
+
+def budgets(found):
+    """Columns of the accuracy at an uplink, and their heads."""
+    names = [name for name in next(iter(next(iter(found.values())).values())) if name.startswith("accuracy_at_")]
+    return [(name, f"{float(name.split('_')[2]):,g} MB") for name in names]

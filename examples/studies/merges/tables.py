@@ -5,7 +5,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from cells import Study, against, column, traffic  # noqa: E402
+from cells import Study, against, budgets, column, settled, traffic  # noqa: E402
 from markdown import table  # noqa: E402
 
 STUDY = Study(__file__)
@@ -13,16 +13,14 @@ STUDY = Study(__file__)
 
 def main_table(cell):
     found = STUDY.runs(cell)
-    first = next(iter(found["fedavg"].values()))
-    budgets = [name for name in first if name.startswith("accuracy_at_")]
     cohort = 100 if "_1000_" in cell else 10
     print(f"**{cell}**\n")
-    table(["method", "rate", "kB up, client and round", "kB down", *(b[12:].replace("_", " ") for b in budgets),
+    table(["method", "rate", "kB up, client and round", "kB down", *(head for _, head in budgets(found)),
            "100 rounds", "− fedlora", "− fedavg"],
-          ([name, STUDY.rate(cell, name), traffic(of, "uplink_bytes", 100 * cohort),
-            traffic(of, "downlink_bytes", 100 * cohort),
-            *(column(of, b) for b in budgets), column(of), against(of, found["fedlora"]),
-            against(of, found["fedavg"])] for name, of in found.items()))
+          ([method, STUDY.rate(cell, method), traffic(of, "uplink_bytes", cohort),
+            traffic(of, "downlink_bytes", cohort),
+            *(column(of, name) for name, _ in budgets(found)), column(of), against(of, settled(found, "fedlora")),
+            against(of, settled(found, "fedavg"))] for method, of in found.items()))
 
 
 def restart_table():
@@ -30,9 +28,9 @@ def restart_table():
     rows = []
     for cell in STUDY.cells("restart_.*"):
         for name, of in STUDY.runs(cell).items():
-            base = plain.get(name, {})
+            base = settled(plain, name.removesuffix("_lower"))
             rows.append([cell[8:].replace("_", " "), name, STUDY.rate(cell, name), column(of), against(of, base),
-                         against(of, plain.get("fedlora", {}))])
+                         against(of, settled(plain, "fedlora"))])
     print("**What a restart loses** (iid, 100 clients, rank 4)\n")
     table(["changed", "method", "rate", "100 rounds", "− the same unchanged", "− fedlora unchanged"], rows)
 
@@ -49,8 +47,8 @@ def clients_table():
     for cell in sorted(STUDY.cells(r"clients_\d+_cohort_\d+"), key=lambda c: [int(x) for x in re.findall(r"\d+", c)]):
         found = STUDY.runs(cell)
         clients, cohort = (int(x) for x in re.findall(r"\d+", cell))
-        budget = next(name for name in next(iter(found["fedavg"].values())) if name.startswith("accuracy_at_"))
-        average, loru = found["fedavg"], found.get("fedloru_lower", found["fedloru"])
+        (budget, _), = budgets(found)
+        average, loru = found["fedavg"], settled(found, "fedloru")
         equal = {seed: {**row, "accuracy": row[budget]} for seed, row in average.items()}
         rows.append([str(clients), f"{100 * cohort / clients:g} %", STUDY.rate(cell, "fedavg"),
                      tried(found, cell), column(average), column(loru), against(loru, average),

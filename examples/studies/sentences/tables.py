@@ -5,24 +5,20 @@ import sys
 from statistics import mean, stdev
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from cells import Study, accuracy, against, column, traffic  # noqa: E402
+from cells import Study, accuracy, against, budgets, column, settled, traffic  # noqa: E402
 from markdown import table  # noqa: E402
 
 STUDY = Study(__file__)
-
-
-def budgets(found):
-    return [name for name in next(iter(found["fedlora"].values())) if name.startswith("accuracy_at_")]
 
 
 def intents():
     print("**Banking77**\n")
     found = STUDY.runs("banking77") if STUDY.cells("banking77") else {}
     at = budgets(found) if found else []
-    table(["method", "rate", "kB up, client and round", "kB down", *(b[12:].replace("_", " ") for b in at), "20 rounds",
+    table(["method", "rate", "kB up, client and round", "kB down", *(head for _, head in at), "20 rounds",
            "− fedlora"],
-          ([name, STUDY.rate("banking77", name), traffic(of, "uplink_bytes", 100), traffic(of, "downlink_bytes", 100),
-            *(column(of, b) for b in at), column(of), against(of, found["fedlora"])] for name, of in found.items()))
+          ([name, STUDY.rate("banking77", name), traffic(of, "uplink_bytes", 5), traffic(of, "downlink_bytes", 5),
+            *(column(of, b) for b, _ in at), column(of), against(of, settled(found, "fedlora"))] for name, of in found.items()))
 
 
 def personal():
@@ -30,7 +26,7 @@ def personal():
     print("**Banking77, models of the clients' own**\n")
     found = STUDY.runs(cell) if STUDY.cells(cell) else {}
     table(["method", "rate", "kB up, client and round", "shared model", "clients' own, on their own share of labels"],
-          ([name, STUDY.rate(cell, name), traffic(of, "uplink_bytes", 100), column(of), column(of, "personal_accuracy")]
+          ([name, STUDY.rate(cell, name), traffic(of, "uplink_bytes", 5), column(of), column(of, "personal_accuracy")]
            for name, of in found.items()))
 
 
@@ -42,9 +38,9 @@ def skew():
     at = budgets(found) if found else []
     rows = []
     for name, of in found.items():
-        last = [[accuracy(row, b) for b in at] for row in of.values()]
+        last = [[accuracy(row, b) for b, _ in at] for row in of.values()]
         swing = "–" if any(None in run for run in last) else f"{mean(map(stdev, last)):.1f}"
-        rows.append([name, STUDY.rate(cell, name), column(of), against(of, found["fedlora"]), swing])
+        rows.append([name, STUDY.rate(cell, name), column(of), against(of, settled(found, "fedlora")), swing])
     table(["method", "rate", "10 rounds", "− fedlora", "swing of the last six rounds"], rows)
 
 
