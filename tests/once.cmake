@@ -1,15 +1,17 @@
 # What says the same of every configuration, and so is tested in one: checks of the sources, code that must not compile,
 # what nvcc makes of the kernels, other projects.
 
-# ---- what readers copy: the README's code compiles ----
+# ---- what readers copy: the code in the README and in docs/ compiles ----
 
-# Every C++ block of the README, as one program: the first one has its main().
+# Every C++ block that is no snippet of a compiled file, as one program: the README's first one has its main().
+file(GLOB_RECURSE doc_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
 execute_process(
-  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/readme/extract.py ${PROJECT_SOURCE_DIR}/README.md
-    ${CMAKE_CURRENT_BINARY_DIR}/readme
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/readme/extract.py ${CMAKE_CURRENT_BINARY_DIR}/readme
+    ${PROJECT_SOURCE_DIR}/README.md ${doc_pages}
   OUTPUT_VARIABLE readme_sources OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 string(REPLACE "\n" ";" readme_sources "${readme_sources}")
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md readme/extract.py)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md ${doc_pages}
+  readme/extract.py ${PROJECT_SOURCE_DIR}/docs/site/reading.py)
 add_executable(readme_example ${readme_sources})
 loru_program(readme_example)
 add_dependencies(loru_tests readme_example)
@@ -67,6 +69,17 @@ add_test(NAME layering COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/
 add_test(NAME layering_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/layering/self_test.py)
 
 add_test(NAME bench_self_test COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/bench/self_test.py)
+
+# Links, the site where it can be built, and the commands that the pages show.
+add_test(NAME "docs: links" COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/docs/links.py ${PROJECT_SOURCE_DIR})
+add_test(NAME "docs: links, self-test" COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/docs/links.py --self-test)
+add_test(NAME "docs: site" COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/docs/built_site.py
+  ${CMAKE_CURRENT_BINARY_DIR}/docs_site)
+if(TARGET federate)
+  add_test(NAME "docs: commands" COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/docs/commands.py
+    $<TARGET_FILE:federate> ${PROJECT_SOURCE_DIR})
+endif()
+set_tests_properties("docs: site" PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
 
 add_test(NAME "dev: data" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/dev/data.sh)
 set_tests_properties("dev: data" PROPERTIES SKIP_RETURN_CODE 77)

@@ -1,20 +1,28 @@
 #!/usr/bin/env python3
-"""extract.py README.md FOLDER: writes every C++ block of the README to FOLDER/readme_<n>.cpp, n from 1, so that the build
-compiles it, and prints their names, a line each. A file is written only if it changes."""
+"""extract.py FOLDER PAGE.md...: writes every C++ block of the pages to FOLDER/<page>_<n>.cpp, n from 1, so
+that the build compiles it, and prints their names, a line each. A block that is a snippet, as
+docs/site/reading.py says, is compiled where it comes from. A file is written only if it changes."""
 import re
 import sys
 from pathlib import Path
 
-readme, folder = Path(sys.argv[1]), Path(sys.argv[2])
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs/site"))
+from reading import snippets  # noqa: E402
+
+folder, pages = Path(sys.argv[1]), [Path(page) for page in sys.argv[2:]]
 folder.mkdir(parents=True, exist_ok=True)
-text = readme.read_text(encoding="utf-8")
-blocks = list(re.finditer(r"^```cpp\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-if not blocks:
-    sys.exit(f"{readme}: no ```cpp block")
-for number, block in enumerate(blocks, 1):
-    line = text.count("\n", 0, block.start(1)) + 1
-    source = folder / f"readme_{number}.cpp"
-    content = f'#line {line} "{readme}"\n{block[1]}'
-    if not source.exists() or source.read_text(encoding="utf-8") != content:
-        source.write_text(content, encoding="utf-8")
-    print(source)
+written = 0
+for page in pages:
+    text = page.read_text(encoding="utf-8")
+    blocks = [block for block in re.finditer(r"^```cpp\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+    for number, block in enumerate((block for block in blocks if not list(snippets(block[1]))), 1):
+        line = text.count("\n", 0, block.start(1)) + 1
+        source = folder / f"{page.stem}_{number}.cpp"
+        content = f'#line {line} "{page}"\n{block[1]}'
+        if not source.exists() or source.read_text(encoding="utf-8") != content:
+            source.write_text(content, encoding="utf-8")
+        print(source)
+        written += 1
+if written == 0:
+    sys.exit("expected a ```cpp block, got none")
