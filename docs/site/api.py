@@ -21,11 +21,11 @@ BLOCKS = {"itemizedlist", "orderedlist", "blockquote"} | CODE
 
 
 def tables_as_code(text):
-    """Indented lines of a comment, which are tables, as Doxygen's Markdown has code: after an empty line, by four
-    spaces more."""
+    """Indented lines of a comment, which are tables, as Doxygen's Markdown has code: after an empty line, by five
+    spaces."""
     lines, table = [], False
     for line in text.splitlines():
-        indented = re.match(r"( *///)(   +\S.*)", line)
+        indented = re.match(r"( *///)  ( +\S.*)", line)
         if indented:
             lines += ([] if table else [indented[1]]) + [f"{indented[1]}    {indented[2]}"]
         else:
