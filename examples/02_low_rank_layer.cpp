@@ -21,7 +21,7 @@ Index trained(nn::Model<float>& model) {
 }  // namespace
 
 int main() {
-  // --8<-- [start:layer]
+  // docs: begin layer
   const data::Split digits = data::digits();
   auto model = nn::mlp<float>({.height = 8, .width = 8});
   const Index dense = trained(model);
@@ -37,7 +37,7 @@ int main() {
 
   // W <- W + s·B·A; A starts anew and B at zero, ready for the next update.
   lowrank::merge(model, lowrank::MergeKind::reinit, rng::Stream(1, rng::Purpose::merge, 1));
-  // --8<-- [end:layer]
+  // docs: end layer
   const auto after = train::evaluate(model, digits.test, pool);
   const Index gained = lowrank::update_rank(lowrank::effective_weights(model).at("fc2"), start);
 

@@ -14,7 +14,7 @@ struct Result {
   double kilobytes = 0.0;  // sent up by one client in one round
 };
 
-// --8<-- [start:run]
+// docs: begin run
 Result run(nn::Model<float> model, const fl::AnyAlgorithm<float>& algorithm, const data::Split& data) {
   const auto parts = data::dirichlet(data.train, {.clients = 20, .alpha = 1.0, .seed = 1});
   fl::Simulation simulation{
@@ -36,11 +36,11 @@ Result run(nn::Model<float> model, const fl::AnyAlgorithm<float>& algorithm, con
   }
   return result;
 }
-// --8<-- [end:run]
+// docs: end run
 
 }  // namespace
 
-// --8<-- [start:main]
+// docs: begin main
 int main() {
   const data::Split digits = data::digits();  // 8x8 images, bundled in examples/data
   const auto model = nn::mlp<float>({.height = 8, .width = 8});
@@ -54,4 +54,4 @@ int main() {
   std::printf("fedloru  %.4f with %6.1f kB up per client and round\n", fedloru.accuracy, fedloru.kilobytes);
   return fedloru.accuracy > 0.9 && fedloru.kilobytes < fedavg.kilobytes / 8.0 ? 0 : 1;
 }
-// --8<-- [end:main]
+// docs: end main

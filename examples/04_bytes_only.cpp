@@ -21,31 +21,31 @@ std::uint64_t digest(nn::Model<float>& model) {
   return hash;
 }
 
-// --8<-- [start:model]
+// docs: begin model
 /// Both ends build the same model from the same seed; the frozen weights are never sent.
 nn::Model<float> initial_model() {
   auto model = nn::mlp<float>({.height = 8, .width = 8, .seed = seed});
   lowrank::factorize(model, {.rank = 4, .alpha = 4.0, .layers = {"fc1", "fc2"}, .seed = seed});
   return model;
 }
-// --8<-- [end:model]
+// docs: end model
 
 }  // namespace
 
 int main() {
   const data::Split digits = data::digits();
   const auto parts = data::iid(digits.train, {.clients = clients, .seed = seed});
-  // --8<-- [start:ends]
+  // docs: begin ends
   const fl::FedLoRU algorithm{.tau = 2};
   const fl::ClientOptions options{.batch = 16, .optimizer = {.learning_rate = 0.05, .momentum = 0.9}};
 
   fl::Server<float> server(initial_model(), algorithm, seed);
   std::vector<nn::Model<float>> devices;
   for (Index k = 0; k < clients; ++k) devices.push_back(initial_model());
-  // --8<-- [end:ends]
+  // docs: end ends
 
   std::uint64_t up = 0, down = 0;
-  // --8<-- [start:rounds]
+  // docs: begin rounds
   for (Index round = 1; round <= rounds; ++round) {
     server.begin_round();
     for (const Index k : fl::sample_cohort(seed, round, clients, cohort)) {
@@ -60,7 +60,7 @@ int main() {
     const double loss = server.finish_round();
     std::printf("round %td  loss %.4f  merges %td\n", round, loss, server.merges());
   }
-  // --8<-- [end:rounds]
+  // docs: end rounds
 
   fl::Simulation simulation{
       initial_model(),

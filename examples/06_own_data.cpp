@@ -15,7 +15,7 @@ namespace {
 
 constexpr Index clients = 12;
 
-// --8<-- [start:data]
+// docs: begin data
 /// Points (x, y) in [−1, 1)², the discs that hold them, and as client the direction they lie in.
 data::Dataset discs(Index count, std::uint64_t seed) {
   constexpr double centres[][2] = {{0.4, 0.0}, {-0.2, 0.35}, {-0.2, -0.35}}, radius = 0.6,
@@ -36,12 +36,12 @@ data::Dataset discs(Index count, std::uint64_t seed) {
   set.check();
   return set;
 }
-// --8<-- [end:data]
+// docs: end data
 
 }  // namespace
 
 int main() {
-  // --8<-- [start:federation]
+  // docs: begin federation
   const data::Split data{discs(3000, 1), discs(1000, 2)};
   const auto parts = data::natural(data.train);
   const auto model = nn::mlp<float>({.channels = 2, .height = 1, .width = 1, .classes = 3});
@@ -52,7 +52,7 @@ int main() {
       .eval_every = 10};
 
   fl::Simulation simulation{model, fl::FedAvg{}, data, parts, options, train::MultiLabel{}};
-  // --8<-- [end:federation]
+  // docs: end federation
   double f1 = 0.0;
   for (const fl::Round& round : simulation.rounds(40))
     if (round.evaluated()) {

@@ -11,7 +11,7 @@ namespace {
 
 /// x ← the median of the clients' x_k, number by number; or their mean, to compare with. Clients below
 /// `faulty` send noise. Source of the rule: Yin et al., arXiv 1803.01498, Algorithm 1.
-// --8<-- [start:options]
+// docs: begin options
 struct Median {
   bool median = true;
   Index faulty = 0;
@@ -23,9 +23,9 @@ struct Median {
   static constexpr auto fields() {
     return Fields{field("faulty", &Median::faulty, range::at_least(0), "clients that send noise")};
   }
-// --8<-- [end:options]
+  // docs: end options
 
-  // --8<-- [start:train]
+  // docs: begin train
   /// A turn: the usual training, and for a faulty client numbers that have nothing to do with it.
   template <class T, class D>
   double train(const fl::Turn<T, D>& turn) const {
@@ -40,9 +40,9 @@ struct Median {
       }
     return loss;
   }
-  // --8<-- [end:train]
+  // docs: end train
 
-  // --8<-- [start:fold]
+  // docs: begin fold
   /// The end of a round: what the updates become.
   template <class T, class D>
   void fold(fl::Server<T, D>& server, const fl::Cohort& cohort) const {
@@ -62,10 +62,10 @@ struct Median {
     }
     fl::get_state(middle, server.model());
   }
-  // --8<-- [end:fold]
+  // docs: end fold
 };
 
-// --8<-- [start:use]
+// docs: begin use
 double accuracy(const Median& algorithm, const data::Split& digits) {
   const fl::ClientOptions client{.epochs = 2, .batch = 16, .optimizer = {.learning_rate = 0.1}};
   fl::Simulation simulation{nn::mlp<float>({.height = 8, .width = 8}),
@@ -76,7 +76,7 @@ double accuracy(const Median& algorithm, const data::Split& digits) {
   for ([[maybe_unused]] const fl::Round& round : simulation.rounds(8)) {}
   return simulation.evaluate().accuracy;
 }
-// --8<-- [end:use]
+// docs: end use
 
 }  // namespace
 

@@ -8,7 +8,7 @@ using namespace loru;
 
 namespace {
 
-// --8<-- [start:layer]
+// docs: begin layer
 /// y = (x·Lᵀ) ⊙ (x·Rᵀ): x (M, in), L and R (out, in). Products of features, which no layer of sums has.
 template <class T, class D = Cpu>
 class Bilinear final : public nn::Module<T, D> {
@@ -32,9 +32,9 @@ class Bilinear final : public nn::Module<T, D> {
  private:
   nn::Weight<T, D> left_, right_;
 };
-// --8<-- [end:layer]
+// docs: end layer
 
-// --8<-- [start:model]
+// docs: begin model
 nn::Model<float> build() {
   const rng::Stream init(1, rng::Purpose::init);
   nn::Sequential<float> layers;
@@ -43,7 +43,7 @@ nn::Model<float> build() {
   layers.add("out", nn::Linear<float>({.in = 96, .out = 10}, init.fork(1)));
   return layers;
 }
-// --8<-- [end:model]
+// docs: end model
 
 /// Accuracy, and kilobytes that one client sends up in a round.
 std::pair<double, double> run(nn::Model<float> model, const fl::AnyAlgorithm<float>& algorithm,
@@ -61,7 +61,7 @@ std::pair<double, double> run(nn::Model<float> model, const fl::AnyAlgorithm<flo
 
 }  // namespace
 
-// --8<-- [start:use]
+// docs: begin use
 int main() {
   const data::Split digits = data::digits();
   const auto [dense, dense_kb] = run(build(), fl::FedAvg{}, digits);
@@ -72,4 +72,4 @@ int main() {
   std::printf("fedloru  accuracy %.4f, %.1f kB up per client and round\n", low, low_kb);
   return dense > 0.9 && low > 0.85 && low_kb < dense_kb / 2.0 ? 0 : 1;
 }
-// --8<-- [end:use]
+// docs: end use

@@ -3,7 +3,7 @@
 
 # ---- what readers copy: the code in the README and in docs/ compiles ----
 
-# Every C++ block that is no snippet of a compiled file, as one program: the README's first one has its main().
+# Every C++ block that is no piece of a compiled file, as one program: the README's first one has its main().
 file(GLOB_RECURSE doc_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
 execute_process(
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/readme/extract.py ${CMAKE_CURRENT_BINARY_DIR}/readme

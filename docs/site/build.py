@@ -3,8 +3,7 @@
 
     build.py [--work build/docs] [--out build/site]    what the site is made from, and the site
 
-Needs mkdocs, mkdocs-material and doxygen, and no network. A dead link, an unknown section of a file and a
-warning of mkdocs are errors."""
+Needs mkdocs, mkdocs-material and doxygen, and no network. A dead link and a warning of mkdocs are errors."""
 import argparse
 import os
 import posixpath
@@ -14,7 +13,7 @@ import sys
 from pathlib import Path
 
 import api
-from reading import Mistake, expanded, is_local, line_of, links, without_marks
+from reading import Mistake, is_local, line_of, links, without_marks
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {".cpp": "cpp", ".hpp": "cpp", ".cu": "cpp", ".py": "python", ".sh": "sh", ".toml": "toml"}
@@ -45,7 +44,7 @@ class Pages:
         self.done.add(path)
         source, target = ROOT / path, self.folder / page_of(path)
         if path.endswith(".md"):
-            write(target, self.linked(expanded(source.read_text(encoding="utf-8"), ROOT), path))
+            write(target, self.linked(source.read_text(encoding="utf-8"), path))
         elif path.startswith("docs/"):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)

@@ -1,13 +1,13 @@
 """What the site and the tests read in the project's Markdown: links, anchors, pieces of source files.
 
-A line `--8<-- "path:section"` stands for the lines of a file of the project between its marks
-`--8<-- [start:section]` and `--8<-- [end:section]`, without their common indentation; `--8<-- "path"` stands
-for all of its lines. It is the notation of PyMdown Extensions, which know no sections yet in Debian 12."""
+A block of code after a line `<!-- path: section -->` shows the lines of a file of the project between its marks
+`// docs: begin section` and `// docs: end section`, without their common indentation; after `<!-- path -->` all of
+the file's lines."""
 import re
 import textwrap
 
-SNIPPET = re.compile(r'^--8<-- "([^":]+)(?::([^"]+))?"$')
-MARK = re.compile(r"--8<-- \[(start|end):([\w-]+)\]")
+PIECE = re.compile(r"^<!-- ([\w./-]+)(?:: ([\w-]+))? -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MARK = re.compile(r"// docs: (begin|end) ([\w-]+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -63,28 +63,24 @@ def section(root, path, name):
             if inside:
                 taken.append(line)
         elif mark[2] == name:
-            inside = mark[1] == "start"
+            inside = mark[1] == "begin"
     if inside or not taken:
         got = "no end" if inside else "none"
-        raise Mistake(f"{path}: expected a section {name} with a start, lines and an end, got {got}")
+        raise Mistake(f"{path}: expected a section {name} with a begin, lines and an end, got {got}")
     return textwrap.dedent("\n".join(taken)).splitlines()
 
 
-def snippets(text):
-    """(line number, path, section) of each snippet."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if snippet := SNIPPET.match(line.strip()):
-            yield number, snippet[1], snippet[2]
+def pieces(text):
+    """(match, path, section) of each block that shows lines of a file."""
+    for match in PIECE.finditer(text):
+        yield match, match[1], match[2]
 
 
-def expanded(text, root):
-    """The text with its snippets. Throws Mistake."""
-    lines = text.splitlines()
-    for number, path, name in reversed(list(snippets(text))):
-        line = lines[number - 1]
-        indent = line[:len(line) - len(line.lstrip())]
-        lines[number - 1:number] = [(indent + piece).rstrip() for piece in section(root, path, name)]
-    return "\n".join(lines) + "\n"
+def up_to_date(text, root):
+    """The text with its pieces as the files have them. Throws Mistake."""
+    for match, path, name in reversed(list(pieces(text))):
+        text = text[:match.start(3)] + "\n".join(section(root, path, name)) + "\n" + text[match.end(3):]
+    return text
 
 
 def without_marks(text):

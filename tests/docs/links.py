@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs/site"))
-from reading import Mistake, anchors, is_local, line_of, links, section, snippets  # noqa: E402
+from reading import Mistake, anchors, is_local, line_of, links, pieces, section  # noqa: E402
 
 FOLDERS = ("docs", "examples", "bench", "cuda", "cmake", "tests")
 
@@ -22,11 +22,13 @@ def pages(root):
 
 def mistakes_of(page, root):
     text, name = page.read_text(encoding="utf-8"), page.relative_to(root).as_posix()
-    for number, path, piece in snippets(text):
+    for match, path, piece in pieces(text):
+        where = f"{name}:{line_of(text, match.start())}"
         try:
-            section(root, path, piece)
+            if match[3].splitlines() != section(root, path, piece):
+                yield f"{where}: expected the lines of {path}, which ./dev format puts there, got others"
         except Mistake as mistake:
-            yield f"{name}:{number}: {mistake}"
+            yield f"{where}: {mistake}"
     for offset, target in links(text):
         if not is_local(target):
             continue
@@ -52,17 +54,31 @@ PLANTED = """# A page, the `first`
 [code](none.md)
 ```
 ![no picture](none.svg)
---8<-- "code.cpp:whole"
---8<-- "code.cpp:open"
---8<-- "code.cpp:none"
---8<-- "none.cpp:whole"
 [an anchor of code](code.cpp#whole)
-"""
-WRONG = [3, 4, 8, 10, 11, 12, 13]
-CODE = """// --8<-- [start:whole]
+<!-- code.cpp: whole -->
+```cpp
 int x;
-// --8<-- [end:whole]
-// --8<-- [start:open]
+```
+<!-- code.cpp: whole -->
+```cpp
+int y;
+```
+<!-- code.cpp: open -->
+```cpp
+int y;
+```
+<!-- code.cpp: none -->
+```cpp
+```
+<!-- none.cpp -->
+```cpp
+```
+"""
+WRONG = [3, 4, 8, 9, 14, 18, 22, 25]
+CODE = """  // docs: begin whole
+  int x;
+  // docs: end whole
+// docs: begin open
 int y;
 """
 

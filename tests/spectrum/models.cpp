@@ -91,13 +91,13 @@ Index rank_of(const Tensor<double>& matrix) { return linalg::numerical_rank(matr
 
 double squares(const Tensor<double>& m) { return squared_norm(m); }
 
-// --8<-- [start:dual]
+// docs: begin dual
 /// The mlp of these tests at a point of its own, over dual numbers.
 nn::Model<Dual<double>> dual_mlp(Index n, Index hidden, Index classes) {
   auto real = small_mlp<double>(n, hidden, classes);
   return spectrum::dual_model(real, small_mlp<Dual<double>>(n, hidden, classes));
 }
-// --8<-- [end:dual]
+// docs: end dual
 
 Hessian hessian_of(const data::Dataset& set, std::vector<Index> samples,
                    const CurvatureOptions& options = {}) {
@@ -134,11 +134,11 @@ TEST_CASE("spectrum: the Hessian of an mlp against differences of its gradient")
 
 TEST_CASE("spectrum: estimates of an mlp's Hessian against its decomposition") {
   const data::Dataset set = vectors(60, 30, 10);
-  // --8<-- [start:measure]
+  // docs: begin measure
   const auto dual = dual_mlp(30, 30, 10);
   const spectrum::CurvatureOperator<double> h(dual, set, all(set), train::Classification{});
   const auto s = spectrum::measure(spectrum::Operator<double>(h));  // s.stable_rank, s.stable_rank_error
-  // --8<-- [end:measure]
+  // docs: end measure
   CHECK(h.size() == 30 * 31 + 10 * 31);
   const std::vector<double> values = linalg::symmetric_eigen(formed(h)).values;
   double norm = 0.0, frobenius2 = 0.0, trace = 0.0;

@@ -30,7 +30,7 @@ struct Device {
   }
 };
 
-// --8<-- [start:ops]
+// docs: begin ops
 using namespace loru;  // the names of the list's types
 LORU_OPS(LORU_DECLARE_OP, T, Device)
 LORU_COPY_OPS(LORU_DECLARE_OP, T, Device)
@@ -40,7 +40,7 @@ inline cost::Rates device_rates(Device) { return device_rates(Cpu{}); }
 inline cost::Work step_work(Device, Plan plan, const LowRankProblem& p) { return step_work(Cpu{}, plan, p); }
 
 static_assert(Backend<Device, float>);
-// --8<-- [end:ops]
+// docs: end ops
 
 template <class T>
 using Array = Tensor<T, Device>;
