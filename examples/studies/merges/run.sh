@@ -59,6 +59,6 @@ done
 for kind in iid dirichlet; do
   on=(--set "partition.kind=$kind")
   cell "${kind}_1000_rank_4" 100,380,2120 "${most[@]}" -- "${on[@]}" "${many[@]}" "${binding[@]}"
-  cell "${kind}_100_rank_32" 10,38,212 "${most[@]}" -- "${on[@]}" "${few[@]}" "${ample[@]}"
+  cell "${kind}_100_rank_32" 10,38,212 "${most[@]}" fedmud_10 -- "${on[@]}" "${few[@]}" "${ample[@]}"
   cell "${kind}_1000_rank_32" 100,380,2120 "${most[@]}" -- "${on[@]}" "${many[@]}" "${ample[@]}"
 done
