@@ -48,9 +48,10 @@ class Study:
 
 
 def accuracy(row, column="accuracy"):
-    """In percent; None if the run diverged or did not come so far."""
-    diverged = column == "accuracy" and row["diverged"] == "1"
-    return 100 * float(row[column]) if row[column] and not diverged else None
+    """In percent; None if the run diverged before or did not come so far."""
+    ended = column == "accuracy" or (column.startswith("accuracy_at_") and
+                                     1e6 * float(column.split("_")[2]) >= float(row["uplink_bytes"]))
+    return 100 * float(row[column]) if row[column] and not (ended and row["diverged"] == "1") else None
 
 
 def spread(values):
@@ -63,7 +64,8 @@ def column(of, name="accuracy"):
     """The seeds' mean of a method's column, or why there is none."""
     values = [accuracy(row, name) for row in of.values()]
     if None in values:
-        return f"{values.count(None)} of {len(values)} diverged" if name == "accuracy" else "–"
+        diverged = sum(value is None and row["diverged"] == "1" for value, row in zip(values, of.values()))
+        return f"{diverged} of {len(values)} diverged" if diverged else "–"
     return f"{mean(values):.1f}"
 
 

@@ -7,7 +7,7 @@
 #   more_seeds (an array, may be empty)  seeds of the tuning of "CELL METHOD" where one is too few
 # A rate is tuned on a validation set of a tenth of the training samples. Where a run diverges at it, the next lower rate of the
 # grid runs too, as METHOD_lower. What is finished, in results/ or in OUT, is not run again; methods wait in results/parts/ until
-# all of their cell are there.
+# all of their cell are there. A rate in results/rates.csv is not tuned again: to tune anew, delete its line.
 
 # rate_of FILE: optimizer.learning_rate of a configuration.
 rate_of() {
@@ -16,7 +16,7 @@ rate_of() {
 
 # CPU seconds of all commands so far, into the variable cpu.
 note_cpu() {
-  times >"$out/times"
+  LC_ALL=C times >"$out/times"
   cpu=$(awk 'NR == 2 {gsub("s", ""); split($1, u, "m"); split($2, k, "m"); printf "%d", 60 * (u[1] + k[1]) + u[2] + k[2]}' "$out/times")
 }
 
@@ -57,7 +57,7 @@ cell_of() {
   echo "$name $method"
   note_cpu
   start=$cpu
-  mkdir -p "$out/$name/tuned" results/parts
+  mkdir -p "$out/$name/tuned"
   [[ -f results/rates.csv ]] || echo cell,method,rate >results/rates.csv
   rate=$(awk -F, -v cell="$name" -v method="$method" '$1 == cell && $2 == method {print $3}' results/rates.csv)
   if [[ -z $rate ]]; then
@@ -77,6 +77,7 @@ cell_of() {
       compare "${method}_lower" "$lower" "$@"
     fi
   fi
+  mkdir -p results/parts
   cp "$out/$name/$method.csv" "results/parts/${name}_$method.csv"
   note_cpu
   echo "$name,$((cpu - start))" >>results/cpu_seconds.csv

@@ -51,7 +51,8 @@ cell restart_without_momentum 10,38 fedloru fedlora -- "${varied[@]}" --set opti
 # All of the data among K clients, of whom a cohort trains: 50 rounds at rank 16. The budget is fedloru's uplink.
 for clients in 10:1 10:5 100:2 100:10 100:50 1000:20 1000:100 1000:500; do
   cohort=${clients#*:} clients=${clients%:*}
-  cell "clients_${clients}_cohort_$cohort" "$((56 * cohort / 10))" fedavg fedloru -- --set partition.kind=iid \
+  uplink=$(awk -v cohort="$cohort" 'BEGIN {print 5.63 * cohort}')
+  cell "clients_${clients}_cohort_$cohort" "$uplink" fedavg fedloru -- --set partition.kind=iid \
     --set "federation.clients=$clients" --set "federation.cohort=$cohort" --set federation.rounds=50 \
     --set lowrank.rank=16
 done

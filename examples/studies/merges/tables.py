@@ -31,7 +31,7 @@ def restart_table():
             base = settled(plain, name.removesuffix("_lower"))
             rows.append([cell[8:].replace("_", " "), name, STUDY.rate(cell, name), column(of), against(of, base),
                          against(of, settled(plain, "fedlora"))])
-    print("**What a restart loses** (iid, 100 clients, rank 4)\n")
+    print("**What changes merges with new factors** (iid, 100 clients, rank 4)\n")
     table(["changed", "method", "rate", "100 rounds", "− the same unchanged", "− fedlora unchanged"], rows)
 
 

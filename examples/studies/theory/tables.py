@@ -153,7 +153,7 @@ def separate_models():
         cells = [found.get((samples, *point)) for point in points]
         rows.append([f"{int(samples):,}", *(f"{cell[0]['stable_rank']:.1f}" if cell else "–" for cell in cells),
                      max(cell[1] for cell in cells if cell)])
-    table(["samples", *(f"{at} {matched}" for matched, at in points), "seeds"], rows)
+    table(["samples", *(f"{at} {matched if at != '1' else matched[:-1]}" for matched, at in points), "seeds"], rows)
 
 
 def likeness():
@@ -177,13 +177,13 @@ def projections():
     print("## Projected turns\n")
     found = means("projections_*.csv", ("partition", "projection", "rank"),
                   ("test_accuracy", "accuracy_gap", "loss_gap", "norm", "stable_rank"))
-    order = {"none": 0, "top": 1, "random": 2, "off_hessian": 3}
+    names = {"none": "all", "top": "top {}", "random": "random {}", "off_hessian": "off Hessian, {}"}
     rows = []
-    for where in sorted(found, key=lambda w: (w[0] != "iid", order[w[1]], -int(w[2]))):
+    for where in sorted(found, key=lambda w: (w[0] != "iid", list(names).index(w[1]), -int(w[2]))):
         of, seeds = found[where]
-        rows.append([where[0], where[1].replace("_", " ") + (f" {where[2]}" if where[2] != "0" else ""),
-                     f"{100 * of['test_accuracy']:.1f}", f"{100 * of['accuracy_gap']:.1f}", f"{of['loss_gap']:.3f}",
-                     f"{of['norm']:.1f}", f"{of['stable_rank']:.1f}", seeds])
+        rows.append([where[0], names[where[1]].format(where[2]), f"{100 * of['test_accuracy']:.1f}",
+                     f"{100 * of['accuracy_gap']:.1f}", f"{of['loss_gap']:.3f}", f"{of['norm']:.1f}",
+                     f"{of['stable_rank']:.1f}", seeds])
     table(["partition", "what is sent", "test accuracy, %", "gap", "loss gap", "λ₁", "stable rank", "seeds"], rows)
 
 
