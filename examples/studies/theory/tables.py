@@ -18,7 +18,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from markdown import table  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARAMETERS = {"logistic": 7850, "mlp": 269322, "cnn": 1663370, "resnet10": 0}
+PARAMETERS = {"logistic": 7850, "mlp": 269322, "cnn": 1663370}
+MODELS = (*PARAMETERS, "resnet10")
 REPEATS = 2000
 
 
@@ -71,7 +72,7 @@ def compared(pattern, column, by):
     """For each model a table of client against server in percent: rows are samples or partitions, columns rounds."""
     found = ratios(pattern, column)
     row_of = (lambda name, n: n) if by == "samples" else (lambda name, n: name.split("_", 1)[1].replace("_", " "))
-    for model in sorted({name.split("_")[0] for name, _, _ in found}, key=list(PARAMETERS).index):
+    for model in sorted({name.split("_")[0] for name, _, _ in found}, key=MODELS.index):
         cells = {(row_of(name, n), at): clusters for (name, at, n), clusters in found.items()
                  if name.split("_")[0] == model}
         rounds = sorted({at for _, at in cells})
@@ -109,7 +110,7 @@ def predictions():
                 if r["who"] == "client":
                     clients[int(r["samples"])].append(r)
             server = max((r for r in here if r["who"] == "server"), key=lambda r: int(r["samples"]))
-            if 1 not in clients:
+            if 1 not in clients or model not in PARAMETERS:
                 continue
             whole, energy, top = int(server["samples"]), float(server["frobenius2"]), float(server["norm"])
             spread = mean(float(r["frobenius2"]) for r in clients[1]) - energy
