@@ -13,10 +13,8 @@ bool plain(const std::string& text) {
                      [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= 32; });
 }
 
-/// What makes a federation on texts one on texts of this test, with a model from nothing.
-Arguments own_texts(const Scratch& scratch, const fs::path& federation) {
-  const std::string name = federation.filename().string();
-  const bool labels = name.starts_with("sst2") || name.starts_with("banking77");
+/// What makes a federation on texts, with labels or of speakers, one on texts of this test, with a model from nothing.
+Arguments own_texts(const Scratch& scratch, bool labels) {
   std::string sentences;
   for (int i = 0; i < 100; ++i) sentences += "0 a gloomy film\n1 a lovely film\n";
   write(scratch.path / "labels.txt", sentences);
@@ -174,7 +172,8 @@ TEST_CASE("every bundled federation can be described") {
     if (!entry.is_regular_file()) continue;  // own_data/ needs files that a script writes: tasks.cpp runs it
     Arguments arguments{entry.path().string(), "--describe"};
     if (of_texts(entry.path())) {
-      const Arguments more = own_texts(scratch, entry.path());
+      const std::string name = entry.path().filename().string();
+      const Arguments more = own_texts(scratch, name.starts_with("sst2") || name.starts_with("banking77"));
       arguments.insert(arguments.end(), more.begin(), more.end());
     }
     Result result = federate(scratch.path, arguments);
@@ -196,9 +195,14 @@ TEST_CASE("every configuration of a study can be described") {
   int described = 0;
   for (const auto& entry : fs::recursive_directory_iterator(bundled.parent_path() / "studies")) {
     if (entry.path().extension() != ".toml") continue;
-    const Result result =
-        federate(scratch.path, {entry.path().string(), "--describe", "--set", "data.name=synthetic", "--set",
-                                "data.shape=[1, 28, 28]", "--set", "data.train_samples=200"});
+    const bool sentences = entry.path().string().find("/sentences/") != std::string::npos;
+    Arguments arguments{entry.path().string(), "--describe"};
+    for (const std::string& more :
+         sentences ? own_texts(scratch, true)
+                   : Arguments{"--set", "data.name=synthetic", "--set", "data.shape=[1, 28, 28]", "--set",
+                               "data.train_samples=200"})
+      arguments.push_back(more);
+    const Result result = federate(scratch.path, arguments);
     CAPTURE(entry.path(), result.err);
     CHECK(result.code == 0);
     ++described;
