@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include <loru/io/file.hpp>
 
@@ -20,13 +22,23 @@ namespace {
 int open_locked(const std::filesystem::path& file) {
   const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   require<IoError>(descriptor >= 0, file.native(), ": cannot write: ", std::strerror(errno));
-  while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+  constexpr int most_tries = 10;  // lock_holder() has a lock for an instant
+  for (int tries = 1; ::flock(descriptor, LOCK_EX | LOCK_NB) != 0;) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) break;
-    ::close(descriptor);
-    return -1;
+    if (tries++ == most_tries) {
+      ::close(descriptor);
+      return -1;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return descriptor;
+}
+
+/// What its holder has written into the file.
+std::string number_in(const std::filesystem::path& file) {
+  const std::string holder = loru::io::read_text(file);
+  return holder.empty() ? "unknown" : holder.substr(0, holder.find('\n'));
 }
 
 /// Whether the file still has its name: a holder that ends removes it.
@@ -43,11 +55,8 @@ FolderLock::FolderLock(const std::filesystem::path& folder, const std::string& w
   loru::io::make_directories(folder);
   for (;;) {
     descriptor_ = open_locked(file_);
-    if (descriptor_ < 0) {
-      const std::string holder = loru::io::read_text(file_);
-      fail<ConfigError>(who, ": ", folder.native(), " is in use by process ",
-                        holder.empty() ? "unknown" : holder.substr(0, holder.find('\n')));
-    }
+    if (descriptor_ < 0)
+      fail<ConfigError>(who, ": ", folder.native(), " is in use by process ", number_in(file_));
     if (has_name(descriptor_, file_)) break;
     ::close(descriptor_);
   }
@@ -64,6 +73,20 @@ FolderLock::~FolderLock() {
   std::error_code code;
   std::filesystem::remove(file_, code);
   ::close(descriptor_);
+}
+
+std::optional<std::string> lock_holder(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / ".lock";
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return std::nullopt;
+  const bool held = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  if (!held) return std::nullopt;
+  try {
+    return number_in(file);
+  } catch (const IoError&) {
+    return std::nullopt;  // it has ended since
+  }
 }
 
 }  // namespace federate

@@ -2,6 +2,7 @@
 // One process at a time in a run's folder.
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace federate {
@@ -21,5 +22,8 @@ class FolderLock {
   std::filesystem::path file_;
   int descriptor_ = -1;
 };
+
+/// The number of the process that holds a folder; nothing if none does, or if the file system has no locks.
+std::optional<std::string> lock_holder(const std::filesystem::path& folder);
 
 }  // namespace federate

@@ -15,6 +15,7 @@
 #include "compare.hpp"
 #include "export.hpp"
 #include "generate.hpp"
+#include "listing.hpp"
 #include "processes.hpp"
 #include "reference.hpp"
 #include "report/report.hpp"
@@ -45,6 +46,7 @@ struct CommandLine {
   federate::Comparison comparison;
   federate::Sweep sweep;
   federate::report::Options report;
+  federate::Listing listing;
   federate::SpectrumOptions spectrum;
   federate::RunOptions run{.threads = std::max<loru::Index>(1, std::thread::hardware_concurrency())};
   std::vector<Mode> modes;
@@ -254,6 +256,15 @@ void add_report(CLI::App& app, CommandLine& line) {
       ->type_name("FILE.html");
 }
 
+void add_listing(CLI::App& app, CommandLine& line) {
+  federate::Listing& o = line.listing;
+  CLI::App* command = add_subcommand(app, line, "ls", "The runs in folders, with their figures",
+                                     [&o] { return federate::list_runs(o); });
+  command->add_option("DIR", o.folders, "Folders with runs in them or below; default: runs");
+  CLI::Option* json = command->add_flag("--json", o.json, "As a JSON array, an object a run");
+  command->add_flag("--csv", o.csv, "As a CSV table")->excludes(json);
+}
+
 CLI::App* spectrum_command(CLI::App& app, CommandLine& line) {
   return add_subcommand(
       app, line, "spectrum",
@@ -325,8 +336,9 @@ federate::ExitCode run(const CLI::App& app, CommandLine& line) {
 void add_modes(CLI::App& app, CommandLine& line) {
   app.footer(
       "federate eval OUT evaluates what was saved, federate predict OUT applies it, federate generate OUT "
-      "lets a decoder speak, federate export OUT writes it for PEFT, federate report OUT draws it. Bundled "
-      "federations: examples/federations/.");
+      "lets a decoder speak, federate export OUT writes it for PEFT, federate report OUT draws it, federate "
+      "ls "
+      "lists the runs there are. Bundled federations: examples/federations/.");
   app.set_version_flag("--version", std::string("federate ") + loru::version);
   add_run(app, line);
   add_checkpoints(app, line);
@@ -336,6 +348,7 @@ void add_modes(CLI::App& app, CommandLine& line) {
   add_generation(app, line);
   add_export(app, line);
   add_report(app, line);
+  add_listing(app, line);
   add_spectrum(app, line);
   add_comparison(app, line);
   add_sweep(app, line);

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from links import pages
 
-COMMANDS = ("", "eval", "predict", "generate", "export", "report", "spectrum")
+COMMANDS = ("", "eval", "predict", "generate", "export", "report", "ls", "spectrum")
 # A checkpoint's metadata, which look like keys.
 NOT_KEYS = {f"server.{name}" for name in ("algorithm", "seed", "clients", "round", "factors_since")}
 FILES = (".safetensors", ".toml", ".csv", ".json", ".md", ".hpp", ".cpp")

@@ -15,6 +15,7 @@ import tempfile
 import xml.etree.ElementTree as xml
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 SMALL = """
 seed = 1
@@ -98,9 +99,12 @@ def check_page(path):
     tags = {tag for tag, _ in page.elements}
     assert not tags & {"script", "link", "img", "iframe", "object"}, tags
     outside = [value for _, attributes in page.elements for key, value in attributes.items()
-               if key in ("src", "href") and not value.startswith("#")]
+               if key in ("src", "href") and not value.startswith(("#", "./"))]
     assert not outside and "url(" not in text and "@import" not in text, outside
     assert re.findall(r"https?://[^\"']*", text) == ["http://www.w3.org/2000/svg"] * len(page.figures)
+    page.links = [(path.parent / unquote(attributes["href"])).resolve() for tag, attributes in page.elements
+                  if tag == "a" and attributes["href"].startswith("./")]
+    assert all(link.exists() for link in page.links), page.links
     assert page.figures and text.count("<svg") == len(page.figures)
     assert "nan" not in re.sub(r"<(title|desc|text)\b.*?</\1>|<pre>.*?</pre>", "", text.lower(), flags=re.S)
     for figure in page.figures:
@@ -209,6 +213,10 @@ def check_comparison(folder):
     assert page.headings[0] == "Comparison of 2 configurations"
     assert "algorithm.name" in page.text and "<td>fedavg</td>" in page.text  # a key that differs
 
+    # The table of runs leads to each run's folder.
+    runs = [(folder.path / "compare" / name / f"seed-{s}").resolve() for name in ("fedloru", "fedavg") for s in (1, 2)]
+    assert page.links == runs, page.links
+
     # Seeds of one configuration, given one by one, are one line; another configuration is another one.
     seeds = [folder.path / "compare" / "fedloru" / f"seed-{s}" for s in (1, 2)]
     page = folder.report(*seeds)
@@ -222,6 +230,7 @@ def check_names(folder):
     legend = [text.text for text in page.figure("Test accuracy by round").iter(SVG + "text")]
     assert AWKWARD in legend, legend
     assert ("b", {}) not in page.elements
+    assert page.links[0] == (folder.path / AWKWARD).resolve(), page.links
     page = folder.report(folder.path / AWKWARD)
     assert "".join(page.headings).startswith(AWKWARD), page.headings
 

@@ -10,6 +10,7 @@
 
 namespace federate::report {
 
+namespace fs = std::filesystem;
 using loru::concat;
 
 namespace {
@@ -58,23 +59,44 @@ bool numeric(const Table& table, std::size_t column) {
   });
 }
 
+/// A row; the last cell leads to `link` if there is one.
 std::string cells(const std::vector<std::string>& row, const std::vector<bool>& numbers,
-                  const std::string& name) {
+                  const std::string& name, const std::string& link = {}) {
   std::string html = "<tr>";
-  for (std::size_t i = 0; i < row.size(); ++i)
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const bool leads = !link.empty() && i + 1 == row.size();
     html += concat('<', name, name == "th" ? " scope=\"col\"" : "", numbers[i] ? " class=\"n\">" : ">",
-                   escape(row[i]), "</", name, '>');
+                   leads ? concat("<a href=\"", link, "\">") : "", escape(row[i]), leads ? "</a>" : "", "</",
+                   name, '>');
+  }
   return html + "</tr>\n";
 }
 
+/// The URL of a file or folder, seen from a page in the folder `from`. The dot in front keeps a name with a
+/// colon from being a scheme.
+std::string url(const fs::path& to, const fs::path& from) {
+  std::string text = "./";
+  for (const char c :
+       fs::weakly_canonical(to).lexically_relative(fs::weakly_canonical(from)).generic_string()) {
+    const auto byte = static_cast<unsigned char>(c);
+    constexpr const char* digits = "0123456789ABCDEF";
+    if (std::isalnum(byte) != 0 || std::string_view("/._-").find(c) != std::string_view::npos)
+      text += c;
+    else
+      text += {'%', digits[byte / 16], digits[byte % 16]};
+  }
+  return text;
+}
+
 /// In a box that scrolls sideways.
-std::string html_of(const Table& table, const std::string& caption) {
+std::string html_of(const Table& table, const std::string& caption, const fs::path& folder) {
   std::vector<bool> numbers;
   for (std::size_t i = 0; i < table.columns.size(); ++i) numbers.push_back(numeric(table, i));
   std::string html =
       concat("<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"", escape(caption),
              "\"><table>\n<thead>", cells(table.columns, numbers, "th"), "</thead>\n<tbody>\n");
-  for (const auto& row : table.rows) html += cells(row, numbers, "td");
+  for (std::size_t i = 0; i < table.rows.size(); ++i)
+    html += cells(table.rows[i], numbers, "td", table.links.empty() ? "" : url(table.links[i], folder));
   return html + "</tbody></table></div>\n";
 }
 
@@ -90,6 +112,8 @@ std::string series_colours() {
 }
 
 }  // namespace
+
+Page::Page(std::string title, const fs::path& folder) : title_{std::move(title)}, folder_{folder} {}
 
 void Page::end_figures() {
   if (among_figures_) body_ += "</div>\n";
@@ -119,12 +143,12 @@ void Page::figure(const Figure& figure, const std::string& note) {
 
 void Page::table(const Table& table, const std::string& caption) {
   end_figures();
-  body_ += concat("<p class=\"note\">", escape(caption), "</p>\n", html_of(table, caption));
+  body_ += concat("<p class=\"note\">", escape(caption), "</p>\n", html_of(table, caption, folder_));
 }
 
 void Page::folded_table(const Table& table, const std::string& caption) {
   end_figures();
-  body_ += folded(caption, html_of(table, caption));
+  body_ += folded(caption, html_of(table, caption, folder_));
 }
 
 void Page::folded_text(const std::string& text, const std::string& caption) {

@@ -1,6 +1,7 @@
 #pragma once
 // The HTML of a report: sections of figures and tables on one self-contained page.
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -12,12 +13,14 @@ namespace federate::report {
 struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows = {};
+  std::vector<std::filesystem::path> links = {};  // what the last cell of each row leads to; none: nothing
 };
 
 /// A page as it grows. All words are plain text, which the page escapes.
 class Page {
  public:
-  explicit Page(std::string title) : title_{std::move(title)} {}
+  /// Links are relative to the folder that the page will be in.
+  Page(std::string title, const std::filesystem::path& folder);
 
   void section(const std::string& heading);
   void paragraph(const std::string& text);
@@ -34,7 +37,9 @@ class Page {
  private:
   void end_figures();
 
-  std::string title_, body_, contents_;
+  std::string title_;
+  std::filesystem::path folder_;
+  std::string body_, contents_;
   std::size_t figures_ = 0, sections_ = 0;
   bool among_figures_ = false;
 };

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "../run_folder.hpp"
+
 namespace federate::report {
 
 namespace fs = std::filesystem;
@@ -60,31 +62,12 @@ bool is_run(const fs::path& folder) {
          fs::exists(folder / "summary.json");
 }
 
-/// Numbers in names count as numbers: seed-2 before seed-10.
-bool before(const std::string& a, const std::string& b) {
-  const auto digits = [](const std::string& s, std::size_t from) {
-    return std::min(s.find_first_not_of("0123456789", from), s.size()) - from;
-  };
-  for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
-    const std::size_t n = digits(a, i), m = digits(b, j);
-    if (n > 0 && m > 0) {
-      const std::string x = a.substr(i, n), y = b.substr(j, m);
-      if (x != y) return n != m ? n < m : x < y;
-      i += n, j += m;
-    } else {
-      if (a[i] != b[j]) return a[i] < b[j];
-      ++i, ++j;
-    }
-  }
-  return a.size() < b.size();
-}
-
 std::vector<fs::path> folders_in(const fs::path& folder) {
   std::vector<fs::path> found;
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.is_directory()) found.push_back(entry.path());
   std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) {
-    return before(a.filename().string(), b.filename().string());
+    return natural_before(a.filename().string(), b.filename().string());
   });
   return found;
 }

@@ -29,7 +29,7 @@ fs::path write(const Options& options) {
   const Input input = read(options.folders);
   const fs::path out =
       options.out.empty() ? fs::path(options.folders[0]) / "report.html" : fs::path(options.out);
-  Page page(title(input));
+  Page page(title(input), fs::absolute(out).parent_path());
   if (!input.groups.empty()) {
     add_results(page, input.groups);
     if (!input.sweeps.empty()) add_sweep(page, input.groups, input.sweeps);

@@ -84,6 +84,7 @@ Table runs_table(const std::vector<Group>& groups, const std::vector<Item>& colu
       }
       row.insert(row.end(), {run.whole() ? "" : unfinished(run), run.folder.string()});
       table.rows.push_back(std::move(row));
+      table.links.push_back(run.folder);
     }
   return table;
 }
