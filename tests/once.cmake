@@ -43,7 +43,9 @@ if(TARGET federate)
     $<TARGET_FILE:federate> ${PROJECT_SOURCE_DIR})
   add_test(NAME "federate: report" COMMAND ${check_report})
   add_test(NAME "federate: report in a browser" COMMAND ${check_report} --browser)
-  set_tests_properties("federate: schema" "federate: report" "federate: report in a browser"
+  add_test(NAME "federate: tensorboard" COMMAND Python3::Interpreter
+    ${CMAKE_CURRENT_SOURCE_DIR}/federate/events.py $<TARGET_FILE:federate>)
+  set_tests_properties("federate: schema" "federate: report" "federate: report in a browser" "federate: tensorboard"
     PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
 endif()
 if(LORU_HAS_MPI AND TARGET federate)

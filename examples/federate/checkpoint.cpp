@@ -97,6 +97,7 @@ RunState state_of(const Json& json) {
   if (json.contains("best")) state.best = number(json.at("best"));
   if (json.contains("best_round")) state.best_round = json.at("best_round").get<Index>();
   if (json.contains("stopped_after")) state.stopped_after = json.at("stopped_after").get<Index>();
+  if (json.contains("events")) state.events = json.at("events").get<EventSizes>();
   if (json.contains("test")) {
     const Json& test = json.at("test");
     state.test = {number(test.at("accuracy")), number(test.at("loss")), test.at("samples"),
@@ -159,6 +160,7 @@ void put_state(Archive& archive, const RunState& state) {
   if (state.best) json["best"] = exact(*state.best);
   if (state.best_round) json["best_round"] = *state.best_round;
   if (state.stopped_after) json["stopped_after"] = *state.stopped_after;
+  if (!state.events.empty()) json["events"] = state.events;
   if (const auto& test = state.test)
     json["test"] = {{"accuracy", exact(test->accuracy)},
                     {"loss", exact(test->loss)},

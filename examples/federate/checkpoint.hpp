@@ -5,6 +5,7 @@
 
 #include "lock.hpp"
 #include "output.hpp"
+#include "tensorboard.hpp"
 
 namespace federate {
 
@@ -17,6 +18,7 @@ struct RunState {
   std::optional<loru::train::Evaluation> test = {};  // of the model as it is, if it was evaluated
   std::vector<double> validation = {};               // metrics of the same
   Index every = 0;                                   // rounds between two checkpoints
+  EventSizes events = {};                            // of TensorBoard's files
 };
 
 void put_state(loru::io::Archive& archive, const RunState& state);

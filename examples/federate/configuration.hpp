@@ -64,6 +64,8 @@ struct Configuration {
   std::optional<bool> keep_merges;
   std::optional<double> stop_at;
 
+  bool tensorboard = false;
+
   loru::fl::SimulationOptions simulation{
       .client = {.epochs = 2, .batch = 32, .optimizer = {.momentum = 0.9}}};
 
@@ -118,6 +120,9 @@ struct Configuration {
             "given, where model.weights is"),
         field("federation.stop_at", &C::stop_at, range::finite,
               "the run ends after the round in which the task's first metric is as good as this"),
+        field("tracking.tensorboard", &C::tensorboard,
+              "whether DIR/tensorboard gets TensorBoard's event files: scalars, histograms of the factors, "
+              "the configuration"),
         section("", &C::simulation)};
   }
 };

@@ -10,6 +10,7 @@
 
 #include "digest.hpp"
 #include "machine.hpp"
+#include "tensorboard.hpp"
 
 namespace federate {
 
@@ -44,6 +45,14 @@ void forget_rounds(const fs::path& folder, Index last) {
   if (fs::is_directory(folder, code)) fs::remove(folder, code);
 }
 
+/// Removes the event files, and the folder if nothing else is in it.
+void forget_events(const fs::path& folder) {
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(folder, code))
+    if (is_event_file(entry.path())) fs::remove(entry.path(), code);
+  if (fs::is_directory(folder, code)) fs::remove(folder, code);
+}
+
 /// The folder, empty of a run's files but for those that a run which goes on has of its rounds up to `last`,
 /// and the configuration of one that begins again: without it there is no run, so it goes first and comes
 /// last.
@@ -56,6 +65,7 @@ fs::path prepare(const fs::path& folder, Begin begin, Index last) {
   if (begin == Begin::going_on) return folder;
   remove_earlier(folder / rounds_file);
   forget_rounds(folder / checkpoints_folder, last);
+  forget_events(folder / events_folder);
   loru::fl::DiskStore(folder / states_folder).clear();
   return folder;
 }

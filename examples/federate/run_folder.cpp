@@ -9,6 +9,7 @@
 #include "federation.hpp"
 #include "lock.hpp"
 #include "output.hpp"
+#include "tensorboard.hpp"
 
 namespace federate {
 
@@ -131,7 +132,7 @@ bool is_run(const fs::path& folder) {
 /// Whether a folder in a run is one of the run's own, which hold no runs and may hold a million files.
 bool is_part_of_run(const std::string& name) {
   return name == "checkpoint" || name == "clients" || name == "rounds" || name == "merges" ||
-         name == "tensorboard";
+         name == events_folder;
 }
 
 void find(const fs::path& folder, std::vector<RunFolder>& found) {

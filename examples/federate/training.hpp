@@ -30,6 +30,7 @@ class Training {
         checkpoint_every_{options.checkpoint_every},
         start_{start_of(setup.model)} {
     const Configuration& c = setup.configuration;
+    if (c.tensorboard) require_tensorboard();
     if (checkpoint()) take(get_state(*checkpoint()));
     // Also where a warm-up comes first: it checks.
     begin(model_on<D>(setup), make_algorithm<D>(c), c.simulation.server, 0);
@@ -47,6 +48,7 @@ class Training {
       return;
     }
     output_.emplace(options_.out, setup_, resumption ? Begin::again : Begin::anew);
+    open_events();
     keep_round();
     if (checkpoint_every_ > 0) write_checkpoint();
     output_->write_config(setup_);
@@ -85,6 +87,7 @@ class Training {
     write_rounds(options_.out, rounds_text(from.archive));
     progress_.begin_after(totals_.rounds);
     output_.emplace(options_.out, setup_, Begin::going_on, totals_.rounds);
+    open_events();
     if (best_round_) {
       Model model = host_model();
       auto best = loru::io::to_archive(model);
@@ -92,6 +95,23 @@ class Training {
       output_->keep_best(best);
     }
     if (versions_) versions_->clean(from.before ? &*from.before : nullptr);
+  }
+
+  /// Begins a file of events if they are wanted, after those of the rounds that are done.
+  void open_events() {
+    if (!setup_.configuration.tensorboard) return;
+    events_ = begin_events(std::filesystem::path(options_.out) / events_folder, event_sizes_);
+    if (event_sizes_.empty()) events_->add_text("configuration", "```toml\n" + config_text(setup_) + "```\n");
+  }
+
+  /// The round that has just ended, with the factors that it came to.
+  void add_events(const loru::fl::Round& round) {
+    RoundEvents events = round_events(round, task_.metrics, static_cast<Index>(totals_.uplink_bytes));
+    auto model = simulation_->global_model();
+    for (const auto& [name, value, role] : model.parameters())
+      if (role != loru::nn::Role::dense && role != loru::nn::Role::frozen)
+        events.histograms["factors/" + name] = loru::to_host(value.value());
+    events_->add(events);
   }
 
   /// From now on this model is trained with this algorithm, after so many rounds of a warm-up.
@@ -170,6 +190,7 @@ class Training {
       const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
       output_->add(round);
+      if (events_) add_events(round);
       if (simulation_->server().merges() > merges) keep_merge(round.index);
       progress_.round(round, totals_);
       keep_round();
@@ -197,7 +218,7 @@ class Training {
     loru::io::Archive archive("checkpoint");
     simulation_->save(archive);
     put_state(archive, {totals_, warming_up_, best_, best_round_, stopped_after_, test_, validation_,
-                        checkpoint_every_});
+                        checkpoint_every_, events_ ? events_->synchronise() : EventSizes{}});
     put_rounds_text(archive, output_->rounds_text());
     if (best_round_) put_best(archive, output_->best());
     if (starts_trained())
@@ -216,6 +237,7 @@ class Training {
     validation_ = state.validation;
     if (checkpoint_every_ == 0) checkpoint_every_ = state.every;
     last_checkpoint_ = totals_.rounds;
+    event_sizes_ = state.events;
   }
 
   /// The simulation as it was when the checkpoint was written.
@@ -296,6 +318,7 @@ class Training {
         outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start.at(layer));
     if (code != interrupted) look_at_clients(model, start, outcome);
     outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
+    if (events_) events_->synchronise();
     output_->finish(setup_, parts_, model, totals_, outcome);
     progress_.end();
     const std::string folder = output_->folder().string();
@@ -351,7 +374,9 @@ class Training {
   std::map<std::string, loru::Tensor<float>> start_weights_;  // or those of a run that goes on
   std::shared_ptr<loru::fl::VersionedStore> versions_;        // with checkpoints
   std::optional<loru::fl::Simulation<float, D>> simulation_;
-  std::optional<Output> output_;  // once it is open
+  std::optional<Output> output_;       // once it is open
+  std::unique_ptr<EventFile> events_;  // if they are wanted
+  EventSizes event_sizes_;             // at the checkpoint that the run goes on from
   Progress progress_{options_.quiet, setup_.configuration.rounds, task_.metrics};
   Totals totals_;
   std::optional<loru::train::Evaluation> test_;  // of the model as it is, if it was evaluated

@@ -13,7 +13,8 @@ bool plain(const std::string& text) {
                      [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= 32; });
 }
 
-/// What makes a federation on texts, with labels or of speakers, one on texts of this test, with a model from nothing.
+/// What makes a federation on texts, with labels or of speakers, one on texts of this test, with a model
+/// from nothing.
 Arguments own_texts(const Scratch& scratch, bool labels) {
   std::string sentences;
   for (int i = 0; i < 100; ++i) sentences += "0 a gloomy film\n1 a lovely film\n";

@@ -98,7 +98,8 @@ Settings without_seed(const Settings& settings) {
   std::erase_if(own, [](const auto& setting) {
     const std::string& key = setting.first;
     return key == "seed" || key == "device.name" || key == "device.index" || key == "data.dir" ||
-           key == "federation.client_state" || key.starts_with("lowrank.rates");
+           key == "federation.client_state" || key.starts_with("lowrank.rates") ||
+           key.starts_with("tracking.");
   });
   return own;
 }
