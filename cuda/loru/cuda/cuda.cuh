@@ -4,6 +4,7 @@
 #include <loru/cuda/cuda.hpp>
 #include <loru/cuda/ops/activation.cuh>
 #include <loru/cuda/ops/attention.cuh>
+#include <loru/cuda/ops/batch_norm.cuh>
 #include <loru/cuda/ops/conv.cuh>
 #include <loru/cuda/ops/copy.cuh>
 #include <loru/cuda/ops/elementwise.cuh>
@@ -14,6 +15,7 @@
 #include <loru/cuda/ops/matmul.cuh>
 #include <loru/cuda/ops/moments.cuh>
 #include <loru/cuda/ops/norm.cuh>
+#include <loru/cuda/ops/pack.cuh>
 #include <loru/cuda/ops/pool.cuh>
 #include <loru/cuda/ops/reduce.cuh>
 #include <loru/cuda/ops/rotary.cuh>

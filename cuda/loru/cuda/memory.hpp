@@ -56,7 +56,7 @@ class Blocks {
   void give(cudaStream_t stream, Block* block) noexcept {
     std::lock_guard lock{mutex_};
     used_ -= block->capacity;
-    if (keep_blocks())
+    if (keep_blocks() && block->size_class < memory::detail::classes)
       memory::detail::push(waiting_[stream], block);
     else
       free(block);
@@ -150,9 +150,10 @@ inline void trim() { detail::on_this_device<detail::Blocks>().trim(); }
 inline Buffer allocate(std::size_t bytes) {
   detail::Blocks& blocks = detail::on_this_device<detail::Blocks>();
   memory::detail::SizeClass size = memory::detail::size_class(bytes);
-  if (!detail::keep_blocks())
-    size.bytes = std::max<std::size_t>(bytes, 1);  // an empty tensor has a buffer, too
-  Block* block = blocks.take(current_stream(), size.index);
+  const bool kept = detail::keep_blocks();
+  if (!kept)  // of no class: it serves no other tensor; an empty one has a buffer, too
+    size = {static_cast<std::uint32_t>(memory::detail::classes), std::max<std::size_t>(bytes, 1)};
+  Block* block = kept ? blocks.take(current_stream(), size.index) : nullptr;
   if (!block) {
     void* data = detail::device_memory(size.bytes);
     if (!data) {

@@ -18,11 +18,59 @@ LORU_OPS(LORU_DECLARE_OP, T, Cuda)
 LORU_SEQUENCE_OPS(LORU_DECLARE_OP, T, Cuda)
 LORU_COPY_OPS(LORU_DECLARE_OP, T, Cuda)
 
-/// Updates many parameters, a few dozen in a launch, with the same bits as one update each.
+// Ops that a device may have besides: what is above the ops takes the others where it has not. They spare
+// launches, copies and waiting.
+
+/// Updates many parameters, a few dozen in a launch, with the same bits as one update each. Gradients are
+/// multiplied by o.gradient_scale or, unless it is empty, by scale[0].
 template <class T>
-void sgd_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const SgdStep& o);
+void sgd_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const SgdStep& o,
+                    const Array<double>& scale);
 /// The same; o.step is each parameter's own.
 template <class T>
-void adam_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const AdamStep& o);
+void adam_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const AdamStep& o,
+                     const Array<double>& scale);
+
+/// min(1, limit / (‖g‖ + 1e-6)), ‖g‖ over all gradients together: shape ().
+template <class T>
+Array<double> clip_scale(const std::vector<const Array<T>*>& gradients, double limit);
+
+/// The first of the tensors that has a number which is not finite, or how many tensors there are. One launch
+/// for some hundreds of tensors; waits for the stream.
+template <class T>
+Index first_not_finite(const std::vector<const Array<T>*>& all);
+
+/// normalise(x) with batch_moments(x), and running moments r' = (1 − momentum)·r + momentum·batch, with the
+/// unbiased variance; where they are empty none move.
+template <class T>
+BatchNormalised<T, Cuda> batch_normalise(const Array<T>& x, const Array<T>& gamma, const Array<T>& beta,
+                                         double epsilon, const Array<T>& mean, const Array<T>& variance,
+                                         double momentum, const Epilogue<Array<T>>& after);
+
+/// cross_entropy for labels that are known to be classes: does not wait.
+template <class T>
+LossValue<T, Cuda> known_cross_entropy(const Array<T>& z, const Labels& labels);
+
+/// y[at] = x[0].
+template <class T>
+void put_number(Array<T>& y, Index at, const Array<T>& x);
+
+/// gather_images and gather_labels in one launch, for the samples of rows first, first + 1, ... of `rows`:
+/// (N) numbers of samples, or (N, 4) = number, down, right, flip.
+template <class T>
+void gather_batch(Array<T>& y, Labels& y_labels, const Array<std::uint8_t>& images, const Labels& labels,
+                  const Labels& rows, Index first, const Array<double>& normalisation);
+template <class T>
+void gather_batch(Array<T>& y, Labels& y_labels, const Array<float>& images, const Labels& labels,
+                  const Labels& rows, Index first, const Array<double>& normalisation);
+
+/// Adds a copy of each host tensor to `there`, in one copy; none where this thread has uploaded the same
+/// bytes last.
+template <class T>
+void upload_all(std::vector<Array<T>>& there, const std::vector<Tensor<T>>& all);
+
+/// Adds a copy of each tensor to `here`, in one copy. The elements are there when this returns.
+template <class T>
+void download_all(std::vector<Tensor<T>>& here, const std::vector<Array<T>>& all);
 
 }  // namespace loru::cuda

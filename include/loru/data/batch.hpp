@@ -28,6 +28,7 @@ struct Batch {
   Tensor<T, D> values = {};             // (N, k) numbers, or labels of which several hold as 1 and 0
   Tensor<std::int32_t, D> tokens = {};  // (tokens) of all sequences, one after the other
   std::vector<Index> starts = {};       // sequence i is the tokens [starts[i], starts[i + 1])
+  Index known_classes = 0;              // labels are known to lie in [0, known_classes) unless it is 0
 
   Index size() const { return inputs ? inputs.dim(0) : static_cast<Index>(starts.size()) - 1; }
 };

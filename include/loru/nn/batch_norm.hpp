@@ -24,12 +24,10 @@ class BatchNorm2d final : public Module<T, D> {
         running_mean_{constant<T, D>({o.channels}, 0.0)},
         running_variance_{constant<T, D>({o.channels}, 1.0)} {}
 
-  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override {
-    return normalise(x, moments(x, pass), gamma_, beta_, !pass.training);
-  }
+  Variable<T, D> forward(const Variable<T, D>& x, Pass& pass) override { return normalised(x, pass, {}); }
 
   Variable<T, D> forward_relu(const Variable<T, D>& x, const Variable<T, D>& residual, Pass& pass) override {
-    return normalise(x, moments(x, pass), gamma_, beta_, !pass.training, {true, residual});
+    return normalised(x, pass, {true, residual});
   }
 
   void visit(const Visitor<T, D>& visitor, const std::string& prefix) override {
@@ -42,6 +40,22 @@ class BatchNorm2d final : public Module<T, D> {
   std::unique_ptr<Module<T, D>> clone() const override { return std::make_unique<BatchNorm2d>(*this); }
 
  private:
+  Variable<T, D> normalised(const Variable<T, D>& x, const Pass& pass,
+                            const Epilogue<Variable<T, D>>& after) {
+    if constexpr (moves_on_the_way)
+      if (pass.training) {
+        const bool moves = pass.update_statistics;
+        return batch_normalise(x, gamma_, beta_, options_.epsilon, moves ? &running_mean_ : nullptr,
+                               moves ? &running_variance_ : nullptr, options_.momentum, after);
+      }
+    return normalise(x, moments(x, pass), gamma_, beta_, !pass.training, after);
+  }
+
+  /// Whether the device takes the moments, moves the running ones and normalises in one op.
+  static constexpr bool moves_on_the_way = requires(const Tensor<T, D>& t, const Epilogue<Tensor<T, D>>& e) {
+    batch_normalise(t, t, t, 0.0, t, t, 0.0, e);
+  };
+
   /// The moments to normalise with: in training those of the batch, which may also update the running ones;
   /// otherwise the running ones.
   Moments<T, D> moments(const Variable<T, D>& x, const Pass& pass) {
@@ -51,12 +65,11 @@ class BatchNorm2d final : public Module<T, D> {
     return batch;
   }
 
-  /// `rows` values a channel; one value has no unbiased variance and counts with the biased one.
+  /// `rows` values a channel.
   void move_statistics(const Moments<T, D>& moments, Index rows) {
-    const double m = options_.momentum, n = static_cast<double>(rows);
-    const double unbiased = rows > 1 ? n / (n - 1.0) : 1.0;
+    const double m = options_.momentum;
     running_mean_ = blend(running_mean_, 1.0 - m, moments.mean, m);
-    running_variance_ = blend(running_variance_, 1.0 - m, moments.variance, m * unbiased);
+    running_variance_ = blend(running_variance_, 1.0 - m, moments.variance, m * unbiased_factor(rows));
   }
 
   static Tensor<T, D> blend(const Tensor<T, D>& x, double p, const Tensor<T, D>& y, double q) {

@@ -92,6 +92,20 @@ struct Moments {
   Tensor<T, D> mean, variance, inverse_deviation;
 };
 
+/// The factor that makes a variance of n values unbiased; one value has no unbiased variance and keeps the
+/// biased one.
+inline double unbiased_factor(Index n) {
+  return n > 1 ? static_cast<double>(n) / (static_cast<double>(n) - 1.0) : 1.0;
+}
+
+/// A batch normalised with its own moments, and the running ones that have moved towards them.
+template <class T, class D = Cpu>
+struct BatchNormalised {
+  Tensor<T, D> y;
+  Moments<T, D> moments;
+  Tensor<T, D> mean, variance;
+};
+
 /// What follows an op in the same pass over its result z: y = z + residual if there is one, then max(y, 0) if
 /// `relu`. X is a tensor or a variable.
 template <class X>

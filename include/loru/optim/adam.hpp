@@ -34,6 +34,16 @@ class Adam final : public Optimizer<T, D> {
 
  protected:
   void update(double learning_rate, double gradient_scale) override {
+    apply(learning_rate, gradient_scale, {});
+  }
+
+  void update_scaled(double learning_rate, const Tensor<double, D>& gradient_scale) override {
+    apply(learning_rate, 1.0, gradient_scale);
+  }
+
+ private:
+  /// `scale` is in the place of gradient_scale unless it is empty.
+  void apply(double learning_rate, double gradient_scale, const Tensor<double, D>& scale) {
     AdamStep step{learning_rate,
                   options_.beta1,
                   options_.beta2,
@@ -47,8 +57,8 @@ class Adam final : public Optimizer<T, D> {
       u.second = &state_[i].second;
       u.step = ++state_[i].step;
     });
-    if constexpr (requires { adam_update_all(all, step); })
-      adam_update_all(all, step);  // a device that starts few launches
+    if constexpr (requires { adam_update_all(all, step, scale); })
+      adam_update_all(all, step, scale);  // a device that starts few launches
     else
       for (const auto& u : all) {
         step.step = u.step;
@@ -56,7 +66,6 @@ class Adam final : public Optimizer<T, D> {
       }
   }
 
- private:
   struct State {
     Tensor<T, D> first, second;
     Index step = 0;

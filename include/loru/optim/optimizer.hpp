@@ -23,6 +23,9 @@ class Optimizer {
   /// One update with the given learning rate. Gradients are read, once for their norm if it is limited and
   /// once for the update, and stay as they are.
   void step(double learning_rate) {
+    if constexpr (requires(std::vector<const Tensor<T, D>*> all) { clip_scale(all, 0.0); })
+      if (clip_norm_ > 0.0)  // a device that clips without the host's looking at the norm
+        return update_scaled(learning_rate, clip_scale(gradients(), clip_norm_));
     update(learning_rate, clip_norm_ > 0.0 ? clip_factor(gradient_norm(parameters_), clip_norm_) : 1.0);
   }
 
@@ -34,6 +37,12 @@ class Optimizer {
  protected:
   /// One update from `gradient_scale` times the gradients.
   virtual void update(double learning_rate, double gradient_scale) = 0;
+
+  /// The same for a factor of shape () in the device's memory, which is read unless an optimizer leaves it
+  /// there.
+  virtual void update_scaled(double learning_rate, const Tensor<double, D>& gradient_scale) {
+    update(learning_rate, to_host(gradient_scale).data()[0]);
+  }
 
   /// A tensor of zeros like the i-th parameter.
   Tensor<T, D> zeros_like(std::size_t i) const {
@@ -60,6 +69,13 @@ class Optimizer {
   std::vector<Variable<T, D>> parameters_;
 
  private:
+  std::vector<const Tensor<T, D>*> gradients() const {
+    std::vector<const Tensor<T, D>*> all;
+    for (const auto& p : parameters_)
+      if (p.gradient()) all.push_back(&p.gradient());
+    return all;
+  }
+
   double clip_norm_;
 };
 

@@ -32,17 +32,26 @@ class Sgd final : public Optimizer<T, D> {
 
  protected:
   void update(double learning_rate, double gradient_scale) override {
+    apply(learning_rate, gradient_scale, {});
+  }
+
+  void update_scaled(double learning_rate, const Tensor<double, D>& gradient_scale) override {
+    apply(learning_rate, 1.0, gradient_scale);
+  }
+
+ private:
+  /// `scale` is in the place of gradient_scale unless it is empty.
+  void apply(double learning_rate, double gradient_scale, const Tensor<double, D>& scale) {
     const SgdStep step{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov,
                        gradient_scale};
     const auto all =
         this->updates([this](std::size_t i, ParameterUpdate<T, D>& u) { u.first = &velocity_[i]; });
-    if constexpr (requires { sgd_update_all(all, step); })
-      sgd_update_all(all, step);  // a device that starts few launches
+    if constexpr (requires { sgd_update_all(all, step, scale); })
+      sgd_update_all(all, step, scale);  // a device that starts few launches
     else
       for (const auto& u : all) sgd_update(*u.w, *u.g, *u.first, step);
   }
 
- private:
   SgdOptions options_;
   std::vector<Tensor<T, D>> velocity_;
 };

@@ -10,10 +10,17 @@
 
 namespace loru::inline LORU_ISA::train {
 
+/// Samples of batches to come, one after the other, in the memory of device D: their numbers (N), or with
+/// augmentation (N, 4) = number, down, right, flip. Empty where batches cannot be gathered from it.
+template <class D>
+struct Ahead {
+  Tensor<std::int32_t, D> rows;
+};
+
 /// A data set whose batches device D gathers. The host reads the data set itself. Another device gets a copy
-/// of raw features and labels at the beginning, and with each batch only the numbers of its samples. A batch
-/// has the same bits on every device. Keeps a reference to the data set, which must outlive it. Copies share
-/// the device's memory.
+/// of raw features and labels at the beginning, and with each batch, or once for many, only the numbers of
+/// its samples. Labels are looked at once, at the beginning. A batch has the same bits on every device. Keeps
+/// a reference to the data set, which must outlive it. Copies share the device's memory.
 template <class D = Cpu>
 class DeviceData {
  public:
@@ -32,6 +39,43 @@ class DeviceData {
       return data::gather<T>(*dataset_, samples, Layout::channels_last, augment, stream);
     else
       return gather_there<T>(samples, augment, stream);
+  }
+
+  /// Whether the device gathers a batch out of rows that lie there.
+  static constexpr bool gathers_rows = requires(Tensor<float, D> y, Tensor<std::int32_t, D> labels,
+                                                Tensor<std::uint8_t, D> images, Tensor<double, D> numbers) {
+    gather_batch(y, labels, images, labels, labels, Index{}, numbers);
+  };
+
+  /// Whether batches can be gathered from samples that were uploaded ahead of them.
+  bool gathers_ahead() const { return gathers_rows && labels_ && known_classes_ > 0; }
+
+  /// The samples of batches to come, with one draw of the stream for each. Throws as gather does.
+  Ahead<D> ahead(std::span<const Index> samples, const data::Augment* augment, rng::Stream* stream) const {
+    data::detail::check_samples(*dataset_, samples, augment, stream);
+    const auto n = static_cast<Index>(samples.size());
+    const Numbers places = places_of(samples, augment, stream);
+    Numbers rows(places ? Shape{n, 4} : Shape{n});
+    for (Index i = 0; i < n; ++i) {
+      std::int32_t* const row = rows.data() + (places ? 4 * i : i);
+      row[0] = static_cast<std::int32_t>(samples[static_cast<std::size_t>(i)]);
+      if (places) std::copy_n(places.data() + 3 * i, 3, row + 1);
+    }
+    return {to_device<D>(rows)};
+  }
+
+  /// The batch of `size` of them from `first` on. The data set gathers ahead.
+  template <class T>
+  data::Batch<T, D> gather(const Ahead<D>& ahead, Index first, Index size) const
+    requires gathers_rows
+  {
+    data::Batch<T, D> batch;
+    batch.labels = Tensor<std::int32_t, D>(Shape{size});
+    batch.known_classes = known_classes_;
+    gather_inputs(batch, size, [&](const auto& all) {
+      gather_batch(batch.inputs, batch.labels, all, labels_, ahead.rows, first, normalisation_);
+    });
+    return batch;
   }
 
  private:
@@ -55,12 +99,19 @@ class DeviceData {
       inputs_ = tensor_of(*bytes, shape);
     else
       inputs_ = tensor_of(std::get<std::vector<float>>(dataset_->features), shape);
-    if (const auto* labels = std::get_if<data::Labels>(&dataset_->targets))
-      labels_ = tensor_of(*labels, {dataset_->size()});
+    if (const auto* labels = std::get_if<data::Labels>(&dataset_->targets)) upload_labels(*labels);
     std::vector<double> rows;
     for (std::size_t c = 0; c < static_cast<std::size_t>(s[0]); ++c)
       rows.insert(rows.end(), {n.unit, n.mean_of(c), n.inverse_of(c)});
     normalisation_ = tensor_of(rows, {s[0], 3});
+  }
+
+  void upload_labels(const data::Labels& labels) {
+    labels_ = tensor_of(labels, {dataset_->size()});
+    const bool known = std::all_of(labels.begin(), labels.end(), [&](auto label) {
+      return label >= 0 && static_cast<Index>(label) < dataset_->classes;
+    });
+    if (known) known_classes_ = dataset_->classes;
   }
 
   template <class T>
@@ -75,11 +126,14 @@ class DeviceData {
     if (labels_) {
       batch.labels = Tensor<std::int32_t, D>(there.shape());
       gather_labels(batch.labels, labels_, there);
+      batch.known_classes = known_classes_;
     } else {
       targets_from_host(batch, samples);
     }
     if (dataset_->sequences()) return batch;
-    gather_inputs(batch, there, to_device<D>(places_of(samples, augment, stream)));
+    const auto places = to_device<D>(places_of(samples, augment, stream));
+    gather_inputs(batch, there.size(),
+                  [&](const auto& all) { gather_images(batch.inputs, all, there, places, normalisation_); });
     return batch;
   }
 
@@ -95,15 +149,15 @@ class DeviceData {
     batch.starts = std::move(here.starts);
   }
 
-  template <class T>
-  void gather_inputs(data::Batch<T, D>& batch, const Tensor<std::int32_t, D>& samples,
-                     const Tensor<std::int32_t, D>& places) const {
+  /// Inputs of `size` samples; fill(all) writes them from all features.
+  template <class T, class Fill>
+  void gather_inputs(data::Batch<T, D>& batch, Index size, const Fill& fill_from) const {
     std::visit(
         [&](const auto& all) {
           const Shape& s = all.shape();
-          batch.inputs = Tensor<T, D>({samples.size(), s[1], s[2], s[3]}, Layout::channels_last);
-          gather_images(batch.inputs, all, samples, places, normalisation_);
-          if (dataset_->sample.rank() == 1) batch.inputs = batch.inputs.reshape({samples.size(), s[1]});
+          batch.inputs = Tensor<T, D>({size, s[1], s[2], s[3]}, Layout::channels_last);
+          fill_from(all);
+          if (dataset_->sample.rank() == 1) batch.inputs = batch.inputs.reshape({size, s[1]});
         },
         inputs_);
   }
@@ -125,6 +179,7 @@ class DeviceData {
   const data::Dataset* dataset_;
   std::variant<Tensor<std::uint8_t, D>, Tensor<float, D>> inputs_;
   Tensor<std::int32_t, D> labels_;
+  Index known_classes_ = 0;          // labels lie in [0, known_classes_) unless it is 0
   Tensor<double, D> normalisation_;  // (C, 3) = unit, mean, 1 / deviation
 };
 

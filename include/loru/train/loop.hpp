@@ -40,30 +40,89 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  /// One pass over the samples, which it puts into a new order, in batches of which the last may be smaller;
-  /// it ends early after `steps` of them. rate(step) is the learning rate of the step, counted from 0 over
-  /// all passes. Adds loss · samples of each batch to `total`, one by one. Returns the number of samples
-  /// seen. Throws DivergedError if the loss is not finite.
+  /// `steps` steps in passes over the samples. Each pass puts them into a new order and takes them in batches
+  /// of which the last may be smaller; the last pass may end early. rate(step) is the learning rate of the
+  /// step, counted from 0 over all calls. Adds loss · samples of each batch to `total`, one by one. Returns
+  /// the number of samples seen. Throws DivergedError if a loss is not finite: before the step is taken, or
+  /// on a device other than the host after the last one, since nothing waits for the device before.
+  template <class Rate>
+  Index run(std::span<Index> samples, Index batch, Index steps, const Rate& rate,
+            const AdjustGradients<T, D>& adjust, double& total) {
+    const Batches plan{static_cast<Index>(samples.size()), batch, steps};
+    const Index begin = step_;
+    const Ahead<D> ahead = draw_ahead(samples, plan);
+    Losses losses = losses_of(steps);
+    for (Index i = 0; i < steps; ++i, ++step_) {
+      if (!ahead.rows && plan.first(i) == 0) streams_.order.shuffle(samples);
+      const Variable<T, D> loss =
+          forward(ahead.rows ? gather(ahead, plan.seen(i), plan.size(i))
+                             : gather(samples.subspan(static_cast<std::size_t>(plan.first(i)),
+                                                      static_cast<std::size_t>(plan.size(i)))));
+      if (losses)
+        put_loss(losses, i, loss.value());
+      else
+        add(total, item(loss), step_, plan.size(i));
+      loss.backward();
+      if (adjust) adjust(optimizer_->parameters());
+      optimizer_->step(rate(step_));
+    }
+    if (losses) {
+      const Tensor<T> values = to_host(losses);
+      for (Index i = 0; i < steps; ++i)
+        add(total, static_cast<double>(value_of(values.data()[i])), begin + i, plan.size(i));
+    }
+    return plan.seen(steps);
+  }
+
+  /// One pass, or its first `steps` steps.
   template <class Rate>
   Index epoch(std::span<Index> samples, Index batch, const Rate& rate, const AdjustGradients<T, D>& adjust,
               double& total, Index steps = std::numeric_limits<Index>::max()) {
-    streams_.order.shuffle(samples);
-    const auto count = static_cast<Index>(samples.size());
-    Index first = 0;
-    for (; first < count && steps > 0; first += batch, ++step_, --steps) {
-      const auto size = std::min(batch, count - first);
-      const double value = backward(samples.subspan(static_cast<std::size_t>(first),  //
-                                                    static_cast<std::size_t>(size)));
-      if (adjust) adjust(optimizer_->parameters());
-      optimizer_->step(rate(step_));
-      total += value * static_cast<double>(size);
-    }
-    return std::min(first, count);
+    const Index pass = (static_cast<Index>(samples.size()) + batch - 1) / batch;
+    return run(samples, batch, std::min(steps, pass), rate, adjust, total);
   }
 
  private:
-  /// The loss of a batch; the parameters have its gradients.
-  double backward(std::span<const Index> samples);
+  /// The batches of `steps` steps over `count` samples.
+  struct Batches {
+    Index count, batch, steps;
+    Index pass() const { return (count + batch - 1) / batch; }
+    /// The first sample of a step in its pass, and how many there are.
+    Index first(Index step) const { return step % pass() * batch; }
+    Index size(Index step) const { return std::min(batch, count - first(step)); }
+    /// Samples of the steps before.
+    Index seen(Index step) const { return step == 0 ? 0 : step / pass() * count + first(step); }
+  };
+
+  using Losses = Tensor<T, D>;  // (steps), or empty where each is read at once
+
+  /// Whether the device keeps losses until they are read.
+  static constexpr bool keeps_losses = requires(Losses y, const Losses& x) { put_number(y, Index{}, x); };
+
+  static Losses losses_of(Index steps) {
+    if constexpr (keeps_losses)
+      return Losses(Shape{steps});
+    else
+      return {};
+  }
+  static void put_loss(Losses& losses, Index step, const Tensor<T, D>& loss) {
+    if constexpr (keeps_losses) put_number(losses, step, loss);
+  }
+
+  /// The samples of all batches, where the device gathers from them: puts the samples into the order of each
+  /// pass in turn. Empty elsewhere.
+  Ahead<D> draw_ahead(std::span<Index> samples, const Batches& plan);
+
+  const data::Augment* augment() const { return augment_.pad > 0 || augment_.flip ? &augment_ : nullptr; }
+
+  data::Batch<T, D> gather(std::span<const Index> samples);
+  data::Batch<T, D> gather(const Ahead<D>& ahead, Index first, Index size) const;
+
+  /// The loss of a batch; the parameters have no gradients.
+  Variable<T, D> forward(const data::Batch<T, D>& batch);
+
+  /// Adds a step's loss to the total. Throws DivergedError unless it is finite.
+  void add(double& total, double loss, Index step, Index samples) const;
 
   nn::Model<T, D>& model_;
   const Task<T, D>& task_;
@@ -98,18 +157,45 @@ Loop<T, D>::~Loop() {
 }
 
 template <class T, class D>
-double Loop<T, D>::backward(std::span<const Index> samples) {
-  const bool augmented = augment_.pad > 0 || augment_.flip;
-  const auto batch = dataset_.template gather<T>(samples, augmented ? &augment_ : nullptr,
-                                                 augmented ? &streams_.augmentation : nullptr);
+Ahead<D> Loop<T, D>::draw_ahead(std::span<Index> samples, const Batches& plan) {
+  if (!dataset_.gathers_ahead()) return {};
+  std::vector<Index> all;
+  all.reserve(static_cast<std::size_t>(plan.seen(plan.steps)));
+  for (Index i = 0; i < plan.steps; ++i) {
+    if (plan.first(i) == 0) streams_.order.shuffle(samples);
+    const auto batch =
+        samples.subspan(static_cast<std::size_t>(plan.first(i)), static_cast<std::size_t>(plan.size(i)));
+    all.insert(all.end(), batch.begin(), batch.end());
+  }
+  return dataset_.ahead(all, augment(), augment() ? &streams_.augmentation : nullptr);
+}
+
+template <class T, class D>
+data::Batch<T, D> Loop<T, D>::gather(std::span<const Index> samples) {
+  return dataset_.template gather<T>(samples, augment(), augment() ? &streams_.augmentation : nullptr);
+}
+
+template <class T, class D>
+data::Batch<T, D> Loop<T, D>::gather([[maybe_unused]] const Ahead<D>& ahead, [[maybe_unused]] Index first,
+                                     [[maybe_unused]] Index size) const {
+  if constexpr (DeviceData<D>::gathers_rows)
+    return dataset_.template gather<T>(ahead, first, size);
+  else
+    return {};  // nothing is ahead
+}
+
+template <class T, class D>
+Variable<T, D> Loop<T, D>::forward(const data::Batch<T, D>& batch) {
   optimizer_->clear_gradients();
   const auto dropout = streams_.dropout.fork(static_cast<std::uint32_t>(step_));
-  const auto loss = task_.loss(task_.forward(model_, batch, nn::Pass::train(dropout)), batch);
-  const double value = item(loss);
-  require<DivergedError>(std::isfinite(value), where_, ": the loss is ",
-                         std::isnan(value) ? "not a number" : "infinite", " at local step ", step_ + 1);
-  loss.backward();
-  return value;
+  return task_.loss(task_.forward(model_, batch, nn::Pass::train(dropout)), batch);
+}
+
+template <class T, class D>
+void Loop<T, D>::add(double& total, double loss, Index step, Index samples) const {
+  require<DivergedError>(std::isfinite(loss), where_, ": the loss is ",
+                         std::isnan(loss) ? "not a number" : "infinite", " at local step ", step + 1);
+  total += loss * static_cast<double>(samples);
 }
 
 /// The parts of this header that loru::compiled instantiates.

@@ -38,6 +38,8 @@ template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 size, std::size_t shared_bytes,
             A&&... args) {
   check_launch(name, grid, size, shared_bytes);
+  ++statistics.launches;
+  if (!device.computes) return;
   struct Call {
     void (*kernel)(P...);
     std::tuple<P...> parameters;  // converted once, copied for every thread, as on a device
@@ -60,7 +62,6 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 size, std::s
                    static_cast<unsigned>(j / grid.x / grid.y)});
   }
   const auto& counts = running.b.counts();
-  ++statistics.launches;
   statistics.threads += static_cast<std::int64_t>(blocks * size.x * size.y * size.z);
   statistics.barriers += counts.barriers;
   statistics.mma += counts.mma;

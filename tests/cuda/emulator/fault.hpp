@@ -53,6 +53,9 @@ struct Device {
   std::size_t block_memory = std::size_t{227} << 10;           // shared memory that a block may have
   std::size_t multiprocessor_memory = std::size_t{228} << 10;  // and all blocks of a multiprocessor
   std::size_t memory = std::size_t{4} << 30;
+  /// False: launches and products are checked and counted and not done, and new memory is zero. For what a
+  /// large model asks of the device.
+  bool computes = true;
 };
 inline Device device;
 

@@ -12,6 +12,7 @@
 #include <new>
 #include <set>
 #include <utility>
+#include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -42,8 +43,18 @@ struct Piece {
   std::size_t bytes = 0, capacity = 0;
 };
 
+/// A copy between page-locked memory of the host and the device, until the device is waited for: `bytes` are
+/// what is copied.
+struct Copy {
+  std::byte* host;
+  bool to_host;
+  std::vector<std::byte> bytes;
+};
+
 struct State {
   std::mutex mutex;
+  std::map<const std::byte*, std::size_t> pinned;  // sizes
+  std::vector<Copy> under_way;
   Faults faults;
   Inventory counts;
   std::map<const std::byte*, Piece> living;
@@ -104,9 +115,26 @@ bool fails(int& countdown) {
   return false;
 }
 
+bool is_pinned(const State& s, const void* data, std::size_t bytes) {
+  const auto* at = static_cast<const std::byte*>(data);
+  const auto next = s.pinned.upper_bound(at);
+  return next != s.pinned.begin() && at + bytes <= std::prev(next)->first + std::prev(next)->second;
+}
+
+/// Copies that are under way arrive; of those to the device the source must still be what it was.
+void arrive(State& s) {
+  for (const Copy& copy : std::exchange(s.under_way, {})) {
+    if (copy.to_host)
+      std::copy(copy.bytes.begin(), copy.bytes.end(), copy.host);
+    else if (!std::equal(copy.bytes.begin(), copy.bytes.end(), copy.host))
+      runtime::report("page-locked memory was written while it was copied to the device");
+  }
+}
+
 /// What a wait tells.
 cudaError_t waited(State& s) {
   ++s.counts.all_synchronisations;
+  arrive(s);
   return result(std::exchange(s.pending, cudaSuccess));
 }
 
@@ -131,9 +159,10 @@ namespace runtime {
 
 bool due(int& countdown) { return countdown > 0 && --countdown == 0; }
 
-bool begin_launch() {
+bool begin_launch(const char* name) {
   State& s = state();
   std::lock_guard lock{s.mutex};
+  ++s.counts.launches[name];
   result(std::exchange(s.pending, cudaSuccess));
   if (!due(s.faults.kernel)) return true;
   s.pending = cudaErrorIllegalAddress;
@@ -312,6 +341,7 @@ cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   std::byte* const raw = piece.data - red_zone;
   LORU_UNPOISON(raw, piece.capacity + 2 * red_zone);
   std::memset(raw, 0xff, piece.capacity + 2 * red_zone);
+  if (!device.computes) std::memset(piece.data, 0, bytes);
   LORU_POISON(raw, red_zone);
   LORU_POISON(piece.data + bytes, piece.capacity - bytes + red_zone);
   s.living[piece.data] = piece;
@@ -351,11 +381,44 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
                             cudaStream_t stream) {
   if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
   ++state().counts.all_copies;
+  state().counts.copies_to_device += kind == cudaMemcpyHostToDevice;
+  state().counts.copies_to_host += kind == cudaMemcpyDeviceToHost;
   if (runtime::due(faults().copy)) return result(cudaErrorUnknown);
   const bool to_device = kind != cudaMemcpyDeviceToHost, from_device = kind != cudaMemcpyHostToDevice;
   if (runtime::on_device(to, bytes) != to_device || runtime::on_device(from, bytes) != from_device)
     return result(cudaErrorInvalidValue);
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  const auto* first = static_cast<const std::byte*>(from);
+  if (!to_device && is_pinned(s, to, bytes)) {
+    s.under_way.push_back({static_cast<std::byte*>(to), true, {first, first + bytes}});
+    std::memset(to, 0xff, bytes);
+    return cudaSuccess;
+  }
+  if (!from_device && is_pinned(s, from, bytes))
+    s.under_way.push_back({const_cast<std::byte*>(first), false, {first, first + bytes}});
   std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostAlloc(void** data, std::size_t bytes, unsigned) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  void* raw = ::operator new(bytes, std::align_val_t{4096}, std::nothrow);
+  if (!raw) return result(cudaErrorMemoryAllocation);
+  std::memset(raw, 0xff, bytes);
+  s.pinned[static_cast<std::byte*>(raw)] = bytes;
+  ++s.counts.all_pinned;
+  *data = raw;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* data) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  arrive(s);
+  if (s.pinned.erase(static_cast<std::byte*>(data)) == 0) return result(cudaErrorInvalidValue);
+  ::operator delete(data, std::align_val_t{4096});
   return cudaSuccess;
 }
 

@@ -2,12 +2,14 @@
 // The CUDA runtime and cuBLAS of the emulated device: what exists, what tests may make fail, what was done
 // wrong.
 //
-// Work is done when it is queued. Device memory is host memory that starts as NaN, has red zones and is never
-// given to two owners; copies are checked for their direction and bounds. Two devices share all that but
-// their streams.
+// Work is done when it is queued, but copies to page-locked memory of the host, which arrive when the device
+// is waited for; while a copy from there is under way the memory may not be written. Device memory is host
+// memory that starts as NaN, has red zones and is never given to two owners; copies are checked for their
+// direction and bounds. Two devices share all that but their streams.
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,9 @@ struct Faults {
 struct Inventory {
   std::int64_t allocations = 0, streams = 0, events = 0, handles = 0;
   std::int64_t all_allocations = 0, all_copies = 0, all_products = 0, all_synchronisations = 0;
+  std::int64_t all_pinned = 0;                            // allocations of page-locked memory
+  std::int64_t copies_to_device = 0, copies_to_host = 0;  // of all_copies
+  std::map<std::string, std::int64_t> launches;           // by the kernel's name
   /// Misuse that no error code can tell, such as writes outside of an allocation.
   std::vector<std::string> misuse;
 };
@@ -38,7 +43,7 @@ namespace runtime {
 bool due(int& countdown);
 /// Begins a launch: the failure of a kernel before it becomes the last error. False if this kernel is to
 /// fail.
-bool begin_launch();
+bool begin_launch(const char* name);
 /// The device that a stream was made on.
 int device_of(const void* stream);
 /// True if [data, data + bytes) lies in one living allocation of the device.

@@ -44,6 +44,37 @@ TEMPLATE_TEST_CASE("cuda ops: batches are gathered as on the host, to the bit", 
     }
 }
 
+TEMPLATE_TEST_CASE("cuda ops: a batch of rows that were uploaded ahead is the host's, to the bit", "",
+                   std::uint8_t, float) {
+  const auto images = pictures<TestType>({5, 3, 9, 8});
+  const auto classes = numbers({5}, {3, 1, 4, 1, 5});
+  const auto samples = numbers({3}, {0, 2, 2}), places = numbers({3, 3}, {2, -1, 1, -9, 3, 0, 1, 8, 1});
+  const auto plain = numbers({5}, {4, 0, 2, 2, 1});
+  const auto placed = numbers({5, 4}, {4, 0, 0, 0, 0, 2, -1, 1, 2, -9, 3, 0, 2, 1, 8, 1, 1, 0, 0, 0});
+  Tensor<double> normalisation(Shape{3, 3}, {1 / 255.0, 0.49, 4.1, 1 / 255.0, 0.48, 3.9, 0.01, 0.0, 1.0});
+  for (const Layout layout : {Layout::row_major, Layout::channels_last})
+    for (const bool augmented : {false, true}) {
+      const auto got = in_all_orders([&] {
+        Array<float> y(Shape{3, 3, 9, 8}, layout);
+        cuda::Labels y_labels(Shape{3});
+        gather_batch(y, y_labels, to_device(images), to_device(classes),
+                     to_device(augmented ? placed : plain), 1, to_device(normalisation));
+        CHECK(same_bits(to_host(y_labels), numbers({3}, {3, 4, 4})));
+        return std::vector{to_host(y)};
+      });
+      Tensor<float> expected(Shape{3, 3, 9, 8}, layout);
+      gather_images(expected, images, samples, augmented ? places : Tensor<std::int32_t>(), normalisation);
+      check_exact(got, {expected});
+    }
+  Array<float> y(Shape{3, 3, 9, 8});
+  cuda::Labels y_labels(Shape{3});
+  CHECK_THROWS_WITH(
+      gather_batch(y, y_labels, to_device(images), to_device(classes), to_device(plain), 3,
+                   to_device(normalisation)),
+      "gather_batch: expected a batch of images of shape (5, 3, 9, 8) with labels, got (3, 3, 9, "
+      "8) from row 3 of (5)");
+}
+
 TEST_CASE("cuda ops: labels are gathered, and whole numbers come back as they went") {
   const auto labels = numbers({5}, {3, 1, 4, 1, 5}), samples = numbers({3}, {4, 0, 4});
   cuda::Labels y(Shape{3});

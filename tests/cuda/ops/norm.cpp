@@ -1,5 +1,6 @@
 // Pooling and normalisation of the device against the host's.
 
+#include <loru/cuda/ops/elementwise.cuh>
 #include <loru/cuda/ops/norm.cuh>
 #include <loru/cuda/ops/pool.cuh>
 
@@ -79,6 +80,64 @@ TEST_CASE("cuda norm: batch and group norm, their epilogues and their gradients"
             CHECK(apart(got[i], expected[i]) <= 2e-5);
           }
         }
+}
+
+TEST_CASE("cuda norm: a batch normalised in one op is the host's, and running moments move as on the host") {
+  for (const Shape& s : {Shape{1, 1, 1, 1}, Shape{3, 33, 1, 1}, Shape{5, 4, 9, 8}, Shape{7, 3, 11, 13}})
+    for (const bool relu : {false, true})
+      for (const bool added : {false, true}) {
+        INFO("shape " << s << ", relu " << relu << ", residual " << added);
+        const auto x = gaussian<float>(s, 1, Layout::channels_last),
+                   r = added ? gaussian<float>(s, 2) : Tensor<float>(), mean = gaussian<float>({s[1]}, 3),
+                   variance = multiply(mean, mean), gamma = gaussian<float>({s[1]}, 4);
+        const auto got = in_all_orders([&] {
+          const auto all = batch_normalise(to_device(x), to_device(gamma), to_device(mean), 1e-3,
+                                           to_device(mean), to_device(variance), 0.1, {relu, to_device(r)});
+          return fetch({all.y, all.moments.mean, all.moments.variance, all.moments.inverse_deviation,
+                        all.mean, all.variance});
+        });
+        const auto m = batch_moments(x, 1e-3);
+        const auto blend = [](const auto& old, const auto& moment, double share) {
+          auto next = scale(old, static_cast<float>(1.0 - 0.1));
+          add_scaled(next, static_cast<float>(share), moment);
+          return next;
+        };
+        const Results expected{normalise(x, m, gamma, mean, {relu, to_layout(r, Layout::channels_last)}),
+                               m.mean,
+                               m.variance,
+                               m.inverse_deviation,
+                               blend(mean, m.mean, 0.1),
+                               blend(variance, m.variance, 0.1 * unbiased_factor(x.size() / s[1]))};
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          INFO("result " << i);
+          CHECK(apart(got[i], expected[i]) <= 2e-5);
+        }
+        // From the device's own moments, by its other ops: to the bit.
+        const double unbiased = 0.1 * unbiased_factor(x.size() / s[1]);
+        check_exact<float>({got[4], got[5]},
+                           {to_host(blend(to_device(mean), to_device(got[1]), 0.1)),
+                            to_host(blend(to_device(variance), to_device(got[2]), unbiased))});
+      }
+  const auto x = to_device(gaussian<float>({2, 6, 3, 3})), five = to_device(gaussian<float>({5}));
+  const auto six = to_device(gaussian<float>({6}));
+  CHECK_FALSE(batch_normalise(x, six, six, 1e-3, {}, {}, 0.1, {}).mean);
+  CHECK_THROWS_WITH(batch_normalise(x, five, six, 1e-3, {}, {}, 0.1, {}),
+                    "batch_norm: expected (6) channels of x, got (5) of γ");
+}
+
+TEST_CASE("cuda norm: batch normalisation takes two launches each way, one where rows are few") {
+  if (!emulator::present) LORU_SKIP("launches are counted on the emulator");
+  for (const auto& [rows, most] : {std::pair<Index, std::int64_t>{512, 1}, {513, 2}, {32 * 256, 2}}) {
+    const auto x = to_device(gaussian<float>({1, 3, rows, 1}, 1, Layout::channels_last)),
+               gamma = to_device(gaussian<float>({3}, 2));
+    const auto launches = [&] { return emulator::statistics.launches.load(); };
+    const auto start = launches();
+    const auto all = batch_normalise(x, gamma, gamma, 1e-3, gamma, gamma, 0.1, {.relu = true});
+    const auto middle = launches();
+    CHECK(middle - start == most);
+    normalise_backward(all.y, {}, x, all.moments, gamma, gamma, Gate::input, false);
+    CHECK(launches() - middle == most);
+  }
 }
 
 TEST_CASE("cuda norm: a large mean does not cancel the variance away") {

@@ -55,6 +55,56 @@ TEST_CASE("cuda ops: a number that is not finite is found wherever it is") {
     }
 }
 
+TEST_CASE("cuda ops: the first of many tensors that is not finite, by one launch and one copy") {
+  std::vector<Tensor<float>> host;
+  for (Index i = 0; i < 300; ++i) host.push_back(gaussian<float>({i == 7 ? 9000 : i % 5}));
+  const auto found = [&] {
+    std::vector<Array<float>> there;
+    for (const auto& x : host) there.push_back(to_device(x));
+    std::vector<const Array<float>*> all;
+    for (const auto& x : there) all.push_back(&x);
+    return first_not_finite(all);
+  };
+  CHECK(found() == 300);
+  host[299].data()[3] = std::numeric_limits<float>::infinity();
+  CHECK(found() == 299);
+  host[7].data()[8999] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(found() == 7);
+  host[7].data()[8999] = 0.0F;
+  host[7].data()[4096] = -std::numeric_limits<float>::infinity();
+  CHECK(found() == 7);
+  CHECK(first_not_finite(std::vector<const Array<float>*>{}) == 0);
+  if (!emulator::present) return;
+  const auto x = to_device(gaussian<float>({9000}));
+  const auto before = emulator::inventory();
+  const auto launches = emulator::statistics.launches.load();
+  CHECK(all_finite(x));
+  CHECK(emulator::statistics.launches.load() - launches == 1);
+  CHECK(emulator::inventory().all_copies - before.all_copies == 1);
+}
+
+TEST_CASE("cuda ops: the factor that clips gradients is the host's but for the order of its sum") {
+  std::vector<Tensor<float>> host;
+  for (Index i = 0; i < 300; ++i) host.push_back(gaussian<float>({i == 7 ? 9000 : i % 5}));
+  double squares = 0.0;
+  for (const auto& x : host) squares += squared_norm(x);
+  for (const double limit : {0.1, 3.0, 1e6}) {
+    const double expected = std::min(1.0, limit / (std::sqrt(squares) + 1e-6));
+    std::vector<double> got;
+    for (const auto order : emulator::all_orders) {
+      emulator::options.order = order;
+      std::vector<Array<float>> there;
+      for (const auto& x : host) there.push_back(to_device(x));
+      std::vector<const Array<float>*> all;
+      for (const auto& x : there) all.push_back(&x);
+      got.push_back(to_host(clip_scale(all, limit)).data()[0]);
+    }
+    emulator::options.order = emulator::Order::forward;
+    CHECK(got[0] == Approx(expected).epsilon(1e-12));
+    CHECK(got == std::vector<double>(got.size(), got[0]));
+  }
+}
+
 TEST_CASE("cuda ops: products of either orientation, with and without what is there") {
   for (const auto& [m, n, k] : {std::array<Index, 3>{1, 1, 1}, {5, 7, 3}, {64, 33, 17}, {3, 4, 0}, {0, 4, 3}})
     for (const Op a_op : {Op::none, Op::transpose})

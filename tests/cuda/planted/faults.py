@@ -55,8 +55,9 @@ KERNELS = {
                                 ("LORU_PLANTED_MATH Tf32",), deletions=False),
     "attention_dkv": Kernel(ATTENTION + ("kernels/attention_dq.cuh", "kernels/attention_dkv.cuh"), "attention_dkv",
                             ATTENTION_PROBLEM, ("LORU_PLANTED_MATH Bf16",)),
-    # All shared memory of the ops: sums, norms, losses and biases go through the folds; softmax and the rest use none.
-    "folds": Kernel(("ops/fold.cuh",), "folds", ("loru/cuda/ops/map.cuh",)),
+    # All shared memory of the ops: sums, norms, losses and biases go through the folds; the rest use none.
+    "folds": Kernel(("ops/map.cuh", "ops/fold.cuh"), "folds", ("loru/cuda/ops/map.cuh",)),
+    "columns": Kernel(("ops/fold.cuh", "ops/columns.cuh"), "columns", ("loru/cuda/ops/map.cuh",)),
     "conv": Kernel(("ops/conv_kernels.cuh",), "conv", ("loru/cuda/ops/conv_sources.cuh",)),
 }
 
@@ -121,7 +122,15 @@ FAULTS = {
     "merge_second_output_left_out": Fault("merge", "kernels/merge.cuh", "if (p.copy.data)", "if (p.copy.data == nullptr)"),
     "fold_lanes_left_out": Fault("folds", "ops/fold.cuh", "int distance = 16;", "int distance = 8;"),
     "fold_last_warp_left_out": Fault("folds", "ops/fold.cuh", "warp < fold_warps;", "warp < fold_warps - 1;"),
-    "fold_too_few_columns": Fault("folds", "ops/fold.cuh", "blockIdx.x % tiles * column_lanes", "blockIdx.x % tiles"),
+    "fold_too_few_columns": Fault("columns", "ops/columns.cuh", "blockIdx.x % tiles * column_lanes", "blockIdx.x % tiles"),
+    "fold_loop_of_the_next_block": Fault("folds", "ops/map.cuh", "first_block[middle] <= block", "first_block[middle] < block"),
+    "finish_first_rows_of_a_column_left_out": Fault(
+        "columns", "ops/columns.cuh", "y == 0 ? other : policy.join(values, other)", "policy.join(values, other)"),
+    "finish_not_stored": Fault("columns", "ops/columns.cuh", "if (blockIdx.y == 0 && ty == 0)", "if (blockIdx.y == 2)"),
+    "finish_one_row_too_many": Fault(
+        "columns", "ops/columns.cuh", "min(first + rows_each, rows);", "min(first + rows_each, rows + 1);"),
+    "finish_columns_that_are_not_there": Fault("columns", "ops/columns.cuh", "  if (j >= c) return;\n  for (int y = 0;",
+                                               "  for (int y = 0;"),
     "conv_one_buffer_for_two": Fault("conv", "ops/conv_kernels.cuh", "shared + tile % 2 * 2 * side + at;", "shared + at;"),
     "conv_one_row_too_many_written": Fault(
         "conv", "ops/conv_kernels.cuh", "if (row < rows && column < columns)", "if (row <= rows && column < columns)"),

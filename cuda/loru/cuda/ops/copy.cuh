@@ -25,11 +25,29 @@ T read(const Array<T>& x) {
   return value;
 }
 
+/// The host's copy of a result of some numbers: waits for the stream.
+template <class T>
+std::vector<T> read_all(const Array<T>& x) {
+  std::vector<T> values(static_cast<std::size_t>(x.size()));
+  copy_bytes(values.data(), x.data(), bytes_of(x), cudaMemcpyDeviceToHost);
+  synchronize();
+  return values;
+}
+
 template <class T>
 struct Fill {
   T* y;
   T v;
   __device__ void operator()(Index i) const { y[i] = v; }
+};
+
+/// y[at] = x[0].
+template <class T>
+struct PutNumber {
+  const T* x;
+  T* y;
+  Index at;
+  __device__ void operator()(Index) const { y[at] = x[0]; }
 };
 
 /// y (images, columns, rows) = x (images, rows, columns) with the last two exchanged.
@@ -66,6 +84,14 @@ void check_transfer(const char* where, const Tensor<T, D>& to, const Tensor<T, E
 template <class T>
 void fill(Array<T>& y, T v) {
   detail::for_each("fill", y.size(), detail::Fill<T>{y.data(), v});
+}
+
+template <class T>
+void put_number(Array<T>& y, Index at, const Array<T>& x) {
+  require<ShapeError>(x.size() == 1 && at >= 0 && at < y.size(),
+                      "put_number: expected one number and a place in [0, ", y.size(), "), got ", x.shape(),
+                      " and ", at);
+  detail::for_each("put_number", 1, detail::PutNumber<T>{x.data(), y.data(), at});
 }
 
 template <class T>

@@ -2,9 +2,9 @@
 // Matrix products, by cuBLAS, and biases.
 
 #include <loru/cuda/blas.hpp>
+#include <loru/cuda/ops/columns.cuh>
 #include <loru/cuda/ops/elementwise.cuh>
 #include <loru/cuda/ops/epilogue.cuh>
-#include <loru/cuda/ops/fold.cuh>
 #include <loru/cuda/ops/reduce.cuh>
 #include <loru/ops/shapes.hpp>
 

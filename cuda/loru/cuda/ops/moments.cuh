@@ -5,8 +5,8 @@
 // by the formula of Chan, Golub and LeVeque (1983), as on the host (include/loru/cpu/moments.hpp).
 
 #include <loru/core/scalar.hpp>
+#include <loru/cuda/ops/columns.cuh>
 #include <loru/cuda/ops/copy.cuh>
-#include <loru/cuda/ops/fold.cuh>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::cuda {
@@ -40,12 +40,13 @@ struct ColumnMoments {
   }
 };
 
-/// Mean and variance of group i % G of image i / G from its columns' (images, 3, C).
+/// Moments of group i % G of image i / G from its columns' (images, 3, C).
 template <class T>
 struct GroupMoments {
   const T* columns;
-  T *mean, *variance;
+  T *mean, *variance, *inverse;
   Index c, groups, rows;
+  T epsilon;
   __device__ void operator()(Index i) const {
     const Index width = c / groups;
     const T* of_image = columns + i / groups * 3 * c + i % groups * width;
@@ -58,6 +59,42 @@ struct GroupMoments {
     }
     mean[i] = center;
     variance[i] = m2 / static_cast<T>(rows * width);
+    inverse[i] = scalar::inverse_deviation(variance[i], epsilon);
+  }
+};
+
+/// Running moments that move towards a batch's, r' = keep·r + share·batch with the variance's own share; null
+/// where there are none.
+template <class T>
+struct Running {
+  const T *mean = nullptr, *variance = nullptr;
+  T *next_mean = nullptr, *next_variance = nullptr;
+  T keep = T(1), share = T(0), variance_share = T(0);
+};
+
+/// A store: the moments of column j, and the running ones.
+template <class T>
+struct StoreMoments {
+  T *mean, *variance, *inverse;
+  T rows, epsilon;
+  Running<T> running{};
+
+  StoreMoments(Moments<T, Cuda>& m, Index n, double eps)
+      : mean{m.mean.data()},
+        variance{m.variance.data()},
+        inverse{m.inverse_deviation.data()},
+        rows{static_cast<T>(n)},
+        epsilon{static_cast<T>(eps)} {}
+
+  __device__ void operator()(Index, Index j, const Values<T, 3>& column) const {
+    using std::fma;
+    const T spread = column.v[2] / rows;
+    mean[j] = column.v[1];
+    variance[j] = spread;
+    inverse[j] = scalar::inverse_deviation(spread, epsilon);
+    if (!running.mean) return;
+    running.next_mean[j] = fma(running.share, column.v[1], running.keep * running.mean[j]);
+    running.next_variance[j] = fma(running.variance_share, spread, running.keep * running.variance[j]);
   }
 };
 
@@ -66,18 +103,6 @@ struct InverseDeviation {
   T epsilon;
   __device__ T operator()(T variance) const { return scalar::inverse_deviation(variance, epsilon); }
 };
-
-/// Moments of `images` images of `rows` rows of C channels in groups, of the given shape.
-template <class T>
-Moments<T, Cuda> moments_of(const Array<T>& x, Index images, Index rows, Index groups, const Shape& shape,
-                            double epsilon) {
-  const Index c = x.dim(1);
-  const auto columns = fold_columns<T, 3>("moments", images, rows, c, ColumnMoments<T>{x.data(), rows, c});
-  Array<T> mean(shape), variance(shape);
-  for_each("moments", images * groups,
-           GroupMoments<T>{columns.data(), mean.data(), variance.data(), c, groups, rows});
-  return fixed_moments(mean, variance, epsilon);
-}
 
 }  // namespace detail
 
@@ -92,15 +117,27 @@ template <class T>
 Moments<T, Cuda> batch_moments(const Array<T>& x_any, double epsilon) {
   loru::detail::check_batch(x_any.shape());
   const Array<T> x = to_layout(x_any, Layout::channels_last);
-  const Index c = x.dim(1);
-  return detail::moments_of(x, 1, x.size() / c, c, {c}, epsilon);
+  const Index c = x.dim(1), rows = x.size() / c;
+  Moments<T, Cuda> m{Array<T>(Shape{c}), Array<T>(Shape{c}), Array<T>(Shape{c})};
+  detail::fold_columns_into<T, 3>("moments", 1, rows, c, detail::ColumnMoments<T>{x.data(), rows, c},
+                                  detail::StoreMoments<T>(m, rows, epsilon));
+  return m;
 }
 
 template <class T>
 Moments<T, Cuda> group_moments(const Array<T>& x_any, Index groups, double epsilon) {
   loru::detail::check_groups(x_any.shape(), groups);
   const Array<T> x = to_layout(x_any, Layout::channels_last);
-  return detail::moments_of(x, x.dim(0), x.dim(2) * x.dim(3), groups, {x.dim(0), groups}, epsilon);
+  const Index images = x.dim(0), rows = x.dim(2) * x.dim(3), c = x.dim(1);
+  const auto columns =
+      detail::fold_columns<T, 3>("moments", images, rows, c, detail::ColumnMoments<T>{x.data(), rows, c});
+  const Shape shape{images, groups};
+  Moments<T, Cuda> m{Array<T>(shape), Array<T>(shape), Array<T>(shape)};
+  detail::for_each(
+      "moments", images * groups,
+      detail::GroupMoments<T>{columns.data(), m.mean.data(), m.variance.data(), m.inverse_deviation.data(), c,
+                              groups, rows, static_cast<T>(epsilon)});
+  return m;
 }
 
 }  // namespace loru::cuda

@@ -1,26 +1,11 @@
 #pragma once
 // Batch and group normalisation, channels-last: the formulas and the passes of include/loru/cpu/norm.hpp.
 
-#include <loru/cuda/ops/epilogue.cuh>
-#include <loru/cuda/ops/moments.cuh>
+#include <loru/cuda/ops/batch_norm.cuh>
 
 namespace loru::cuda {
 
 namespace detail {
-
-using loru::detail::NormShape;
-
-/// The normalisation at element `at` of x, channel j: z = (x − μ)·ρ·γ + β.
-template <class T>
-struct Affine {
-  const T *x, *mean, *inverse, *gamma, *beta;  // mean and inverse (images, groups)
-  Index rows, c, groups;
-  __device__ Index group(Index at) const { return at / (rows * c) * groups + at % c / (c / groups); }
-  __device__ T centered(Index at) const { return x[at] - mean[group(at)]; }
-  __device__ T operator()(Index at) const {
-    return scalar::normalised(x[at], mean[group(at)], inverse[group(at)] * gamma[at % c], beta[at % c]);
-  }
-};
 
 /// y = the epilogue of z.
 template <class T>
@@ -29,29 +14,6 @@ struct Normalise {
   After<T> after;
   T* y;
   __device__ void operator()(Index i) const { y[i] = after(z(i), i); }
-};
-
-/// dy where it passes, else 0.
-template <class T>
-struct Gated {
-  Gate gate;
-  const T *dy, *y;
-  Affine<T> z;
-  __device__ T operator()(Index at) const {
-    if (gate == Gate::open) return dy[at];
-    return scalar::relu_gradient(gate == Gate::output ? y[at] : z(at), dy[at]);
-  }
-};
-
-/// Terms of Σ g and Σ g·(x − μ) per image and channel.
-template <class T>
-struct GradientTerms {
-  Gated<T> g;
-  __device__ Values<T, 2> operator()(Index image, Index i, Index j) const {
-    const Index at = (image * g.z.rows + i) * g.z.c + j;
-    const T v = g(at);
-    return {v, v * g.z.centered(at)};
-  }
 };
 
 /// For group i % G of image i / G: Σ g·(x − μ) becomes Σ g·x̂; a = ρ·mean(γ·g), b = ρ²·mean(γ·g·x̂) with
@@ -129,7 +91,8 @@ Array<T> normalise(const Array<T>& x_any, const Moments<T, Cuda>& m, const Array
   return y;
 }
 
-/// Two passes: the sums, then dx, which overwrites dy if nothing else shares it.
+/// Two passes: the sums, then dx, which overwrites dy if nothing else shares it. Batch normalisation takes a
+/// launch or two.
 template <class T>
 NormGradients<T, Cuda> normalise_backward(Array<T> dy_any, const Array<T>& y_any, const Array<T>& x_any,
                                           const Moments<T, Cuda>& m, const Array<T>& gamma,
@@ -141,14 +104,21 @@ NormGradients<T, Cuda> normalise_backward(Array<T> dy_any, const Array<T>& y_any
   require_same_shape(where, x, dx);
   const Index c = s.channels;
   const detail::Gated<T> g{gate, std::as_const(dx).data(), y.data(), detail::affine(s, x, m, gamma, beta)};
+  NormGradients<T, Cuda> grads{dx, Array<T>(Shape{c}), Array<T>(Shape{c}), {}};
+  if (gate == Gate::output) grads.residual = Array<T>(x.shape(), Layout::channels_last);
+  const T weight = fixed ? T(0) : T(1) / static_cast<T>(s.rows * (c / s.groups));
+  if (s.images == 1 && s.groups == c) {
+    using Policy = detail::Sums<T, 2, detail::GradientTerms<T>>;
+    detail::finish_columns<T, 2>(where, s.rows, c, Policy{{g}},
+                                 detail::GradientColumns<T>{g, dx.data(), grads.residual.data(),
+                                                            grads.dbeta.data(), grads.dgamma.data(), weight});
+    return grads;
+  }
   auto sums = detail::column_sums<T, 2>(where, s.images, s.rows, c, detail::GradientTerms<T>{g});
   Array<T> offsets(Shape{s.images, s.groups, 2});
-  const T weight = fixed ? T(0) : T(1) / static_cast<T>(s.rows * (c / s.groups));
   detail::for_each(where, s.images * s.groups,
                    detail::GradientOffsets<T>{sums.data(), offsets.data(), g.z.inverse, gamma.data(), c,
                                               s.groups, weight});
-  NormGradients<T, Cuda> grads{dx, Array<T>(Shape{c}), Array<T>(Shape{c}), {}};
-  if (gate == Gate::output) grads.residual = Array<T>(x.shape(), Layout::channels_last);
   detail::for_each(where, x.size(),
                    detail::GradientElement<T>{g, offsets.data(), dx.data(), grads.residual.data()});
   const auto both = s.images == 1 ? sums

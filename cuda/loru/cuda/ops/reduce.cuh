@@ -3,8 +3,8 @@
 
 #include <cmath>
 
+#include <loru/cuda/ops/columns.cuh>
 #include <loru/cuda/ops/copy.cuh>
-#include <loru/cuda/ops/fold.cuh>
 
 namespace loru::cuda {
 
@@ -24,6 +24,26 @@ struct Finite {
   const T* x;
   __device__ int operator()(Index i) const { return x[i] - x[i] == T(0); }
 };
+
+/// min(1, limit / (√squares + 1e-6)): optim::clip_factor.
+struct ClipFactor {
+  double limit;
+  __device__ double operator()(double squares) const {
+    const double factor = limit / (std::sqrt(squares) + 1e-6);
+    return factor < 1.0 ? factor : 1.0;
+  }
+};
+
+/// F of each of many tensors, and their sizes.
+template <class F, class T>
+std::pair<std::vector<F>, std::vector<Index>> each_of(const std::vector<const Array<T>*>& all) {
+  std::pair<std::vector<F>, std::vector<Index>> loops;
+  for (const Array<T>* x : all) {
+    loops.first.push_back(F{x->data()});
+    loops.second.push_back(x->size());
+  }
+  return loops;
+}
 
 }  // namespace detail
 
@@ -47,9 +67,30 @@ double squared_norm(const Array<T>& x) {
 }
 
 template <class T>
+Index first_not_finite(const std::vector<const Array<T>*>& all);
+
+template <class T>
 bool all_finite(const Array<T>& x) {
-  return detail::read(
-             detail::fold("all_finite", x.size(), 1, detail::Least{}, detail::Finite<T>{x.data()})) == 1;
+  return first_not_finite(std::vector<const Array<T>*>{&x}) == 1;
+}
+
+template <class T>
+Index first_not_finite(const std::vector<const Array<T>*>& all) {
+  const auto [loops, sizes] = detail::each_of<detail::Finite<T>>(all);
+  const auto finite = detail::read_all(detail::fold_of("all_finite", loops, sizes, 1, detail::Least{}));
+  std::size_t block = 0;
+  for (std::size_t j = 0; j < sizes.size(); ++j)
+    for (Index at = 0; at < sizes[j]; at += detail::fold_block_elements)
+      if (finite[block++] == 0) return static_cast<Index>(j);
+  return static_cast<Index>(sizes.size());
+}
+
+template <class T>
+Array<double> clip_scale(const std::vector<const Array<T>*>& gradients, double limit) {
+  const auto [loops, sizes] = detail::each_of<detail::Square<T>>(gradients);
+  const auto parts = detail::fold_of("clip_scale", loops, sizes, 0.0, detail::Plus{});
+  return detail::fold("clip_scale", parts.size(), 0.0, detail::Plus{}, detail::Element<double>{parts.data()},
+                      detail::ClipFactor{limit});
 }
 
 }  // namespace loru::cuda

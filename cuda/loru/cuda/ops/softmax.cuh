@@ -25,12 +25,9 @@ struct Greater {
   }
 };
 
-/// A warp a row: p = softmax(z), loss[row] = −log p[label].
+/// A row by a warp: p = softmax(z). Its first lane gets −log p[label], the others 0.
 template <class T>
-__global__ void __launch_bounds__(fold_threads)
-    softmax_kernel(Index m, Index n, const T* z, const std::int32_t* labels, T* p, T* loss) {
-  const Index row = static_cast<Index>(blockIdx.x) * fold_warps + threadIdx.x / 32;
-  if (row >= m) return;
+__device__ T softmax_row(Index row, Index n, const T* z, const std::int32_t* labels, T* p) {
   z += row * n;
   p += row * n;
   T largest = z[0], sum = T(0);
@@ -39,7 +36,26 @@ __global__ void __launch_bounds__(fold_threads)
   for (Index j = threadIdx.x % 32; j < n; j += 32) sum += p[j] = std::exp(z[j] - largest);
   sum = fold_warp(sum, Plus{});
   for (Index j = threadIdx.x % 32; j < n; j += 32) p[j] /= sum;
-  if (threadIdx.x % 32 == 0) loss[row] = std::log(sum) - (z[labels[row]] - largest);
+  return threadIdx.x % 32 == 0 ? std::log(sum) - (z[labels[row]] - largest) : T(0);
+}
+
+template <class T>
+__global__ void __launch_bounds__(fold_threads)
+    softmax_kernel(Index m, Index n, const T* z, const std::int32_t* labels, T* p, T* loss) {
+  const Index row = static_cast<Index>(blockIdx.x) * fold_warps + threadIdx.x / 32;
+  if (row >= m) return;
+  const T of_row = softmax_row(row, n, z, labels, p);
+  if (threadIdx.x % 32 == 0) loss[row] = of_row;
+}
+
+/// All rows by one block, and their mean loss.
+template <class T>
+__global__ void __launch_bounds__(fold_threads)
+    softmax_mean_kernel(Index m, Index n, const T* z, const std::int32_t* labels, T* p, T* mean) {
+  T sum = T(0);
+  for (Index row = threadIdx.x / 32; row < m; row += fold_warps) sum += softmax_row(row, n, z, labels, p);
+  sum = join_block(sum, Plus{});
+  if (threadIdx.x == 0) mean[0] = sum / static_cast<T>(m);
 }
 
 /// dz = (p − onehot(label)) · dloss / M.
@@ -114,23 +130,36 @@ Array<T> difference_gradient(const char* where, const Array<T>& dloss, const Arr
 /// The sum of n terms, divided by n: shape ().
 template <class T, class F>
 Array<T> mean_of(const char* where, Index n, F f) {
-  Array<T> total = fold(where, n, T(0), Plus{}, f);
-  map_into(where, DivideBy<T>{static_cast<T>(n)}, total, total);
-  return total;
+  return fold(where, n, T(0), Plus{}, f, DivideBy<T>{static_cast<T>(n)});
 }
 
 }  // namespace detail
 
 template <class T>
-LossValue<T, Cuda> cross_entropy(const Array<T>& z, const Labels& labels) {
-  detail::check_labels("cross_entropy", z.shape(), labels);
+LossValue<T, Cuda> known_cross_entropy(const Array<T>& z, const Labels& labels) {
+  loru::detail::check_logits("cross_entropy", z.shape(), labels);
   const Index m = z.dim(0), n = z.dim(1);
-  Array<T> p(z.shape()), rows(Shape{m});
+  Array<T> p(z.shape());
+  constexpr Index few_rows = 256, few = 1 << 14;  // what one block does at once
+  if (m <= few_rows && m * n <= few) {
+    Array<T> mean(Shape{});
+    launch("cross_entropy", detail::softmax_mean_kernel<T>, dim3(1), dim3(detail::fold_threads),
+           detail::fold_warps * sizeof(T), current_stream(), m, n, z.data(), labels.data(), p.data(),
+           mean.data());
+    return {std::move(mean), std::move(p)};
+  }
+  Array<T> rows(Shape{m});
   launch("cross_entropy", detail::softmax_kernel<T>,
          dim3(static_cast<unsigned>((m + detail::fold_warps - 1) / detail::fold_warps)),
          dim3(detail::fold_threads), 0, current_stream(), m, n, z.data(), labels.data(), p.data(),
          rows.data());
   return {detail::mean_of<T>("cross_entropy", m, detail::Element<T>{rows.data()}), std::move(p)};
+}
+
+template <class T>
+LossValue<T, Cuda> cross_entropy(const Array<T>& z, const Labels& labels) {
+  detail::check_labels("cross_entropy", z.shape(), labels);
+  return known_cross_entropy(z, labels);
 }
 
 template <class T>

@@ -5,13 +5,33 @@
 
 namespace loru::inline LORU_ISA {
 
-/// Mean over rows of −log softmax(z)[label]: z (M, classes), labels (M).
+namespace detail {
+
 template <class T, class D>
-Variable<T, D> cross_entropy(const Variable<T, D>& z, const Tensor<std::int32_t, D>& labels) {
-  const LossValue<T, D> y = cross_entropy(z.value(), labels);
+Variable<T, D> cross_entropy_of(const LossValue<T, D>& y, const Variable<T, D>& z,
+                                const Tensor<std::int32_t, D>& labels) {
   return {"cross_entropy", y.loss, {z}, [z, labels, kept = y.kept](const Tensor<T, D>& dy) {
             z.accumulate(cross_entropy_backward(dy, kept, labels));
           }};
+}
+
+}  // namespace detail
+
+/// Mean over rows of −log softmax(z)[label]: z (M, classes), labels (M).
+template <class T, class D>
+Variable<T, D> cross_entropy(const Variable<T, D>& z, const Tensor<std::int32_t, D>& labels) {
+  return detail::cross_entropy_of(cross_entropy(z.value(), labels), z, labels);
+}
+
+/// The same for labels that are known to lie in [0, known), which a device then need not look at again;
+/// nothing is known of them with 0.
+template <class T, class D>
+Variable<T, D> cross_entropy(const Variable<T, D>& z, const Tensor<std::int32_t, D>& labels,
+                             [[maybe_unused]] Index known) {
+  if constexpr (requires { known_cross_entropy(z.value(), labels); })
+    if (known > 0 && z.shape().rank() == 2 && known <= z.shape()[1])
+      return detail::cross_entropy_of(known_cross_entropy(z.value(), labels), z, labels);
+  return cross_entropy(z, labels);
 }
 
 /// Mean over elements of (y − target)².

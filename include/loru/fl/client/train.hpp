@@ -92,9 +92,7 @@ double train(const Turn<T, D>& turn, const std::type_identity_t<AdjustGradients<
                          train::streams(turn.head.seed, round, client),
                          concat("round ", turn.head.round, ", client ", turn.head.client));
   double total = 0.0;
-  Index seen = 0;
-  for (Index step = 0; step < steps; step += pass)
-    seen += loop.epoch(samples, o.batch, rate, adjust, total, steps - step);
+  const Index seen = loop.run(samples, o.batch, steps, rate, adjust, total);
   return total / static_cast<double>(seen);
 }
 

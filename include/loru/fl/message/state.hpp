@@ -41,17 +41,31 @@ void for_each_tensor(nn::Model<T, D>& model, const Selection& selection, F f) {
 /// Adds the model's state: trained parameters and buffers.
 template <class T, class D>
 void put_state(io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
-  for (const auto& entry : model.state())
-    if (chosen(selection, entry.id())) archive.share(entry.name, to_host(entry.value));
+  auto entries = model.state();
+  std::erase_if(entries, [&](const auto& entry) { return !chosen(selection, entry.id()); });
+  std::vector<Tensor<T, D>> values;
+  for (const auto& entry : entries) values.push_back(entry.value);
+  const std::vector<Tensor<T>> here = to_host(values);
+  for (std::size_t i = 0; i < entries.size(); ++i) archive.share(entries[i].name, here[i]);
 }
 
 /// Sets the model's state from the archive. Throws DataError for a tensor that is missing or of another shape
 /// or type.
 template <class T, class D>
 void get_state(const io::Archive& archive, nn::Model<T, D>& model, const Selection& selection = {}) {
-  for_each_tensor(model, selection, [&](const std::string& name, Tensor<T, D>& t) {
-    t = to_device<D>(to_layout(archive.get<T>(name, t.shape()), t.layout()));
-  });
+  const auto get = [&](const std::string& name, const Tensor<T, D>& t) {
+    return to_layout(archive.get<T>(name, t.shape()), t.layout());
+  };
+  if constexpr (std::same_as<D, Cpu>) {
+    for_each_tensor(model, selection, [&](const std::string& name, Tensor<T>& t) { t = get(name, t); });
+  } else {
+    std::vector<Tensor<T>> sent;
+    for_each_tensor(model, selection,
+                    [&](const std::string& name, Tensor<T, D>& t) { sent.push_back(get(name, t)); });
+    const std::vector<Tensor<T, D>> there = to_device<D>(sent);
+    auto next = there.begin();
+    for_each_tensor(model, selection, [&](auto&, Tensor<T, D>& t) { t = *next++; });
+  }
 }
 
 /// A client's update: the chosen tensors of the state, and the extra tensors that it sends. Serialised it is

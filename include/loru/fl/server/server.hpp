@@ -177,9 +177,7 @@ class Server {
     ranks_before_.clear();
     try {
       end_round();
-      for (const auto& p : model_.parameters())
-        require<DivergedError>(p.value.blocks() || all_finite(p.value.value()), "round ", round_, ": ",
-                               p.name, " is not finite after the cohort was folded");
+      require_finite();
     } catch (...) {
       model_ = std::move(model);
       history_.restore(std::move(merges));
@@ -187,6 +185,19 @@ class Server {
       restore_ranks();
       throw;
     }
+  }
+
+  /// Throws DivergedError for a parameter that is not finite.
+  void require_finite() {
+    const auto parameters = model_.parameters();
+    std::vector<const Tensor<T, D>*> values;
+    for (const auto& p : parameters)
+      if (!p.value.blocks()) values.push_back(&p.value.value());
+    if constexpr (requires { first_not_finite(values); })
+      if (first_not_finite(values) == std::ssize(values)) return;  // a device that looks at all at once
+    for (const auto& p : parameters)
+      require<DivergedError>(p.value.blocks() || all_finite(p.value.value()), "round ", round_, ": ", p.name,
+                             " is not finite after the cohort was folded");
   }
 
   void restore_ranks();

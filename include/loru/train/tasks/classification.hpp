@@ -22,7 +22,7 @@ struct Classification {
 
   template <class T, class D>
   Variable<T, D> loss(const Variable<T, D>& z, const data::Batch<T, D>& batch) const {
-    return cross_entropy(z, batch.labels);
+    return cross_entropy(z, batch.labels, batch.known_classes);
   }
 
   /// {correct samples}
