@@ -93,7 +93,8 @@ RunState state_of(const Json& json) {
   RunState state{.totals = totals_of(json.at("totals")),
                  .warming_up = json.at("warming_up"),
                  .validation = numbers(json.at("validation")),
-                 .every = json.at("every")};
+                 .every = json.at("every"),
+                 .data = json.at("data")};
   if (json.contains("best")) state.best = number(json.at("best"));
   if (json.contains("best_round")) state.best_round = json.at("best_round").get<Index>();
   if (json.contains("stopped_after")) state.stopped_after = json.at("stopped_after").get<Index>();
@@ -156,7 +157,8 @@ void put_state(Archive& archive, const RunState& state) {
   Json json{{"totals", totals_json(state.totals)},
             {"warming_up", state.warming_up},
             {"validation", exact(state.validation)},
-            {"every", state.every}};
+            {"every", state.every},
+            {"data", state.data}};
   if (state.best) json["best"] = exact(*state.best);
   if (state.best_round) json["best_round"] = *state.best_round;
   if (state.stopped_after) json["stopped_after"] = *state.stopped_after;

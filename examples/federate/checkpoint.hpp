@@ -19,6 +19,7 @@ struct RunState {
   std::vector<double> validation = {};               // metrics of the same
   Index every = 0;                                   // rounds between two checkpoints
   EventSizes events = {};                            // of TensorBoard's files
+  std::string data = {};                             // data_digest() of what it trains and tests on
 };
 
 void put_state(loru::io::Archive& archive, const RunState& state);

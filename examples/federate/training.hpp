@@ -31,6 +31,7 @@ class Training {
         start_{start_of(setup.model)} {
     const Configuration& c = setup.configuration;
     if (c.tensorboard) require_tensorboard();
+    if (checkpoint_every_ > 0 || checkpoint()) data_digest_ = data_digest(setup.data);
     if (checkpoint()) take(get_state(*checkpoint()));
     // Also where a warm-up comes first: it checks.
     begin(model_on<D>(setup), make_algorithm<D>(c), c.simulation.server, 0);
@@ -218,7 +219,7 @@ class Training {
     loru::io::Archive archive("checkpoint");
     simulation_->save(archive);
     put_state(archive, {totals_, warming_up_, best_, best_round_, stopped_after_, test_, validation_,
-                        checkpoint_every_, events_ ? events_->synchronise() : EventSizes{}});
+                        checkpoint_every_, events_ ? events_->synchronise() : EventSizes{}, data_digest_});
     put_rounds_text(archive, output_->rounds_text());
     if (best_round_) put_best(archive, output_->best());
     if (starts_trained())
@@ -238,6 +239,14 @@ class Training {
     if (checkpoint_every_ == 0) checkpoint_every_ = state.every;
     last_checkpoint_ = totals_.rounds;
     event_sizes_ = state.events;
+    require_data(state.data);
+  }
+
+  /// Throws ConfigError unless the data are those that the run began with.
+  void require_data(const std::string& began_with) const {
+    constexpr std::size_t shown = 16;
+    loru::require<loru::ConfigError>(data_digest_ == began_with, "resume: data: the run has sha256 ",
+                                     began_with.substr(0, shown), ", got ", data_digest_.substr(0, shown));
   }
 
   /// The simulation as it was when the checkpoint was written.
@@ -369,6 +378,7 @@ class Training {
   Index checkpoint_every_;
   bool goes_on_ = checkpoint() != nullptr;     // from a checkpoint
   std::optional<Index> last_checkpoint_ = {};  // its round
+  std::string data_digest_ = {};               // where there are checkpoints
   std::unique_ptr<FolderLock> lock_;           // unless what the run goes on from has it
   Model start_;  // with the effective weights of the factored layers before their first round,
   std::map<std::string, loru::Tensor<float>> start_weights_;  // or those of a run that goes on

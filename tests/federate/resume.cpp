@@ -288,6 +288,37 @@ TEST_CASE("resume: the folder, the configuration and other processes") {
   CHECK(resume(scratch.path, run, {"--data-dir", "/nowhere", "--threads", "3"}).code == 0);
 }
 
+TEST_CASE("resume: the data are those that the run began with, wherever they lie") {
+  const Scratch scratch;
+  const auto write_points = [&](const fs::path& folder, float first) {
+    loru::Tensor<float> x({40, 2}), y({40, 1});
+    for (loru::Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i % 7) / 7.0f;
+    for (loru::Index i = 0; i < y.size(); ++i) y.data()[i] = x.data()[2 * i];
+    x.data()[0] = first;
+    loru::io::Archive archive;
+    archive.put("x", x);
+    archive.put("y", y);
+    fs::create_directories(folder);
+    loru::io::save(folder / "points.safetensors", archive);
+  };
+  write_points(scratch.path / "data", 0.0f);
+  write_points(scratch.path / "moved", 0.0f);
+  write_points(scratch.path / "changed", 0.5f);
+  const fs::path run = scratch.path / "run";
+  REQUIRE(
+      run_tiny(scratch.path, "run",
+               with({"--quiet", "--checkpoint-every", "2", "--data-dir", (scratch.path / "data").string()},
+                    as_options({"data.name=safetensors", "data.train=points.safetensors",
+                                "data.test=points.safetensors", "task.kind=regression"})))
+          .code == 0);
+  kill_after(run, 4);
+  const Result changed = resume(scratch.path, run, {"--data-dir", (scratch.path / "changed").string()});
+  CHECK(changed.code == 2);
+  check_one_line(changed);
+  CHECK(changed.err.starts_with("federate: resume: data: the run has sha256 "));
+  CHECK(resume(scratch.path, run, {"--data-dir", (scratch.path / "moved").string()}).code == 0);
+}
+
 TEST_CASE("resume: a damaged checkpoint is left for the one before; a flipped bit anywhere is noticed") {
   const Scratch scratch;
   const fs::path whole = scratch.path / "whole", run = scratch.path / "run";

@@ -59,6 +59,25 @@ TEST_CASE("strangers: an update that is larger than any of the model is not read
              StartsWith("server: update: expected at most "));
 }
 
+TEST_CASE("strangers: a broadcast that is larger than any for the model is not read") {
+  Round round;
+  auto device = round.model;
+  const fl::Message before = bits(device);
+  const auto parts = small_parts(2);
+  const auto refused = [&](const fl::Message& broadcast) {
+    return message_of<DataError>([&] {
+      fl::answer(device, broadcast, fl::FedLoRA{}, small_data().train, parts.samples(0), momentum_client());
+    });
+  };
+  const fl::Message& good = round.broadcasts[0];
+  const auto large = changed(good, with("note", std::string(Index{1} << 23, 'x')));
+  CHECK_THAT(refused(large), StartsWith("message: broadcast: expected at most "));
+  CHECK_THAT(refused(large), EndsWith(concat(" bytes, got ", large.size())));
+  CHECK(bits(device) == before);
+  CHECK(fl::answer(device, changed(good, with("note", std::string(1000, 'x'))), fl::FedLoRA{},
+                   small_data().train, parts.samples(0), momentum_client()) == round.updates[0]);
+}
+
 TEST_CASE("strangers: samples and losses out of range") {
   CHECK(refusal<DataError>(with("samples", "9223372036854775807")) ==
         "server: update of client 0: expected at most 536870911 samples, got 9223372036854775807");

@@ -39,22 +39,28 @@ Tensor<T> sum(const Tensor<T>& x) {
 
 namespace cpu {
 
-/// Σ xᵢ² of the value parts of n elements, in 32 interleaved sums so that neither latency nor rounding piles
-/// up.
-template <Scalar T>
-double squares(const T* x, Index n) {
+/// Σ v(i)² for i < n, in 32 interleaved sums so that neither latency nor rounding piles up.
+template <class F>
+double squares(Index n, F v) {
   constexpr Index lanes = 32;
   double sums[lanes] = {};
-  const auto add = [&sums](Index lane, const T& element) {
-    const auto v = static_cast<double>(value_of(element));
-    sums[lane] += v * v;
+  const auto add = [&](Index i, Index lane) {
+    const double value = v(i + lane);
+    sums[lane] += value * value;
   };
-  for (; n >= lanes; n -= lanes, x += lanes)
-    for (Index lane = 0; lane < lanes; ++lane) add(lane, x[lane]);
-  for (Index lane = 0; lane < n; ++lane) add(lane, x[lane]);
+  Index i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (Index lane = 0; lane < lanes; ++lane) add(i, lane);
+  for (Index lane = 0; i + lane < n; ++lane) add(i, lane);
   double total = 0.0;
   for (double s : sums) total += s;
   return total;
+}
+
+/// Σ xᵢ² of the value parts of n elements.
+template <Scalar T>
+double squares(const T* x, Index n) {
+  return squares(n, [=](Index i) { return static_cast<double>(value_of(x[i])); });
 }
 
 }  // namespace cpu

@@ -49,11 +49,13 @@ inline Vocabulary read_vocabulary(const io::JsonPlace& document, std::string_vie
   std::vector<std::pair<Index, const std::string*>> all;
   for (const auto& [token, id] : vocab.object())
     all.emplace_back(read_id(io::JsonPlace(id, vocab.where())), &token);
-  if (document.has("added_tokens"))
-    for (const io::Json& entry : document["added_tokens"].array()) {
-      const io::JsonPlace added(entry, document["added_tokens"].where());
-      all.emplace_back(read_id(added["id"]), &added["content"].text());
+  if (document.has("added_tokens")) {
+    const io::JsonPlace added = document["added_tokens"];
+    for (const io::Json& entry : added.array()) {
+      const io::JsonPlace token(entry, added.where());
+      all.emplace_back(read_id(token["id"]), &token["content"].text());
     }
+  }
   std::ranges::stable_sort(all, {}, [](const auto& entry) { return entry.first; });
   std::vector<std::string> tokens;
   for (const auto& [id, token] : all) {
@@ -70,8 +72,9 @@ inline Vocabulary read_vocabulary(const io::JsonPlace& document, std::string_vie
 inline std::vector<AddedToken> read_added_tokens(const io::JsonPlace& document) {
   std::vector<AddedToken> added;
   if (!document.has("added_tokens")) return added;
-  for (const io::Json& entry : document["added_tokens"].array()) {
-    const io::JsonPlace token(entry, document["added_tokens"].where());
+  const io::JsonPlace all = document["added_tokens"];
+  for (const io::Json& entry : all.array()) {
+    const io::JsonPlace token(entry, all.where());
     require_flag(token, "single_word", false);
     added.push_back({token["content"].text(), read_id(token["id"]), token.flag_or("special", false),
                      token.flag_or("normalized", false), token.flag_or("lstrip", false),
@@ -91,7 +94,7 @@ inline void read_template_token(const io::JsonPlace& processor, const std::strin
 inline void read_frame(const io::JsonPlace& document, Index size, SpecialIds& special) {
   if (!document.has("post_processor")) return;
   const io::JsonPlace processor = document["post_processor"];
-  const std::string& type = processor["type"].text();
+  const std::string type = processor["type"].text();
   if (type == "ByteLevel") return;
   if (type == "BertProcessing") {
     for (auto [key, ids] : {std::pair{"cls", &special.before}, std::pair{"sep", &special.after}}) {
@@ -141,7 +144,7 @@ inline Tokenizer read_word_piece(const io::JsonPlace& document, Vocabulary vocab
 
 /// The splitters that a byte-level tokenizer may have.
 inline void read_byte_splitters(const io::JsonPlace& splitter, BytePairOptions& options) {
-  const std::string& type = splitter["type"].text();
+  const std::string type = splitter["type"].text();
   if (type == "Sequence") {
     const io::JsonPlace list = splitter["pretokenizers"];
     if (list.array().size() != 2)

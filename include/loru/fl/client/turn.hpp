@@ -50,6 +50,17 @@ std::vector<Index> client_ranks(const io::Archive& broadcast, nn::Model<T, D>& m
   return ranks;
 }
 
+/// More bytes than any broadcast for the model has: of a layer it may hold W, factors of full rank, 2·m·n
+/// numbers at most, and what the algorithm sends beside them.
+template <class T, class D>
+Index most_broadcast_bytes(nn::Model<T, D>& model) {
+  constexpr Index header = Index{1} << 20, times = 8;
+  Index numbers = 0;
+  model.visit({.weight = [&](const std::string&, nn::Weight<T, D>& w) { numbers += w.shape().size(); }});
+  for (const auto& [name, tensor, role] : model.state()) numbers += tensor.size();
+  return header + times * numbers * static_cast<Index>(sizeof(T));
+}
+
 }  // namespace detail
 
 /// Brings a client's model to the ranks and the state of a broadcast that is already decoded. Throws
@@ -93,13 +104,16 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
 /// A turn as bytes: a broadcast message in, an update message out. `model` is the client's own and stays with
 /// it between rounds. If the turn fails, model and state are what they were before. On a device other than
 /// the host keep a DeviceData between turns; otherwise each turn uploads the data set again. Throws as
-/// take_turn does.
+/// take_turn does, and DataError for a message larger than any broadcast for the model, which it does not
+/// parse.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,
                const std::type_identity_t<DeviceData<D>>& dataset, std::span<const Index> samples,
                const ClientOptions& options, io::Archive& state,
                const std::type_identity_t<train::Task<T, D>>& task = train::Classification{}) {
+  const Index most = detail::most_broadcast_bytes(model), bytes = std::ssize(broadcast);
+  require<DataError>(bytes <= most, "message: broadcast: expected at most ", most, " bytes, got ", bytes);
   nn::Model<T, D> before = model;
   io::Archive former = state;
   try {

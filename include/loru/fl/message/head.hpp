@@ -43,7 +43,7 @@ struct Update {
 
 namespace detail {
 
-inline const std::string& text(const io::Archive& archive, const std::string& key) {
+inline const std::string& text(const io::Archive& archive, std::string_view key) {
   const auto found = archive.metadata().find(key);
   require<DataError>(found != archive.metadata().end(), "message: expected metadata '", key, "'");
   return found->second;

@@ -46,7 +46,7 @@ inline void require_between(const io::Archive& archive, const std::string& what,
 }
 
 /// The text of a metadata key. Throws DataError if there is none.
-inline const std::string& get_text(const io::Archive& archive, const std::string& key) {
+inline const std::string& get_text(const io::Archive& archive, std::string_view key) {
   const auto found = archive.metadata().find(key);
   require<DataError>(found != archive.metadata().end(), archive.origin(), ": expected metadata '", key,
                      "', got none");

@@ -29,14 +29,12 @@ namespace detail {
 /// ‖x − y‖ and ‖y‖ in double; y = 0 where there is none.
 template <class T>
 std::pair<double, double> change_and_norm(const Tensor<T>& x, const std::optional<Tensor<T>>& y) {
-  double change = 0.0, norm = 0.0;
-  for (Index i = 0; i < x.size(); ++i) {
-    const double was = y ? static_cast<double>(y->data()[i]) : 0.0;
-    const double d = static_cast<double>(x.data()[i]) - was;
-    change += d * d;
-    norm += was * was;
-  }
-  return {std::sqrt(change), std::sqrt(norm)};
+  const T* is = x.data();
+  if (!y) return {std::sqrt(cpu::squares(is, x.size())), 0.0};
+  const T* was = y->data();
+  const double change = cpu::squares(
+      x.size(), [=](Index i) { return static_cast<double>(is[i]) - static_cast<double>(was[i]); });
+  return {std::sqrt(change), std::sqrt(cpu::squares(was, x.size()))};
 }
 
 }  // namespace detail

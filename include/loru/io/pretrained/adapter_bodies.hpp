@@ -102,9 +102,10 @@ class PerLayer {
   template <class Read>
   PerLayer(const JsonPlace& place, std::string_view key, V otherwise, Read read) : otherwise_{otherwise} {
     if (!place.has(key)) return;
-    require_few(place[key], place[key].object().size());
-    for (const auto& member : place[key].object()) {
-      const JsonPlace value(member.second, concat(place[key].where(), '.', shortened(member.first)));
+    const JsonPlace layers = place[key];
+    require_few(layers, layers.object().size());
+    for (const auto& member : layers.object()) {
+      const JsonPlace value(member.second, concat(layers.where(), '.', shortened(member.first)));
       values_.emplace_back(LayerPattern(member.first, value), read(value));
     }
   }
