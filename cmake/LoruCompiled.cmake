@@ -39,6 +39,9 @@ target_link_libraries(loru_compiled PUBLIC loru_core PRIVATE $<BUILD_INTERFACE:n
 # A program gets the functions that it reaches, not whole sources: without a convolution in its model, none.
 target_compile_options(loru_compiled PRIVATE $<$<CXX_COMPILER_ID:GNU,Clang>:-ffunction-sections>)
 target_link_options(loru_compiled INTERFACE $<$<PLATFORM_ID:Linux>:LINKER:--gc-sections>)
+if(COMMAND loru_shared_parts AND NOT LORU_INSTALL_COMPILED)
+  loru_shared_parts(loru_compiled)
+endif()
 if(LORU_INSTALL_COMPILED)
   set_target_properties(loru_compiled PROPERTIES EXCLUDE_FROM_ALL OFF)
 endif()

@@ -35,7 +35,7 @@ ExitCode compare(const Comparison& comparison, const Overrides& overrides, const
   const auto with_seed = [&](const std::string& file, std::optional<Index> seed) {
     Overrides own = overrides;
     if (seed) own.seed = seed;
-    own.set.push_back("federation.aggregation_error=true");
+    own.set.emplace_back("federation.aggregation_error=true");
     return read_configuration(file, own);
   };
   require_different(comparison.seeds, "compare");

@@ -29,7 +29,8 @@ constexpr const char* sweep_option = "--sweep";
 std::string where(const toml::node& node) {
   const toml::source_region& source = node.source();
   if (!source.path) return concat(set_option, ": ");
-  if (*source.path == set_option || *source.path == sweep_option) return *source.path + ": ";
+  for (const char* without_lines : {set_option, sweep_option, config_text_origin})
+    if (*source.path == without_lines) return *source.path + ": ";
   return concat(*source.path, ':', source.begin.line, ": ");
 }
 
@@ -118,19 +119,24 @@ void spell_out(toml::table& document) {
   document.insert_or_assign(table_by_name, std::move(table));
 }
 
-/// The file over the file that its `base` names, relative to its own folder, if it names one.
-toml::table read_document(const std::filesystem::path& file, Index depth = 0) {
-  toml::table document = parse(loru::io::read_text(file), file.string());
+toml::table read_document(const std::filesystem::path& file, Index depth = 0);
+
+/// The document over the file that its `base` names, relative to `folder`, if it names one.
+toml::table over_base(toml::table document, const std::filesystem::path& folder, Index depth) {
   spell_out(document);
   const toml::node* base = document.get("base");
   if (!base) return document;
   require<ConfigError>(base->is_string(), where(*base), "base: expected the name of a file, got ",
                        base->type());
   require<ConfigError>(depth < 8, where(*base), "base: expected at most 8 files over each other");
-  toml::table under = read_document(file.parent_path() / base->as_string()->get(), depth + 1);
+  toml::table under = read_document(folder / base->as_string()->get(), depth + 1);
   document.erase("base");
   overlay(under, document);
   return under;
+}
+
+toml::table read_document(const std::filesystem::path& file, Index depth) {
+  return over_base(parse(loru::io::read_text(file), file.string()), file.parent_path(), depth);
 }
 
 /// Puts the TOML value, or the string where it is none, under a key of the document.
@@ -155,10 +161,8 @@ void set(toml::table& document, const std::string& assignment, const char* optio
       [&](auto& value) { table->insert_or_assign(key.substr(begin), std::move(value)); });
 }
 
-}  // namespace
-
-Configuration read_configuration(const std::string& file, const Overrides& overrides) {
-  toml::table document = read_document(file);
+/// The configuration that the document describes, with the overrides.
+Configuration configured(toml::table document, const std::string& file, const Overrides& overrides) {
   for (const std::string& assignment : overrides.set) set(document, assignment, set_option);
   for (const std::string& assignment : overrides.sweep) set(document, assignment, sweep_option);
   Configuration c;
@@ -166,9 +170,6 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
   if (overrides.device) c.device = *overrides.device;
   if (overrides.seed) c.seed = *overrides.seed;
   if (overrides.data_dir) c.data.dir = *overrides.data_dir;
-  std::string names;
-  for (const std::string& name : loru::data::dataset_names()) names += (names.empty() ? "" : ", ") + name;
-  require<ConfigError>(!c.data.name.empty(), file, ": data.name: expected one of ", names, "; got nothing");
   require<ConfigError>(!(c.cohort && c.fraction), file,
                        ": federation: expected cohort or fraction, got both");
   require<ConfigError>(c.simulation.eval_every > 0 || !(c.keep_best || c.stop_at), file,
@@ -186,6 +187,24 @@ Configuration read_configuration(const std::string& file, const Overrides& overr
                        ": federation.keep_rounds: expected at most ", c.rounds, ", the rounds, got ",
                        c.keep_rounds.empty() ? 0 : c.keep_rounds.back());
   return c;
+}
+
+}  // namespace
+
+void require_data(const Configuration& c, const std::string& origin) {
+  std::string names;
+  for (const std::string& name : loru::data::dataset_names()) names += (names.empty() ? "" : ", ") + name;
+  require<ConfigError>(!c.data.name.empty(), origin, ": data.name: expected one of ", names, "; got nothing");
+}
+
+Configuration read_configuration(const std::string& file, const Overrides& overrides) {
+  Configuration c = configured(read_document(file), file, overrides);
+  require_data(c, file);
+  return c;
+}
+
+Configuration read_configuration_text(const std::string& text, const Overrides& overrides) {
+  return configured(over_base(parse(text, config_text_origin), {}, 0), config_text_origin, overrides);
 }
 
 std::string to_toml(Configuration c) {

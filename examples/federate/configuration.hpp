@@ -132,6 +132,14 @@ struct Configuration {
 /// a wrong type or out of range, with file and line.
 Configuration read_configuration(const std::string& file, const Overrides& overrides);
 
+/// The same for TOML text that a program made; errors name config_text_origin and no line. A run needs
+/// data.name, which is not asked for here.
+inline constexpr const char* config_text_origin = "config";
+Configuration read_configuration_text(const std::string& text, const Overrides& overrides);
+
+/// Throws ConfigError unless the configuration names its data.
+void require_data(const Configuration& configuration, const std::string& origin);
+
 /// The configuration as TOML that read_configuration() understands.
 std::string to_toml(Configuration configuration);
 

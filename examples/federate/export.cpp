@@ -194,8 +194,6 @@ void write_adapter(const fs::path& folder, const Configuration& c, const loru::i
                        "folder than that of lowrank.start, which the run needs, got ", folder.native());
   loru::io::save(folder / "adapter_model.safetensors", loru::io::to_archive<float>(adapter));
   loru::io::write_file(folder / "adapter_config.json", configuration);
-  std::cout << adapter.layers.size() << " layers, rank " << adapter.layers.begin()->second.rank()
-            << ", written to " << folder.string() << '\n';
 }
 
 }  // namespace
@@ -210,12 +208,22 @@ ExitCode export_model(const Export& options, const Overrides& overrides) {
   if (!options.peft.empty()) {
     const auto adapter = adapter_of_run(setup.configuration, folder, start, setup.model);
     write_adapter(options.peft, setup.configuration, adapter, setup.model);
+    std::cout << adapter.layers.size() << " layers, rank " << adapter.layers.begin()->second.rank()
+              << ", written to " << options.peft << '\n';
   }
   if (!options.merged.empty()) {
     loru::io::save(options.merged, loru::io::merged_archive(setup.model));
     std::cout << "written to " << options.merged << '\n';
   }
   return success;
+}
+
+void save_adapter(const std::string& folder, const Configuration& c, Model& model) {
+  const auto adapter = loru::io::to_adapter<float>(model, {.merged = {},
+                                                           .published = published_names(c),
+                                                           .changed = set_at_start(c, model),
+                                                           .rslora = c.lowrank.rslora});
+  write_adapter(folder, c, adapter, model);
 }
 
 }  // namespace federate

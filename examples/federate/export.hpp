@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "run.hpp"
+#include "federation.hpp"
 
 namespace federate {
 
@@ -16,5 +16,9 @@ struct Export {
 /// factors of all merges and the present ones are stacked. Throws ConfigError where the weights were changed
 /// otherwise, and loru::Error.
 ExitCode export_model(const Export& options, const Overrides& overrides);
+
+/// Writes the factors of a model as an adapter to its present weights. Throws ConfigError where a layer is
+/// not W + s·B·A, and loru::Error.
+void save_adapter(const std::string& folder, const Configuration& configuration, Model& model);
 
 }  // namespace federate

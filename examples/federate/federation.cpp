@@ -11,12 +11,6 @@ using loru::ConfigError, loru::require;
 
 namespace {
 
-/// Folders to look in besides the usual ones: those of the source tree.
-std::vector<loru::data::Path> source_folders() {
-  const loru::data::Path source = LORU_SOURCE_DIR;
-  return {source / "data", source / "examples" / "data"};
-}
-
 loru::data::Split load_data(const Configuration& c) {
   loru::data::Split split = loru::data::load(source_of(c));
   if (c.validation > 0.0 && split.validation.size() > 0) return split;
@@ -126,15 +120,29 @@ loru::nn::ModelOptions model_options(const Configuration& c, const loru::data::D
   return options;
 }
 
+std::vector<std::filesystem::path>& bundled_folders() {
+#ifdef LORU_SOURCE_DIR
+  const std::filesystem::path source = LORU_SOURCE_DIR;
+  static std::vector<std::filesystem::path> folders{source / "data", source / "examples" / "data"};
+#else
+  static std::vector<std::filesystem::path> folders;
+#endif
+  return folders;
+}
+
 loru::data::Source source_of(Configuration c) {
   complete_text(c);
   loru::data::Source source = c.data;
-  source.also = source_folders();
+  source.also = bundled_folders();
   source.text = c.text;
   return source;
 }
 
 Setup set_up(const Configuration& configuration) { return build(configuration, load_data(configuration)); }
+
+Setup set_up(const Configuration& configuration, loru::data::Split data) {
+  return build(configuration, std::move(data));
+}
 
 Setup set_up_shapes(const Configuration& configuration) {
   if (auto known = known_shape(configuration)) return build(configuration, {.train = *known, .test = {}});

@@ -48,12 +48,19 @@ struct Setup {
   std::vector<LayerPlan> plans;  // of the factored layers, in the model's order
 };
 
+/// Folders to look for data in besides the usual ones: those of the source tree, and what an installed
+/// program adds.
+std::vector<std::filesystem::path>& bundled_folders();
+
 /// Where the data come from, with the tokenizer that texts need.
 loru::data::Source source_of(Configuration configuration);
 
 /// Loads the data and builds and factorises the model. Throws as the library does, before anything is
 /// trained.
 Setup set_up(const Configuration& configuration);
+
+/// The same for data that are there already; shapes alone will do.
+Setup set_up(const Configuration& configuration, loru::data::Split data);
 
 /// The same without data, for data sets whose shape is known by name: the data set has no samples.
 Setup set_up_shapes(const Configuration& configuration);

@@ -139,7 +139,8 @@ void add_personal(nlohmann::ordered_json& json, const Outcome& outcome) {
         {"global_norm", o.global_norm}, {"personal_norm", o.personal_norm}, {"cosine", o.cosine}};
 }
 
-nlohmann::ordered_json summary(Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) {
+nlohmann::ordered_json summary_of(const Setup& setup, Model& model, const Totals& totals,
+                                  const Outcome& outcome) {
   const Configuration& c = setup.configuration;
   const ParameterCount parameters = count_parameters(model);
   nlohmann::ordered_json json = run_summary(c, parameters, totals, outcome);
@@ -195,6 +196,10 @@ void write_clients(const fs::path& path, const loru::data::Dataset& data, const 
 
 }  // namespace
 
+std::string summary_text(const Setup& setup, Model& model, const Totals& totals, const Outcome& outcome) {
+  return summary_of(setup, model, totals, outcome).dump(2) + '\n';
+}
+
 std::string config_text(const Setup& setup) {
   std::string text =
       "# Everything that this run was told or took as its default; running it again gives the same model.\n";
@@ -241,13 +246,60 @@ void Totals::add(const loru::fl::Round& round) {
 
 namespace {
 
-std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics, bool validated) {
-  std::vector<std::string> names{"round",        "cohort",         "train_loss", "test_accuracy", "test_loss",
-                                 "uplink_bytes", "downlink_bytes", "seconds",    "dropped",       "rejected"};
-  for (const auto& metric : metrics)
-    if (metric.name != "accuracy") names.push_back(loru::concat("test_", metric.name));
-  if (validated)
-    for (const auto& metric : metrics) names.push_back(loru::concat("validation_", metric.name));
+RoundColumn count(const char* name, std::uint64_t (*of)(const loru::fl::Round&)) {
+  return {name, [of](const loru::fl::Round& round) { return RoundColumn::Value(of(round)); }};
+}
+
+/// A number that is NaN in a round that lacks it.
+RoundColumn number(const char* name, double loru::fl::Round::* member) {
+  return {name, [member](const loru::fl::Round& round) -> RoundColumn::Value {
+            const double value = round.*member;
+            return std::isnan(value) ? std::nullopt : std::optional(value);
+          }};
+}
+
+/// The i-th metric of a round that was evaluated.
+RoundColumn metric(std::string name, std::vector<double> loru::fl::Round::* metrics, std::size_t i) {
+  return {std::move(name), [metrics, i](const loru::fl::Round& round) -> RoundColumn::Value {
+            return round.evaluated() ? std::optional((round.*metrics)[i]) : std::nullopt;
+          }};
+}
+
+}  // namespace
+
+std::vector<RoundColumn> round_columns(const std::vector<loru::train::Metric>& metrics, bool validated) {
+  using loru::fl::Round;
+  std::vector<RoundColumn> columns{
+      count("round", [](const Round& r) { return static_cast<std::uint64_t>(r.index); }),
+      count("cohort", [](const Round& r) { return static_cast<std::uint64_t>(r.cohort.size()); }),
+      number("train_loss", &Round::train_loss),
+      number("test_accuracy", &Round::test_accuracy),
+      {"test_loss",
+       [](const Round& r) -> RoundColumn::Value {
+         return r.evaluated() ? std::optional(r.test_loss) : std::nullopt;
+       }},
+      count("uplink_bytes", [](const Round& r) { return r.uplink_bytes; }),
+      count("downlink_bytes", [](const Round& r) { return r.downlink_bytes; }),
+      {"seconds", [](const Round& r) -> RoundColumn::Value { return std::optional(r.seconds); }},
+      count("dropped", [](const Round& r) { return static_cast<std::uint64_t>(r.dropped); }),
+      count("rejected", [](const Round& r) { return static_cast<std::uint64_t>(r.rejected); })};
+  for (std::size_t i = 0; i < metrics.size(); ++i)
+    if (metrics[i].name != "accuracy")
+      columns.push_back(metric(loru::concat("test_", metrics[i].name), &Round::test_metrics, i));
+  for (std::size_t i = 0; validated && i < metrics.size(); ++i)
+    columns.push_back(metric(loru::concat("validation_", metrics[i].name), &Round::validation_metrics, i));
+  return columns;
+}
+
+std::vector<RoundColumn> round_columns(const Setup& setup) {
+  return round_columns(metrics(setup.configuration), setup.data.validation.size() > 0);
+}
+
+namespace {
+
+std::vector<std::string> names_of(const std::vector<RoundColumn>& columns) {
+  std::vector<std::string> names;
+  for (const RoundColumn& column : columns) names.push_back(column.name);
   return names;
 }
 
@@ -255,9 +307,8 @@ std::vector<std::string> columns(const std::vector<loru::train::Metric>& metrics
 
 Output::Output(const fs::path& folder, const Setup& setup, Begin begin, Index last)
     : folder_{prepare(folder, begin, last)},
-      metrics_{metrics(setup.configuration)},
-      validated_{setup.data.validation.size() > 0},
-      rounds_{folder / rounds_file, columns(metrics_, validated_),
+      columns_{round_columns(setup)},
+      rounds_{folder / rounds_file, names_of(columns_),
               begin == Begin::going_on ? loru::io::Existing::append : loru::io::Existing::replace} {
   if (!setup.configuration.keep_rounds.empty()) loru::io::make_directories(folder_ / kept_rounds);
   if (keeps_merges(setup.configuration)) loru::io::make_directories(folder_ / merges_folder);
@@ -268,24 +319,9 @@ void Output::write_config(const Setup& setup) const {
 }
 
 void Output::add(const loru::fl::Round& round) {
-  const auto if_there = [](bool there, double value) { return there ? std::optional(value) : std::nullopt; };
-  const bool tested = round.evaluated();
-  std::vector<loru::io::CsvField> fields{round.index,
-                                         round.cohort.size(),
-                                         if_there(!std::isnan(round.train_loss), round.train_loss),
-                                         if_there(!std::isnan(round.test_accuracy), round.test_accuracy),
-                                         if_there(tested, round.test_loss),
-                                         round.uplink_bytes,
-                                         round.downlink_bytes,
-                                         round.seconds,
-                                         round.dropped,
-                                         round.rejected};
-  for (std::size_t i = 0; i < metrics_.size(); ++i)
-    if (metrics_[i].name != "accuracy")
-      fields.push_back(if_there(tested, tested ? round.test_metrics[i] : 0.0));
-  if (validated_)
-    for (std::size_t i = 0; i < metrics_.size(); ++i)
-      fields.push_back(if_there(tested, tested ? round.validation_metrics[i] : 0.0));
+  std::vector<loru::io::CsvField> fields;
+  for (const RoundColumn& column : columns_)
+    std::visit([&](const auto& value) { fields.emplace_back(value); }, column.value(round));
   rounds_.row(fields);
 }
 
@@ -320,12 +356,13 @@ std::vector<loru::io::Archive> kept_merges(const fs::path& folder) {
   return merges;
 }
 
-void Output::finish(Setup& setup, const loru::data::Partition& parts, Model& model, const Totals& totals,
-                    const Outcome& outcome) const {
+void Output::finish(const Setup& setup, const loru::data::Partition& parts, Model& model,
+                    const std::string& summary,
+                    const std::optional<loru::fl::PersonalAccuracy>& personal) const {
   loru::io::save(model, folder_ / model_file);
-  write_clients(folder_ / clients_file, setup.data.train, parts, outcome.personal);
+  write_clients(folder_ / clients_file, setup.data.train, parts, personal);
   write_rounds(folder_, rounds_text());  // row by row nothing has synchronised it to disk
-  loru::io::write_file(folder_ / summary_file, summary(setup, model, totals, outcome).dump(2) + '\n');
+  loru::io::write_file(folder_ / summary_file, summary);
 }
 
 std::string data_digest(const loru::data::Split& data) {

@@ -3,7 +3,9 @@
 // kept, best.safetensors and the models of some rounds.
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <variant>
 
 #include <loru/fl/simulation/overlap.hpp>
 #include <loru/fl/simulation/personal.hpp>
@@ -50,6 +52,20 @@ struct Outcome {
 /// The content of config.toml: the effective configuration and, as a comment, the plans.
 std::string config_text(const Setup& setup);
 
+/// The content of summary.json.
+std::string summary_text(const Setup& setup, Model& model, const Totals& totals, const Outcome& outcome);
+
+/// A column of rounds.csv: a count, or a number that a round may lack.
+struct RoundColumn {
+  using Value = std::variant<std::uint64_t, std::optional<double>>;
+  std::string name;
+  std::function<Value(const loru::fl::Round&)> value;
+};
+
+/// The columns of a run with these metrics, on a validation set too if there is one.
+std::vector<RoundColumn> round_columns(const std::vector<loru::train::Metric>& metrics, bool validated);
+std::vector<RoundColumn> round_columns(const Setup& setup);
+
 /// Removes what an earlier run wrote. Throws IoError if a file of this name could not be written.
 void remove_earlier(const std::filesystem::path& file);
 
@@ -94,15 +110,14 @@ class Output {
 
   /// Writes model.safetensors, clients.csv, rounds.csv as it is and, last, summary.json, all synchronised to
   /// disk. No row may follow.
-  void finish(Setup& setup, const loru::data::Partition& parts, Model& model, const Totals& totals,
-              const Outcome& outcome) const;
+  void finish(const Setup& setup, const loru::data::Partition& parts, Model& model,
+              const std::string& summary, const std::optional<loru::fl::PersonalAccuracy>& personal) const;
 
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
   std::filesystem::path folder_;
-  std::vector<loru::train::Metric> metrics_;
-  bool validated_;
+  std::vector<RoundColumn> columns_;
   loru::io::CsvWriter rounds_;
 };
 

@@ -21,6 +21,18 @@ std::string format(const char* pattern, Args... args) {
 
 }  // namespace
 
+std::string problem_of(ExitCode code, Index rounds, Index all, const std::string& failure,
+                       const std::string& folder) {
+  const auto with_folder = [&](const std::string& line, const std::string& what) {
+    return folder.empty() ? line : loru::concat(line, "; ", what, " is in ", folder);
+  };
+  if (code == interrupted)
+    return with_folder(loru::concat("stopped after round ", rounds, " of ", all), "everything up to it");
+  if (code != failed_run) return {};
+  return with_folder(
+      failure, rounds > 0 ? loru::concat("the model of round ", rounds) : "the model before the first round");
+}
+
 std::size_t terminal_width() {
   struct ::winsize size{};
   return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80u;

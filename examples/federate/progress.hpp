@@ -22,6 +22,11 @@ std::string human_metric(const loru::train::Metric& metric, double value);
 std::string human_metrics(const std::vector<loru::train::Metric>& metrics, const std::vector<double>& values,
                           double loss, const char* between = "  ");
 
+/// Why a run ended after so many rounds of `all`, in a line; empty for success. `failure` is what went wrong
+/// if it failed; without a folder nothing is in it.
+std::string problem_of(ExitCode code, Index rounds, Index all, const std::string& failure,
+                       const std::string& folder);
+
 /// Columns of the terminal.
 std::size_t terminal_width();
 

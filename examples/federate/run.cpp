@@ -15,7 +15,6 @@
 
 namespace federate {
 
-const std::chrono::steady_clock::time_point program_start = std::chrono::steady_clock::now();
 volatile std::sig_atomic_t stop_wanted = 0;
 
 namespace {
@@ -37,6 +36,10 @@ void catch_interrupts() {
 ExitCode run(const std::string& file, const Overrides& overrides, RunOptions options) {
   const Configuration configuration =
       options.resumes ? resumed(overrides, options) : read_configuration(file, overrides);
+  return run(configuration, options);
+}
+
+ExitCode run(const Configuration& configuration, const RunOptions& options) {
   if (options.explain) {
     explain(std::cout, set_up_shapes(configuration));
     return success;
@@ -52,7 +55,7 @@ ExitCode run(const std::string& file, const Overrides& overrides, RunOptions opt
 }
 
 ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& options) {
-  catch_interrupts();
+  if (!options.listener) catch_interrupts();
   return on_cuda(setup.configuration) ? train_on_cuda(setup, std::move(parts), options)
                                       : train_on<loru::Cpu>(setup, std::move(parts), options);
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Training a federation from its first round to its files, and evaluating what was saved.
 
+#include <chrono>
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -24,10 +25,12 @@ struct Overrides {
 };
 
 struct Resumption;
+class Listener;
+struct Configuration;
 
 /// The command line's options of a run besides its configuration.
 struct RunOptions {
-  std::string out = {};
+  std::string out = {};                      // the run's folder; empty: no files
   Index checkpoint_every = 0;                // rounds between two checkpoints; 0: none
   bool resumes = false;                      // goes on with the run in `out`, whose configuration it has
   std::shared_ptr<Resumption> resumption{};  // what it goes on from; none: a run of its own
@@ -36,6 +39,8 @@ struct RunOptions {
   bool explain = false;
   bool quiet = false;
   std::shared_ptr<loru::fl::Executor> executor = {};  // none: threads of this process
+  std::shared_ptr<Listener> listener = {};            // who gets the run in place of the terminal; or none
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
 };
 
 /// Not zero if the work is to end at the next good place.
@@ -52,9 +57,13 @@ enum ExitCode : int { success = 0, failed_run = 1, bad_input = 2, interrupted = 
 /// current round; a second one ends it at once.
 ExitCode run(const std::string& file, const Overrides& overrides, RunOptions options);
 
+/// The same for a configuration that has been read.
+ExitCode run(const Configuration& configuration, const RunOptions& options);
+
 struct Setup;
 
-/// The same for a setup and its clients.
+/// The same for a setup and its clients. With a listener signals are the caller's, and what goes wrong is
+/// thrown.
 ExitCode train(Setup& setup, loru::data::Partition parts, const RunOptions& options);
 
 /// Throws what train() would throw before its first round, but for the output folder; writes nothing.

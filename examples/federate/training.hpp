@@ -9,13 +9,12 @@
 
 #include "checkpoint.hpp"
 #include "describe.hpp"
+#include "listener.hpp"
 #include "output.hpp"
 #include "parametrise.hpp"
 #include "progress.hpp"
 
 namespace federate {
-
-extern const std::chrono::steady_clock::time_point program_start;
 
 /// A run on device D from its first round, or from a checkpoint, to its files.
 template <class D>
@@ -39,8 +38,9 @@ class Training {
     if (checkpoint()) restore(*checkpoint());
   }
 
-  /// Begins the folder's files, once everything has been checked.
+  /// Begins the folder's files, if it has one, once everything has been checked.
   void open_output() {
+    if (options_.out.empty()) return;
     Resumption* resumption = options_.resumption.get();
     if (!resumption) lock_ = std::make_unique<FolderLock>(options_.out, "--out");
     if (checkpoint()) {
@@ -131,8 +131,10 @@ class Training {
     simulation_.emplace(std::move(model), std::move(algorithm), setup_.data, parts_, options, task_);
   }
 
-  /// Whether the run's files are this process's.
-  bool has_files() const { return !options_.executor || options_.executor->rank() == 0; }
+  bool is_server() const { return !options_.executor || options_.executor->rank() == 0; }
+
+  /// Whether the run has files, which are this process's.
+  bool has_files() const { return is_server() && !options_.out.empty(); }
 
   /// Where the states of an algorithm's clients are kept; none: in memory.
   std::shared_ptr<loru::fl::ClientStore> store() {
@@ -151,7 +153,7 @@ class Training {
   void begin_low_rank(loru::nn::Model<float, D> model, Index rounds) {
     const Configuration& c = setup_.configuration;
     auto algorithm = make_algorithm<D>(c);
-    if (has_files()) simulation_->release();  // the other processes do the same
+    if (is_server()) simulation_->release();  // the other processes do the same
     parametrise(c, algorithm, model);
     begin(std::move(model), std::move(algorithm), c.simulation.server, rounds);
   }
@@ -185,12 +187,12 @@ class Training {
 
   void rounds_up_to(Index last) {
     const Index rounds = setup_.configuration.rounds;
-    while (totals_.rounds < last && !stop_wanted && !stopped_after_) {
+    while (totals_.rounds < last && !stop_wanted && !ended_ && !stopped_after_) {
       const bool wanted = simulation_->wants_evaluation(totals_.rounds + 1 == rounds);
       const Index merges = simulation_->server().merges();
       const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
-      output_->add(round);
+      if (output_) output_->add(round);
       if (events_) add_events(round);
       if (simulation_->server().merges() > merges) keep_merge(round.index);
       progress_.round(round, totals_);
@@ -201,6 +203,7 @@ class Training {
         validation_ = round.validation_metrics;
         if (!warming_up_) compare(round);
       }
+      if (options_.listener) ended_ = !options_.listener->round(setup_, round);
       if (checkpoint_every_ > 0 && totals_.rounds % checkpoint_every_ == 0) write_checkpoint();
     }
     if (checkpoint_every_ > 0 && last_checkpoint_ != totals_.rounds) write_checkpoint();
@@ -271,11 +274,13 @@ class Training {
   /// Keeps the factors that the round has merged, if they are wanted.
   void keep_merge(Index round) {
     totals_.merge_rounds.push_back(round);
-    if (keeps_merges(setup_.configuration)) output_->keep_merge(round, simulation_->server().last_merge());
+    if (output_ && keeps_merges(setup_.configuration))
+      output_->keep_merge(round, simulation_->server().last_merge());
   }
 
   /// Keeps the model of the round that has just ended, if it is wanted.
   void keep_round() {
+    if (!output_) return;
     const std::vector<Index>& rounds = setup_.configuration.keep_rounds;
     if (!std::binary_search(rounds.begin(), rounds.end(), totals_.rounds)) return;
     auto model = simulation_->global_model();
@@ -293,7 +298,7 @@ class Training {
       best_ = value;
       best_round_ = round.index;
       Model model = host_model();
-      output_->keep_best(loru::io::to_archive(model));
+      if (output_) output_->keep_best(loru::io::to_archive(model));
     }
     if (c.stop_at && sign * value >= sign * *c.stop_at) stopped_after_ = round.index;
   }
@@ -326,22 +331,17 @@ class Training {
       if (all_finite(weight))
         outcome.update_rank[layer] = loru::lowrank::update_rank(weight, start.at(layer));
     if (code != interrupted) look_at_clients(model, start, outcome);
-    outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - program_start).count();
+    outcome.wall_seconds = std::chrono::duration<double>(Clock::now() - options_.begin).count();
     if (events_) events_->synchronise();
-    output_->finish(setup_, parts_, model, totals_, outcome);
+    const std::string summary = summary_text(setup_, model, totals_, outcome);
+    if (output_) output_->finish(setup_, parts_, model, summary, outcome.personal);
     progress_.end();
-    const std::string folder = output_->folder().string();
-    if (code == failed_run) {
-      const bool any = totals_.rounds > 0;
-      report_error(loru::concat(failure_, "; the model ", any ? "of round " : "before the first round",
-                                any ? std::to_string(totals_.rounds) : "", " is in ", folder));
-    } else if (code == interrupted) {
-      report_error(loru::concat("stopped after round ", totals_.rounds, " of ", setup_.configuration.rounds,
-                                "; everything up to it is in ", folder));
-    } else {
-      progress_.outcome(totals_, outcome, setup_.configuration.stop_at);
-      progress_.line("written to " + folder);
-    }
+    const std::string problem =
+        problem_of(code, totals_.rounds, setup_.configuration.rounds, failure_, options_.out);
+    if (options_.listener) return options_.listener->finished(setup_, model, {code, problem, summary});
+    if (code != success) return report_error(problem);
+    progress_.outcome(totals_, outcome, setup_.configuration.stop_at);
+    progress_.line("written to " + options_.out);
   }
 
   /// The model as it is evaluated, on the host.
@@ -395,6 +395,7 @@ class Training {
   std::optional<double> best_;  // the first metric of the model that is kept
   std::optional<Index> best_round_, stopped_after_;
   std::string failure_;
+  bool ended_ = false;  // by the listener
 };
 
 /// Trains and writes the run's files. Throws what is thrown before the first round; what comes later is a
@@ -410,6 +411,7 @@ ExitCode train_on(Setup& setup, loru::data::Partition parts, const RunOptions& o
   try {
     return training();
   } catch (const std::exception& error) {
+    if (options.listener) throw;
     report_error(error.what());
     return failed_run;
   }

@@ -9,7 +9,7 @@
 #include <loru/train/published.hpp>
 #include <loru/train/tasks/tasks.hpp>
 
-#include "configuration.hpp"
+#include "federation.hpp"
 
 namespace federate {
 
@@ -18,9 +18,6 @@ using loru::ConfigError, loru::require;
 namespace {
 
 using Model = loru::nn::Model<float>;
-
-/// Folders to look in besides the usual ones.
-std::vector<loru::data::Path> source_folders() { return {loru::data::Path(LORU_SOURCE_DIR) / "data"}; }
 
 loru::io::TransformerConfiguration own_shape(const Configuration& c, const loru::data::Dataset& data) {
   const TransformerOptions& o = c.transformer;
@@ -114,7 +111,7 @@ Model build_transformer(const Configuration& c, const loru::data::Dataset& data)
   require<ConfigError>(c.model != "char_transformer",
                        "model.weights: expected none for char_transformer, got ", weights.string());
   loru::io::Pretrained published = loru::io::load_pretrained(
-      loru::data::locate_model(weights, source_folders()), {.keep_quantised = c.transformer.keep_quantised});
+      loru::data::locate_model(weights, bundled_folders()), {.keep_quantised = c.transformer.keep_quantised});
   check_fits(c, published.configuration, published.tensors.origin(), data);
   Model model = build(c, published.configuration, outputs);
   loru::train::set_published(model, std::move(published));
@@ -125,13 +122,13 @@ Model build_transformer(const Configuration& c, const loru::data::Dataset& data)
 
 Index positions(const Configuration& c) {
   if (c.transformer.weights.empty()) return c.text.length;
-  const auto path = loru::data::locate_model(c.transformer.weights, source_folders());
+  const auto path = loru::data::locate_model(c.transformer.weights, bundled_folders());
   return loru::io::load_configuration(path).positions;
 }
 
 std::set<std::string> published_names(const Configuration& c) {
   if (c.transformer.weights.empty()) return {};
-  const auto path = loru::data::locate_model(c.transformer.weights, source_folders());
+  const auto path = loru::data::locate_model(c.transformer.weights, bundled_folders());
   std::set<std::string> names;
   for (const auto& [name, shape] : loru::io::tensor_shapes(loru::io::load_configuration(path)))
     names.insert(name);

@@ -1,0 +1,61 @@
+#pragma once
+// The two ends of a federation for Python, joined by nothing but bytes. Calls from several threads take
+// turns.
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include <loru/fl/server/server.hpp>
+
+#include "model.hpp"
+
+namespace loru_python {
+
+class Server {
+ public:
+  /// `ranks` are the rank budgets of the clients, where they have some of their own. Throws as fl::Server
+  /// does.
+  Server(Model& model, Index clients, const std::optional<std::vector<Index>>& ranks);
+
+  void begin_round();
+  py::bytes broadcast(Index client);
+  void receive(const py::bytes& update);
+  double finish_round();
+  void lost(Index client);
+  void arrived(Index client);
+  py::bytes save();
+  void restore(const py::bytes& state);
+
+  Index round();
+  Index merges();
+  std::shared_ptr<Model> model();
+
+ private:
+  federate::Setup setup_;
+  loru::fl::Server<float> server_;
+  std::mutex mutex_;
+};
+
+class Client {
+ public:
+  explicit Client(Model& model);
+
+  /// A turn: the broadcast and the client's samples in, its update out. Throws as fl::answer does, and
+  /// DataError for a broadcast of another seed than the model's.
+  py::bytes answer(const py::bytes& broadcast, const py::array& x, const py::array& y);
+
+  /// The client's state between turns, without its model; no bytes before its first turn.
+  py::bytes state();
+  void set_state(const py::bytes& state);
+  std::shared_ptr<Model> model();
+
+ private:
+  federate::Setup setup_;
+  loru::fl::AnyAlgorithm<float> algorithm_;
+  loru::io::Archive state_{"state"};
+  std::mutex mutex_;
+};
+
+}  // namespace loru_python

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""The longer checks of the Python module, of `./dev test --extras`: wheels in empty environments, the notebook, wrong use
+under the sanitizers, and what Python costs.
+
+    extras.py ROOT FEDERATE WORK [--only STAGE,...]   WORK is a folder for environments and builds
+"""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+PORTABLE = "-march=x86-64-v3"
+TESTS = ("run", "ends", "model", "names", "compare", "docs", "wrong_use")
+MOST_OVERHEAD = 0.01
+
+
+def call(*command, env=None, cwd=None, capture=False):
+    print("+", *command, flush=True)
+    done = subprocess.run(list(map(str, command)), env={**os.environ, **(env or {})}, cwd=cwd, text=True,
+                          stdout=subprocess.PIPE if capture else None)
+    if done.returncode != 0:
+        raise SystemExit(f"extras: {' '.join(map(str, command))}: exit code {done.returncode}")
+    return done.stdout
+
+
+class Extras:
+    def __init__(self, root, federate, work):
+        self.root, self.federate, self.work = root, federate, work
+        work.mkdir(parents=True, exist_ok=True)
+
+    def environment(self, name):
+        folder = self.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        return folder / "bin" / "python"
+
+    def test(self, python, federate, **env):
+        for name in TESTS:
+            call(python, self.root / "tests/python" / f"{name}.py", federate, self.root, cwd=self.work, env=env)
+
+    def wheel(self):
+        """`pip install .` gives the models of the federate that is built for this machine."""
+        python = self.environment("native")
+        call(python, "-m", "pip", "install", "--quiet", self.root)
+        self.test(python, self.federate)
+
+    def portable(self):
+        """A wheel for x86-64-v3 gives the models of a federate of that instruction set."""
+        build = self.work / "federate-portable"
+        call("cmake", "-S", self.root, "-B", build, "-G", "Ninja", "-D", "CMAKE_BUILD_TYPE=Release", "-D", "LORU_NATIVE=OFF",
+             "-D", f"CMAKE_CXX_FLAGS={PORTABLE}", "-D", "LORU_BUILD_TESTS=OFF", "-D", "LORU_BUILD_BENCH=OFF",
+             "-D", "LORU_WITH_CUDA=OFF", "-D", "LORU_WITH_MPI=OFF", "-D", "LORU_WITH_PYTHON=OFF")
+        call("cmake", "--build", build, "--target", "federate")
+        python, wheels = self.environment("portable"), self.work / "wheels"
+        shutil.rmtree(wheels, ignore_errors=True)
+        call(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", wheels, self.root,
+             "-C", "cmake.define.LORU_NATIVE=OFF", "-C", f"build-dir={self.work / 'wheel-portable'}",
+             env={"CXXFLAGS": PORTABLE})
+        call(python, "-m", "pip", "install", "--quiet", *wheels.glob("loru-*.whl"))
+        self.test(python, build / "bin/federate")
+
+    def notebook(self):
+        """The bundled notebook runs from its first cell to its last."""
+        python = self.work / "native/bin/python"
+        if not python.exists():
+            self.wheel()
+        call(python, "-m", "pip", "install", "--quiet", "nbclient", "ipykernel", "matplotlib", "pandas")
+        folder = self.work / "notebook"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        run = ("import nbformat, nbclient; "
+               f"book = nbformat.read({str(self.root / 'examples/python/federation.ipynb')!r}, 4); "
+               "assert len(book.cells) == 10; nbclient.NotebookClient(book, timeout=600).execute(); "
+               "import pandas, loru; print(book.cells[-1].outputs[0].text)")
+        call(python, "-c", run, cwd=folder)
+
+    def sanitizers(self):
+        """Random wrong use under the address and undefined-behaviour sanitizers."""
+        build = self.work / "sanitize"
+        call("cmake", "-S", self.root, "-B", build, "-G", "Ninja", "-D", "CMAKE_BUILD_TYPE=Sanitize",
+             "-D", "LORU_BUILD_TESTS=OFF", "-D", "LORU_BUILD_BENCH=OFF", "-D", "LORU_WITH_CUDA=OFF",
+             "-D", "LORU_WITH_MPI=OFF", "-D", "LORU_WITH_PYTHON=ON")
+        call("cmake", "--build", build, "--target", "loru_python", "federate")
+        python = [line.split("=", 1)[1] for line in (build / "CMakeCache.txt").read_text().splitlines()
+                  if line.startswith("Python_EXECUTABLE:")]
+        library = call("g++", "-print-file-name=libasan.so", capture=True).strip()
+        call(python[0] if python else sys.executable, self.root / "tests/python/wrong_use.py", build / "bin/federate",
+             self.root, cwd=self.work,
+             env={"PYTHONPATH": str(build / "python"), "LD_PRELOAD": library, "PYTHONMALLOC": "malloc",
+                  "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"})
+
+    def overhead(self):
+        """The quickstart takes at most 1 % more from Python: medians of three runs each, in turn, on one thread."""
+        python = self.work / "native/bin/python"
+        if not python.exists():
+            self.wheel()
+        config = self.root / "examples/federations/quickstart.toml"
+        script = f"import loru; loru.run({str(config)!r}, out='python', threads=1)"
+        times = {"federate": [], "python": []}
+        for _ in range(3):
+            for name, command in (("federate", [self.federate, config, "--out", "federate", "--threads", 1, "--quiet"]),
+                                  ("python", [python, "-c", script])):
+                begin = time.monotonic()
+                call(*command, cwd=self.work)
+                times[name].append(time.monotonic() - begin)
+        shas = {json.loads((self.work / name / "summary.json").read_text())["model_sha256"] for name in times}
+        assert len(shas) == 1, shas
+        ours, theirs = (sorted(times[name])[1] for name in ("python", "federate"))
+        print(f"quickstart: federate {theirs:.2f} s, Python {ours:.2f} s, {100 * (ours / theirs - 1):+.2f} %")
+        if ours > (1 + MOST_OVERHEAD) * theirs:
+            raise SystemExit(f"extras: overhead: expected at most {MOST_OVERHEAD:.0%}, got {ours / theirs - 1:.2%}")
+
+
+STAGES = ("wheel", "notebook", "portable", "sanitizers", "overhead")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("root", type=Path)
+    parser.add_argument("federate", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--only", default=",".join(STAGES), help="some of " + ", ".join(STAGES))
+    arguments = parser.parse_args()
+    extras = Extras(arguments.root.resolve(), arguments.federate.resolve(), arguments.work.resolve())
+    for stage in arguments.only.split(","):
+        if stage not in STAGES:
+            parser.error(f"--only: expected some of {', '.join(STAGES)}, got {stage}")
+        getattr(extras, stage)()
+        print(f"{stage}: passed", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""One table of names: the keys of the module are federate's, and its functions have no others."""
+import inspect
+import re
+
+import numpy as np
+
+import support
+from support import Case, federate
+
+import loru
+
+
+class Names(Case):
+    def test_keys_are_federates(self):
+        printed = federate("--keys").stdout
+        names = re.findall(r"^\| `([\w.]+)`", printed, re.M)
+        self.assertEqual(set(loru.keys()), set(names))
+        for name, key in loru.keys().items():
+            self.assertRegex(printed, rf"(?m)^\| `{re.escape(name)}` +\| .*{re.escape(key.text)}")
+        self.assertEqual(loru.keys()["algorithm.tau"].algorithms.count("fedloru"), 1)
+        self.assertEqual(loru.keys()["seed"].algorithms, ())
+
+    def test_keys_of_a_configuration(self):
+        model = loru.Model("mlp", (4,), 2, "fedavg")
+        table = ""
+        for line in model.configuration.splitlines():
+            line = line.strip()
+            if line.startswith("["):
+                table = line.strip("[]") + "."
+            elif "=" in line:
+                key = table + line.split("=")[0].strip()
+                self.assertIn(re.sub(r"^lowrank\.rates\..*", "lowrank.rates", key), loru.keys())
+
+    def test_arguments_are_keys(self):
+        tables = {name.split(".")[0] for name in loru.keys()}
+        kinds = loru.keys()["partition.kind"].values
+        for kind in ("iid", "dirichlet", "shards", "quantity", "natural", "virtual"):
+            self.assertIn(kind, kinds)
+            self.assertIn(kind, loru.partition.__doc__)
+        own = {name.split(".")[1] for name in loru.keys() if name.startswith("partition.")} - {"kind"}
+        for option in own:
+            self.assertIn(option, loru.partition.__doc__)
+        for function in (loru.Model.__init__, loru.Server.__init__, loru.Client.__init__):
+            for name in re.findall(r"\b(\w+)=", inspect.getdoc(function) or ""):
+                self.assertIn(name, tables)
+        self.assertEqual(set(loru.algorithms()), set(re.findall(r'"(\w+)"', loru.keys()["algorithm.name"].values)))
+        self.assertEqual(set(loru.models()), set(re.findall(r'"(\w+)"', loru.keys()["model.name"].values)))
+
+
+class Partitions(Case):
+    def test_they_are_partitions(self):
+        labels = np.random.default_rng(1).integers(0, 10, 600)
+        groups = np.repeat(np.arange(20), 30)
+        kinds = {"iid": {}, "dirichlet": {"alpha": 0.3}, "shards": {"classes_per_client": 2}, "quantity": {"skew": 1.5},
+                 "natural": {"groups": groups}}
+        for kind, options in kinds.items():
+            with self.subTest(kind=kind):
+                parts = loru.partition(labels, kind, clients=20, seed=3, **options)
+                self.assertEqual(len(parts), 20)
+                np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(600))
+                self.assertEqual(parts[0].dtype, np.int64)
+                again = loru.partition(labels, kind, clients=20, seed=3, **options)
+                self.assertTrue(all(np.array_equal(a, b) for a, b in zip(parts, again)))
+        virtual = loru.partition(labels, "virtual", clients=1000, samples=7)
+        self.assertEqual({len(part) for part in virtual}, {7})
+
+    def test_errors(self):
+        labels = np.arange(10)
+        wrong = [((labels, "iidd"), {}, loru.ConfigError, "config: partition.kind: "),
+                 ((labels,), {}, loru.ConfigError, "100"),
+                 ((labels,), {"clients": 0}, loru.ConfigError, "config: federation.clients: expected"),
+                 ((labels, "dirichlet"), {"alpha": -1.0}, loru.ConfigError, "config: partition.alpha: expected"),
+                 ((labels,), {"alhpa": 1.0}, loru.ConfigError, "config: unknown key 'partition.alhpa', nearest is "
+                                                               "'partition.alpha'"),
+                 ((labels,), {"seed": -1}, loru.ConfigError, "config: seed: expected"),
+                 ((labels - 1,), {"clients": 2}, loru.DataError, "labels: sample 0: expected a class from 0, got -1"),
+                 ((labels / 2,), {}, loru.DataError, "labels: expected integers"),
+                 ((labels.reshape(2, 5),), {}, loru.DataError, "labels: expected integers"),
+                 ((labels, "natural"), {"groups": [1]}, loru.DataError, "groups: expected 10, one a sample, got 1"),
+                 (("abc",), {}, loru.DataError, "labels: expected integers")]
+        for arguments, options, kind, text in wrong:
+            with self.subTest(text=text), self.assertRaisesRegex(kind, text):
+                loru.partition(*arguments, **options)
+
+
+if __name__ == "__main__":
+    support.main()
