@@ -164,6 +164,90 @@ TEST_CASE("cuda step: a client's turn takes four copies, and three if the broadc
   CHECK(emulator::inventory().misuse == std::vector<std::string>{});
 }
 
+namespace {
+
+/// The state of a model after two passes of five steps, of which the last of a pass has fewer samples, and
+/// the sum of its losses.
+std::vector<Tensor<float>> trained(const std::string& name, const optim::Options& optimizer, double dropout) {
+  const data::Split set = data::synthetic({.classes = 3, .sample = {1, 8, 8}, .train = 9, .test = 3});
+  auto model = nn::build<float, Cuda>(
+      name, {.channels = 1, .height = 8, .width = 8, .classes = 3, .seed = 3, .narrow = 32});
+  lowrank::factorize(model, {.rank = 2, .layers = {"*"}, .dropout = dropout});
+  const train::Task<float, Cuda> task{train::Classification{}};
+  const train::DeviceData<Cuda> dataset(set.train);
+  const data::Augment augment{.pad = 1, .flip = true};
+  std::vector<Tensor<float>> results;
+  double total = 0.0;
+  {
+    train::Loop<float, Cuda> loop(model, task, dataset, optimizer, augment, train::streams(1, 1, 0), "step");
+    std::vector<Index> samples(9);
+    std::iota(samples.begin(), samples.end(), 0);
+    const auto rate = [](Index step) { return step < 8 ? 0.01 : 0.005; };
+    CHECK(loop.run(samples, 2, 10, rate, {}, total) == 18);
+  }
+  for (const auto& entry : model.state()) results.push_back(to_host(entry.value));
+  results.push_back(Tensor<float>(Shape{}, {static_cast<float>(total)}));
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("cuda step: a recorded step gives the bits of one that is not, and names no memory of the host") {
+  if (!emulator::present) LORU_SKIP("what a step asks for is counted on the emulator");
+  const KeepBlocks keep;
+  optim::Options clipped = momentum, adam = momentum;
+  clipped.clip_norm = 0.5;
+  adam.kind = optim::Kind::adam;
+  struct Case {
+    std::string name;
+    optim::Options optimizer;
+    double dropout;
+    std::int64_t graphs;  // steps that were started as one
+  };
+  // Of the steps 0 to 9 two warm up, 4 and 9 are of one sample, and 8 has another rate.
+  for (const auto& [name, optimizer, dropout, graphs] :
+       {Case{"resnet10", clipped, 0.0, 5}, Case{"mlp", momentum, 0.0, 5}, Case{"mlp", adam, 0.0, 0},
+        Case{"mlp", momentum, 0.5, 0}}) {
+    INFO(name << ", " << graphs << " graphs");
+    const auto expected = trained(name, optimizer, dropout);
+    const auto before = emulator::inventory();
+    cuda::detail::record_steps() = true;
+    const auto got = trained(name, optimizer, dropout);
+    cuda::detail::record_steps() = false;
+    const auto after = emulator::inventory();
+    check_exact(got, expected);
+    CHECK(after.all_graphs - before.all_graphs == graphs);
+    CHECK(after.misuse == std::vector<std::string>{});
+  }
+}
+
+TEST_CASE("cuda step: a recorded step does not use memory that was given back, nor wait") {
+  if (!emulator::present) LORU_SKIP("what a step asks for is counted on the emulator");
+  const KeepBlocks keep;
+  cuda::detail::record_steps() = true;
+  cuda::Recording recording;
+  auto x = to_device(gaussian<float>({9}));
+  const auto before = emulator::inventory().all_graphs;
+  const auto step = [&] { add_scaled(x, 1.0F, scale(x, 2.0F)); };
+  for (int i = 0; i < 4; ++i) recording.run(1.0, step);
+  CHECK(emulator::inventory().all_graphs == before + 2);
+  cuda::trim();
+  for (int i = 0; i < 4; ++i) recording.run(1.0, step);
+  CHECK(emulator::inventory().all_graphs == before + 4);
+  // What waits for the device is run as it is.
+  const auto waits = [&] {
+    step();
+    to_host(x);
+  };
+  for (int i = 0; i < 4; ++i) recording.run(2.0, waits);
+  CHECK(emulator::inventory().all_graphs == before + 4);
+  cuda::detail::record_steps() = false;
+  auto expected = to_device(gaussian<float>({9}));
+  for (int i = 0; i < 12; ++i) add_scaled(expected, 1.0F, scale(expected, 2.0F));
+  CHECK(same_bits(to_host(x), to_host(expected)));
+  CHECK(emulator::inventory().misuse == std::vector<std::string>{});
+}
+
 TEST_CASE("cuda step: a loss that is not finite is found with its step, as on the host") {
   const data::Split set = data::synthetic({.classes = 3, .sample = {1, 4, 4}, .train = 24, .test = 3});
   const auto message = [&]<class D>(D) {

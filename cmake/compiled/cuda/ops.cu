@@ -19,15 +19,15 @@ template void adam_update_all(const std::vector<ParameterUpdate<float, Cuda>>&, 
 template Array<double> clip_scale(const Many&, double);
 template Index first_not_finite(const Many&);
 template BatchNormalised<float, Cuda> batch_normalise(const Array<float>&, const Array<float>&,
-                                                      const Array<float>&, double, const Array<float>&,
-                                                      const Array<float>&, double,
-                                                      const Epilogue<Array<float>>&);
+                                                      const Array<float>&, double, Array<float>&,
+                                                      Array<float>&, double, const Epilogue<Array<float>>&);
 template LossValue<float, Cuda> known_cross_entropy(const Array<float>&, const Labels&);
-template void put_number(Array<float>&, Index, const Array<float>&);
+template void put_loss(Array<float>&, Labels&, Index, const Array<float>&);
+template void fill(Labels&, std::int32_t);
 template void gather_batch(Array<float>&, Labels&, const Array<std::uint8_t>&, const Labels&, const Labels&,
-                           Index, const Array<double>&);
-template void gather_batch(Array<float>&, Labels&, const Array<float>&, const Labels&, const Labels&, Index,
-                           const Array<double>&);
+                           const Labels&, const Array<double>&);
+template void gather_batch(Array<float>&, Labels&, const Array<float>&, const Labels&, const Labels&,
+                           const Labels&, const Array<double>&);
 template void upload_all(std::vector<Array<float>>&, const std::vector<Tensor<float>>&);
 template void download_all(std::vector<Tensor<float>>&, const std::vector<Array<float>>&);
 

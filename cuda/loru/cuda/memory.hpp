@@ -80,12 +80,19 @@ class Blocks {
   /// Gives all waiting blocks back to the device. cudaFree waits for all work on it.
   void trim() noexcept {
     std::lock_guard lock{mutex_};
+    ++trims_;
     for (auto& [stream, lists] : waiting_)
       for (Block*& head : lists)
         while (Block* block = head) {
           head = block->next;
           free(block);
         }
+  }
+
+  /// How often that was done.
+  std::uint64_t trims() {
+    std::lock_guard lock{mutex_};
+    return trims_;
   }
 
   MemoryStatistics statistics() {
@@ -104,7 +111,7 @@ class Blocks {
   std::mutex mutex_;
   std::map<cudaStream_t, memory::detail::Lists> waiting_;
   Block* headers_ = nullptr;
-  std::uint64_t used_ = 0, reserved_ = 0;
+  std::uint64_t used_ = 0, reserved_ = 0, trims_ = 0;
 };
 
 /// At the program's end the device, and its memory with it, may be gone already.

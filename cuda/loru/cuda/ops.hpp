@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <loru/cuda/device.hpp>
+#include <loru/cuda/graph.hpp>
 #include <loru/cuda/work.hpp>
 #include <loru/ops/backend.hpp>
 
@@ -40,29 +41,32 @@ Array<double> clip_scale(const std::vector<const Array<T>*>& gradients, double l
 template <class T>
 Index first_not_finite(const std::vector<const Array<T>*>& all);
 
-/// normalise(x) with batch_moments(x), and running moments r' = (1 − momentum)·r + momentum·batch, with the
-/// unbiased variance; where they are empty none move.
+/// normalise(x) with batch_moments(x); the running moments move in place, r' = (1 − momentum)·r +
+/// momentum·batch, with the unbiased variance, unless they are empty.
 template <class T>
 BatchNormalised<T, Cuda> batch_normalise(const Array<T>& x, const Array<T>& gamma, const Array<T>& beta,
-                                         double epsilon, const Array<T>& mean, const Array<T>& variance,
-                                         double momentum, const Epilogue<Array<T>>& after);
+                                         double epsilon, Array<T>& mean, Array<T>& variance, double momentum,
+                                         const Epilogue<Array<T>>& after);
 
 /// cross_entropy for labels that are known to be classes: does not wait.
 template <class T>
 LossValue<T, Cuda> known_cross_entropy(const Array<T>& z, const Labels& labels);
 
-/// y[at] = x[0].
+/// y[position[1]] = x[0]; then the position (2) moves on by (rows, 1).
 template <class T>
-void put_number(Array<T>& y, Index at, const Array<T>& x);
+void put_loss(Array<T>& y, Labels& position, Index rows, const Array<T>& x);
 
-/// gather_images and gather_labels in one launch, for the samples of rows first, first + 1, ... of `rows`:
+/// What a training step is run by: see graph.hpp.
+inline Recording step_recording(Cuda) { return {}; }
+
+/// gather_images and gather_labels in one launch, for the samples of `rows` from row position[0] on:
 /// (N) numbers of samples, or (N, 4) = number, down, right, flip.
 template <class T>
 void gather_batch(Array<T>& y, Labels& y_labels, const Array<std::uint8_t>& images, const Labels& labels,
-                  const Labels& rows, Index first, const Array<double>& normalisation);
+                  const Labels& rows, const Labels& position, const Array<double>& normalisation);
 template <class T>
 void gather_batch(Array<T>& y, Labels& y_labels, const Array<float>& images, const Labels& labels,
-                  const Labels& rows, Index first, const Array<double>& normalisation);
+                  const Labels& rows, const Labels& position, const Array<double>& normalisation);
 
 /// Adds a copy of each host tensor to `there`, in one copy; none where this thread has uploaded the same
 /// bytes last.

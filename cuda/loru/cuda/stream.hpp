@@ -79,6 +79,19 @@ inline void order(cudaStream_t earlier, cudaStream_t later) {
   mark.hold(later);
 }
 
+/// Whether this thread's work is being recorded (graph.hpp).
+inline bool& recording() {
+  thread_local bool on = false;
+  return on;
+}
+
+/// Throws CudaError while a step is recorded: for what cannot be done again as it is.
+inline void require_not_recording(const char* what) {
+  if (recording())
+    throw CudaError(cudaErrorStreamCaptureUnsupported,
+                    concat("cuda: ", what, ": expected no step that is recorded"));
+}
+
 }  // namespace detail
 
 /// The stream that this thread's ops run on. Throws NoDevice.
@@ -88,7 +101,10 @@ inline cudaStream_t current_stream() {
 }
 
 /// Waits until this thread's stream is done. Throws CudaError for a fault of its work.
-inline void synchronize() { LORU_CUDA_CHECK(cudaStreamSynchronize(current_stream())); }
+inline void synchronize() {
+  detail::require_not_recording("synchronize");
+  LORU_CUDA_CHECK(cudaStreamSynchronize(current_stream()));
+}
 
 /// Makes a stream the current one of this thread for as long as it lives.
 class StreamScope {

@@ -44,15 +44,16 @@ class BatchNorm2d final : public Module<T, D> {
                             const Epilogue<Variable<T, D>>& after) {
     if constexpr (moves_on_the_way)
       if (pass.training) {
+        Tensor<T, D> none;
         const bool moves = pass.update_statistics;
-        return batch_normalise(x, gamma_, beta_, options_.epsilon, moves ? &running_mean_ : nullptr,
-                               moves ? &running_variance_ : nullptr, options_.momentum, after);
+        return batch_normalise(x, gamma_, beta_, options_.epsilon, moves ? running_mean_ : none,
+                               moves ? running_variance_ : none, options_.momentum, after);
       }
     return normalise(x, moments(x, pass), gamma_, beta_, !pass.training, after);
   }
 
   /// Whether the device takes the moments, moves the running ones and normalises in one op.
-  static constexpr bool moves_on_the_way = requires(const Tensor<T, D>& t, const Epilogue<Tensor<T, D>>& e) {
+  static constexpr bool moves_on_the_way = requires(Tensor<T, D>& t, const Epilogue<Tensor<T, D>>& e) {
     batch_normalise(t, t, t, 0.0, t, t, 0.0, e);
   };
 

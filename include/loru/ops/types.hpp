@@ -98,12 +98,11 @@ inline double unbiased_factor(Index n) {
   return n > 1 ? static_cast<double>(n) / (static_cast<double>(n) - 1.0) : 1.0;
 }
 
-/// A batch normalised with its own moments, and the running ones that have moved towards them.
+/// A batch normalised with its own moments, and these.
 template <class T, class D = Cpu>
 struct BatchNormalised {
   Tensor<T, D> y;
   Moments<T, D> moments;
-  Tensor<T, D> mean, variance;
 };
 
 /// What follows an op in the same pass over its result z: y = z + residual if there is one, then max(y, 0) if

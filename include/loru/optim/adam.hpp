@@ -55,7 +55,7 @@ class Adam final : public Optimizer<T, D> {
     const auto all = this->updates([this](std::size_t i, ParameterUpdate<T, D>& u) {
       u.first = &state_[i].first;
       u.second = &state_[i].second;
-      u.step = ++state_[i].step;
+      u.step = state_[i].step + 1;
     });
     if constexpr (requires { adam_update_all(all, step, scale); })
       adam_update_all(all, step, scale);  // a device that starts few launches
@@ -64,6 +64,8 @@ class Adam final : public Optimizer<T, D> {
         step.step = u.step;
         adam_update(*u.w, *u.g, *u.first, *u.second, step);
       }
+    for (std::size_t i = 0; i < state_.size(); ++i)
+      if (this->parameters_[i].gradient()) ++state_[i].step;
   }
 
   struct State {

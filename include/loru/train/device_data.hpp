@@ -44,7 +44,7 @@ class DeviceData {
   /// Whether the device gathers a batch out of rows that lie there.
   static constexpr bool gathers_rows = requires(Tensor<float, D> y, Tensor<std::int32_t, D> labels,
                                                 Tensor<std::uint8_t, D> images, Tensor<double, D> numbers) {
-    gather_batch(y, labels, images, labels, labels, Index{}, numbers);
+    gather_batch(y, labels, images, labels, labels, labels, numbers);
   };
 
   /// Whether batches can be gathered from samples that were uploaded ahead of them.
@@ -64,16 +64,17 @@ class DeviceData {
     return {to_device<D>(rows)};
   }
 
-  /// The batch of `size` of them from `first` on. The data set gathers ahead.
+  /// The batch of `size` of them from number position[0] on, which lies on the device. The data set gathers
+  /// ahead.
   template <class T>
-  data::Batch<T, D> gather(const Ahead<D>& ahead, Index first, Index size) const
+  data::Batch<T, D> gather(const Ahead<D>& ahead, const Tensor<std::int32_t, D>& position, Index size) const
     requires gathers_rows
   {
     data::Batch<T, D> batch;
     batch.labels = Tensor<std::int32_t, D>(Shape{size});
     batch.known_classes = known_classes_;
     gather_inputs(batch, size, [&](const auto& all) {
-      gather_batch(batch.inputs, batch.labels, all, labels_, ahead.rows, first, normalisation_);
+      gather_batch(batch.inputs, batch.labels, all, labels_, ahead.rows, position, normalisation_);
     });
     return batch;
   }

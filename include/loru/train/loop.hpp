@@ -51,23 +51,32 @@ class Loop {
     const Batches plan{static_cast<Index>(samples.size()), batch, steps};
     const Index begin = step_;
     const Ahead<D> ahead = draw_ahead(samples, plan);
-    Losses losses = losses_of(steps);
+    Losses losses(steps);
+    auto recording = make_recording();
     for (Index i = 0; i < steps; ++i, ++step_) {
-      if (!ahead.rows && plan.first(i) == 0) streams_.order.shuffle(samples);
-      const Variable<T, D> loss =
-          forward(ahead.rows ? gather(ahead, plan.seen(i), plan.size(i))
-                             : gather(samples.subspan(static_cast<std::size_t>(plan.first(i)),
-                                                      static_cast<std::size_t>(plan.size(i)))));
-      if (losses)
-        put_loss(losses, i, loss.value());
+      const Index first = plan.first(i), size = plan.size(i);
+      const double learning_rate = rate(step_);
+      if (!ahead.rows && first == 0) streams_.order.shuffle(samples);
+      const auto step = [&] {
+        const Variable<T, D> loss = forward(
+            ahead.rows
+                ? gather(ahead, losses.position, size)
+                : gather(samples.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size))));
+        if (losses.values)
+          losses.put(size, loss.value());
+        else
+          add(total, item(loss), step_, size);
+        loss.backward();
+        if (adjust) adjust(optimizer_->parameters());
+        optimizer_->step(learning_rate);
+      };
+      if (ahead.rows && !adjust && size == batch)
+        recording.run(learning_rate, step);
       else
-        add(total, item(loss), step_, plan.size(i));
-      loss.backward();
-      if (adjust) adjust(optimizer_->parameters());
-      optimizer_->step(rate(step_));
+        step();
     }
-    if (losses) {
-      const Tensor<T> values = to_host(losses);
+    if (losses.values) {
+      const Tensor<T> values = to_host(losses.values);
       for (Index i = 0; i < steps; ++i)
         add(total, static_cast<double>(value_of(values.data()[i])), begin + i, plan.size(i));
     }
@@ -94,19 +103,40 @@ class Loop {
     Index seen(Index step) const { return step == 0 ? 0 : step / pass() * count + first(step); }
   };
 
-  using Losses = Tensor<T, D>;  // (steps), or empty where each is read at once
+  /// The losses of steps on a device that keeps them until they are read, empty on others, and the sample and
+  /// the step that come next, in the device's memory too.
+  struct Losses {
+    Tensor<T, D> values;
+    Tensor<std::int32_t, D> position;
 
-  /// Whether the device keeps losses until they are read.
-  static constexpr bool keeps_losses = requires(Losses y, const Losses& x) { put_number(y, Index{}, x); };
+    static constexpr bool kept =
+        requires(Tensor<T, D> y, Tensor<std::int32_t, D> at) { put_loss(y, at, Index{}, y); };
+    explicit Losses([[maybe_unused]] Index steps) {
+      if constexpr (kept) {
+        values = Tensor<T, D>(Shape{steps});
+        position = Tensor<std::int32_t, D>(Shape{2});
+        fill(position, std::int32_t{0});
+      }
+    }
+    void put([[maybe_unused]] Index samples, [[maybe_unused]] const Tensor<T, D>& loss) {
+      if constexpr (kept) put_loss(values, position, samples, loss);
+    }
+  };
 
-  static Losses losses_of(Index steps) {
-    if constexpr (keeps_losses)
-      return Losses(Shape{steps});
+  /// Runs each step as it is.
+  struct NoRecording {
+    template <class Step>
+    void run(double, const Step& step) {
+      step();
+    }
+  };
+
+  /// What runs the steps of whole batches: a device may record one and start it again as a whole.
+  static auto make_recording() {
+    if constexpr (requires { step_recording(D{}); })
+      return step_recording(D{});
     else
-      return {};
-  }
-  static void put_loss(Losses& losses, Index step, const Tensor<T, D>& loss) {
-    if constexpr (keeps_losses) put_number(losses, step, loss);
+      return NoRecording{};
   }
 
   /// The samples of all batches, where the device gathers from them: puts the samples into the order of each
@@ -116,7 +146,7 @@ class Loop {
   const data::Augment* augment() const { return augment_.pad > 0 || augment_.flip ? &augment_ : nullptr; }
 
   data::Batch<T, D> gather(std::span<const Index> samples);
-  data::Batch<T, D> gather(const Ahead<D>& ahead, Index first, Index size) const;
+  data::Batch<T, D> gather(const Ahead<D>& ahead, const Tensor<std::int32_t, D>& position, Index size) const;
 
   /// The loss of a batch; the parameters have no gradients.
   Variable<T, D> forward(const data::Batch<T, D>& batch);
@@ -176,10 +206,11 @@ data::Batch<T, D> Loop<T, D>::gather(std::span<const Index> samples) {
 }
 
 template <class T, class D>
-data::Batch<T, D> Loop<T, D>::gather([[maybe_unused]] const Ahead<D>& ahead, [[maybe_unused]] Index first,
+data::Batch<T, D> Loop<T, D>::gather([[maybe_unused]] const Ahead<D>& ahead,
+                                     [[maybe_unused]] const Tensor<std::int32_t, D>& position,
                                      [[maybe_unused]] Index size) const {
   if constexpr (DeviceData<D>::gathers_rows)
-    return dataset_.template gather<T>(ahead, first, size);
+    return dataset_.template gather<T>(ahead, position, size);
   else
     return {};  // nothing is ahead
 }

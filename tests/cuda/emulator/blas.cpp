@@ -54,7 +54,14 @@ Matrix<T> operand(cublasHandle_t h, bool transpose, int rows, int columns, const
 template <class T>
 cublasStatus_t gemm(cublasHandle_t h, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
                     const T* alpha, const T* a, int lda, const T* b, int ldb, const T* beta, T* c, int ldc) {
-  loru::emulator::runtime::count_product();
+  namespace runtime = loru::emulator::runtime;
+  if (runtime::recording()) {
+    runtime::record([=, alpha = *alpha, beta = *beta] {
+      static_cast<void>(gemm(h, op_a, op_b, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc));
+    });
+    return CUBLAS_STATUS_SUCCESS;
+  }
+  runtime::count_product();
   if (loru::emulator::runtime::due(faults().product)) return CUBLAS_STATUS_EXECUTION_FAILED;
   const bool ta = op_a != CUBLAS_OP_N, tb = op_b != CUBLAS_OP_N;
   if (m <= 0 || n <= 0 || k <= 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m)

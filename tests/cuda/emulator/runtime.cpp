@@ -5,8 +5,10 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <new>
@@ -28,6 +30,13 @@ struct CUstream_st {
 };
 struct CUevent_st {
   bool timing = false, recorded = false;
+};
+struct CUgraph_st {
+  std::vector<std::function<void()>> work;
+  bool valid = true;
+};
+struct CUgraphExec_st {
+  std::vector<std::function<void()>> work;
 };
 
 namespace loru::emulator {
@@ -64,7 +73,8 @@ struct State {
   cudaError_t last = cudaSuccess, pending = cudaSuccess;  // pending: of a kernel that failed
 };
 
-thread_local int current = 0;  // device
+thread_local int current = 0;                // device
+thread_local CUgraph_st* capture = nullptr;  // what this thread's work is recorded in
 
 // Every tensor has a block of its own and of its size, whose ends are watched.
 [[maybe_unused]] const int no_cache = ::setenv("LORU_CUDA_CACHE", "0", 0);
@@ -91,7 +101,7 @@ Piece take(State& s, std::size_t bytes) {
   const std::size_t capacity = (bytes + 511) / 512 * 512;
   if (s.used + capacity > device.memory) return {};
   if (const auto found = s.unused.lower_bound(capacity);
-      found != s.unused.end() && found->first <= 2 * capacity) {
+      found != s.unused.end() && found->first <= 2 * capacity && s.used + found->first <= device.memory) {
     const Piece piece = found->second;
     s.unused.erase(found);
     return piece;
@@ -105,6 +115,12 @@ Piece take(State& s, std::size_t bytes) {
   if (!raw) return {};
   s.reserved += capacity;
   return {static_cast<std::byte*>(raw) + red_zone, 0, capacity};
+}
+
+/// A call that a recording does not allow: the recording is of no use then.
+bool refused() {
+  if (capture) capture->valid = false;
+  return capture != nullptr;
 }
 
 /// True from the call on at which the countdown reaches one.
@@ -159,6 +175,26 @@ namespace runtime {
 
 bool due(int& countdown) { return countdown > 0 && --countdown == 0; }
 
+bool recording() { return capture != nullptr; }
+
+void record(std::function<void()> work) {
+  ++state().counts.recorded;
+  capture->work.push_back(std::move(work));
+}
+
+void check_recorded(const char* kernel, const void* parameter, std::size_t bytes) {
+  State& s = state();
+  std::lock_guard lock{s.mutex};
+  const auto here = reinterpret_cast<std::uintptr_t>(&lock);
+  for (std::size_t at = 0; at + sizeof(void*) <= bytes; at += sizeof(void*)) {
+    std::uintptr_t word = 0;
+    std::memcpy(&word, static_cast<const std::byte*>(parameter) + at, sizeof word);
+    constexpr std::uintptr_t stack = std::uintptr_t{1} << 20;
+    if ((word > here - stack && word < here + stack) || is_pinned(s, reinterpret_cast<const void*>(word), 1))
+      report(std::string("a recorded kernel ") + kernel + " is given memory of the host");
+  }
+}
+
 bool begin_launch(const char* name) {
   State& s = state();
   std::lock_guard lock{s.mutex};
@@ -188,6 +224,7 @@ bool alive(const void* stream) {
 }
 
 void report(const std::string& misuse) { state().counts.misuse.push_back(misuse); }
+void forget_misuse() { state().counts.misuse.clear(); }
 void count_handle(int change) { state().counts.handles += change; }
 void count_product() { ++state().counts.all_products; }
 
@@ -275,7 +312,46 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+  if (capture) return result(cudaErrorIllegalState);
+  capture = new CUgraph_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  if (!capture) return result(cudaErrorIllegalState);
+  CUgraph_st* const recorded = std::exchange(capture, nullptr);
+  *graph = recorded->valid ? recorded : nullptr;
+  if (recorded->valid) return cudaSuccess;
+  delete recorded;
+  return result(cudaErrorStreamCaptureInvalidated);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new CUgraphExec_st{graph->work};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+  ++state().counts.all_graphs;
+  for (const auto& work : exec->work) work();
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
+}
+
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (refused()) return result(cudaErrorStreamCaptureUnsupported);
   if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
   State& s = state();
   std::lock_guard lock{s.mutex};
@@ -331,6 +407,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 
 cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   if (bytes == 0) return result(cudaErrorInvalidValue);
+  if (refused()) return result(cudaErrorStreamCaptureUnsupported);
   State& s = state();
   std::lock_guard lock{s.mutex};
   ++s.counts.all_allocations;
@@ -352,6 +429,7 @@ cudaError_t cudaMalloc(void** data, std::size_t bytes) {
 
 cudaError_t cudaFree(void* data) {
   if (!data) return cudaSuccess;
+  if (refused()) return result(cudaErrorStreamCaptureUnsupported);
   State& s = state();
   std::lock_guard lock{s.mutex};
   const auto found = s.living.find(static_cast<const std::byte*>(data));
@@ -380,6 +458,15 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   if (!runtime::alive(stream)) return result(cudaErrorInvalidResourceHandle);
+  if (capture) {
+    if (kind != cudaMemcpyDeviceToDevice) {
+      runtime::report("a copy from or to memory of the host in what is recorded");
+      refused();
+      return result(cudaErrorStreamCaptureUnsupported);
+    }
+    runtime::record([=] { std::memcpy(to, from, bytes); });
+    return cudaSuccess;
+  }
   ++state().counts.all_copies;
   state().counts.copies_to_device += kind == cudaMemcpyHostToDevice;
   state().counts.copies_to_host += kind == cudaMemcpyDeviceToHost;

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct Inventory {
   std::int64_t allocations = 0, streams = 0, events = 0, handles = 0;
   std::int64_t all_allocations = 0, all_copies = 0, all_products = 0, all_synchronisations = 0;
   std::int64_t all_pinned = 0;                            // allocations of page-locked memory
+  std::int64_t all_graphs = 0, recorded = 0;              // graphs started; what was recorded for them
   std::int64_t copies_to_device = 0, copies_to_host = 0;  // of all_copies
   std::map<std::string, std::int64_t> launches;           // by the kernel's name
   /// Misuse that no error code can tell, such as writes outside of an allocation.
@@ -49,7 +51,14 @@ int device_of(const void* stream);
 /// True if [data, data + bytes) lies in one living allocation of the device.
 bool on_device(const void* data, std::size_t bytes);
 bool alive(const void* stream);
+/// Whether the work of this thread is recorded, not done; adds work to what is recorded.
+bool recording();
+void record(std::function<void()> work);
+/// Reports a parameter of a recorded kernel that points to memory of the host: to this thread's stack or to
+/// page-locked memory.
+void check_recorded(const char* kernel, const void* parameter, std::size_t bytes);
 void report(const std::string& misuse);
+void forget_misuse();
 void count_handle(int change);
 void count_product();
 

@@ -58,7 +58,8 @@ TEMPLATE_TEST_CASE("cuda ops: a batch of rows that were uploaded ahead is the ho
         Array<float> y(Shape{3, 3, 9, 8}, layout);
         cuda::Labels y_labels(Shape{3});
         gather_batch(y, y_labels, to_device(images), to_device(classes),
-                     to_device(augmented ? placed : plain), 1, to_device(normalisation));
+                     to_device(augmented ? placed : plain), to_device(numbers({2}, {1, 7})),
+                     to_device(normalisation));
         CHECK(same_bits(to_host(y_labels), numbers({3}, {3, 4, 4})));
         return std::vector{to_host(y)};
       });
@@ -68,11 +69,21 @@ TEMPLATE_TEST_CASE("cuda ops: a batch of rows that were uploaded ahead is the ho
     }
   Array<float> y(Shape{3, 3, 9, 8});
   cuda::Labels y_labels(Shape{3});
+  const auto two = to_device(numbers({2}, {0, 0}));
   CHECK_THROWS_WITH(
-      gather_batch(y, y_labels, to_device(images), to_device(classes), to_device(plain), 3,
-                   to_device(normalisation)),
-      "gather_batch: expected a batch of images of shape (5, 3, 9, 8) with labels, got (3, 3, 9, "
-      "8) from row 3 of (5)");
+      gather_batch(y, y_labels, to_device(images), to_device(classes), two, two, to_device(normalisation)),
+      "gather_batch: expected a batch of images of shape (5, 3, 9, 8) with labels, got (3, 3, 9, 8) of rows "
+      "(2)");
+}
+
+TEST_CASE("cuda ops: losses are put one after the other, and the position moves on") {
+  Array<float> y = to_device(Tensor<float>(Shape{3}, {0, 0, 0}));
+  auto position = to_device(numbers({2}, {4, 1}));
+  for (const float loss : {5.0F, 7.0F}) put_loss(y, position, 8, to_device(Tensor<float>(Shape{}, {loss})));
+  check_exact<float>({to_host(y)}, {Tensor<float>(Shape{3}, {0, 5, 7})});
+  check_exact<std::int32_t>({to_host(position)}, {numbers({2}, {20, 3})});
+  CHECK_THROWS_WITH(put_loss(y, position, 8, y),
+                    "put_loss: expected one number and a position of two, got (3) and (2)");
 }
 
 TEST_CASE("cuda ops: labels are gathered, and whole numbers come back as they went") {

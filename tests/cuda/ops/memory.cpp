@@ -68,7 +68,9 @@ TEST_CASE("cuda memory: what no tensor uses is given back before memory runs out
   const KeepBlocks keep;
   const auto before = cuda::memory_statistics();
   const auto device = emulator::device;
-  emulator::device.memory = before.used + (3 << 20);
+  std::size_t free = 0, total = 0;
+  REQUIRE(cudaMemGetInfo(&free, &total) == cudaSuccess);
+  emulator::device.memory = total - free + (3 << 20);
   { const Array<float> x(Shape{(2 << 20) / 4}); }
   CHECK(cuda::memory_statistics().reserved >= before.reserved + (2 << 20));
   {
@@ -140,6 +142,17 @@ TEST_CASE("cuda memory: whichever allocation or copy fails, nothing leaks and th
         5);
   CHECK(expect_failures(&emulator::Faults::copy, "unknown error") == 2);
   CHECK(inventory().misuse.empty());
+}
+
+TEST_CASE("cuda memory: a recorded kernel that is given memory of the host is reported") {
+  const auto before = emulator::inventory().misuse.size();
+  float here[4] = {};
+  emulator::runtime::check_recorded("scale", &before, sizeof before);
+  CHECK(emulator::inventory().misuse.size() == before);
+  float* const address = here;
+  emulator::runtime::check_recorded("scale", &address, sizeof address);
+  CHECK(emulator::inventory().misuse.size() == before + 1);
+  emulator::runtime::forget_misuse();
 }
 
 TEST_CASE("cuda device: without one, what is missing is said") {

@@ -100,8 +100,8 @@ struct GradientColumns {
 
 template <class T>
 BatchNormalised<T, Cuda> batch_normalise(const Array<T>& x_any, const Array<T>& gamma, const Array<T>& beta,
-                                         double epsilon, const Array<T>& mean, const Array<T>& variance,
-                                         double momentum, const Epilogue<Array<T>>& after) {
+                                         double epsilon, Array<T>& mean, Array<T>& variance, double momentum,
+                                         const Epilogue<Array<T>>& after) {
   loru::detail::check_batch(x_any.shape());
   const Array<T> x = to_layout(x_any, Layout::channels_last),
                  r = to_layout(after.residual, Layout::channels_last);
@@ -112,19 +112,12 @@ BatchNormalised<T, Cuda> batch_normalise(const Array<T>& x_any, const Array<T>& 
                       "batch_norm: expected ", channels, " channels of x, got ", gamma.shape(), " of γ");
   const Index c = channels[0], rows = x.size() / c;
   BatchNormalised<T, Cuda> result{Array<T>(x.shape(), Layout::channels_last),
-                                  {Array<T>(channels), Array<T>(channels), Array<T>(channels)},
-                                  {},
-                                  {}};
+                                  {Array<T>(channels), Array<T>(channels), Array<T>(channels)}};
   detail::StoreMoments<T> moments(result.moments, rows, epsilon);
   if (mean) {
-    result.mean = Array<T>(channels);
-    result.variance = Array<T>(channels);
-    moments.running = {mean.data(),
-                       variance.data(),
-                       result.mean.data(),
-                       result.variance.data(),
-                       static_cast<T>(1.0 - momentum),
-                       static_cast<T>(momentum),
+    for (Array<T>* moved : {&mean, &variance})
+      if (!moved->unique()) *moved = clone(*moved);
+    moments.running = {mean.data(), variance.data(), static_cast<T>(1.0 - momentum), static_cast<T>(momentum),
                        static_cast<T>(momentum * unbiased_factor(rows))};
   }
   detail::finish_columns<T, 3>(

@@ -8,6 +8,7 @@ namespace loru::cuda {
 namespace detail {
 
 inline void copy_bytes(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  if (kind != cudaMemcpyDeviceToDevice) require_not_recording("copy");
   if (bytes > 0) LORU_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, kind, current_stream()));
 }
 
@@ -41,13 +42,17 @@ struct Fill {
   __device__ void operator()(Index i) const { y[i] = v; }
 };
 
-/// y[at] = x[0].
+/// y[position[1]] = x[0]; then the position moves on by `rows` rows and one step.
 template <class T>
-struct PutNumber {
+struct PutLoss {
   const T* x;
   T* y;
-  Index at;
-  __device__ void operator()(Index) const { y[at] = x[0]; }
+  std::int32_t *position, rows;
+  __device__ void operator()(Index) const {
+    y[position[1]] = x[0];
+    position[0] += rows;
+    ++position[1];
+  }
 };
 
 /// y (images, columns, rows) = x (images, rows, columns) with the last two exchanged.
@@ -87,11 +92,12 @@ void fill(Array<T>& y, T v) {
 }
 
 template <class T>
-void put_number(Array<T>& y, Index at, const Array<T>& x) {
-  require<ShapeError>(x.size() == 1 && at >= 0 && at < y.size(),
-                      "put_number: expected one number and a place in [0, ", y.size(), "), got ", x.shape(),
-                      " and ", at);
-  detail::for_each("put_number", 1, detail::PutNumber<T>{x.data(), y.data(), at});
+void put_loss(Array<T>& y, Labels& position, Index rows, const Array<T>& x) {
+  require<ShapeError>(x.size() == 1 && position.size() == 2,
+                      "put_loss: expected one number and a position of two, got ", x.shape(), " and ",
+                      position.shape());
+  detail::for_each("put_loss", 1,
+                   detail::PutLoss<T>{x.data(), y.data(), position.data(), static_cast<std::int32_t>(rows)});
 }
 
 template <class T>

@@ -144,6 +144,7 @@ Array<T> gelu_backward(const Array<T>& x, const Array<T>& dy) {
 
 template <class T>
 Array<T> dropout(const Array<T>& x, double p, const rng::Stream& stream) {
+  detail::require_not_recording("dropout");
   require<ConfigError>(p >= 0.0 && p < 1.0, "dropout: expected 0 <= p < 1, got ", p);
   Array<T> y(x.shape(), x.layout());
   const rng::Words counter = stream.counter(0);

@@ -50,22 +50,23 @@ struct GatherLabels {
 };
 
 /// Rows of a turn: the numbers of the samples (steps' batches one after the other), or (number, down, right,
-/// flip) each. Element i of a batch that begins at row `first`, and for i below n its label.
+/// flip) each. Element i of a batch that begins at row position[0], and for i below n its label.
 template <class T, class Raw>
 struct GatherBatch {
   T* y;
   std::int32_t* y_labels;
   const Raw* images;
-  const std::int32_t *labels, *rows;
+  const std::int32_t *labels, *rows, *position;
   const double* normalisation;
   Index n, c, h, w, width;
   bool channels_last;
   __device__ void operator()(Index i) const {
     const Index pixels = h * w, image = i / (c * pixels), at = i % (c * pixels);
-    const std::int32_t* row = rows + image * width;
+    const Index first = position[0];
+    const std::int32_t* row = rows + (first + image) * width;
     y[i] = gathered<T>(images + row[0] * c * pixels, width > 1 ? row + 1 : nullptr, normalisation, at, c, h,
                        w, channels_last);
-    if (i < n) y_labels[i] = labels[rows[i * width]];
+    if (i < n) y_labels[i] = labels[rows[(first + i) * width]];
   }
 };
 
@@ -97,18 +98,18 @@ namespace detail {
 
 template <class T, class Raw>
 void gather_rows(Array<T>& y, Labels& y_labels, const Array<Raw>& images, const Labels& labels,
-                 const Labels& rows, Index first, const Array<double>& normalisation) {
+                 const Labels& rows, const Labels& position, const Array<double>& normalisation) {
   const Shape &s = y.shape(), &all = images.shape();
   const Index n = s[0], width = rows.rank() == 2 ? rows.dim(1) : 1;
   require<ShapeError>(s.rank() == 4 && all.rank() == 4 && s[1] == all[1] && s[2] == all[2] &&
                           s[3] == all[3] && labels.size() == all[0] && y_labels.size() == n &&
-                          (width == 1 || width == 4) && first >= 0 && (first + n) * width <= rows.size() &&
+                          (width == 1 || width == 4) && n * width <= rows.size() && position.size() == 2 &&
                           normalisation.shape() == Shape{s[1], 3},
                       "gather_batch: expected a batch of images of shape ", all, " with labels, got ", s,
-                      " from row ", first, " of ", rows.shape());
+                      " of rows ", rows.shape());
   for_each("gather_batch", y.size(),
-           GatherBatch<T, Raw>{y.data(), y_labels.data(), images.data(), labels.data(),
-                               rows.data() + first * width, normalisation.data(), n, s[1], s[2], s[3], width,
+           GatherBatch<T, Raw>{y.data(), y_labels.data(), images.data(), labels.data(), rows.data(),
+                               position.data(), normalisation.data(), n, s[1], s[2], s[3], width,
                                y.layout() == Layout::channels_last});
 }
 
@@ -116,14 +117,14 @@ void gather_rows(Array<T>& y, Labels& y_labels, const Array<Raw>& images, const 
 
 template <class T>
 void gather_batch(Array<T>& y, Labels& y_labels, const Array<std::uint8_t>& images, const Labels& labels,
-                  const Labels& rows, Index first, const Array<double>& normalisation) {
-  detail::gather_rows(y, y_labels, images, labels, rows, first, normalisation);
+                  const Labels& rows, const Labels& position, const Array<double>& normalisation) {
+  detail::gather_rows(y, y_labels, images, labels, rows, position, normalisation);
 }
 
 template <class T>
 void gather_batch(Array<T>& y, Labels& y_labels, const Array<float>& images, const Labels& labels,
-                  const Labels& rows, Index first, const Array<double>& normalisation) {
-  detail::gather_rows(y, y_labels, images, labels, rows, first, normalisation);
+                  const Labels& rows, const Labels& position, const Array<double>& normalisation) {
+  detail::gather_rows(y, y_labels, images, labels, rows, position, normalisation);
 }
 
 template <class E>

@@ -67,8 +67,7 @@ struct GroupMoments {
 /// where there are none.
 template <class T>
 struct Running {
-  const T *mean = nullptr, *variance = nullptr;
-  T *next_mean = nullptr, *next_variance = nullptr;
+  T *mean = nullptr, *variance = nullptr;
   T keep = T(1), share = T(0), variance_share = T(0);
 };
 
@@ -93,8 +92,8 @@ struct StoreMoments {
     variance[j] = spread;
     inverse[j] = scalar::inverse_deviation(spread, epsilon);
     if (!running.mean) return;
-    running.next_mean[j] = fma(running.share, column.v[1], running.keep * running.mean[j]);
-    running.next_variance[j] = fma(running.variance_share, spread, running.keep * running.variance[j]);
+    running.mean[j] = fma(running.share, column.v[1], running.keep * running.mean[j]);
+    running.variance[j] = fma(running.variance_share, spread, running.keep * running.variance[j]);
   }
 };
 

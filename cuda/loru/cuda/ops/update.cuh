@@ -98,6 +98,7 @@ void sgd_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const SgdS
 template <class T>
 void adam_update_all(const std::vector<ParameterUpdate<T, Cuda>>& all, const AdamStep& o,
                      const Array<double>& scale) {
+  detail::require_not_recording("adam_update");  // its rates follow the step's number
   detail::update_all<T, detail::AdamElement<T>>("adam_update", all, [&](const ParameterUpdate<T, Cuda>& u) {
     AdamStep step = o;
     step.step = u.step;

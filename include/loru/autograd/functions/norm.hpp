@@ -41,20 +41,15 @@ Variable<T, D> normalise(const Variable<T, D>& x, const Moments<T, D>& moments, 
                             x, moments, gamma, beta, fixed, after);
 }
 
-/// The same with batch_moments(x), on devices that take them on the way; running moments move in place.
+/// The same with batch_moments(x), on devices that take them on the way; the running moments move in place
+/// unless they are empty.
 template <class T, class D>
 Variable<T, D> batch_normalise(const Variable<T, D>& x, const Variable<T, D>& gamma,
-                               const Variable<T, D>& beta, double epsilon, Tensor<T, D>* running_mean,
-                               Tensor<T, D>* running_variance, double momentum,
+                               const Variable<T, D>& beta, double epsilon, Tensor<T, D>& running_mean,
+                               Tensor<T, D>& running_variance, double momentum,
                                const Epilogue<Variable<T, D>>& after) {
-  const Tensor<T, D> none;
-  auto result =
-      batch_normalise(x.value(), gamma.value(), beta.value(), epsilon, running_mean ? *running_mean : none,
-                      running_mean ? *running_variance : none, momentum, detail::values(after));
-  if (running_mean) {
-    *running_mean = std::move(result.mean);
-    *running_variance = std::move(result.variance);
-  }
+  const auto result = batch_normalise(x.value(), gamma.value(), beta.value(), epsilon, running_mean,
+                                      running_variance, momentum, detail::values(after));
   return detail::normalised(result.y, x, result.moments, gamma, beta, false, after);
 }
 
