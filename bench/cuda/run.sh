@@ -92,6 +92,23 @@ print(json.dumps({"work": sys.argv[1], "seconds_a_round": s["train_seconds"] / s
   return "$code"
 }
 
+# The same rounds with longer turns, whose steps are started one kernel after the other or as a graph: one model comes out.
+graph() {
+  local on
+  for on in 0 1; do
+    LORU_CUDA_GRAPH=$on bin/federate federations/resnet18.toml --device cuda --quiet --out "$out/graph_$on" \
+      --set federation.rounds=2 --set client.epochs=8 || return
+  done
+  python3 - "$out" <<'PYTHON'
+import json, sys
+plain, graph = (json.load(open(f"{sys.argv[1]}/graph_{on}/summary.json")) for on in (0, 1))
+same = plain["model_sha256"] == graph["model_sha256"]
+print(f"{plain['train_seconds']:.2f} s kernel by kernel, {graph['train_seconds']:.2f} s as graphs, "
+      f"{'the same model' if same else 'another model'}")
+sys.exit(not same)
+PYTHON
+}
+
 # Where the time of such a round goes, by kernel.
 profile() {
   command -v nsys >/dev/null || { echo "no nsys here"; return 77; }
@@ -112,9 +129,10 @@ pytorch() {
 }
 
 : >"$out/summary.txt"
-export -f device tests digits checked rounds profile pytorch
+export -f device tests digits checked rounds graph profile pytorch
 export out
-for entry in device:20 tests:120 digits:30 memcheck:60 racecheck:60 kernels:60 rounds:70 profile:25 pytorch:30; do
+for entry in device:20 tests:120 digits:30 memcheck:60 racecheck:55 kernels:60 rounds:60 graph:20 profile:25 \
+  pytorch:30; do
   name=${entry%:*}
   case $name in
     memcheck | racecheck) part "$name" "${entry#*:}" bash -c "checked $name" ;;
