@@ -15,6 +15,15 @@ namespace loru_python {
 
 namespace {
 
+/// pybind11 before 2.12 reads numpy 2's arrays wrong, and says nothing of it.
+void check_numpy() {
+#if PYBIND11_VERSION_HEX < 0x020C0000
+  const auto version = py::cast<std::string>(py::module_::import("numpy").attr("__version__"));
+  if (!version.starts_with("1."))
+    throw py::import_error("loru: built with a pybind11 before 2.12: expected numpy 1, got " + version);
+#endif
+}
+
 void add_errors(py::module_& m) {
   const auto base = py::register_exception<loru::Error>(m, "Error", PyExc_RuntimeError);
   py::register_exception<loru::ShapeError>(m, "ShapeError", base);
@@ -133,6 +142,7 @@ void add_run(py::module_& m) {
 
 PYBIND11_MODULE(_loru, m) {
   m.attr("__version__") = loru::version;
+  loru_python::check_numpy();
   loru_python::add_errors(m);
   loru_python::add_model(m);
   loru_python::add_run(m);
