@@ -26,11 +26,11 @@ double median(std::vector<double> all) {
 /// Times are medians over rounds, in seconds.
 struct Cost {
   std::string model;
-  std::size_t bytes = 0;  // of an update
-  Index numbers = 0;      // of its tensors
-  double offer, receive;  // for a client
-  double finish;          // of a round: means, the new state
-  double join;            // adding one partial sum
+  std::size_t bytes = 0;              // of an update
+  Index numbers = 0;                  // of its tensors
+  double offer = 0.0, receive = 0.0;  // for a client
+  double finish = 0.0;                // of a round: means, the new state
+  double join = 0.0;                  // adding one partial sum
 };
 
 /// Rounds of `clients` whose answers all carry the same numbers; training is not there.
