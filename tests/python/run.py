@@ -69,7 +69,7 @@ class Runs(Case):
     def test_errors_are_federates(self):
         bad = [{"lowrank.rnak": 4}, {"lowrank.rank": 0}, {"model.name": "mlpp"}, {"data.name": "synthetics"},
                {"federation.cohort": 13}, {"lowrank": 3}, {"algorithm.name": ["fedavg"]},
-               {"optimizer.momentum": "much"}, {"data.shape": [1, 4]}, {"device.name": "cuda"},
+               {"optimizer.momentum": "much"}, {"data.shape": [1, 4]},
                {"lowrank.rank": 40, "lowrank.layers": ["fc3"]}, {"data.name": "idx", "data.dir": "nowhere"}]
         (self.folder / "tiny.toml").write_text(_toml.document(TINY))
         for change in bad:
@@ -81,6 +81,9 @@ class Runs(Case):
                     with self.assertRaises(loru.Error) as raised:
                         loru.run(config, set=change)
                     self.assertEqual(str(raised.exception), said(done))
+        with self.assertRaises(loru.ConfigError) as raised:  # federate may have a CUDA device, the module has none
+            loru.run(TINY, set={"device.name": "cuda"})
+        self.assertTrue(str(raised.exception).startswith('device.name: expected "cpu", got "cuda": '))
         (self.folder / "bad.toml").write_text("seed = 1\n[lowrank]\nrnak = 3\n")
         with self.assertRaises(loru.ConfigError) as raised:
             loru.run("bad.toml")
