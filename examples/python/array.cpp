@@ -1,5 +1,7 @@
 #include "array.hpp"
 
+#include <algorithm>
+
 #include <loru/io/safetensors.hpp>
 
 namespace loru_python {
@@ -170,7 +172,9 @@ std::string dtype_of(const py::array& array) { return py::cast<std::string>(py::
 
 data::Dataset samples_of(const py::array& x, const data::Dataset& like) {
   data::Dataset samples = features_of(x, like);
-  samples.targets = data::Labels(static_cast<std::size_t>(x.shape(0)));
+  samples.targets = data::Labels(static_cast<std::size_t>(x.shape(0)));  // of a class that there is
+  samples.classes = std::max<Index>(samples.classes, 1);
+  samples.check();
   return samples;
 }
 

@@ -1,5 +1,7 @@
 #include "model.hpp"
 
+#include <cstdint>
+#include <limits>
 #include <thread>
 
 #include <loru/nn/models/models.hpp>
@@ -24,9 +26,17 @@ data::Dataset shape_for(const federate::Configuration& c, const std::vector<Inde
   require<ConfigError>(!federate::is_transformer(c.model),
                        "model.name: expected a model of images or vectors, got ", c.model,
                        ", which a run makes for its texts");
-  require<ConfigError>(outputs >= 1, "outputs: expected at least 1, got ", outputs);
+  constexpr Index most = std::numeric_limits<std::int32_t>::max();
+  require<ConfigError>(outputs >= 1 && outputs <= most, "outputs: expected 1 .. ", most, ", got ", outputs);
   data::Dataset like{.name = "the model"};
-  for (const Index extent : sample) like.sample.push_back(extent);
+  Index numbers = 1;
+  for (const Index extent : sample) {
+    require<ConfigError>(extent >= 1 && extent <= most / numbers,
+                         "sample: expected extents of at least 1 and ", most,
+                         " numbers at most, got an extent of ", extent);
+    numbers *= extent;
+    like.sample.push_back(extent);
+  }
   require<ConfigError>(like.sample.rank() == 1 || like.sample.rank() == 3,
                        "sample: expected (C, H, W) or (n), got ", like.sample);
   if (bytes)

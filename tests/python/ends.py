@@ -170,7 +170,7 @@ class Ends(Case):
             (("mlpp",), sized, "config: model.name: "),
             (("mlp", "fedlorru"), sized, "config: algorithm.name: "),
             (("mlp",), {**sized, "sample": (12, 3)}, r"sample: expected \(C, H, W\) or \(n\), got \(12, 3\)"),
-            (("mlp",), {**sized, "outputs": 0}, "outputs: expected at least 1, got 0"),
+            (("mlp",), {**sized, "outputs": 0}, "outputs: expected 1 .. 2147483647, got 0"),
             (("mlp",), {**sized, "dtype": "float16"}, "dtype: expected 'float32' or 'uint8', got 'float16'"),
             (("mlp",), {**sized, "lowrnak": {"rank": 1}}, "config: unknown key 'lowrnak"),
             (("bert",), sized, "model.name: expected a model of images or vectors, got bert"),

@@ -1,4 +1,5 @@
 """loru.Model: outputs, named arrays, files and adapters."""
+import copy
 import json
 import subprocess
 
@@ -36,6 +37,25 @@ class Models(Case):
             run.model.predict(x[:, :5])
         with self.assertRaisesRegex(loru.DataError, "predict: x: expected at least one sample"):
             run.model.predict(x[:0])
+        x[3, 2] = np.nan
+        with self.assertRaisesRegex(loru.DataError, "x: sample 3: expected finite features"):
+            run.model.predict(x)
+
+    def test_copies_are_apart(self):
+        model = loru.Model("mlp", (12,), 3)
+        for other in (copy.copy(model), copy.deepcopy(model), model.copy()):
+            before = model.sha256
+            self.assertEqual(other.sha256, before)
+            other.load_state_dict({name: values + 1 for name, values in model.state_dict().items()})
+            self.assertNotEqual(other.sha256, before)
+            self.assertEqual(model.sha256, before)
+
+    def test_extents_that_no_memory_holds(self):
+        for sample in ((2**31, 2**31, 4), (2**62,), (2**32, 2**32, 1), (0,), (3, -1, 4)):
+            with self.assertRaisesRegex(loru.ConfigError, "sample: expected extents"):
+                loru.Model("mlp", sample, 3)
+        with self.assertRaisesRegex(loru.ConfigError, "outputs: expected 1 .. 2147483647"):
+            loru.Model("logistic", (12,), 2**62)
 
     def test_bytes(self):
         run = loru.run({"data": {"name": "digits"}, "model": {"name": "mlp"},

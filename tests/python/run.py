@@ -59,7 +59,8 @@ class Runs(Case):
                 "data.train_samples": 240, "data.test_samples": 80, "model.name": "mlp", "lowrank": {"rank": 4},
                 "lowrank.alpha": np.float32(4), "algorithm.tau": 2, "federation": {"clients": 12, "cohort": 4},
                 "federation.rounds": 5, "federation.eval_every": 2, "client.epochs": 3, "client.batch": 8}
-        self.assertEqual(loru.run(flat, set={"client.epochs": 1}).model.sha256, loru.run(TINY).model.sha256)
+        for one_epoch in ({"client.epochs": 1}, {"client": {"epochs": 1}}):
+            self.assertEqual(loru.run(flat, set=one_epoch).model.sha256, loru.run(TINY).model.sha256)
 
     def test_validation_and_metrics_are_columns(self):
         run = loru.run(with_keys(TINY, data={"validation": 0.2}))

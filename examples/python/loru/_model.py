@@ -83,6 +83,12 @@ class Model:
         """A model of its own with the same values."""
         return Model._of(self._own.copy())
 
+    def __copy__(self) -> "Model":
+        return self.copy()
+
+    def __deepcopy__(self, memo) -> "Model":
+        return self.copy()
+
     def predict(self, x: np.ndarray, threads: Optional[int] = None) -> np.ndarray:
         """The outputs (N, k) for samples x (N, ...)."""
         return self._own.predict(np.asarray(x), threads)

@@ -16,7 +16,7 @@ from ._model import Config, Model
 Settings = Union[Mapping, Sequence[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A federation that has run.
 

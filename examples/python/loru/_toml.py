@@ -38,8 +38,17 @@ def assignments(settings):
     if settings is None:
         return []
     if isinstance(settings, Mapping):
-        return [f"{key}={value(item)}" for key, item in settings.items()]
+        return [f"{key}={value(item)}" for key, item in _leaves(settings)]
     return [str(item) for item in settings]
+
+
+def _leaves(settings, table=""):
+    """The keys of a dict and of the dicts in it, with dots, and their values."""
+    for key, item in settings.items():
+        if isinstance(item, Mapping):
+            yield from _leaves(item, f"{table}{key}.")
+        else:
+            yield f"{table}{key}", item
 
 
 def _overlay(tree, config):
