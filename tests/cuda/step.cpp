@@ -16,17 +16,6 @@ using namespace loru_test;
 
 namespace {
 
-/// While one is alive, released blocks are kept, as they are outside of tests.
-struct KeepBlocks {
-  KeepBlocks() { cuda::detail::keep_blocks() = true; }
-  ~KeepBlocks() {
-    cuda::trim();
-    cuda::detail::keep_blocks() = false;
-  }
-  KeepBlocks(const KeepBlocks&) = delete;
-  KeepBlocks& operator=(const KeepBlocks&) = delete;
-};
-
 /// While one is alive, the device counts what it is asked and computes nothing. Where a step never waits for
 /// the device, the host cannot know the difference.
 struct CountsAlone {

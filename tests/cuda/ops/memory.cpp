@@ -20,17 +20,6 @@ Tensor<float> step(const Tensor<float>& x) {
   return to_host(to_layout(sum, Layout::channels_last));
 }
 
-/// While one is alive, released blocks are kept, as they are outside of tests.
-struct KeepBlocks {
-  KeepBlocks() { cuda::detail::keep_blocks() = true; }
-  ~KeepBlocks() {
-    cuda::trim();
-    cuda::detail::keep_blocks() = false;
-  }
-  KeepBlocks(const KeepBlocks&) = delete;
-  KeepBlocks& operator=(const KeepBlocks&) = delete;
-};
-
 }  // namespace
 
 TEST_CASE("cuda memory: after its first step, training takes none from the system") {

@@ -96,4 +96,15 @@ void check_exact(const std::vector<Tensor<T>>& got, const std::vector<Tensor<T>>
   }
 }
 
+/// While one is alive, released blocks are kept, as they are outside of tests.
+struct KeepBlocks {
+  KeepBlocks() { loru::cuda::detail::keep_blocks() = true; }
+  ~KeepBlocks() {
+    loru::cuda::trim();
+    loru::cuda::detail::keep_blocks() = false;
+  }
+  KeepBlocks(const KeepBlocks&) = delete;
+  KeepBlocks& operator=(const KeepBlocks&) = delete;
+};
+
 }  // namespace loru_test
