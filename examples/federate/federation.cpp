@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "bundled.hpp"
 #include "cuda.hpp"
 #include "parametrise.hpp"
 
@@ -118,16 +119,6 @@ loru::nn::ModelOptions model_options(const Configuration& c, const loru::data::D
   options.classes = loru::train::make_task<float>(c.task).outputs(data);
   options.seed = static_cast<std::uint64_t>(c.seed);
   return options;
-}
-
-std::vector<std::filesystem::path>& bundled_folders() {
-#ifdef LORU_SOURCE_DIR
-  const std::filesystem::path source = LORU_SOURCE_DIR;
-  static std::vector<std::filesystem::path> folders{source / "data", source / "examples" / "data"};
-#else
-  static std::vector<std::filesystem::path> folders;
-#endif
-  return folders;
 }
 
 loru::data::Source source_of(Configuration c) {

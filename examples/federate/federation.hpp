@@ -48,10 +48,6 @@ struct Setup {
   std::vector<LayerPlan> plans;  // of the factored layers, in the model's order
 };
 
-/// Folders to look for data in besides the usual ones: those of the source tree, and what an installed
-/// program adds.
-std::vector<std::filesystem::path>& bundled_folders();
-
 /// Where the data come from, with the tokenizer that texts need.
 loru::data::Source source_of(Configuration configuration);
 

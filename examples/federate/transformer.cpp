@@ -9,6 +9,7 @@
 #include <loru/train/published.hpp>
 #include <loru/train/tasks/tasks.hpp>
 
+#include "bundled.hpp"
 #include "federation.hpp"
 
 namespace federate {

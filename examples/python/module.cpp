@@ -6,6 +6,7 @@
 
 #include <loru/fl/simulation/sampler.hpp>
 
+#include "bundled.hpp"
 #include "ends.hpp"
 #include "names.hpp"
 #include "report/report.hpp"

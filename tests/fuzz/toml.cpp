@@ -8,6 +8,7 @@
 #include "target.hpp"
 
 // The sources themselves: one parse of their headers in place of four.
+#include "../../examples/federate/bundled.cpp"
 #include "../../examples/federate/configuration.cpp"
 #include "../../examples/federate/key.cpp"
 #include "../../examples/federate/transformer.cpp"
