@@ -20,9 +20,9 @@ source ../cells.sh
 
 methods=(fedlora fedloru fedloru_keep ffa_lora rolora flora fedex_lora flexlora hetlora fedmomentum fedmud_5 fed_sb)
 skewed=(--set data.name=sst2 --set federation.clients=10 --set federation.rounds=10 --set federation.eval_every=1)
-# Rates are tuned over 8 rounds of 20. Budgets: what factors of rank 8 send up in 5, 10 and 20 rounds.
-tuning=(--set federation.rounds=8)
-cell banking77 10.6,21.1,42.2 "${methods[@]}" -- --set federation.eval_every=1
+# Rates are tuned over 5 rounds of 20. Budgets: what factors of rank 8 send up in 5, 10 and 20 rounds.
+tuning=(--set federation.rounds=5)
+cell banking77 10.6,21.1,42.2 "${methods[@]}" -- --set federation.eval_every=5
 cell banking77_personal 42.2 fedlora fedsa_lora pfedloru -- --set federation.personal_images=200
 # Two classes, in shares that differ between clients: the accuracy after each of the last six rounds. All methods send as much.
 tuning=()
