@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""The two ends of examples/flower over a Flower that loses answers, mixes them up and forgets: in one process, without a network.
+
+    protocol.py ROOT    by a Python that has loru, numpy and flwr
+"""
+import csv
+import dataclasses
+import itertools
+import logging
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+import loru
+
+ROOT = Path(sys.argv.pop(1)).resolve()
+sys.path.insert(0, str(ROOT / "examples/flower"))
+from loru_flower import client_app, federation, messages, nodes, server_app  # noqa: E402
+from loru_flower.output import Output  # noqa: E402
+
+server_app.PAUSE = nodes.PAUSE = 0.001
+logging.getLogger("flwr").setLevel(logging.ERROR)
+
+CLIENTS, COHORT, ROUNDS, SEED = 5, 3, 7, 3
+SECONDS = 0.02  # what a round waits for those that do not answer
+SETTINGS = {"configuration": "federation.toml", "sample": "12", "outputs": 3, "dtype": "float32"}
+ANSWERS, UNHEARD, LOST = "answers", "the broadcast does not arrive", "the update does not arrive"
+
+
+class FakeGrid:
+    """Nodes that have turns when they are sent a message. `fate(round, client)` says what becomes of it."""
+
+    def __init__(self, folder, settings, fate, named=True):
+        self.folder, self.settings, self.fate, self.named = folder, settings, fate, named
+        self.numbers, self.heartbeats, self.replies, self.sent = itertools.count(1), itertools.count(1), {}, {}
+        self.change = lambda round, client, reply: reply
+
+    def get_nodes(self):
+        until = next(self.heartbeats)
+        return [SimpleNamespace(node_id=100 + k, name=f"client-{k}" if self.named else "", last_activated_at="",
+                                online_until=until) for k in range(CLIENTS)]
+
+    def push_messages(self, messages):
+        return [self.push(message) for message in messages]
+
+    def push(self, message):
+        number, client = str(next(self.numbers)), message.metadata.dst_node_id - 100
+        message.metadata.__dict__["_message_id"] = number
+        context = Context(1, 100 + client, {"client": client, "samples": str(self.folder / f"{client}.npz"),
+                                            "state": str(self.folder / f"state-{client}")}, RecordDict(), self.settings)
+        if message.metadata.message_type == "query":
+            self.replies[number] = client_app.who(message, context)
+            return number
+        round = messages.turn_of(message).round
+        self.sent.setdefault(round, []).append(client)
+        fate = self.fate(round, client)
+        if fate == UNHEARD:
+            return number
+        try:
+            reply = client_app.train(message, context)
+        except Exception as error:  # as Flower does
+            reply = Message(Error(2, str(error)), reply_to=message)
+        if fate == ANSWERS:
+            self.replies[number] = self.change(round, client, reply)
+        return number
+
+    def pull_messages(self, numbers):
+        return [self.replies.pop(number) for number in numbers if number in self.replies]
+
+
+class Protocol(unittest.TestCase):
+    def setUp(self):
+        TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.addCleanup(setattr, federation, "APP", federation.APP)
+        federation.APP = self.folder
+        draw = np.random.default_rng(1)
+        self.samples = []
+        for k in range(CLIENTS):
+            y = draw.integers(0, 3, 12 + 3 * k)
+            x = (draw.normal(size=(len(y), 12)) + y[:, None]).astype(np.float32)
+            self.samples.append((x, y))
+            np.savez(self.folder / f"{k}.npz", x=x, y=y)
+        self.configure("fedloru")
+
+    def configure(self, algorithm, top="", own=""):
+        """`own` are further keys of [federation], `top` those of tables that are not here yet."""
+        text = f"""
+            seed = {SEED}
+            {top}
+            [data]
+            name = "safetensors"
+            [model]
+            name = "mlp"
+            [lowrank]
+            rank = 3
+            [algorithm]
+            name = "{algorithm}"
+            tau = 2
+            [federation]
+            clients = {CLIENTS}
+            cohort = {COHORT}
+            rounds = {ROUNDS}
+            {own}
+            [client]
+            epochs = 1
+            batch = 8
+            """
+        (self.folder / "federation.toml").write_text(text)
+
+    def deploy(self, fate=lambda round, client: ANSWERS, rounds=ROUNDS, resume=False, named=True, change=None):
+        """The rows of rounds.csv and the digest of the model. Who was sent a broadcast in a round is in self.sent."""
+        grid = FakeGrid(self.folder, SETTINGS, fate, named)
+        if change:
+            grid.change = change
+        own = dataclasses.replace(federation.Federation.of(SETTINGS), rounds=rounds)
+        deployment = server_app.Deployment(grid, own, Output(self.folder / "run"), SECONDS)
+        deployment.resume() if resume else deployment.begin()
+        deployment.run(0, "")
+        self.sent = grid.sent
+        with open(self.folder / "run/rounds.csv", newline="") as file:
+            return list(csv.DictReader(file)), deployment._server.model.sha256
+
+    def of_updates(self, rows, min_updates=1):
+        """The digest of the model that the updates of these rounds make, without Flower: a turn that was lost never was."""
+        own = federation.Federation.of(SETTINGS)
+        server, clients = own.server(), [loru.Client(own.model) for _ in range(CLIENTS)]
+        for row in rows:
+            server.begin_round()
+            answered = [int(k) for k in row["clients"].split()]
+            for k in self.sent.get(int(row["round"]), []):
+                broadcast = server.broadcast(k)
+                if k in answered and len(answered) >= min_updates:
+                    server.receive(clients[k].answer(broadcast, *self.samples[k]))
+            if len(answered) >= min_updates:
+                server.finish_round()
+        return server.model.sha256
+
+    def count(self, rows, name):
+        return sum(int(row[name]) for row in rows)
+
+    def faulty(self, round, client):
+        """Of each kind of loss some, in rounds before and after merges; never all of a cohort."""
+        answers = [k for k in loru.sample_cohort(SEED, round, CLIENTS, COHORT)][round % COHORT]
+        return ANSWERS if client == answers else (ANSWERS, UNHEARD, LOST)[(round + client) % 3]
+
+    def check(self, **how):
+        rows, digest = self.deploy(**how)
+        self.assertEqual(digest, self.of_updates(rows))
+        self.assertEqual(len(rows), ROUNDS)
+        return rows
+
+    def test_every_algorithm(self):
+        for name in loru.algorithms():
+            with self.subTest(algorithm=name):
+                self.configure(name)
+                rows = self.check(fate=self.faulty)
+                self.assertGreater(self.count(rows, "dropped"), 3)
+                self.assertEqual(self.count(rows, "rejected"), 0)
+
+    def test_codecs_and_ranks_of_clients(self):
+        for algorithm, top in (("fedavg", 'codec.uplink = "top_k"'), ("fedloru", 'codec.downlink = "int8"'),
+                               ("fedavg", 'codec.downlink = "top_k"\ncodec.keep = 0.2'),
+                               ("hetlora", 'ranks.rule = "fixed"\nranks.values = [1, 2, 3]'),
+                               ("fedlora", 'ranks.rule = "fixed"\nranks.values = [3, 2]')):
+            with self.subTest(top=top):
+                self.configure(algorithm, top)
+                self.check(fate=self.faulty)
+
+    def test_nodes_that_are_asked(self):
+        self.check(named=False)
+
+    def test_a_server_that_goes_on(self):
+        for algorithm in ("fedloru", "scaffold"):
+            self.configure(algorithm)
+            whole, digest = self.deploy(self.faulty)
+            for stop in (1, 4):
+                with self.subTest(algorithm=algorithm, stop=stop):
+                    self.deploy(self.faulty, rounds=stop)
+                    self.assertEqual(self.deploy(self.faulty, resume=True)[1], digest)
+        with self.assertRaises(loru.Error):
+            self.configure("fedavg")
+            self.deploy(resume=True)
+        shutil.rmtree(self.folder / "run")
+        with self.assertRaisesRegex(loru.ConfigError, "resume: expected"):
+            self.deploy(resume=True)
+
+    def test_a_node_that_lost_its_folder(self):
+        """Turns are lost until the next merge brings the weights."""
+        victim = loru.sample_cohort(SEED, 3, CLIENTS, COHORT)[0]
+
+        def fate(round, client):
+            if round == 4:
+                shutil.rmtree(self.folder / f"state-{victim}", ignore_errors=True)
+            return ANSWERS
+
+        rows = self.check(fate=fate)
+        asked = [round for round in range(4, ROUNDS + 1) if victim in loru.sample_cohort(SEED, round, CLIENTS, COHORT)]
+        came = [round for round in asked if str(victim) in rows[round - 1]["clients"].split()]
+        self.assertGreater(len(asked), len(came))
+        self.assertTrue(came and came[-1] == asked[-1], (asked, came))
+
+    def test_an_update_of_another_client(self):
+        first = {}
+
+        def change(round, client, reply):
+            if round == 2:
+                first.setdefault("update", messages.data_of(reply))
+                reply.content = messages.records(first["update"])
+            return reply
+
+        rows = self.check(change=change)
+        self.assertEqual([int(row["rejected"]) for row in rows], [0, COHORT - 1] + [0] * (ROUNDS - 2))
+
+    def test_bytes_that_are_no_update(self):
+        def change(round, client, reply):
+            if client == 1:
+                reply.content = messages.records([b"", b"x" * 7, bytes(9), b"\xff" * 100][round % 4])
+            if client == 2 and round % 2:
+                reply.content = RecordDict()
+            return reply
+
+        rows, digest = self.deploy(change=change)
+        self.assertEqual(digest, self.of_updates(rows))
+        self.assertGreater(self.count(rows, "rejected"), 3)
+
+    def test_rounds_of_too_few_updates(self):
+        """Nothing changes then, but the weights of an update that arrived are those that the client has."""
+        self.configure("pfedloru", own="min_updates = 2")
+
+        def fate(round, client):  # rounds 3 and 5 come after merges, and the one client that answers is drawn again
+            last = loru.sample_cohort(SEED, round, CLIENTS, COHORT)[-1]
+            return LOST if round in (3, 5) and client != last else ANSWERS
+
+        rows, digest = self.deploy(fate)
+        self.assertEqual([int(row["round"]) for row in rows if not row["train_loss"]], [3, 5])
+        self.assertEqual(digest, self.of_updates(rows, 2))
+
+    def test_what_is_refused(self):
+        for keys, text in (({"top": 'ranks.rule = "tiers"\nranks.values = [1, 2]'}, "ranks.rule: expected same or fixed"),
+                           ({"own": "warmup_rounds = 1"}, "federation.warmup_rounds: expected 0")):
+            self.configure("fedlora", **keys)
+            with self.assertRaisesRegex(loru.ConfigError, text):
+                federation.Federation.of(SETTINGS).server()
+
+
+if __name__ == "__main__":
+    unittest.main()
