@@ -4,11 +4,13 @@
     flower.py FEDERATE WORK [--idle SECONDS]    by a Python that has loru, numpy and the flwr of examples/flower/pyproject.toml
 
 Bytes are those of the sockets between nodes and SuperLink, both ways. A turn's are the whole run's less those of idle nodes for
-as long, and so have a share of the app, which each node fetches once. Prints one line of JSON for each.
+as long, and so have a share of the app, which each node fetches once. Seconds of the processor are those of all processes, from
+start to end. Prints a line of JSON for each.
 """
 import argparse
 import csv
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -32,7 +34,14 @@ def connected(loopback):
     time.sleep(10)
 
 
+def cpu_seconds():
+    """Of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def measure(data, work, tls, idle):
+    cpu = cpu_seconds()
     with Loopback(data, work, tls) as loopback:
         for k in range(loopback.count):
             loopback.start_node(k)
@@ -52,6 +61,7 @@ def measure(data, work, tls, idle):
                        "flower_per_turn": round((after[way] - before[way] - own - rates[way] * seconds) / turns),
                        "idle_node_per_second": round(rates[way] / loopback.count)}
     times = [float(row["seconds"]) for row in rounds]
+    result["cpu_seconds"] = cpu_seconds() - cpu
     result["seconds_per_round"] = {"median": statistics.median(times), "least": min(times), "most": max(times)}
     return result
 

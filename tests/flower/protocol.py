@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 import loru
@@ -222,16 +222,20 @@ class Protocol(unittest.TestCase):
         self.assertEqual([int(row["rejected"]) for row in rows], [0, COHORT - 1] + [0] * (ROUNDS - 2))
 
     def test_bytes_that_are_no_update(self):
+        deep = b"[" * 100_000
+        data = [b"", b"x" * 7, bytes(9), b"\xff" * 100, len(deep).to_bytes(8, "little") + deep]
+        records = [RecordDict(), RecordDict({"message": ConfigRecord({"message": b"x"})}), RecordDict({"message": ArrayRecord()})]
+
         def change(round, client, reply):
             if client == 1:
-                reply.content = messages.records([b"", b"x" * 7, bytes(9), b"\xff" * 100][round % 4])
-            if client == 2 and round % 2:
-                reply.content = RecordDict()
+                reply.content = messages.records(data[round % len(data)])
+            if client == 2:
+                reply.content = records[round % len(records)]
             return reply
 
         rows, digest = self.deploy(change=change)
         self.assertEqual(digest, self.of_updates(rows))
-        self.assertGreater(self.count(rows, "rejected"), 3)
+        self.assertEqual(self.count(rows, "rejected"), sum(k in (1, 2) for sent in self.sent.values() for k in sent))
 
     def test_rounds_of_too_few_updates(self):
         """Nothing changes then, but the weights of an update that arrived are those that the client has."""

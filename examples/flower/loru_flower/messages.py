@@ -32,8 +32,8 @@ def records(data: bytes) -> RecordDict:
 
 
 def data_of(message: Message) -> bytes:
-    """Throws KeyError for a message without bytes."""
-    return message.content[MESSAGE][MESSAGE].data
+    """Throws LookupError for a message without bytes."""
+    return message.content.array_records[MESSAGE][MESSAGE].data
 
 
 def broadcast_message(data: bytes, turn: Turn, node: int, seconds: float) -> Message:
@@ -43,7 +43,7 @@ def broadcast_message(data: bytes, turn: Turn, node: int, seconds: float) -> Mes
 
 
 def turn_of(message: Message) -> Turn:
-    return Turn(**message.content[TURN])
+    return Turn(**message.content.config_records[TURN])
 
 
 def client_of(update: bytes) -> int:
@@ -51,5 +51,5 @@ def client_of(update: bytes) -> int:
     try:
         (size,) = struct.unpack_from("<Q", update)
         return int(json.loads(update[8:8 + size])["__metadata__"]["client"])
-    except (struct.error, LookupError, TypeError) as error:
+    except (struct.error, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"update: expected a message of loru, got {len(update)} other bytes") from error

@@ -71,7 +71,7 @@ class Nodes:
         if reply.has_error():
             LOG.warning("node %d: expected its client's number, got: %s", node, reply.error.reason)
             return
-        self._is(node, reply.content[CLIENT][CLIENT])
+        self._is(node, reply.content.config_records.get(CLIENT, {}).get(CLIENT))
 
     def _is(self, node: int, client) -> None:
         if isinstance(client, int) and 0 <= client < self._count:

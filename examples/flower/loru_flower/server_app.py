@@ -89,7 +89,6 @@ class Deployment:
     def _round(self) -> dict:
         """A round. One with too few updates changes nothing."""
         begin = time.monotonic()
-        end = begin + self._seconds
         self._server.begin_round()
         round = self._server.round
         cohort = self._federation.cohort_of(round)
@@ -97,7 +96,7 @@ class Deployment:
         there = [k for k in cohort if k in present]
         row = {"round": round, "cohort": len(cohort), "absent": len(cohort) - len(there), "dropped": 0, "rejected": 0,
                "uplink_bytes": 0, "downlink_bytes": 0}
-        sent = {}
+        sent, end = {}, time.monotonic() + self._seconds
         for client in there:
             self._send(client, present[client], end, sent, row)
         answered = self._collect(sent, end, row)
