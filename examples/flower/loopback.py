@@ -4,10 +4,11 @@
     loopback.py DATA WORK [--tls] [--set KEY=VALUE]...
 
 DATA is the folder that digits.py wrote. WORK gets the run in WORK/run, and the nodes' folders and logs. --tls adds TLS and
-authenticated nodes. --set changes what pyproject.toml has for the app, in TOML: --set 'round-seconds=60.0'. At the end
-it prints the digest of the model, and the bytes that went over the wire beside those of loru's messages.
+authenticated nodes. --set changes what pyproject.toml has for the app: --set round-seconds=60.0 --set 'dtype="float32"'. At
+the end it prints the digest of the model, and the bytes that went over the wire beside those of loru's messages.
 """
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -39,7 +40,8 @@ class Wire:
         self._target = port
         self._listener = socket.create_server((HOST, 0))
         self.port = self._listener.getsockname()[1]
-        self.up = self.down = self.connections = 0
+        self.up = self.down = 0
+        self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -50,14 +52,14 @@ class Wire:
             except OSError:  # the SuperLink is not there: neither are we
                 node.close()
                 continue
-            self.connections += 1
             for source, target, way in ((node, link, "up"), (link, node, "down")):
                 threading.Thread(target=self._forward, args=(source, target, way), daemon=True).start()
 
     def _forward(self, source, target, way):
         try:
             while data := source.recv(1 << 16):
-                setattr(self, way, getattr(self, way) + len(data))  # one thread each way and connection, one node
+                with self._lock:
+                    setattr(self, way, getattr(self, way) + len(data))
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
         except OSError:
@@ -99,7 +101,9 @@ class Loopback:
 
     def start_node(self, k):
         """Starts the node of client k, anew if it was there before."""
-        wire = self.wires.setdefault(k, Wire(self.port))
+        if k not in self.wires:
+            self.wires[k] = Wire(self.port)
+        wire = self.wires[k]
         config = f'client={k} samples="{self.data}/client-{k}.npz" state="{self.work}/client-{k}"'
         command = ["flower-supernode", "--superlink", f"{HOST}:{wire.port}", "--port", free_port(), "--node-config", config]
         if self.keys:
@@ -153,11 +157,10 @@ class Loopback:
             return list(csv.DictReader(file))
 
     def end(self, process, number):
-        """Sends a signal to a process that was started here and to what it has started."""
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
+        """Sends a signal to a process that was started here, unless it has ended, and to what it has started."""
+        if process.returncode is None:  # until then its number is no other's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
 
     def _start_link(self):
         command = ["flower-superlink", "--host", HOST, "--port", self.port, "--disable-runtime-dependency-installation"]

@@ -179,6 +179,33 @@ class Protocol(unittest.TestCase):
     def test_nodes_that_are_asked(self):
         self.check(named=False)
 
+    def test_which_node_is_which_client(self):
+        said = {1: 0, 2: 0, 3: 1, 4: CLIENTS, 5: -1, 6: "0", 7: None, 8: 2}
+        infos = [SimpleNamespace(node_id=node, name="", last_activated_at=str(node), online_until=9.0) for node in said]
+        infos += [SimpleNamespace(node_id=9, name="client-1", last_activated_at="0", online_until=9.0),
+                  SimpleNamespace(node_id=10, name="client-99", last_activated_at="0", online_until=9.0)]
+
+        class Grid(FakeGrid):
+            def get_nodes(self):
+                return infos
+
+            def push(self, message):
+                number, client = str(next(self.numbers)), said[message.metadata.dst_node_id]
+                message.metadata.__dict__["_message_id"] = number
+                content = RecordDict({} if client is None else {"client": ConfigRecord({"client": client})})
+                self.replies[number] = Message(content, reply_to=message)
+                return number
+
+        there = nodes.Nodes(Grid(self.folder, SETTINGS, None), CLIENTS)
+        self.assertEqual(there.present(), {0: 2, 1: 9, 2: 8})  # the last to come, and one with a name before one without
+        there.silent([2, 9])
+        self.assertEqual(there.present(), {0: 1, 1: 3, 2: 8})
+        for info in infos:
+            info.online_until += 1  # a heartbeat
+        self.assertEqual(there.present(), {0: 2, 1: 9, 2: 8})
+        del infos[1]
+        self.assertEqual(there.present(), {0: 1, 1: 9, 2: 8})
+
     def test_a_server_that_goes_on(self):
         for algorithm in ("fedloru", "scaffold"):
             self.configure(algorithm)

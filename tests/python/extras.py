@@ -129,7 +129,7 @@ class Extras:
         pin = re.search(r'"(flwr==[^"]+)"', (self.root / "examples/flower/pyproject.toml").read_text())[1]
         done = subprocess.run([python, "-m", "pip", "install", "--quiet", pin], capture_output=True, text=True)
         if done.returncode != 0:
-            raise Skipped(f"pip cannot install {pin}: {done.stderr.strip().splitlines()[-1:]}")
+            raise Skipped(f"pip cannot install {pin}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
         call(python, self.root / "tests/flower/protocol.py", self.root, cwd=self.work)
         call(python, self.root / "tests/flower/deployment.py", self.federate, self.root, self.work / "flower", cwd=self.work)
 
