@@ -134,11 +134,11 @@ class Loopback:
         while time.monotonic() < end:
             looks += 1
             if looks % 20 == 0 and (status := self._status(run)) in FAILED:
-                raise SystemExit(f"loopback: the run ended as {status}: see {self.work}/superlink.log")
+                raise SystemExit(f"{self._flwr('log', run, 'loopback', '--show')}loopback: the run ended as {status}")
             if (self.folder / "summary.json").exists():  # the last thing that a run writes
                 return json.loads((self.folder / "summary.json").read_text())
             time.sleep(0.5)
-        raise SystemExit(f"loopback: expected the run to end within {seconds} s: see {self.work}/superlink.log")
+        raise SystemExit(f"{self._flwr('log', run, 'loopback', '--show')}loopback: expected the run to end within {seconds} s")
 
     def stop(self, run):
         """Stops a run."""
