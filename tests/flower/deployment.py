@@ -43,13 +43,15 @@ def await_(what, holds):
         time.sleep(0.05)
 
 
-def app_of(algorithm, folder):
-    """The app with another algorithm in its configuration."""
+def app_of(algorithm, folder, rounds=6):
+    """The app with another algorithm in its configuration, and other rounds."""
     target = folder / "flower"
     shutil.copytree(APP, target, ignore=shutil.ignore_patterns("__pycache__"))
     text = (target / "federation.toml").read_text()
-    assert text.count('name = "fedloru"') == 1
-    (target / "federation.toml").write_text(text.replace('name = "fedloru"', f'name = "{algorithm}"'))
+    for own, other in (('name = "fedloru"', f'name = "{algorithm}"'), ("rounds = 6", f"rounds = {rounds}")):
+        expect(f"federation.toml: {own}", 1, text.count(own))
+        text = text.replace(own, other)
+    (target / "federation.toml").write_text(text)
     return target
 
 
@@ -98,7 +100,7 @@ def lost_and_late(data):
     """A node that comes late, one that is killed in its turn and comes back, and a server that is stopped and goes on: the model
     is that of the updates that rounds.csv lists, and the killed node cost one."""
     folder = WORK / "lost"
-    app = app_of("pfedloru", folder)
+    app = app_of("pfedloru", folder, rounds=7)  # two are left when the server is stopped
     with Loopback(data, folder, app=app, nodes=CLIENTS) as loopback:
         for k in range(CLIENTS - 1):
             loopback.start_node(k)
