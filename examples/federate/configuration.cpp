@@ -128,8 +128,11 @@ toml::table over_base(toml::table document, const std::filesystem::path& folder,
   if (!base) return document;
   require<ConfigError>(base->is_string(), where(*base), "base: expected the name of a file, got ",
                        base->type());
+  const std::string& name = base->as_string()->get();
+  require<ConfigError>(!name.empty() && name.find('\0') == std::string::npos, where(*base),
+                       "base: expected the name of a file, got ", name.empty() ? "no name" : "one with NUL");
   require<ConfigError>(depth < 8, where(*base), "base: expected at most 8 files over each other");
-  toml::table under = read_document(folder / base->as_string()->get(), depth + 1);
+  toml::table under = read_document(folder / name, depth + 1);
   document.erase("base");
   overlay(under, document);
   return under;

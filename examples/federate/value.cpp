@@ -1,6 +1,7 @@
 #include "value.hpp"
 
 #include <limits>
+#include <sstream>
 
 #include <loru/core/text.hpp>
 #include <loru/io/file.hpp>
@@ -13,16 +14,32 @@ namespace {
 
 constexpr std::string_view adapter_prefix = "peft:";
 
-/// A value as errors show it: `string "cnn"`, `integer 3`, `table`.
+/// A value as errors show it, in a line: `string "cnn"`, `integer 3`, `table`; what is long is cut.
 std::string shown(const toml::node& node) {
+  constexpr std::size_t most = 100;
+  if (node.is_table()) return concat(node.type());
+  constexpr auto flags = toml::toml_formatter::default_flags & ~toml::format_flags::allow_multi_line_strings;
+  std::stringstream words;
+  words << toml::toml_formatter{node, flags};
   std::string text = concat(node.type());
-  if (!node.is_table()) text += concat(' ', toml::node_view<const toml::node>{node});
-  return text;
+  for (std::string line; std::getline(words >> std::ws, line);) text += ' ' + line;
+  if (text.size() <= most) return text;
+  std::size_t end = most;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // a character of UTF-8 stays whole
+  return text.substr(0, end) + " ...";
 }
 
 [[noreturn]] void mismatch(const std::string& expected, const toml::node& node,
                            const std::string& hint = "") {
   fail<ConfigError>("expected ", expected, ", got ", shown(node), hint);
+}
+
+/// The string, which no path, name or text may have a NUL in: the system would cut it there.
+const std::string& string_of(const toml::node& node) {
+  if (!node.is_string()) mismatch("a string", node);
+  const std::string& text = node.as_string()->get();
+  if (text.find('\0') != std::string::npos) mismatch("a string without NUL", node);
+  return text;
 }
 
 /// `"a", "b" or "c"`.
@@ -89,10 +106,7 @@ void read(const toml::node& node, bool& value, Anything) {
   value = node.as_boolean()->get();
 }
 
-void read(const toml::node& node, std::string& value, Anything) {
-  if (!node.is_string()) mismatch("a string", node);
-  value = node.as_string()->get();
-}
+void read(const toml::node& node, std::string& value, Anything) { value = string_of(node); }
 
 void read(const toml::node& node, std::string& value, Names names) {
   const Strings known = names.list();
@@ -108,7 +122,7 @@ void read(const toml::node& node, Path& value, Anything) {
 void read(const toml::node& node, Strings& value, Anything) {
   value = read_list<std::string>(node, "strings", 0, [&](const toml::node& element, std::string& string) {
     if (!element.is_string()) mismatch("a list of strings", node);
-    string = element.as_string()->get();
+    string = string_of(element);
   });
 }
 
@@ -144,7 +158,7 @@ void read(const toml::node& node, loru::Shape& value, const Each<Index>& each) {
 
 void read(const toml::node& node, loru::lowrank::Rates& value, Anything) {
   if (node.is_string()) {
-    const std::string& file = node.as_string()->get();
+    const std::string& file = string_of(node);
     value = loru::lowrank::parse_rates(loru::io::read_text(file), file, value);
     return;
   }
@@ -162,7 +176,7 @@ void read(const toml::node& node, loru::lowrank::Rates& value, Anything) {
 void read(const toml::node& node, loru::lowrank::Start& value, Anything) {
   const std::string given = node.is_string() ? node.as_string()->get() : "";
   if (given.starts_with(adapter_prefix) && given.size() > adapter_prefix.size()) {
-    value = {loru::lowrank::Start::peft, given.substr(adapter_prefix.size())};
+    value = {loru::lowrank::Start::peft, string_of(node).substr(adapter_prefix.size())};
     return;
   }
   const Strings words{"zero", "svd", "peft:DIR"};

@@ -1,6 +1,7 @@
 #include "array.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <loru/io/safetensors.hpp>
 
@@ -65,6 +66,39 @@ bool holds(const py::array& array) {
   return array.dtype().equal(py::dtype::of<T>());
 }
 
+/// Numbers of any integer type, or of none.
+struct Integers {
+  explicit Integers(const py::array& array) {
+    const char kind = array.dtype().kind();
+    is = kind == 'i' || kind == 'u' || kind == 'b';
+    if (is && kind == 'u' && array.itemsize() == sizeof(std::uint64_t))
+      above = values_of<std::uint64_t>(array);
+    else if (is)
+      values = values_of<std::int64_t>(array);
+  }
+
+  /// Each as T, if all lie in [least, end). Throws DataError with `expected` for the first that does not.
+  template <class T>
+  std::vector<T> in(Index least, Index end, const std::string& expected) const {
+    std::vector<T> all;
+    const auto take = [&](const auto& numbers) {
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        require<DataError>(std::cmp_greater_equal(numbers[i], least) && std::cmp_less(numbers[i], end),
+                           "y: sample ", i / width, ": expected ", expected, ", got ", numbers[i]);
+        all.push_back(static_cast<T>(numbers[i]));
+      }
+    };
+    take(values);
+    take(above);
+    return all;
+  }
+
+  bool is = false;
+  std::size_t width = 1;  // numbers of a sample
+  std::vector<std::int64_t> values;
+  std::vector<std::uint64_t> above;  // of uint64
+};
+
 /// The samples alone.
 data::Dataset features_of(const py::array& x, const data::Dataset& like) {
   require<DataError>(!like.sequences(), "x: expected no sequences: ", like.name, " has them");
@@ -100,22 +134,15 @@ data::Targets targets_of(const py::array& y, const data::Dataset& like) {
     expect_width();
     return data::Numbers{width, values_of<float>(y)};
   }
+  Integers integers(y);
   if (std::holds_alternative<data::Flags>(like.targets)) {
-    expect((holds<std::uint8_t>(y) || holds<bool>(y)) && shape.rank() == 2, "uint8 (N, k)");
+    expect(integers.is && shape.rank() == 2, "integers (N, k)");
     expect_width();
-    return data::Flags{width, values_of<std::uint8_t>(y)};
+    integers.width = static_cast<std::size_t>(width);
+    return data::Flags{width, integers.in<std::uint8_t>(0, 2, "0 or 1")};
   }
-  expect((holds<std::int64_t>(y) || holds<std::int32_t>(y)) && shape.rank() == 1, "int64 (N)");
-  data::Labels labels;
-  labels.reserve(static_cast<std::size_t>(y.size()));
-  Index i = 0;
-  for (const std::int64_t label : values_of<std::int64_t>(y)) {
-    require<DataError>(label >= 0 && label < like.classes, "y: sample ", i, ": expected a label in [0, ",
-                       like.classes, "), got ", label);
-    labels.push_back(static_cast<std::int32_t>(label));
-    ++i;
-  }
-  return labels;
+  expect(integers.is && shape.rank() == 1, "integers (N)");
+  return integers.in<std::int32_t>(0, like.classes, loru::concat("a label in [0, ", like.classes, ")"));
 }
 
 }  // namespace

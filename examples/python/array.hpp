@@ -37,8 +37,8 @@ std::string dtype_of(const py::array& array);
 /// 0. Throws DataError.
 loru::data::Dataset samples_of(const py::array& x, const loru::data::Dataset& like);
 
-/// The same with targets y: (N) of int64 or int32 for classes, (N, k) of float32 for numbers, (N, k) of uint8
-/// or bool for labels of which several hold. Throws DataError.
+/// The same with targets y: (N) of integers for classes, (N, k) of float32 for numbers, (N, k) of integers or
+/// bool, 0 or 1, for labels of which several hold. Throws DataError.
 loru::data::Dataset samples_of(const py::array& x, const py::array& y, const loru::data::Dataset& like);
 
 }  // namespace loru_python

@@ -14,6 +14,10 @@ namespace fl = loru::fl;
 
 namespace {
 
+/// What a client's state tells besides what the algorithm keeps; both are 32 bits of a stream's key.
+constexpr const char *client_key = "client", *round_key = "round";
+constexpr Index most_counted = (Index{1} << 32) - 1;
+
 /// The bytes of a Python object, which nobody changes; valid while it is there.
 std::span<const std::byte> view(const py::bytes& bytes) {
   const std::string_view text = bytes;
@@ -33,7 +37,6 @@ fl::ServerOptions options_of(const federate::Configuration& c, Index clients,
                              const std::optional<std::vector<Index>>& ranks) {
   require<ConfigError>(c.warmup_rounds == 0,
                        "federation.warmup_rounds: expected 0 for a server over bytes, got ", c.warmup_rounds);
-  require<ConfigError>(clients >= 0, "clients: expected at least 0, got ", clients);
   return {.ranks = ranks ? fl::ClientRanks(*ranks) : fl::ClientRanks(),
           .clients = clients,
           .optimizer = c.simulation.server,
@@ -59,9 +62,15 @@ Server::Server(Model& model, Index clients, const std::optional<std::vector<Inde
       server_{setup_.model, federate::make_algorithm(setup_.configuration), seed_of(setup_),
               options_of(setup_.configuration, clients, ranks)} {}
 
-void Server::begin_round() {
+void Server::require_folded(const char* before) const {
+  require<loru::Error>(server_.received() == 0, "server: expected finish_round() before ", before, ", got ",
+                       server_.received(), " updates of round ", server_.round(), " that are not folded");
+}
+
+void Server::begin_round(bool drop) {
   const py::gil_scoped_release release;
   const std::lock_guard lock(mutex_);
+  if (!drop) require_folded("begin_round()");
   server_.begin_round();
 }
 
@@ -105,6 +114,7 @@ py::bytes Server::save() {
   {
     const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
+    require_folded("save()");
     loru::io::Archive archive("server");
     server_.save(archive);
     message = loru::io::serialise(archive);
@@ -147,25 +157,46 @@ py::bytes Client::answer(const py::bytes& broadcast, const py::array& x, const p
     const fl::Head head = fl::detail::get_head(loru::io::borrow(message, "broadcast"), "broadcast");
     require<DataError>(head.seed == seed_of(setup_), "message: metadata 'seed': expected ", seed_of(setup_),
                        ", the model's, got ", head.seed);
+    require<DataError>(!number_ || head.client == *number_, "message: metadata 'client': expected ",
+                       number_.value_or(0), ", this client's, got ", head.client);
+    require<DataError>(head.round > round_, "message: metadata 'round': expected a round after ", round_,
+                       ", the last one answered, got ", head.round);
     std::vector<Index> samples(static_cast<std::size_t>(own.size()));
     std::iota(samples.begin(), samples.end(), Index{0});
     update = fl::answer(setup_.model, message, algorithm_, loru::train::DeviceData<loru::Cpu>(own), samples,
                         setup_.configuration.simulation.client, state_,
                         loru::train::make_task<float>(setup_.configuration.task));
+    number_ = head.client;
+    round_ = head.round;
   }
   return python_bytes(update);
 }
 
 py::bytes Client::state() {
   const std::lock_guard lock(mutex_);
-  return state_.size() == 0 ? py::bytes() : python_bytes(loru::io::serialise(state_));
+  if (!number_) return py::bytes();
+  loru::io::Archive archive = state_;
+  archive.metadata()[client_key] = std::to_string(*number_);
+  archive.metadata()[round_key] = std::to_string(round_);
+  return python_bytes(loru::io::serialise(archive));
 }
 
 void Client::set_state(const py::bytes& state) {
   loru::io::Archive archive("state");
-  if (!view(state).empty()) archive = loru::io::parse(copy(state), "state");
+  std::optional<Index> number;
+  Index round = 0;
+  if (!view(state).empty()) {
+    archive = loru::io::parse(copy(state), "state");
+    number = fl::get_number(archive, client_key, 0, most_counted);
+    round = fl::get_number(archive, round_key, 1, most_counted);
+    archive.metadata().erase(client_key);
+    archive.metadata().erase(round_key);
+  }
   const std::lock_guard lock(mutex_);
+  fl::check_state(archive, setup_.model, algorithm_);
   state_ = std::move(archive);
+  number_ = number;
+  round_ = round;
 }
 
 std::shared_ptr<Model> Client::model() {

@@ -19,12 +19,14 @@ class Server {
   /// does.
   Server(Model& model, Index clients, const std::optional<std::vector<Index>>& ranks);
 
-  void begin_round();
+  /// Throws Error if updates of the last round are not folded, unless they are to be dropped.
+  void begin_round(bool drop);
   py::bytes broadcast(Index client);
   void receive(const py::bytes& update);
   double finish_round();
   void lost(Index client);
   void arrived(Index client);
+  /// Throws Error while updates are not folded: they would not be in it.
   py::bytes save();
   void restore(const py::bytes& state);
 
@@ -33,6 +35,8 @@ class Server {
   std::shared_ptr<Model> model();
 
  private:
+  void require_folded(const char* before) const;
+
   federate::Setup setup_;
   loru::fl::Server<float> server_;
   std::mutex mutex_;
@@ -43,10 +47,12 @@ class Client {
   explicit Client(Model& model);
 
   /// A turn: the broadcast and the client's samples in, its update out. Throws as fl::answer does, and
-  /// DataError for a broadcast of another seed than the model's.
+  /// DataError for a broadcast of another seed than the model's, of another client than the first one was,
+  /// and of a round that is not after the last one answered.
   py::bytes answer(const py::bytes& broadcast, const py::array& x, const py::array& y);
 
-  /// The client's state between turns, without its model; no bytes before its first turn.
+  /// The client's state between turns with its number and its last round, without its model; no bytes
+  /// before its first turn. Setting it throws DataError for what no client of the model keeps.
   py::bytes state();
   void set_state(const py::bytes& state);
   std::shared_ptr<Model> model();
@@ -55,6 +61,8 @@ class Client {
   federate::Setup setup_;
   loru::fl::AnyAlgorithm<float> algorithm_;
   loru::io::Archive state_{"state"};
+  std::optional<Index> number_;
+  Index round_ = 0;  // the last one answered
   std::mutex mutex_;
 };
 

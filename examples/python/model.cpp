@@ -4,6 +4,7 @@
 #include <limits>
 #include <thread>
 
+#include <loru/core/text.hpp>
 #include <loru/nn/models/models.hpp>
 #include <loru/train/adapter_file.hpp>
 #include <loru/train/evaluate.hpp>
@@ -15,7 +16,7 @@
 
 namespace loru_python {
 
-using loru::ConfigError, loru::require;
+using loru::ConfigError, loru::DataError, loru::require;
 namespace data = loru::data;
 
 namespace {
@@ -69,6 +70,32 @@ data::Dataset without_samples(const data::Dataset& all) {
       },
       like.targets);
   return like;
+}
+
+/// Takes the counters of PyTorch's batch normalisation out of a state: its layers here have none.
+void drop_counters(loru::io::Archive& state, const loru::io::Archive& own) {
+  constexpr std::string_view counter = "num_batches_tracked";
+  for (const std::string& name : state.names())
+    if (name.ends_with(counter) &&
+        own.contains(name.substr(0, name.size() - counter.size()) + "running_mean"))
+      state.erase(name);
+}
+
+/// Throws DataError for a tensor that the model does not have.
+void require_own(const loru::io::Archive& state, const loru::io::Archive& own) {
+  for (const std::string& name : state.names())
+    require<DataError>(own.contains(name), state.origin(), ": tensor ", name,
+                       ": expected one of the model, nearest is ", loru::nearest(name, own.names()));
+}
+
+/// Throws DataError for a parameter or buffer that is not finite.
+void require_finite(federate::Model& model, const std::string& origin) {
+  const auto check = [&](const std::string& name, const loru::Tensor<float>& values) {
+    require<DataError>(all_finite(values), origin, ": tensor ", name, ": expected finite numbers");
+  };
+  for (const auto& p : model.parameters())
+    if (!p.value.blocks()) check(p.name, p.value.value());
+  for (const auto& buffer : model.buffers()) check(buffer.name, buffer.value);
 }
 
 }  // namespace
@@ -141,9 +168,13 @@ py::dict Model::arrays(bool merged) { return arrays_of(archive(merged)); }
 void Model::set_arrays(const py::dict& arrays) {
   loru::io::Archive given = archive_of(arrays, "state");
   const std::lock_guard lock(mutex_);
-  given.metadata() = loru::io::to_archive(setup_.model).metadata();  // alpha
+  const loru::io::Archive own = loru::io::to_archive(setup_.model);
+  drop_counters(given, own);
+  require_own(given, own);
+  given.metadata() = own.metadata();  // alpha
   federate::Model model = setup_.model;
   loru::io::from_archive(model, given);
+  require_finite(model, given.origin());
   setup_.model = std::move(model);
 }
 
@@ -153,6 +184,7 @@ void Model::load(const std::string& path) {
   const std::lock_guard lock(mutex_);
   federate::Model model = setup_.model;
   loru::io::load(model, path);
+  require_finite(model, path);
   setup_.model = std::move(model);
 }
 
@@ -165,6 +197,7 @@ void Model::load_adapter(const std::string& folder) {
   const std::lock_guard lock(mutex_);
   federate::Model model = setup_.model;
   loru::io::set_adapter(model, loru::io::bind_adapter(loru::io::load_adapter(folder), model));
+  require_finite(model, folder);
   setup_.model = std::move(model);
 }
 

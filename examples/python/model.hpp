@@ -34,6 +34,8 @@ class Model {
   py::dict evaluate(const py::array& x, const py::array& y, std::optional<Index> threads);
 
   py::dict arrays(bool merged);
+  /// Throws DataError unless they are the model's parameters and buffers, all finite. The counters of
+  /// PyTorch's batch normalisation, `<norm>.num_batches_tracked`, may be among them.
   void set_arrays(const py::dict& arrays);
   void save(const std::string& path, bool merged);
   void load(const std::string& path);

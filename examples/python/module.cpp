@@ -65,7 +65,7 @@ void add_ends(py::module_& m) {
   py::class_<Server>(m, "Server")
       .def(py::init<Model&, Index, const std::optional<std::vector<Index>>&>(), py::arg("model"),
            py::arg("clients"), py::arg("ranks"))
-      .def("begin_round", &Server::begin_round)
+      .def("begin_round", &Server::begin_round, py::arg("drop"))
       .def("broadcast", &Server::broadcast, py::arg("client"))
       .def("receive", &Server::receive, py::arg("update"))
       .def("finish_round", &Server::finish_round)

@@ -250,7 +250,16 @@ TEST_CASE("synthetic: separated clouds, one seed one set") {
   CHECK(std::sqrt(radius) == Approx(8.0).epsilon(0.06));
   CHECK(scatter == Approx(1.0).epsilon(0.1));
   CHECK_THROWS_WITH(data::synthetic({.classes = 0}),
-                    "synthetic: classes: expected a whole number >= 1, got 0");
+                    "synthetic: classes: expected a whole number in 1 .. 10000000, got 0");
+  CHECK_THROWS_WITH(data::synthetic({.classes = Index{1} << 62}),
+                    "synthetic: classes: expected a whole number in 1 .. 10000000, got 4611686018427387904");
+  CHECK_THROWS_WITH(data::synthetic({.sample = {10'000, 10'000, 1'000}, .train = 1, .test = 1}),
+                    "synthetic: expected at most 4000000000 numbers, got 10 samples or classes of shape "
+                    "(10000, 10000, 1000)");
+  CHECK_THROWS_WITH(
+      data::synthetic({.sample = {8, 8, 8}, .train = 10'000'000}),
+      "synthetic: expected at most 4000000000 numbers, got 10000000 samples or classes of shape "
+      "(8, 8, 8)");
   CHECK_THROWS_AS(data::synthetic({.sample = {8, 8}}), ConfigError);
   CHECK_THROWS_AS(data::synthetic({.train = 0}), ConfigError);
   CHECK_THROWS_AS(data::synthetic({.noise = -1}), ConfigError);

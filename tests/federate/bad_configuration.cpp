@@ -67,6 +67,16 @@ TEST_CASE("a value of a wrong type says what was expected and what came") {
   check_set("optimizer.nesterov=1", "optimizer.nesterov: expected true or false, got integer 1");
   check_set("lowrank.layers=\"fc1\"", "lowrank.layers: expected a list of strings, got string 'fc1'");
   check_set("data.shape=[1, 2]", "data.shape: expected a list of 3 whole numbers");
+  check_set("data.classes=4611686018427387904",
+            "data.classes: expected a whole number in 1 .. 10000000, got integer 4611686018427387904");
+  check_set("data.train_samples=4611686018427387904",
+            "data.train_samples: expected a whole number in 1 .. 10000000");
+  check_set("data.dir=\"a\\u0000b\"", "data.dir: expected a string without NUL, got string \"a\\u0000b\"");
+  check_set("lowrank.layers=[\"fc1\", \"\\u0000\"]", "lowrank.layers: expected a string without NUL");
+  check_set("lowrank.start=\"peft:\\u0000\"", "lowrank.start: expected a string without NUL");
+  // One line, whatever came.
+  check_set("model.name=[[1, 2], [3, 4]]", "got array [ [ 1, 2 ], [ 3, 4 ] ]");
+  check_set("model.name=\"a\\nb\"", "got string 'a b', nearest is");
   check_set("lowrank=3", "lowrank: expected a table, got integer");
   check_set("seed={a = 1}", "seed: expected a whole number >= 0, got table");
 }

@@ -1,5 +1,7 @@
 // The two ends of a federation, joined by bytes alone.
+#include <algorithm>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "federation.hpp"
@@ -354,7 +356,124 @@ TEST_CASE("A client refuses broadcasts that are malformed and keeps its weights"
   const auto up = fl::answer(other, good, fl::FedLoRU{}, small_data().train, samples, momentum_client());
   require_same_weights(other, server.model());
   CHECK(fl::read_update(fl::Message(up)).samples == 3);
-  // Any number of merges takes no longer than those in the message.
-  fl::answer(other, changed(good, [](io::Archive& a) { a.metadata()["merges"] = "9000000000000000000"; }),
-             fl::FedLoRU{}, small_data().train, samples, momentum_client());
+  // Any number of merges takes no longer than those in the message, which are not the last ones then.
+  CHECK(bad([](io::Archive& a) { a.metadata()["merges"] = "9000000000000000000"; }) ==
+        "message: broadcast: expected tensors of the model, its merges and the algorithm, got '" + a0 + "'");
+  // Nothing that a client does not read is passed over.
+  for (const std::string name : {"zzz", "merge.4.fc2.lora_A.weight", "fc3.lora_A.weight", "control.fc1.bias"})
+    CHECK(bad([&](io::Archive& a) { a.put(name, Tensor<float>({1}, {1})); }) ==
+          "message: broadcast: expected tensors of the model, its merges and the algorithm, got '" + name +
+              "'");
+}
+
+namespace {
+
+/// Sends a tensor besides the state.
+struct Noting {
+  std::string note = "noting.x";
+
+  static constexpr std::string_view name = "noting";
+  static constexpr bool low_rank = false;
+  using hooks = fl::Hooks<fl::hook::broadcast>;
+  static constexpr auto fields() { return Fields{}; }
+
+  template <class T, class D>
+  void broadcast(fl::Server<T, D>& server, io::Archive& archive, std::span<const Index>) const {
+    fl::put_state(archive, server.model());
+    archive.put(note, Tensor<T>({1}, {1}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("An algorithm's own tensors have its name") {
+  for (const Noting& algorithm : {Noting{}, Noting{"other.x"}}) {
+    auto model = small_model<float>();
+    fl::Server<float> server(model, algorithm, 4);
+    server.begin_round();
+    const fl::Message broadcast = server.broadcast(0);
+    const std::vector<Index> samples{0, 1, 2};
+    CHECK(message_of<DataError>([&] {
+            fl::answer(model, broadcast, algorithm, small_data().train, samples, momentum_client());
+          }) == (algorithm.note == "noting.x"
+                     ? "nothing was thrown"
+                     : "message: broadcast: expected tensors of the model, its merges and the algorithm, got "
+                       "'other.x'"));
+  }
+}
+
+TEST_CASE("A server sends to the clients of its federation alone, and has a budget for each") {
+  const auto model = small_factored<float>();
+  fl::Server<float> server(model, fl::FedLoRA{}, 4, {.clients = 3}), unknown(model, fl::FedLoRA{}, 4);
+  server.begin_round();
+  unknown.begin_round();
+  for (const Index client : {Index{-1}, Index{3}, Index{1} << 40})
+    CHECK(message_of<Error>([&] { server.broadcast(client); }) ==
+          concat("server: expected a client in 0 .. 2, got ", client));
+  for (const Index client : {Index{-1}, (Index{1} << 32) - 1})
+    CHECK(message_of<Error>([&] { unknown.broadcast(client); }) ==
+          concat("server: expected a client in 0 .. 4294967294, got ", client));
+  CHECK(server.broadcast(2) == unknown.broadcast(2));
+  const auto error = [&](fl::ServerOptions options) {
+    return message_of<ConfigError>([&] { fl::Server<float>(model, fl::HetLoRA{}, 4, std::move(options)); });
+  };
+  const fl::ClientRanks two(std::vector<Index>{1, 2});
+  CHECK(error({.ranks = two, .clients = 3}) == "server: ranks: expected 3, one a client, got 2");
+  CHECK(error({.ranks = two, .clients = 2}) == "nothing was thrown");
+  CHECK(error({.ranks = two}) == "nothing was thrown");
+  CHECK(error({.clients = -1}) == "server: clients: expected 0 .. 4294967295, got -1");
+  CHECK(error({.clients = Index{1} << 32}) == "server: clients: expected 0 .. 4294967295, got 4294967296");
+}
+
+TEST_CASE("A server that goes back has nothing of the round that was running") {
+  const auto model = small_factored<float>();
+  fl::Server<float> server(model, fl::FedLoRA{}, 4);
+  auto client = model;
+  pretend_round(server, client, 0);
+  io::Archive saved("server");
+  server.save(saved);
+  const io::Archive before = io::parse(io::serialise(saved), "server");
+  server.begin_round();
+  server.broadcast(1);
+  CHECK(server.received() == 0);
+  server.receive(fl::update_message(client, {server.seed(), server.round(), 1}, 10, 1.0));
+  CHECK(server.received() == 1);
+  server.restore(before);
+  CHECK(server.received() == 0);
+  CHECK_THROWS_AS(server.finish_round(), Error);
+  io::Archive after("server");
+  server.save(after);
+  CHECK(io::serialise(after) == io::serialise(before));
+}
+
+TEST_CASE("A client's state holds what its algorithm keeps and nothing else") {
+  auto model = small_factored<float>();
+  const fl::AnyAlgorithm<float> algorithm(fl::SCAFFOLD{.low_rank = true});
+  fl::Server<float> server(model, algorithm, 4, {.clients = 2});
+  server.begin_round();
+  io::Archive state("state");
+  auto device = model;
+  fl::answer(device, server.broadcast(0), algorithm, small_data().train, small_parts(2).samples(0),
+             momentum_client(), state);
+  CHECK_NOTHROW(fl::check_state(state, model, algorithm));
+  CHECK_NOTHROW(fl::check_state(io::Archive("state"), model, algorithm));
+  const auto refused = [&](auto change) {
+    io::Archive other = state;
+    change(other);
+    return message_of<DataError>([&] { fl::check_state(other, model, algorithm); });
+  };
+  CHECK(refused([](io::Archive& a) { a.put("own.fc1.bias", Tensor<float>({256})); }) ==
+        "state: expected what clients keep under scaffold, got tensor 'own.fc1.bias'");
+  CHECK(refused([](io::Archive& a) { a.put("control.fc1.bias", Tensor<float>({3})); }) ==
+        "state: tensor control.fc1.bias: expected shape (256), got (3)");
+  CHECK_THAT(refused([](io::Archive& a) { a.put("control.fc1.bias", Tensor<double>({256})); }),
+             ContainsSubstring("expected dtype F32, got F64"));
+  Tensor<float> infinite({256});
+  std::fill_n(infinite.data(), 256, std::numeric_limits<float>::infinity());
+  CHECK(refused([&](io::Archive& a) { a.put("control.fc1.bias", infinite); }) ==
+        "state: tensor control.fc1.bias: expected finite numbers");
+  CHECK(refused([](io::Archive& a) { a.metadata()["note"] = "x"; }) ==
+        "state: expected metadata of codecs, got 'note'");
+  CHECK(refused([](io::Archive& a) { a.metadata()["codec.round"] = "0"; }) ==
+        "state: metadata 'codec.round': expected a round from 1, got 0");
 }

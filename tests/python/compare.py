@@ -67,12 +67,24 @@ class Comparisons(Case):
                  ({}, loru.ConfigError, "compare: expected at least one configuration"),
                  ({"a/b": TINY}, loru.ConfigError, "expected a name without '/'"),
                  ([TINY], TypeError, "expected paths in a list"), ("a.toml", TypeError, "expected a list of paths"),
-                 (["a.toml", "other/a.toml"], loru.ConfigError, "a twice")]
+                 (["a.toml", "other/a.toml"], loru.ConfigError, "a twice"),
+                 ([""], loru.ConfigError, "^configs: expected a path, got an empty one$"),
+                 ({"a": "a\0b"}, loru.ConfigError, "^configs: a: expected a path without NUL"),
+                 ({"a": 3}, TypeError, "^configs: a: expected a path, got int$"),
+                 (3, TypeError, "^configs: expected a list of paths or a dict of configurations, got int$")]
         for configs, kind, text in wrong:
             with self.subTest(text=text), self.assertRaisesRegex(kind, text):
                 loru.compare(configs)
         with self.assertRaisesRegex(loru.ConfigError, "compare: seeds: expected different ones, got 1 twice"):
             loru.compare(["a.toml"], seeds=[1, 1])
+        for arguments, text in (({"seeds": 1}, "seeds: expected a list of integers, got int"),
+                                ({"seeds": ["1"]}, "seeds[0]: expected an integer, got str"),
+                                ({"budgets": [None]}, "budgets[0]: expected a number, got NoneType")):
+            with self.assertRaises(TypeError) as raised:
+                loru.compare(["a.toml"], **arguments)
+            self.assertEqual(str(raised.exception), text)
+        with self.assertRaisesRegex(loru.ConfigError, "^out: expected a path, got an empty one$"):
+            loru.compare(["a.toml"], out="")
 
 
 if __name__ == "__main__":

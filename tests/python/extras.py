@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The longer checks of the Python module, of `./dev test --extras`: wheels in empty environments, the notebook, wrong use
-under the sanitizers, what Python costs, and a deployment over Flower.
+"""The longer checks of the Python module, of `./dev test --extras`: wheels in empty environments, what is said of pandas,
+the notebook, wrong use under the sanitizers, what Python costs, and a deployment over Flower. The stage `torch` is asked for
+by name: PyTorch brings gigabytes.
 
     extras.py ROOT FEDERATE WORK [--only STAGE,...]   WORK is a folder for environments and builds; exits 77 if all is skipped
 """
@@ -70,11 +71,29 @@ class Extras:
         call(python, "-m", "pip", "install", "--quiet", *wheels.glob("loru-*.whl"))
         self.test(python, build / "bin/federate")
 
-    def notebook(self):
-        """The bundled notebook runs from its first cell to its last."""
+    def native(self):
+        """The environment with the wheel for this machine."""
         python = self.work / "native/bin/python"
         if not python.exists():
             self.wheel()
+        return python
+
+    def pandas(self):
+        """Rows and tables are what pandas.DataFrame takes."""
+        python = self.native()
+        call(python, "-m", "pip", "install", "--quiet", "pandas")
+        call(python, self.root / "tests/python/others.py", self.federate, self.root, "Pandas", cwd=self.work)
+
+    def torch(self):
+        """Modules of PyTorch take a model's state and give it back."""
+        python = self.native()
+        peers = (self.root / "bench/peers/requirements.txt").read_text().split()
+        call(python, "-m", "pip", "install", "--quiet", *(peer for peer in peers if peer.startswith("torch==")))
+        call(python, self.root / "tests/python/others.py", self.federate, self.root, "Torch", cwd=self.work)
+
+    def notebook(self):
+        """The bundled notebook runs from its first cell to its last."""
+        python = self.native()
         call(python, "-m", "pip", "install", "--quiet", "nbclient", "ipykernel", "matplotlib", "pandas")
         folder = self.work / "notebook"
         shutil.rmtree(folder, ignore_errors=True)
@@ -102,9 +121,7 @@ class Extras:
 
     def overhead(self):
         """The quickstart takes at most 1 % more from Python: medians of three runs each, in turn, on one thread."""
-        python = self.work / "native/bin/python"
-        if not python.exists():
-            self.wheel()
+        python = self.native()
         config = self.root / "examples/federations/quickstart.toml"
         script = f"import loru; loru.run({str(config)!r}, out='python', threads=1)"
         times = {"federate": [], "python": []}
@@ -123,9 +140,7 @@ class Extras:
 
     def flower(self):
         """loru over Flower's transport, between processes on the loopback; skipped where pip cannot install Flower."""
-        python = self.work / "native/bin/python"
-        if not python.exists():
-            self.wheel()
+        python = self.native()
         pin = re.search(r'"(flwr==[^"]+)"', (self.root / "examples/flower/pyproject.toml").read_text())[1]
         done = subprocess.run([python, "-m", "pip", "install", "--quiet", pin], capture_output=True, text=True)
         if done.returncode != 0:
@@ -134,7 +149,8 @@ class Extras:
         call(python, self.root / "tests/flower/deployment.py", self.federate, self.root, self.work / "flower", cwd=self.work)
 
 
-STAGES = ("wheel", "notebook", "portable", "sanitizers", "overhead", "flower")
+STAGES = ("wheel", "pandas", "notebook", "portable", "sanitizers", "overhead", "flower")
+BY_NAME = ("torch",)
 
 
 def main():
@@ -142,13 +158,13 @@ def main():
     parser.add_argument("root", type=Path)
     parser.add_argument("federate", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--only", default=",".join(STAGES), help="some of " + ", ".join(STAGES))
+    parser.add_argument("--only", default=",".join(STAGES), help="some of " + ", ".join(STAGES + BY_NAME))
     arguments = parser.parse_args()
     extras = Extras(arguments.root.resolve(), arguments.federate.resolve(), arguments.work.resolve())
     stages, skipped = arguments.only.split(","), 0
     for stage in stages:
-        if stage not in STAGES:
-            parser.error(f"--only: expected some of {', '.join(STAGES)}, got {stage}")
+        if stage not in STAGES + BY_NAME:
+            parser.error(f"--only: expected some of {', '.join(STAGES + BY_NAME)}, got {stage}")
         try:
             getattr(extras, stage)()
             print(f"{stage}: passed", flush=True)

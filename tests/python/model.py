@@ -104,7 +104,12 @@ class Models(Case):
                  ({**model.state_dict(), "fc1.bias": "no"}, "tensor fc1.bias: expected float32"),
                  ({**model.state_dict(), "fc1.weight": model.state_dict()["fc1.weight"].astype(np.float64)},
                   "tensor fc1.weight: expected dtype F32, got F64"),
-                 ({**model.state_dict(), "fc1.other": np.zeros(1, np.float32)}, "tensor fc1.other")]
+                 ({**model.state_dict(), "fc1.other": np.zeros(1, np.float32)}, "tensor fc1.other"),
+                 ({**model.state_dict(), "zzz": np.zeros(1, np.float32)}, "^state: tensor zzz: expected one of the model, "
+                                                                         "nearest is fc1.bias$"),
+                 ({**model.state_dict(), "fc1.num_batches_tracked": np.int64(3)}, "tensor fc1.num_batches_tracked"),
+                 *(({**model.state_dict(), "fc1.bias": np.full_like(model.state_dict()["fc1.bias"], value)},
+                    "^state: tensor fc1.bias: expected finite numbers$") for value in (np.nan, np.inf))]
         for bad, text in wrong:
             with self.subTest(text=text), self.assertRaisesRegex(loru.DataError, text):
                 model.load_state_dict(bad)
@@ -112,6 +117,38 @@ class Models(Case):
         model.load_state_dict({name: array * 2 for name, array in model.state_dict().items()})
         self.assertNotEqual(model.sha256, before)
         self.assertEqual(copy.sha256, before)
+
+    def test_counters_of_batch_normalisation_are_left_out(self):
+        model = loru.Model({"name": "resnet10", "narrow": 8}, (3, 8, 8), 10, "fedavg")
+        norms = [name[: -len("running_mean")] for name in model.state_dict() if name.endswith("running_mean")]
+        self.assertGreater(len(norms), 5)
+        before = model.sha256
+        state = {**model.state_dict(), **{f"{norm}num_batches_tracked": np.int64(7) for norm in norms}}
+        model.load_state_dict(state)
+        self.assertEqual(model.sha256, before)
+
+    def test_paths(self):
+        model = cnn()
+        for call in (model.save, model.load, model.save_peft, model.load_peft):
+            for path, text in (("", "expected a path, got an empty one"), ("a\0b", "expected a path without NUL, got 'a.x00b'"),
+                               ("\udcff", "expected text, got '.udcff'")):
+                with self.subTest(call=call.__name__), self.assertRaisesRegex(loru.ConfigError, f"^(path|folder): {text}$"):
+                    call(path)
+            for path in (3, None, b"a", ["a"]):
+                with self.assertRaisesRegex(TypeError, f"^(path|folder): expected a path, got {type(path).__name__}$"):
+                    call(path)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_files_that_are_not_finite(self):
+        model = cnn()
+        before = model.sha256
+        model.save("a.safetensors")
+        content = bytearray((self.folder / "a.safetensors").read_bytes())
+        content[-4:] = np.float32(np.nan).tobytes()
+        (self.folder / "a.safetensors").write_bytes(content)
+        with self.assertRaisesRegex(loru.DataError, "^a.safetensors: tensor .*: expected finite numbers$"):
+            model.load("a.safetensors")
+        self.assertEqual(model.sha256, before)
 
     def test_files(self):
         run = loru.run(TINY, out="a")

@@ -77,10 +77,26 @@ class Partitions(Case):
                  ((labels / 2,), {}, loru.DataError, "labels: expected integers"),
                  ((labels.reshape(2, 5),), {}, loru.DataError, "labels: expected integers"),
                  ((labels, "natural"), {"groups": [1]}, loru.DataError, "groups: expected 10, one a sample, got 1"),
-                 (("abc",), {}, loru.DataError, "labels: expected integers")]
+                 (("abc",), {}, loru.DataError, "labels: expected integers"),
+                 ((labels.astype(np.uint64) + 2**63,), {}, loru.DataError, "labels: sample 0: expected an integer below"),
+                 ((labels, "natural"), {"groups": labels + 2**31}, loru.DataError, "groups: sample 0: expected an integer "
+                                                                                  "below 2147483648, got 2147483648"),
+                 ((labels,), {"clients": 2**64}, loru.ConfigError, "config: federation.clients: expected an integer of 64")]
         for arguments, options, kind, text in wrong:
             with self.subTest(text=text), self.assertRaisesRegex(kind, text):
                 loru.partition(*arguments, **options)
+
+    def test_cohorts(self):
+        self.assertEqual(len(loru.sample_cohort(1, 2, 10, 4)), 4)
+        for wrong, text in (({"seed": -1}, "seed: expected 0 .. 2^63 - 1, got -1"),
+                            ({"seed": 2**64}, f"seed: expected an integer of 64 bits, got {2**64}"),
+                            ({"round": 2**32}, "round: expected 0 .. 2^32 - 1, got 4294967296"),
+                            ({"clients": -3}, "clients: expected 0 .. 2^32 - 1, got -3")):
+            with self.assertRaises(loru.ConfigError) as raised:
+                loru.sample_cohort(**{"seed": 1, "round": 1, "clients": 9, "cohort": 3, **wrong})
+            self.assertEqual(str(raised.exception), text)
+        with self.assertRaisesRegex(TypeError, "^round: expected an integer, got str$"):
+            loru.sample_cohort(1, "1", 9, 3)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 
@@ -71,7 +74,10 @@ class Runs(Case):
         bad = [{"lowrank.rnak": 4}, {"lowrank.rank": 0}, {"model.name": "mlpp"}, {"data.name": "synthetics"},
                {"federation.cohort": 13}, {"lowrank": 3}, {"algorithm.name": ["fedavg"]},
                {"optimizer.momentum": "much"}, {"data.shape": [1, 4]},
-               {"lowrank.rank": 40, "lowrank.layers": ["fc3"]}, {"data.name": "idx", "data.dir": "nowhere"}]
+               {"lowrank.rank": 40, "lowrank.layers": ["fc3"]}, {"data.name": "idx", "data.dir": "nowhere"},
+               {"data.classes": 2**62}, {"data.train_samples": 2**62}, {"data.shape": [2**62, 2**62, 4]},
+               {"data.shape": [10_000, 10_000, 1_000]}, {"data.dir": "a\0b"}, {"lowrank.layers": ["fc1", "\0"]},
+               {"lowrank.rates": "\0"}, {"lowrank.start": "peft:a\0b"}, {"text.template": "\0"}]
         (self.folder / "tiny.toml").write_text(_toml.document(TINY))
         for change in bad:
             with self.subTest(change=change):
@@ -96,6 +102,22 @@ class Runs(Case):
         with self.assertRaises(loru.IoError) as raised:
             loru.run("nowhere.toml")
         self.assertEqual(str(raised.exception), said(federate("nowhere.toml")))
+
+    def test_a_base_that_is_no_file(self):
+        for base, text in (("", "no name"), ("a\\u0000b", "one with NUL")):
+            (self.folder / "a.toml").write_text(f'base = "{base}"\n')
+            with self.assertRaises(loru.ConfigError) as raised:
+                loru.run("a.toml")
+            self.assertEqual(str(raised.exception), f"a.toml:1: base: expected the name of a file, got {text}")
+            self.assertEqual(str(raised.exception), said(federate("a.toml")))
+
+    def test_the_bundled_digits_are_beside_the_module(self):
+        self.assertTrue((Path(loru.__file__).parent / "data" / "digits.csv.gz").exists())
+        script = "import loru; print(loru.run({'data': {'name': 'digits'}, 'federation': {'rounds': 1, 'clients': 5}}))"
+        for folder in ("/", self.folder):
+            done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("on digits: 1 rounds", done.stdout)
 
     def test_a_run_that_diverges(self):
         config = with_keys(TINY, optimizer={"learning_rate": 1e30})
@@ -157,12 +179,45 @@ class Runs(Case):
         self.assertEqual(len(runs), 3)
 
     def test_wrong_arguments(self):
-        for config in (3, None, [TINY]):
-            with self.assertRaises(TypeError):
+        for config in (3, None, [TINY], b"a.toml"):
+            with self.assertRaisesRegex(TypeError, "^config: expected a dict or a path, got "):
                 loru.run(config)
-        for arguments in ({"threads": "two"}, {"on_round": 3}, {"set": 5}):
-            with self.assertRaises(TypeError):
+        wrong = [({"threads": "two"}, "threads: expected an integer, got str"), ({"threads": 1.5}, "threads: expected an "
+                                                                                 "integer, got float"),
+                 ({"on_round": 3}, "on_round: expected a function, got int"),
+                 ({"set": 5}, "set: expected a dict or a list of 'key=value', got int"),
+                 ({"set": "client.epochs=1"}, "set: expected a dict or a list of 'key=value', got str"),
+                 ({"set": [3]}, "set: expected a list of 'key=value', got int in it"),
+                 ({"out": 3}, "out: expected a path, got int"), ({"data_dir": b"a"}, "data_dir: expected a path, got bytes"),
+                 ({"set": {"lowrank": {"rank": object()}}}, "--set: lowrank.rank: expected a string, number, list or dict, "
+                                                            "got object")]
+        for arguments, text in wrong:
+            with self.subTest(text=text), self.assertRaises(TypeError) as raised:
                 loru.run(TINY, **arguments)
+            self.assertEqual(str(raised.exception), text)
+        wrong = [({"out": ""}, "out: expected a path, got an empty one"), ({"data_dir": ""}, "data_dir: expected a path, got "
+                                                                                             "an empty one"),
+                 ({"out": "a\0b"}, "out: expected a path without NUL, got 'a\\x00b'"),
+                 ({"threads": 2**64}, f"threads: expected an integer of 64 bits, got {2**64}"),
+                 ({"set": {"seed": 2**63}}, f"--set: seed: expected an integer of 64 bits, got {2**63}"),
+                 ({"set": ["data.dir=a\0b"]}, "config: expected keys without NUL, got 'data.dir=a\\x00b'"),
+                 ({"set": {"a\0b": 1}}, "config: expected keys without NUL, got 'a\\x00b'")]
+        for arguments, text in wrong:
+            with self.subTest(text=text), self.assertRaises(loru.ConfigError) as raised:
+                loru.run(TINY, **arguments)
+            self.assertEqual(str(raised.exception), text)
+        wrong = [("", "config: expected a path, got an empty one"), ("a\0b", "config: expected a path without NUL, got "
+                                                                            "'a\\x00b'"),
+                 (with_keys(TINY, seed=2**63), f"config: seed: expected an integer of 64 bits, got {2**63}"),
+                 (with_keys(TINY, lowrank={"ranks": [1, -2**70]}), "config: lowrank.ranks: expected an integer of 64 bits, "
+                                                                   f"got {-2**70}"),
+                 (with_keys(TINY, data={"name": "\udcff"}), "config: data.name: expected text, got '\\udcff'"),
+                 ({"seed": 3, "seed.a": 4}, "config: seed.a: seed is a value, not a table")]
+        for config, text in wrong:
+            with self.subTest(text=text), self.assertRaises(loru.ConfigError) as raised:
+                loru.run(config)
+            self.assertEqual(str(raised.exception), text)
+        self.assertEqual(sorted(os.listdir(".")), [])
         for threads in (0, 5000):
             with self.assertRaisesRegex(loru.ConfigError, "threads: expected 1 to 4096"):
                 loru.run(TINY, threads=threads)
@@ -186,6 +241,12 @@ class Reports(Case):
         self.assertEqual(str(raised.exception), said(federate("report", "nowhere")))
         with self.assertRaisesRegex(loru.ConfigError, "expected runs with a folder"):
             loru.report(loru.run(TINY))
+        for folders, kind, text in (("", loru.ConfigError, "report: expected a path, got an empty one"),
+                                    (3, TypeError, "report: expected folders, got int"),
+                                    ([3], TypeError, "report: expected a path, got int")):
+            with self.assertRaises(kind) as raised:
+                loru.report(folders)
+            self.assertEqual(str(raised.exception), text)
 
 
 if __name__ == "__main__":

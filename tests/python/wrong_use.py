@@ -1,4 +1,4 @@
-"""200 calls with random wrong arguments: each raises or returns, and none ends the interpreter. Under the sanitizers
+"""2000 calls with random wrong arguments: each raises or returns, and none ends the interpreter. Under the sanitizers
 (`./dev test --extras`) this also finds what is read or written out of bounds."""
 import random
 
@@ -9,7 +9,7 @@ from support import TINY, Case
 
 import loru
 
-CALLS = 200
+CALLS = 2000
 
 
 def junk(draw, good):
@@ -96,7 +96,10 @@ class WrongUse(Case):
             call = calls[k % len(calls)]
             try:
                 call()
-            except (loru.Error, TypeError, ValueError, OverflowError, AttributeError, KeyError, OSError, MemoryError):
+            except (loru.Error, TypeError) as error:
+                raised += 1
+                self.assertNotIn("\n", str(error), str(error))  # pybind11's own lists are long
+            except (OSError, MemoryError):
                 raised += 1
         self.assertGreater(raised, CALLS // 2)
         # All is as usable as before.

@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
-from . import _loru, _toml
+from . import _check, _loru, _toml
 from ._model import Config
 from ._run import Settings, raise_ended, request
 
@@ -53,13 +53,18 @@ def compare(configs: Union[Mapping, Sequence[Config]], out=None, seeds: Optional
         configs = {Path(config).stem: config for config in _paths(configs)}
     if not configs:
         raise _loru.ConfigError("compare: expected at least one configuration, got none")
+    if out is not None:
+        _check.path("out", out)
     for name, config in configs.items():
-        if isinstance(config, Mapping):
+        if not isinstance(config, Mapping):
+            _check.path(f"configs: {name}", config)
+        else:
             _loru.check(_toml.document(config), _toml.assignments(set))
     with tempfile.TemporaryDirectory() as scratch:
         files = [_file(Path(scratch), str(name), config) for name, config in configs.items()]
         folder = Path(scratch) / "out" if out is None else Path(out)
-        raw = _loru.compare(files, [] if seeds is None else list(seeds), [] if budgets is None else list(budgets),
+        raw = _loru.compare(files, [] if seeds is None else _check.integers("seeds", seeds),
+                            [] if budgets is None else _check.numbers("budgets", budgets),
                             request({}, folder, threads, data_dir, set, on_round))
         result = Comparison(_columns(folder / "compare.csv"), _columns(folder / "runs.csv"),
                             _rounds(folder, configs), (folder / "compare.md").read_text(), None if out is None else folder)
@@ -71,11 +76,13 @@ def compare(configs: Union[Mapping, Sequence[Config]], out=None, seeds: Optional
 def _paths(configs) -> List[str]:
     if isinstance(configs, (str, os.PathLike)):
         raise TypeError("configs: expected a list of paths or a dict of configurations, got one path")
+    if not hasattr(configs, "__iter__"):
+        raise TypeError(f"configs: expected a list of paths or a dict of configurations, got {_check.name_of(configs)}")
     paths = []
     for config in configs:
         if isinstance(config, Mapping):
             raise TypeError('configs: expected paths in a list, got a dict; name it: {"name": configuration}')
-        paths.append(os.fspath(config))
+        paths.append(_check.path("configs", config))
     for path in paths:
         if sum(Path(other).stem == Path(path).stem for other in paths) > 1:
             raise _loru.ConfigError("compare: expected configurations of different names, got "

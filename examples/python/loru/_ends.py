@@ -4,7 +4,7 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from . import _loru
+from . import _check, _loru
 from ._model import Model, model_of
 
 
@@ -17,16 +17,18 @@ class Server:
     model      a loru.Model, or a model's name or table with sample and outputs as loru.Model takes them
     algorithm  its name or table; of a loru.Model it is the model's
     seed       of all random draws; clients need the same
-    clients    how many the federation has; 0: not known
+    clients    how many the federation has, numbered from 0; 0: not known
     ranks      the rank budget of each client, where they have ranks of their own
-    tables     further tables of a configuration: lowrank, server, codec, client, optimizer, ...
+    tables     further tables of a configuration: lowrank, server, codec, client, optimizer, ... Those of runs alone are
+               refused
     """
 
     def __init__(self, model, algorithm=None, seed: Optional[int] = None, *, sample: Optional[Sequence[int]] = None,
                  outputs: Optional[int] = None, dtype: str = "float32", clients: int = 0,
                  ranks: Optional[Sequence[int]] = None, **tables):
         own = model_of(model, algorithm, seed, sample, outputs, dtype, tables)
-        self._own = _loru.Server(own._own, clients, None if ranks is None else list(ranks))
+        self._own = _loru.Server(own._own, _check.integer("clients", clients),
+                                 None if ranks is None else _check.integers("ranks", ranks))
 
     @property
     def round(self) -> int:
@@ -43,17 +45,18 @@ class Server:
         """A copy of the global model."""
         return Model._of(self._own.model)
 
-    def begin_round(self) -> None:
-        """Begins the next round."""
-        self._own.begin_round()
+    def begin_round(self, drop: bool = False) -> None:
+        """Begins the next round. Refused while the last one has updates that finish_round() has not folded, unless
+        they are to be dropped."""
+        self._own.begin_round(bool(drop))
 
     def broadcast(self, client: int) -> bytes:
         """The message for a client: the state, and the merges that it missed."""
-        return self._own.broadcast(client)
+        return self._own.broadcast(_check.integer("client", client))
 
     def receive(self, update: bytes) -> None:
         """Folds one update. One that cannot be trusted is refused, and the round goes on without it."""
-        self._own.receive(update)
+        self._own.receive(_check.message("update", update))
 
     def finish_round(self) -> float:
         """The new global state; the cohort's mean training loss."""
@@ -61,23 +64,31 @@ class Server:
 
     def lost(self, client: int) -> None:
         """The client's broadcast of this round did not arrive."""
-        self._own.lost(client)
+        self._own.lost(_check.integer("client", client))
 
     def arrived(self, client: int) -> None:
         """The client's broadcast of this round arrived, whether an answer comes or not."""
-        self._own.arrived(client)
+        self._own.arrived(_check.integer("client", client))
 
     def save(self) -> bytes:
-        """All that the server's future depends on; between rounds."""
+        """All that the server's future depends on, between rounds. Refused while updates of a round are not folded."""
         return self._own.save()
 
     def restore(self, state: bytes) -> None:
         """Goes on where save() was called, in a server made as that one was."""
-        self._own.restore(state)
+        self._own.restore(_check.message("state", state))
 
 
 class Client:
-    """A client of a federation: its own model, and its state between turns. Arguments are Server's."""
+    """A client of a federation: its own model, and its state between turns.
+
+    Its number is that of the first broadcast that it answers.
+
+    model      as the server has it: a loru.Model, or a model's name or table with sample and outputs
+    algorithm  the server's
+    seed       the server's
+    tables     further tables, the server's: lowrank, client, optimizer, schedule, ...
+    """
 
     def __init__(self, model, algorithm=None, seed: Optional[int] = None, *, sample: Optional[Sequence[int]] = None,
                  outputs: Optional[int] = None, dtype: str = "float32", **tables):
@@ -86,10 +97,11 @@ class Client:
     def answer(self, broadcast: bytes, x: np.ndarray, y: np.ndarray) -> bytes:
         """A turn: trains on x (N, ...) and y, and returns the update.
 
-        y is int64 (N,) for classes, float32 (N, k) for numbers, uint8 (N, k) for labels of which several hold. If
-        the turn fails, model and state are what they were before.
+        y is integers (N,) for classes, float32 (N, k) for numbers, 0 or 1 (N, k) for labels of which several hold. A
+        broadcast of another seed, for another client or of a round that is not after the last one answered is
+        refused. If the turn fails, model and state are what they were before.
         """
-        return self._own.answer(broadcast, np.asarray(x), np.asarray(y))
+        return self._own.answer(_check.message("broadcast", broadcast), _check.array("x", x), _check.array("y", y))
 
     @property
     def model(self) -> Model:
@@ -98,14 +110,21 @@ class Client:
 
     @property
     def state(self) -> bytes:
-        """What the algorithm keeps on a client between turns; empty if nothing."""
+        """What the algorithm keeps on a client between turns, with the client's number and its last round; empty before
+        the first turn. The model is apart."""
         return self._own.state
 
     @state.setter
     def state(self, state: bytes) -> None:
-        self._own.state = state
+        self._own.state = _check.message("state", state)
 
 
 def sample_cohort(seed: int, round: int, clients: int, cohort: int) -> List[int]:
     """The clients of a round, as a run draws them."""
-    return _loru.sample_cohort(seed, round, clients, cohort)
+    given = {"seed": seed, "round": round, "clients": clients, "cohort": cohort}
+    for name, value in given.items():
+        given[name] = _check.integer(name, value)
+        if not 0 <= given[name] < (2**63 if name == "seed" else 2**32):
+            most = "2^63 - 1" if name == "seed" else "2^32 - 1"
+            raise _loru.ConfigError(f"{name}: expected 0 .. {most}, got {value}")
+    return _loru.sample_cohort(**given)

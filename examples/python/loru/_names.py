@@ -1,11 +1,10 @@
 """The names that configurations have, and partitions by them."""
 
-import os
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from . import _loru, _toml
+from . import _check, _loru, _toml
 
 
 class Key(NamedTuple):
@@ -47,8 +46,8 @@ def partition(labels, kind: str = "iid", clients: int = 100, seed: int = 1, grou
     A run with the same table and seed divides its training data so.
     """
     config = {"seed": seed, "partition": {"kind": kind, **options}, "federation": {"clients": clients}}
-    return _loru.partition(_toml.document(config), _integers("labels", labels),
-                           None if groups is None else _integers("groups", groups))
+    return _loru.partition(_toml.document(config), _integers("labels", labels, 2**63),
+                           None if groups is None else _integers("groups", groups, 2**31))
 
 
 def save_arrays(path, x, y, client=None) -> None:
@@ -58,9 +57,9 @@ def save_arrays(path, x, y, client=None) -> None:
     y       (N,) integers: classes; (N, k) float32: numbers; (N, k) uint8 or bool: labels of which several hold
     client  (N,) integers, if given: the natural client of each sample
     """
-    arrays = {"x": np.asarray(x), "y": np.asarray(y)}
+    arrays = {"x": _check.array("x", x), "y": _check.array("y", y)}
     if client is not None:
-        arrays["client"] = np.asarray(client)
+        arrays["client"] = _check.array("client", client)
     for name, array in arrays.items():
         kind = array.dtype.kind
         if kind == "b":
@@ -69,11 +68,15 @@ def save_arrays(path, x, y, client=None) -> None:
             if array.size and not -2**31 <= array.min() <= array.max() < 2**31:
                 raise _loru.DataError(f"{name}: expected integers of 32 bits, got {array.min()} to {array.max()}")
             arrays[name] = array.astype(np.int32)
-    _loru.save_arrays(os.fspath(path), arrays)
+    _loru.save_arrays(_check.path("path", path), arrays)
 
 
-def _integers(name, values):
-    array = np.asarray(values)
+def _integers(name, values, end):
+    array = _check.array(name, values)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise _loru.DataError(f"{name}: expected integers (N), got {array.dtype} {array.shape}")
-    return array.tolist()
+    numbers = array.tolist()
+    for i, number in enumerate(numbers):
+        if not -end <= number < end:
+            raise _loru.DataError(f"{name}: sample {i}: expected an integer below {end}, got {number}")
+    return numbers

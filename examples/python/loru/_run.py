@@ -10,8 +10,8 @@ from typing import Callable, Dict, Optional, Sequence, Union
 
 import numpy as np
 
-from . import _loru, _toml
-from ._model import Config, Model
+from . import _check, _loru, _toml
+from ._model import Config, Model, document_or_file
 
 Settings = Union[Mapping, Sequence[str]]
 
@@ -73,6 +73,8 @@ def report(folders, out=None) -> Path:
     """
     if isinstance(folders, (str, os.PathLike)) or hasattr(folders, "folder"):
         folders = [folders]
+    if not hasattr(folders, "__iter__"):
+        raise TypeError(f"report: expected folders, got {_check.name_of(folders)}")
     folders = list(folders)
     if not folders:
         raise _loru.ConfigError("report: expected at least one folder, got none")
@@ -80,20 +82,17 @@ def report(folders, out=None) -> Path:
     for folder in folders:
         if getattr(folder, "folder", folder) is None:
             raise _loru.ConfigError("report: expected runs with a folder, got one that wrote no files (out=None)")
-        names.append(os.fspath(getattr(folder, "folder", folder)))
-    return Path(_loru.report(names, "" if out is None else os.fspath(out)))
+        names.append(_check.path("report", getattr(folder, "folder", folder)))
+    return Path(_loru.report(names, "" if out is None else _check.path("out", out)))
 
 
 def request(config, out, threads, data_dir, set, on_round):
     if on_round is not None and not callable(on_round):
         raise TypeError(f"on_round: expected a function, got {type(on_round).__name__}")
-    text = file = None
-    if isinstance(config, Mapping):
-        text = _toml.document(config)
-    else:
-        file = os.fspath(config)
-    return _loru.RunRequest(text, file, "" if out is None else os.fspath(out), threads,
-                            None if data_dir is None else os.fspath(data_dir), _toml.assignments(set), on_round)
+    text, file = document_or_file(config)
+    return _loru.RunRequest(text, file, "" if out is None else _check.path("out", out), _check.count("threads", threads),
+                            None if data_dir is None else _check.path("data_dir", data_dir), _toml.assignments(set),
+                            on_round)
 
 
 def raise_ended(error, problem, name, result):

@@ -19,13 +19,19 @@ struct SyntheticOptions {
   double noise = 1.0;       // standard deviation of each feature around the centre
   std::uint64_t seed = 1;
 
+  /// Of classes, samples, and each extent of a sample.
+  static constexpr Index most = 10'000'000;
+  /// Numbers of the centres, and of the features of a half: 16 GB as floats.
+  static constexpr Index most_numbers = 4'000'000'000;
+
   static constexpr auto fields() {
     using S = SyntheticOptions;
     return Fields{
-        field("classes", &S::classes, range::at_least(1), "of synthetic: classes"),
-        field("shape", &S::sample, Each{range::at_least(1), 3}, "of synthetic: shape (C, H, W) of a sample"),
-        field("train_samples", &S::train, range::at_least(1), "of synthetic: samples to train on"),
-        field("test_samples", &S::test, range::at_least(1), "of synthetic: samples to test on"),
+        field("classes", &S::classes, range::between(1, most), "of synthetic: classes"),
+        field("shape", &S::sample, Each{range::between(1, most), 3},
+              "of synthetic: shape (C, H, W) of a sample"),
+        field("train_samples", &S::train, range::between(1, most), "of synthetic: samples to train on"),
+        field("test_samples", &S::test, range::between(1, most), "of synthetic: samples to test on"),
         field("separation", &S::separation, range::not_negative,
               "of synthetic: distance of each class's centre from the origin"),
         field("noise", &S::noise, range::not_negative,
@@ -34,7 +40,8 @@ struct SyntheticOptions {
   }
 };
 
-/// x = centre[label] + noise * N(0, I). Classes are as equal in size as can be. Throws ConfigError.
+/// x = centre[label] + noise * N(0, I). Classes are as equal in size as can be. Throws ConfigError for an
+/// option out of its range and for more than most_numbers numbers.
 LORU_INLINE Split synthetic(const SyntheticOptions& options = {});
 
 }  // namespace loru::inline LORU_ISA::data

@@ -1,6 +1,7 @@
 #pragma once
 // Bodies of synthetic.hpp.
 
+#include <algorithm>
 #include <cmath>
 
 #include <loru/core/rng.hpp>
@@ -56,6 +57,12 @@ inline Dataset synthetic_half(const SyntheticOptions& options, const std::vector
 
 LORU_INLINE Split synthetic(const SyntheticOptions& options) {
   check_fields(options, "synthetic");
+  const Index most = std::max({options.classes, options.train, options.test});
+  auto numbers = static_cast<double>(most);
+  for (const Index extent : options.sample) numbers *= static_cast<double>(extent);
+  require<ConfigError>(numbers <= static_cast<double>(SyntheticOptions::most_numbers),
+                       "synthetic: expected at most ", SyntheticOptions::most_numbers, " numbers, got ", most,
+                       " samples or classes of shape ", options.sample);
   const std::vector<double> centres = detail::synthetic_centres(options);
   return {detail::synthetic_half(options, centres, options.train, 1),
           detail::synthetic_half(options, centres, options.test, 2)};

@@ -3,6 +3,7 @@
 
 #include <loru/fl/client/catch_up.hpp>
 #include <loru/fl/client/controls.hpp>
+#include <loru/fl/client/known_tensors.hpp>
 #include <loru/fl/client/own_tensors.hpp>
 #include <loru/fl/client/personal_factors.hpp>
 #include <loru/fl/client/store.hpp>

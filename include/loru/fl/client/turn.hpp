@@ -5,6 +5,7 @@
 
 #include <loru/fl/any_algorithm.hpp>
 #include <loru/fl/client/catch_up.hpp>
+#include <loru/fl/client/known_tensors.hpp>
 #include <loru/fl/client/own_tensors.hpp>
 #include <loru/fl/client/train.hpp>
 #include <loru/fl/message/downlink.hpp>
@@ -82,8 +83,10 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
                   const LocalData<T, D>& local, io::Archive& state, Frozen frozen) {
   const io::Archive received = decode_broadcast<T>(broadcast, coded_tensors(model), state);
   load_broadcast(model, received, algorithm);
-  if (frozen == Frozen::own)
+  if (frozen == Frozen::own) {
+    require_known(received, model, algorithm);
     apply_missed_merges(received, model);  // last: a bad message leaves the weights alone
+  }
   const Head head = detail::get_head(received, "broadcast");
   io::Archive extra("update");
   const Turn<T, D> turn{model, local.dataset, local.samples, local.options, head,
@@ -105,7 +108,7 @@ Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const An
 /// it between rounds. If the turn fails, model and state are what they were before. On a device other than
 /// the host keep a DeviceData between turns; otherwise each turn uploads the data set again. Throws as
 /// take_turn does, and DataError for a message larger than any broadcast for the model, which it does not
-/// parse.
+/// parse, and for one with a tensor that clients do not read.
 template <class T, class D>
 Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
                const std::type_identity_t<AnyAlgorithm<T, D>>& algorithm,

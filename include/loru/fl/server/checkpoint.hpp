@@ -101,6 +101,9 @@ void Server<T, D>::restore(const io::Archive& archive) {
   factors_since_ = factors_since;
   running_ = false;
   answered_.clear();
+  average_ = {};
+  extra_ = {};
+  updates_.clear();
 }
 
 template <class T, class D>

@@ -70,6 +70,9 @@ class ClientRanks {
     return layers;
   }
 
+  /// The clients that have budgets; 0 where all have the layers' own ranks.
+  Index clients() const { return static_cast<Index>(budgets_.size()); }
+
   /// Whether some client has less than a layer's rank.
   bool mixed(const std::vector<Index>& layers) const {
     return std::any_of(budgets_.begin(), budgets_.end(), [&](Index budget) {

@@ -29,7 +29,7 @@ namespace loru::inline LORU_ISA::fl {
 /// Options of a server, besides the model and the algorithm.
 struct ServerOptions {
   ClientRanks ranks{};          ///< of the clients, where they have ranks of their own
-  Index clients = 0;            ///< of the federation; 0: not known
+  Index clients = 0;            ///< of the federation, at most 2^32 − 1; 0: not known
   ServerOptimizer optimizer{};  ///< the step from the mean to the new state
   Codecs codecs{};              ///< of the messages
   UpdateLimits limits{};        ///< of what clients send
@@ -50,8 +50,8 @@ template <class T, class D>
 class Server {
  public:
   /// Throws ConfigError if the algorithm needs layers parametrised by factors and the model has none, if
-  /// clients have ranks of their own and the layers are not W + s·B·A or the downlink is coded by top_k, and
-  /// for options out of range.
+  /// clients have ranks of their own and the layers are not W + s·B·A or the downlink is coded by top_k, if
+  /// the budgets are not one a client, and for options out of range.
   Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed, ServerOptions options = {});
   Server(const Server&);
   Server(Server&&) noexcept;
@@ -98,11 +98,15 @@ class Server {
   /// another federation or model or with values out of range, and changes nothing then.
   void restore(const io::Archive& archive);
 
-  /// Begins the next round.
+  /// Begins the next round. What the last one received and has not folded is dropped.
   void begin_round();
 
+  /// The updates that the round received and has not folded yet.
+  Index received() const { return average_.updates(); }
+
   /// The message for a client: the state, and the merges that it missed. Throws Error for a second message to
-  /// the same client in one round, and before the first round.
+  /// the same client in one round, before the first round, and for a client that the federation does not
+  /// have: its numbers are 0 .. clients − 1, or up to 2^32 − 2 where clients are not known.
   Message broadcast(Index client);
 
   /// The same before serialisation. Clients that are sent the same share it; it is made once a round.

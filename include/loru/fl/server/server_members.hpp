@@ -6,6 +6,13 @@
 
 namespace loru::inline LORU_ISA::fl {
 
+namespace detail {
+
+/// Streams are keyed by 32 bits of a client.
+inline constexpr Index most_clients = (Index{1} << 32) - 1;
+
+}  // namespace detail
+
 template <class T, class D>
 Server<T, D>::Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::uint64_t seed,
                      ServerOptions options)
@@ -28,6 +35,10 @@ Server<T, D>::Server(nn::Model<T, D> model, AnyAlgorithm<T, D> algorithm, std::u
   require<ConfigError>(max_samples_ >= 1 && max_samples_ <= ExactSums<T>::most_count,
                        "server: max_samples: expected 1 .. ", ExactSums<T>::most_count, ", got ",
                        max_samples_);
+  require<ConfigError>(clients_ >= 0 && clients_ <= detail::most_clients, "server: clients: expected 0 .. ",
+                       detail::most_clients, ", got ", clients_);
+  require<ConfigError>(clients_ == 0 || client_ranks_.clients() == 0 || client_ranks_.clients() == clients_,
+                       "server: ranks: expected ", clients_, ", one a client, got ", client_ranks_.clients());
   require<ConfigError>(options.rounds_before >= 0, "server: rounds_before: expected at least 0, got ",
                        options.rounds_before);
   check_model();
@@ -92,6 +103,9 @@ Message Server<T, D>::broadcast(Index client) {
 template <class T, class D>
 io::Archive Server<T, D>::offer(Index client) {
   require<Error>(running_, "server: expected begin_round() before broadcast()");
+  require<Error>(client >= 0 && client < (clients_ > 0 ? clients_ : detail::most_clients),
+                 "server: expected a client in 0 .. ", (clients_ > 0 ? clients_ : detail::most_clients) - 1,
+                 ", got ", client);
   require<Error>(!answered_.contains(client), "server: client ", client, " was sent its broadcast of round ",
                  round_, " already");
   const std::vector<Index> own = ranks(client);
