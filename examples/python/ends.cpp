@@ -63,14 +63,14 @@ Server::Server(Model& model, Index clients, const std::optional<std::vector<Inde
               options_of(setup_.configuration, clients, ranks)} {}
 
 void Server::require_folded(const char* before) const {
-  require<loru::Error>(server_.received() == 0, "server: expected finish_round() before ", before, ", got ",
-                       server_.received(), " updates of round ", server_.round(), " that are not folded");
+  require<loru::Error>(server_.received() == 0, "server: expected finish_round() or drop_updates() before ",
+                       before, ", got ", server_.received(), " updates of round ", server_.round());
 }
 
-void Server::begin_round(bool drop) {
+void Server::begin_round() {
   const py::gil_scoped_release release;
   const std::lock_guard lock(mutex_);
-  if (!drop) require_folded("begin_round()");
+  require_folded("begin_round()");
   server_.begin_round();
 }
 
@@ -95,6 +95,12 @@ double Server::finish_round() {
   const py::gil_scoped_release release;
   const std::lock_guard lock(mutex_);
   return server_.finish_round();
+}
+
+void Server::drop_updates() {
+  const py::gil_scoped_release release;
+  const std::lock_guard lock(mutex_);
+  server_.drop_updates();
 }
 
 void Server::lost(Index client) {

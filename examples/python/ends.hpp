@@ -19,14 +19,15 @@ class Server {
   /// does.
   Server(Model& model, Index clients, const std::optional<std::vector<Index>>& ranks);
 
-  /// Throws Error if updates of the last round are not folded, unless they are to be dropped.
-  void begin_round(bool drop);
+  /// Throws Error while updates of the last round are neither folded nor dropped.
+  void begin_round();
   py::bytes broadcast(Index client);
   void receive(const py::bytes& update);
   double finish_round();
+  void drop_updates();
   void lost(Index client);
   void arrived(Index client);
-  /// Throws Error while updates are not folded: they would not be in it.
+  /// Throws Error while updates are neither folded nor dropped: they would not be in it.
   py::bytes save();
   void restore(const py::bytes& state);
 

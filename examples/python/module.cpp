@@ -65,10 +65,11 @@ void add_ends(py::module_& m) {
   py::class_<Server>(m, "Server")
       .def(py::init<Model&, Index, const std::optional<std::vector<Index>>&>(), py::arg("model"),
            py::arg("clients"), py::arg("ranks"))
-      .def("begin_round", &Server::begin_round, py::arg("drop"))
+      .def("begin_round", &Server::begin_round)
       .def("broadcast", &Server::broadcast, py::arg("client"))
       .def("receive", &Server::receive, py::arg("update"))
       .def("finish_round", &Server::finish_round)
+      .def("drop_updates", &Server::drop_updates)
       .def("lost", &Server::lost, py::arg("client"))
       .def("arrived", &Server::arrived, py::arg("client"))
       .def("save", &Server::save)

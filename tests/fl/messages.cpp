@@ -438,6 +438,12 @@ TEST_CASE("A server that goes back has nothing of the round that was running") {
   CHECK(server.received() == 0);
   server.receive(fl::update_message(client, {server.seed(), server.round(), 1}, 10, 1.0));
   CHECK(server.received() == 1);
+  server.drop_updates();
+  CHECK(server.received() == 0);
+  CHECK_THROWS_AS(server.finish_round(), Error);
+  server.begin_round();
+  server.broadcast(1);
+  server.receive(fl::update_message(client, {server.seed(), server.round(), 1}, 10, 1.0));
   server.restore(before);
   CHECK(server.received() == 0);
   CHECK_THROWS_AS(server.finish_round(), Error);

@@ -104,6 +104,8 @@ class Deployment:
             row["train_loss"] = self._server.finish_round()
             for client in answered:
                 self._standings[client].folded = round
+        else:
+            self._server.drop_updates()
         row.update(updates=len(answered), clients=" ".join(map(str, sorted(answered))), seconds=time.monotonic() - begin)
         return row
 

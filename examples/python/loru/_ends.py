@@ -45,10 +45,9 @@ class Server:
         """A copy of the global model."""
         return Model._of(self._own.model)
 
-    def begin_round(self, drop: bool = False) -> None:
-        """Begins the next round. Refused while the last one has updates that finish_round() has not folded, unless
-        they are to be dropped."""
-        self._own.begin_round(bool(drop))
+    def begin_round(self) -> None:
+        """Begins the next round. Refused while the last one has updates that are neither folded nor dropped."""
+        self._own.begin_round()
 
     def broadcast(self, client: int) -> bytes:
         """The message for a client: the state, and the merges that it missed."""
@@ -62,6 +61,10 @@ class Server:
         """The new global state; the cohort's mean training loss."""
         return self._own.finish_round()
 
+    def drop_updates(self) -> None:
+        """Gives up what the round has received: one with too few updates is to change nothing."""
+        self._own.drop_updates()
+
     def lost(self, client: int) -> None:
         """The client's broadcast of this round did not arrive."""
         self._own.lost(_check.integer("client", client))
@@ -71,7 +74,8 @@ class Server:
         self._own.arrived(_check.integer("client", client))
 
     def save(self) -> bytes:
-        """All that the server's future depends on, between rounds. Refused while updates of a round are not folded."""
+        """All that the server's future depends on, between rounds. Refused while a round has updates that
+        are neither folded nor dropped."""
         return self._own.save()
 
     def restore(self, state: bytes) -> None:

@@ -101,9 +101,7 @@ void Server<T, D>::restore(const io::Archive& archive) {
   factors_since_ = factors_since;
   running_ = false;
   answered_.clear();
-  average_ = {};
-  extra_ = {};
-  updates_.clear();
+  drop_updates();
 }
 
 template <class T, class D>

@@ -104,6 +104,9 @@ class Server {
   /// The updates that the round received and has not folded yet.
   Index received() const { return average_.updates(); }
 
+  /// Gives them up: a round with too few of them is to change nothing.
+  void drop_updates();
+
   /// The message for a client: the state, and the merges that it missed. Throws Error for a second message to
   /// the same client in one round, before the first round, and for a client that the federation does not
   /// have: its numbers are 0 .. clients − 1, or up to 2^32 − 2 where clients are not known.

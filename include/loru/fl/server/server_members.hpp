@@ -88,11 +88,16 @@ template <class T, class D>
 void Server<T, D>::begin_round() {
   ++round_;
   running_ = true;
+  drop_updates();
+  answered_.clear();
+  broadcasts_.clear();
+}
+
+template <class T, class D>
+void Server<T, D>::drop_updates() {
   average_ = {};
   extra_ = {};
   updates_.clear();
-  answered_.clear();
-  broadcasts_.clear();
 }
 
 template <class T, class D>
