@@ -65,7 +65,9 @@ class Comparisons(Case):
         self.assertEqual(str(raised.exception), said(federate("--compare", "a.toml", "b.toml", "--out", "out")))
         wrong = [({"a": with_keys(TINY, lowrank={"rank": 0})}, loru.ConfigError, "config: lowrank.rank: expected"),
                  ({}, loru.ConfigError, "compare: expected at least one configuration"),
-                 ({"a/b": TINY}, loru.ConfigError, "expected a name without '/'"),
+                 *(({name: TINY}, loru.ConfigError, "^compare: expected a name without '/' or NUL, got ")
+                   for name in ("a/b", "", ".", "..", "a\0b")),
+                 ({"\udcff": TINY}, loru.ConfigError, "^compare: expected text, got '.udcff'$"),
                  ([TINY], TypeError, "expected paths in a list"), ("a.toml", TypeError, "expected a list of paths"),
                  (["a.toml", "other/a.toml"], loru.ConfigError, "a twice"),
                  ([""], loru.ConfigError, "^configs: expected a path, got an empty one$"),

@@ -113,6 +113,11 @@ class Models(Case):
         for bad, text in wrong:
             with self.subTest(text=text), self.assertRaisesRegex(loru.DataError, text):
                 model.load_state_dict(bad)
+        with self.assertRaisesRegex(loru.ConfigError, r"^state: expected names without NUL, got 'fc1.bias.x00'$"):
+            model.load_state_dict({**model.state_dict(), "fc1.bias\0": np.zeros(1, np.float32)})
+        for state, text in (([1], "expected a dict of arrays, got list"), ({1: np.zeros(1)}, "expected names, got int")):
+            with self.assertRaisesRegex(TypeError, f"^state: {text}$"):
+                model.load_state_dict(state)
         self.assertEqual(model.sha256, before)
         model.load_state_dict({name: array * 2 for name, array in model.state_dict().items()})
         self.assertNotEqual(model.sha256, before)

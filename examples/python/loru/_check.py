@@ -58,6 +58,15 @@ def text(name, value):
     return value
 
 
+def name(where, value):
+    """A name as a string that errors can show whole."""
+    if not isinstance(value, str):
+        raise TypeError(f"{where}: expected names, got {name_of(value)}")
+    if "\0" in value:
+        raise _loru.ConfigError(f"{where}: expected names without NUL, got {value!r}")
+    return text(where, value)
+
+
 def path(name, value):
     """The path as a string, neither empty nor with a NUL, where the system would cut it."""
     given = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None

@@ -92,8 +92,9 @@ def _paths(configs) -> List[str]:
 
 def _file(folder, name, config):
     """The configuration as a file of that name, whose paths are relative to the file that it was."""
-    if not name or name != Path(name).name:
-        raise _loru.ConfigError(f"compare: expected a name without '/', got {name!r}")
+    if name in ("", ".", "..") or "\0" in name or name != Path(name).name:
+        raise _loru.ConfigError(f"compare: expected a name without '/' or NUL, got {name!r}")
+    _check.text("compare", name)
     file = folder / f"{name}.toml"
     if isinstance(config, Mapping):
         file.write_text(_toml.document(config))

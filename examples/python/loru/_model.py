@@ -110,7 +110,7 @@ class Model:
         the model's; `<norm>.num_batches_tracked`, which PyTorch's batch normalisation has besides, is left out."""
         if not isinstance(state, Mapping):
             raise TypeError(f"state: expected a dict of arrays, got {_check.name_of(state)}")
-        self._own.set_arrays({_check.text("state", str(name)): _check.array(f"state: tensor {name}", value)
+        self._own.set_arrays({_check.name("state", name): _check.array(f"state: tensor {name}", value)
                               for name, value in state.items()})
 
     def save(self, path, merged: bool = False) -> None:
