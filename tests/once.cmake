@@ -30,7 +30,11 @@ if(LORU_HAS_CUDA)
   endif()
   add_test(NAME "cuda: compiled kernels, self-test"
     COMMAND ${check_kernels} --source ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/faulty.cu --expect-faults)
-  set_tests_properties("cuda: compiled kernels" "cuda: compiled kernels, self-test"
+  add_test(NAME "cuda: compiled norms" COMMAND ${check_kernels} --undivided ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/norms.cu)
+  add_test(NAME "cuda: compiled norms, self-test"
+    COMMAND ${check_kernels} --undivided ${CMAKE_CURRENT_SOURCE_DIR}/cuda/static/divides.cu --expect-faults)
+  set_tests_properties("cuda: compiled kernels" "cuda: compiled kernels, self-test" "cuda: compiled norms"
+    "cuda: compiled norms, self-test"
     PROPERTIES TIMEOUT ${timeout} LABELS cuda COST 100)
 endif()
 

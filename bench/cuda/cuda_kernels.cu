@@ -10,6 +10,7 @@
 #include <loru/core/philox.hpp>
 #include <loru/cuda/cuda.hpp>
 #include <loru/cuda/kernels/compiled.cuh>
+#include <loru/cuda/ops/kernels.cuh>
 #include <loru/cuda/ops/map.cuh>
 
 #include "timer.hpp"
@@ -78,7 +79,9 @@ struct Layer {
         dx({M, n}),
         dA({r, n}),
         dB({m, r}),
-        workspace({loru::cuda::backward_workspace(M, m, n, r, sizeof(T) == 2) + 1}) {
+        workspace({loru::cuda::backward_workspace(M, m, r, sizeof(T) == 2,
+                                                  loru::cuda::device_properties().multiprocessors) +
+                   1}) {
     randomise(x, W, A, B, y, dy, S, dS, dx);
   }
 
@@ -120,7 +123,7 @@ void forward(Bench& bench, const char* math, Layer<typename Math::Element>& l, d
   using L = Layer<T>;
   const double flops = 2.0 * l.M * (1.0 * l.n * l.m + 1.0 * l.r * (l.n + l.m));
   const loru::cuda::Client<T> client{L::read(l.A), L::read(l.B), 1.0f};
-  const int stages = loru::cuda::forward_stages(loru::cuda::device_shared_memory().multiprocessor);
+  const loru::cuda::Queue queue = loru::cuda::detail::queue();
   const auto time = [&](const char* how, double count, auto f) {
     bench.print("forward", math, l.m, l.n, l.r, how, bench.timer.microseconds(f), count, dense);
   };
@@ -134,7 +137,7 @@ void forward(Bench& bench, const char* math, Layer<typename Math::Element>& l, d
   for (const auto form : {loru::cuda::ForwardForm::one_pass, loru::cuda::ForwardForm::split})
     time(form == loru::cuda::ForwardForm::one_pass ? "loru one pass" : "loru split", flops, [&] {
       loru::cuda::lora_forward<Math>(form, L::read(l.x), L::read(l.W), client, static_cast<const T*>(nullptr),
-                                     false, L::view(l.y), L::view(l.S), stages, loru::cuda::current_stream());
+                                     false, L::view(l.y), L::view(l.S), queue);
     });
 }
 
@@ -155,6 +158,7 @@ void backward(Bench& bench, const char* math, Layer<typename Math::Element>& l, 
   });
   using loru::cuda::BackwardForm;
   const std::size_t block_memory = loru::cuda::device_shared_memory().block;
+  const loru::cuda::Queue queue = loru::cuda::detail::queue();
   for (const auto form : {BackwardForm::one_pass, BackwardForm::split, BackwardForm::apart}) {
     if (loru::cuda::fitting_form<Math>(form, l.r, block_memory) != form) continue;
     const char* const how = form == BackwardForm::one_pass ? "loru one pass"
@@ -170,7 +174,7 @@ void backward(Bench& bench, const char* math, Layer<typename Math::Element>& l, 
                                                               L::view(l.dS),
                                                               L::view(l.dA),
                                                               L::view(l.dB)},
-                                      form, l.workspace.data(), loru::cuda::current_stream());
+                                      form, l.workspace.data(), queue);
     });
   }
 }

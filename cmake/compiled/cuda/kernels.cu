@@ -16,12 +16,9 @@ LORU_CUDA_PASSES(, InFloat, float)
 template <class T>
 using CohortForward = Forward<T, Cohort<T>>;
 
-template void lora_forward_cohort<InBf16>(ForwardForm, const CohortForward<Bf16>&, int, bool, int,
-                                          cudaStream_t);
-template void lora_forward_cohort<InTf32>(ForwardForm, const CohortForward<float>&, int, bool, int,
-                                          cudaStream_t);
-template void lora_forward_cohort<InFloat>(ForwardForm, const CohortForward<float>&, int, bool, int,
-                                           cudaStream_t);
+template void lora_forward_cohort<InBf16>(ForwardForm, const CohortForward<Bf16>&, int, bool, const Queue&);
+template void lora_forward_cohort<InTf32>(ForwardForm, const CohortForward<float>&, int, bool, const Queue&);
+template void lora_forward_cohort<InFloat>(ForwardForm, const CohortForward<float>&, int, bool, const Queue&);
 
 template void lora_backward_cohort<InBf16>(const CohortBackward<Bf16>&, float*, cudaStream_t);
 template void lora_backward_cohort<InTf32>(const CohortBackward<float>&, float*, cudaStream_t);

@@ -35,6 +35,24 @@ void shared_store(T* p, V v, LORU_HERE) {
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
 
+// ---- between blocks, which run one after the other ----
+
+inline void publish() {}
+inline bool last_to_arrive(unsigned* ticket, unsigned count, LORU_HERE) {
+  if (*ticket >= count)
+    emulator::block->fault({"last_to_arrive", file, line},
+                           concat("expected less than ", count, " arrivals, got ", *ticket));
+  const bool last = ++*ticket == count;
+  if (last) *ticket = 0;
+  return last;
+}
+inline float load_published(const float* p) { return *p; }
+
+inline std::uint64_t multiply_high(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>(Wide{a} * b >> 64);
+}
+
 // ---- cp.async ----
 
 inline void cp_async16(void* shared, const void* global, int bytes, LORU_HERE) {

@@ -5,6 +5,7 @@
 #include <loru/cuda/kernels/compiled.cuh>
 #include "cuda/support/comparison.hpp"
 #include "cuda/support/guarded.hpp"
+#include "cuda/support/test_queue.hpp"
 #include "support/catch.hpp"
 
 namespace loru_test {
@@ -34,6 +35,7 @@ struct BackwardProblem {
   using T = typename Math::Element;
   Guarded<T> dy, x, W, A, B, S, dx, dS;
   Guarded<float> dA, dB;
+  TestQueue queue{few_multiprocessors};
   DeviceMemory<float> workspace;
   float s;
   bool exact;
@@ -49,8 +51,9 @@ struct BackwardProblem {
         dS(q.M, q.r, q.pad, q.offset),
         dA(q.r, q.n, q.pad),
         dB(q.m, q.r, q.pad),
-        workspace(std::vector<float>(
-            static_cast<std::size_t>(cuda::backward_workspace(q.M, q.m, q.n, q.r, sizeof(T) == 2)), NAN)),
+        workspace(std::vector<float>(static_cast<std::size_t>(cuda::backward_workspace(
+                                         q.M, q.m, q.r, sizeof(T) == 2, few_multiprocessors)),
+                                     NAN)),
         s(kind == Fill::integers ? 0.5F : 0.3F),
         exact(kind == Fill::integers) {
     std::mt19937 random(static_cast<unsigned>(q.M * 31 + q.m * 7 + q.n));
@@ -138,6 +141,7 @@ void check_backward(const std::vector<BackwardShape>& shapes, const Run& run) {
         seen.intact(problem.dy, problem.x, problem.W, problem.A, problem.B, problem.S, problem.dx,
                     problem.dS);
         seen.intact(problem.dA, problem.dB);
+        CHECK(problem.queue.at_rest());
       });
     }
 }
@@ -158,7 +162,7 @@ void check_one_pass() {
                         {40, 130, 129, 20}},
                        [](auto& p) {
                          cuda::lora_backward<Math>(p.arguments(), cuda::BackwardForm::one_pass,
-                                                   p.workspace.data(), nullptr);
+                                                   p.workspace.data(), p.queue);
                        });
 }
 
@@ -173,11 +177,13 @@ void check_split(cuda::BackwardForm form) {
                         {520, 20, 16, 8},
                         {70, k == 32 ? 264 : 136, 8, 40},
                         {70, 40, 16, 100},
+                        {24, 600, 72, 5},
+                        {700, 24, 200, 9},
                         {65, 8, 48, 3, 0, 1},
                         {128, 31, 50, 20, 3}},
                        [form](auto& p) {
                          const auto fits = cuda::fitting_form<Math>(form, p.A.rows(), most_block_memory());
-                         cuda::lora_backward<Math>(p.arguments(), fits, p.workspace.data(), nullptr);
+                         cuda::lora_backward<Math>(p.arguments(), fits, p.workspace.data(), p.queue);
                        });
 }
 

@@ -55,7 +55,8 @@ struct CohortProblem {
 
   void run(const std::vector<int>& rows) {
     const auto blocks = cuda::row_blocks(rows, [](int) { return 128; });
-    const auto cut_B = cuda::reduction_cut(rows, dy.cols()), cut_A = cuda::reduction_cut(rows, x.cols());
+    const auto cut_B = cuda::reduction_cut(rows, dy.cols(), rank, few_multiprocessors),
+               cut_A = cuda::reduction_cut(rows, x.cols(), rank, few_multiprocessors);
     std::vector<cuda::Client<T>> table;
     std::vector<cuda::Gradient> dB, dA;
     bool aligned = cuda::rows_aligned(dy.read(), x.read(), clients[0].W.read(), S.read(), dS.read());
@@ -113,7 +114,7 @@ void check_cohort(const CohortShape& q, bool bits_as_alone) {
         if (!bits_as_alone || q.rows[k] == 0) continue;
         own.note(together);
         cuda::lora_backward<Math>(own.arguments(), cuda::BackwardForm::one_pass, own.workspace.data(),
-                                  nullptr);
+                                  own.queue);
         own.note(alone);
         CHECK(together.bits() == alone.bits());
       }

@@ -65,7 +65,7 @@ TEMPLATE_TEST_CASE("convolution: backward", "", cuda::InBf16, cuda::InTf32, cuda
         compare_in_every_order([&](Comparison& seen) {
           Problem<TestType> p(q, kind);
           const auto fits = cuda::fitting_form<TestType>(form, q.r, most_block_memory());
-          cuda::lora_conv_backward<TestType>(p.shape, p.arguments(), fits, p.workspace.data(), nullptr);
+          cuda::lora_conv_backward<TestType>(p.shape, p.arguments(), fits, p.workspace.data(), p.queue);
           p.compare_factors(seen);
           p.compare_dx(seen, q.r);
           seen.intact(p.dy, p.image, p.W, p.A, p.B, p.S, p.image_gradient, p.dS);
@@ -81,12 +81,9 @@ TEMPLATE_TEST_CASE("convolution: backward without factors", "", cuda::InBf16, cu
       Problem<TestType> p(q, Fill::integers);
       const int pixels = p.shape.pixels(), window = p.shape.window();
       Guarded<float> dW(q.m, window);
-      const DeviceMemory<float> workspace(
-          std::vector<float>(static_cast<std::size_t>(cuda::reduction_workspace(pixels, window, q.m)), NAN));
       cuda::conv_backward_dx<TestType>(p.shape, p.dy.read(), p.W.read(), {}, {}, p.image_gradient.view(),
-                                       nullptr);
-      cuda::conv_backward_dW<TestType>(p.shape, p.dy.read(), p.image.read().data, dW.view(), workspace.data(),
-                                       nullptr);
+                                       p.queue);
+      cuda::conv_backward_dW<TestType>(p.shape, p.dy.read(), p.image.read().data, dW.view(), p.queue);
       p.compare_dx(seen, 0);
       for (int o = 0; o < q.m; ++o)
         for (int k = 0; k < window; ++k) {
@@ -107,7 +104,7 @@ TEST_CASE("convolution: many pixels are added in parts") {
     cuda::Backward<float> wanted = p.arguments();
     wanted.dx = {};
     const auto form = cuda::fitting_form<cuda::InTf32>(cuda::BackwardForm::split, q.r, most_block_memory());
-    cuda::lora_conv_backward<cuda::InTf32>(p.shape, wanted, form, p.workspace.data(), nullptr);
+    cuda::lora_conv_backward<cuda::InTf32>(p.shape, wanted, form, p.workspace.data(), p.queue);
     p.compare_factors(seen);
   });
 }

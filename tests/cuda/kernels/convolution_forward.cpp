@@ -1,5 +1,6 @@
 // Forward passes of convolutions: the kernels of dense layers on windows.
 #include "cuda/kernels/convolution.hpp"
+#include "cuda/support/test_queue.hpp"
 
 using loru::cuda::ForwardForm;
 using namespace loru_test;
@@ -30,10 +31,11 @@ void check(ForwardForm form) {
       INFO("case " << count << ", stages " << stages << (kind == Fill::integers ? ", integers" : ", random"));
       compare_in_every_order([&](Comparison& seen) {
         Problem<Math> p(q, kind);
+        const TestQueue queue(few_multiprocessors, stages);
         const loru::cuda::Client<typename Math::Element> client{p.A.read(), p.B.read(), p.s};
         loru::cuda::lora_forward<Math>(form, windows_of(p.image.read().data, p.shape), p.W.read(), client,
                                        p.with_bias ? p.bias.data() : nullptr, p.relu, p.y.view(), p.S.view(),
-                                       stages, nullptr);
+                                       queue);
         p.compare(seen);
         seen.intact(p.image);
       });
@@ -57,7 +59,8 @@ TEMPLATE_TEST_CASE("convolution: forward without factors", "", loru::cuda::InBf1
   for (const auto& q : conv_cases)
     compare_in_every_order([&](Comparison& seen) {
       Problem<TestType> p(q, Fill::integers);
-      loru::cuda::conv_forward<TestType>(p.shape, p.image.read().data, p.W.read(), p.y.view(), 3, nullptr);
+      loru::cuda::conv_forward<TestType>(p.shape, p.image.read().data, p.W.read(), p.y.view(),
+                                         TestQueue(few_multiprocessors));
       for (int i = 0; i < p.y.rows(); ++i)
         for (int j = 0; j < q.m; ++j) {
           double sum = 0;

@@ -2,6 +2,7 @@
 #include "cuda/kernels/forward.hpp"
 
 #include <loru/cuda/kernels/compiled.cuh>
+#include "cuda/support/test_queue.hpp"
 #include "support/catch.hpp"
 
 using loru::cuda::ForwardForm;
@@ -19,22 +20,25 @@ const std::vector<ForwardShape> shapes{
 };
 
 template <class Math>
-void run(ForwardProblem<Math>& p, ForwardForm form, int stages) {
+void run(ForwardProblem<Math>& p, ForwardForm form, const TestQueue& queue) {
   const loru::cuda::Client<typename Math::Element> client{p.A.read(), p.B.read(), p.s};
   loru::cuda::lora_forward<Math>(form, p.x.read(), p.W.read(), client, p.with_bias ? p.bias.data() : nullptr,
-                                 p.relu, p.y.view(), p.S.view(), stages, nullptr);
+                                 p.relu, p.y.view(), p.S.view(), queue);
 }
 
 template <class Math>
-void check(ForwardForm form, const ForwardShape& q, int stages) {
+void check(ForwardForm form, const ForwardShape& q, int stages, int multiprocessors = 1) {
   stages = std::min(stages, loru::cuda::forward_stages(most_block_memory()));
   for (const Fill kind : all_fills) {
     INFO("M " << q.M << " m " << q.m << " n " << q.n << " r " << q.r << " pad " << q.pad << " offset "
-              << q.offset << " stages " << stages << (kind == Fill::integers ? " integers" : " random"));
+              << q.offset << " stages " << stages << " multiprocessors " << multiprocessors
+              << (kind == Fill::integers ? " integers" : " random"));
     compare_in_every_order([&](Comparison& seen) {
       ForwardProblem<Math> problem(q, kind);
-      run(problem, form, stages);
+      const TestQueue queue(multiprocessors, stages);
+      run(problem, form, queue);
       problem.compare(seen);
+      CHECK(queue.at_rest());
     });
   }
 }
@@ -59,24 +63,40 @@ TEMPLATE_TEST_CASE("forward: split at S, ranks beyond a tile", "", loru::cuda::I
   check<TestType>(ForwardForm::split, {70, 140, 90, 100}, 4);
   check<TestType>(ForwardForm::split, {140, 30, 64, 131, 5}, 3);
 }
+TEMPLATE_TEST_CASE("forward: split at S, sums in pieces", "", loru::cuda::InBf16, loru::cuda::InTf32,
+                   loru::cuda::InFloat) {
+  // Blocks of 32, 64 and 128 rows; aligned, odd ranks beside aligned x and W, nothing aligned.
+  check<TestType>(ForwardForm::split, {20, 130, 1200, 16}, 4, few_multiprocessors);
+  check<TestType>(ForwardForm::split, {33, 40, 1200, 3}, 3, few_multiprocessors);
+  check<TestType>(ForwardForm::split, {130, 72, 808, 70, 1}, 3, few_multiprocessors);
+  check<TestType>(ForwardForm::split, {5, 264, 600, 9}, 3, few_multiprocessors);
+}
 
 TEST_CASE("forward: the rule between the forms") {
   using loru::cuda::forward_form;
   const loru::cuda::DeviceRates rates{400e12, 3e12};
+  const auto form = [](int m, int n, int r, int size, const loru::cuda::DeviceRates& of, int M = 1 << 20) {
+    return forward_form(M, m, n, r, size, of, 132);
+  };
   // One pass computes S again for each 128 columns, 2 n R operations a row; split reads a row of x again, 2 n
   // bytes.
-  CHECK(forward_form(128, 4096, 64, 2, rates) == ForwardForm::one_pass);
-  CHECK(forward_form(1024, 4096, 16, 2, rates) == ForwardForm::one_pass);
-  CHECK(forward_form(2048, 4096, 16, 2, rates) == ForwardForm::split);
-  CHECK(forward_form(4096, 4096, 16, 2, rates) == ForwardForm::split);
-  CHECK(forward_form(4096, 4096, 8, 2, {100e12, 3e12}) == ForwardForm::split);
-  CHECK(forward_form(4096, 4096, 8, 2, {900e12, 3e12}) == ForwardForm::one_pass);
-  CHECK(forward_form(128, 128, 65, 2, rates) == ForwardForm::split);
+  CHECK(form(128, 4096, 64, 2, rates) == ForwardForm::one_pass);
+  CHECK(form(1024, 4096, 16, 2, rates) == ForwardForm::one_pass);
+  CHECK(form(2048, 4096, 16, 2, rates) == ForwardForm::split);
+  CHECK(form(4096, 4096, 16, 2, rates) == ForwardForm::split);
+  CHECK(form(4096, 4096, 8, 2, {100e12, 3e12}) == ForwardForm::split);
+  CHECK(form(4096, 4096, 8, 2, {900e12, 3e12}) == ForwardForm::one_pass);
+  CHECK(form(128, 128, 65, 2, rates) == ForwardForm::split);
   // Up to 64 columns one pass computes as many again: 128 n operations a row, against 4 n bytes (of float) of
   // split.
-  CHECK(forward_form(64, 4096, 16, 4, {400e12, 3e12}) == ForwardForm::one_pass);
-  CHECK(forward_form(64, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::split);
-  CHECK(forward_form(65, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::one_pass);
+  CHECK(form(64, 4096, 16, 4, {400e12, 3e12}) == ForwardForm::one_pass);
+  CHECK(form(64, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::split);
+  CHECK(form(65, 4096, 16, 4, {60e12, 3e12}) == ForwardForm::one_pass);
+  // Blocks for every multiprocessor, or a short loop: 16 tiles of 64 bytes.
+  CHECK(form(128, 4096, 64, 2, rates, 132 * 128) == ForwardForm::one_pass);
+  CHECK(form(128, 4096, 64, 2, rates, 131 * 128) == ForwardForm::split);
+  CHECK(form(128, 512, 64, 2, rates, 32) == ForwardForm::one_pass);
+  CHECK(form(128, 520, 64, 2, rates, 32) == ForwardForm::split);
   CHECK(loru::cuda::forward_stages(std::size_t{228} << 10) == 4);
   CHECK(loru::cuda::forward_stages(std::size_t{164} << 10) == 3);
 }

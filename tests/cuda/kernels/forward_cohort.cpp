@@ -65,7 +65,7 @@ struct CohortProblem {
                                        blocks_there.size()};
     loru::cuda::lora_forward_cohort<Math>(
         form, {x.read(), clients[0].W.read(), cohort, clients[0].bias.data(), true, y.view(), S.view()}, rank,
-        aligned, 3, nullptr);
+        aligned, loru::cuda::Queue{});
     int first = 0;
     for (auto& own : clients) {
       rows_of(own.y, y, first, [](T& mine, const T& all) { mine = all; });
@@ -79,7 +79,7 @@ template <class Math>
 void run_alone(ForwardProblem<Math>& p, ForwardForm form) {
   const loru::cuda::Client<typename Math::Element> client{p.A.read(), p.B.read(), p.s};
   loru::cuda::lora_forward<Math>(form, p.x.read(), p.W.read(), client, p.bias.data(), p.relu, p.y.view(),
-                                 p.S.view(), 3, nullptr);
+                                 p.S.view(), loru::cuda::Queue{});
 }
 
 template <class Math>

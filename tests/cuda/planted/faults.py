@@ -1,19 +1,24 @@
 """Which kernels have faults planted in copies of their source, and which faults."""
 import dataclasses
 
-DEVICE = ("device/tile.cuh", "device/windows.cuh", "device/operands.cuh", "device/block_product.cuh", "device/block_product_float.cuh",
-          "kernels/clients.cuh")
+DEVICE = ("device/tile.cuh", "device/divisor.cuh", "device/windows.cuh", "device/operands.cuh", "device/block_product.cuh",
+          "device/block_product_float.cuh", "device/pieces.cuh", "kernels/clients.cuh")
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A program of mutants: the sources that are copied (the last one is the kernel's own, whose barriers, waits and
-    commits are deleted in turn), the text that runs a mutant, and what that text wants to know."""
+    """A program of mutants: the sources that are copied, the text that runs a mutant, what that text wants to know, and
+    which of the sources is the kernel's own, whose barriers, waits and commits are deleted in turn: the last one, or
+    `deleted_in`."""
     sources: tuple
     case: str
     headers: tuple = ()
     defines: tuple = ()
     deletions: bool = True
+    deleted_in: str = ""
+
+    def own(self):
+        return self.deleted_in or self.sources[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +40,7 @@ KERNELS = {
     "forward_tf32": Kernel(FORWARD, "forward_one_pass", ("cuda/kernels/forward.hpp",),
                            ("LORU_PLANTED_MATH Tf32", "LORU_PLANTED_FILL Fill::random"), deletions=False),
     "products_across": Kernel(DEVICE + ("kernels/products_across.cuh",), "products_across"),
+    "pieces": Kernel(DEVICE + ("kernels/products_across.cuh",), "pieces", deleted_in="device/pieces.cuh"),
     # Barriers, waits and commits are those of the kernels above and below.
     "windows": Kernel(DEVICE + ("kernels/products_across.cuh", "kernels/products_down.cuh"), "windows", deletions=False),
     "products_down": Kernel(DEVICE + ("kernels/products_down.cuh",), "products_down"),
@@ -93,7 +99,7 @@ FAULTS = {
     "S_not_scaled": Fault("forward_one_pass", ONE_PASS, "(Ss, client.s)", "(Ss, 1.0f)"),
     "tf32_not_rounded": Fault("forward_tf32", TILE, "f[i] = to_tf32(f[i]);", "f[i] = f[i];"),
     "second_product_left_out": Fault(
-        "products_across", "kernels/products_across.cuh", "tiles = first + divide_up(of.p.cols, depth)", "tiles = first"),
+        "products_across", "kernels/products_across.cuh", "min(first + divide_up(of.p.cols, depth), ", "min(first, "),
     "windows_without_padding": Fault(
         "windows", "device/windows.cuh", "y = y * stride - padding + down", "y = y * stride + down"),
     "windows_without_dilation": Fault("windows", "device/windows.cuh", "down = row * dilation", "down = row"),
@@ -104,7 +110,16 @@ FAULTS = {
         "windows", "device/windows.cuh", "if (strides.remainder(y, oh) != 0 || ", "if ("),
     "places_not_regrouped": Fault(
         "windows", "device/windows.cuh", "outs.remainder(k, place) * places + place", "k"),
-    "division_without_its_one": Fault("windows", "device/windows.cuh", "<< 32) / by + 1)", "<< 32) / by)"),
+    "division_without_its_one": Fault("windows", "device/divisor.cuh", "<< 32) / by + 1)", "<< 32) / by)"),
+    "piece_last_one_left_out": Fault("pieces", "device/pieces.cuh", "k < count; ++k", "k < count - 1; ++k"),
+    "piece_of_another_result": Fault("pieces", "device/pieces.cuh", "static_cast<std::int64_t>(block) * pieces * (",
+                                     "static_cast<std::int64_t>(0) * pieces * ("),
+    "piece_last_group_left_out": Fault("pieces", "device/pieces.cuh", "first, 0, groups, each,", "first, 0, groups - 1, each,"),
+    "piece_all_groups_in_one_step": Fault("pieces", "device/pieces.cuh", "slot(first + k * step)", "slot(first + k)"),
+    "piece_added_to_its_own": Fault("pieces", "device/pieces.cuh", "(int, float& v) { v = 0.0f; }", "(int, float&) {}"),
+    "piece_begins_one_tile_late": Fault(
+        "pieces", "kernels/products_across.cuh", "begin = static_cast<int>(blockIdx.z) * piece.each",
+        "begin = static_cast<int>(blockIdx.z) * (piece.each + 1)"),
     "transposition_forgotten": Fault(
         "reduce_rows", OPERANDS, "ldmatrix_x4_trans(a,", "ldmatrix_x4(a,"),
     "one_buffer_for_two": Fault(

@@ -27,7 +27,7 @@ ORDERS = ("forward", "reverse", "shuffled")
 
 def deletions(kernel):
     """(name, begin, end) of each barrier, wait and commit in the kernel's own source."""
-    text = (SOURCES / KERNELS[kernel].sources[-1]).read_text(encoding="utf-8")
+    text = (SOURCES / KERNELS[kernel].own()).read_text(encoding="utf-8")
     for match in DELETED.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         yield f"line_{line}_{re.match(r'[a-z_]+', match[0])[0].strip('_')}", match.start(), match.end()
@@ -35,7 +35,7 @@ def deletions(kernel):
 
 def mutants(kernel):
     """(name, source, change) of every mutant; change maps the text of that source to the mutant's."""
-    own = KERNELS[kernel].sources[-1]
+    own = KERNELS[kernel].own()
     yield "as_it_is", own, lambda text: text
     for name, fault in FAULTS.items():
         if fault.kernel == kernel:

@@ -7,6 +7,7 @@
 #include <span>
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/device/matrix.cuh>
+#include <loru/cuda/tuning.hpp>
 
 #include "cuda/support/comparison.hpp"
 

@@ -22,6 +22,19 @@ struct BlockSums {
     return static_cast<int>(threadIdx.x) / 32 / WarpsDown * warp_cols;
   }
 
+  static constexpr int count = warp_rows / 16 * (warp_cols / 8) * 4;  // of sums that a thread holds
+
+  /// visit(i, sum) for the i-th of them, i < count.
+  template <class Visit>
+  __device__ __forceinline__ void for_each_own(Visit visit) {
+#pragma unroll
+    for (int i = 0; i < warp_rows / 16; ++i)
+#pragma unroll
+      for (int j = 0; j < warp_cols / 8; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) visit((i * (warp_cols / 8) + j) * 4 + e, sums[i][j][e]);
+  }
+
   /// Adds row[column0 + column] to each row's sums, nothing from `cols` on.
   __device__ __forceinline__ void add_row(const T* row, int column0, int cols) {
 #pragma unroll

@@ -4,22 +4,33 @@
 
 namespace loru::cuda {
 
-/// The same in plain arithmetic, by 16 x 16 threads: thread (tx, ty) holds rows 4 ty + 64 i + (0..3) and
-/// columns run_length tx + 16 run_length j + (0..run_length - 1). Each sum is one chain of fused
-/// multiply-adds in increasing k. An Across right operand is read down its rows: neighbours in tx must be
-/// neighbours there, and runs are single.
+/// The same in plain arithmetic, by 16 x 16 threads, or 8 x 32 for 32 rows: of D x C threads, thread (tx, ty)
+/// holds rows 4 ty + 4 D i + (0..3) and columns run_length tx + C run_length j + (0..run_length - 1). Each sum
+/// is one chain of fused multiply-adds in increasing k. An Across right operand is read down its rows:
+/// neighbours in tx must be neighbours there, and runs are single.
 template <int Rows, int Cols, int WarpsDown, template <class, int> class Right>
 struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {
-  static constexpr int rows_each = Rows / 16, cols_each = Cols / 16;
+  static constexpr int down = Rows % 64 == 0 ? 16 : 8, across = 256 / down;  // threads
+  static constexpr int rows_each = Rows / down, cols_each = Cols / across;
   static constexpr int run_length = !detail::is_down<Right<float, 1>> ? 1 : cols_each < 4 ? cols_each : 4;
-  static_assert(Rows % 64 == 0 && Cols % 16 == 0);
+  static_assert(Rows % (4 * down) == 0 && Cols % (across * run_length) == 0);
   float sums[rows_each][cols_each] = {};
 
   __device__ __forceinline__ static int row(int i) {
-    return static_cast<int>(threadIdx.x) / 16 * 4 + i / 4 * 64 + i % 4;
+    return static_cast<int>(threadIdx.x) / across * 4 + i / 4 * (4 * down) + i % 4;
   }
   __device__ __forceinline__ static int column(int j) {
-    return (static_cast<int>(threadIdx.x) % 16 + j / run_length * 16) * run_length + j % run_length;
+    return (static_cast<int>(threadIdx.x) % across + j / run_length * across) * run_length + j % run_length;
+  }
+
+  static constexpr int count = rows_each * cols_each;
+
+  template <class Visit>
+  __device__ __forceinline__ void for_each_own(Visit visit) {
+#pragma unroll
+    for (int i = 0; i < rows_each; ++i)
+#pragma unroll
+      for (int j = 0; j < cols_each; ++j) visit(i * cols_each + j, sums[i][j]);
   }
 
   __device__ __forceinline__ void add_row(const float* row, int column0, int cols) {
@@ -109,16 +120,16 @@ struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {
     store_shared<Stride>(tile, 1.0f);
   }
 
-  /// 16 lanes share a row, and no other warp does.
+  /// `across` lanes share a row, and no other warp does.
   static constexpr int slots = rows_each, row_parts = 1;
 
   __device__ __forceinline__ static int slot_row(int slot) { return row(slot); }
   __device__ __forceinline__ static int row_part() { return 0; }
-  __device__ __forceinline__ static bool first_of_row() { return threadIdx.x % 16 == 0; }
+  __device__ __forceinline__ static bool first_of_row() { return threadIdx.x % across == 0; }
   template <class Join>
   __device__ __forceinline__ static float join_row(float v, Join join) {
 #pragma unroll
-    for (int distance = 1; distance < 16; distance *= 2) v = join(v, __shfl_xor_sync(~0u, v, distance));
+    for (int distance = 1; distance < across; distance *= 2) v = join(v, __shfl_xor_sync(~0u, v, distance));
     return v;
   }
   template <class Visit>

@@ -105,6 +105,21 @@ __device__ __forceinline__ std::uint32_t to_tf32(std::uint32_t v) {
   return r;
 }
 
+/// Makes what this thread wrote to global memory visible to all blocks, before what it writes from now on.
+__device__ __forceinline__ void publish() { __threadfence(); }
+/// One arrival at *ticket; true for the last of `count`, which brings the ticket back to zero. Others' arrivals
+/// decide nothing else: no result may depend on which one is last.
+__device__ __forceinline__ bool last_to_arrive(unsigned* ticket, unsigned count) {
+  return atomicInc(ticket, count - 1) == count - 1;
+}
+/// What another block has published.
+__device__ __forceinline__ float load_published(const float* p) { return __ldcg(p); }
+
+/// The upper 64 bits of a b.
+__device__ __forceinline__ std::uint64_t multiply_high(std::uint64_t a, std::uint64_t b) {
+  return __umul64hi(a, b);
+}
+
 /// 2^x within 2 units in the last place; 1 of 0, 0 of -infinity and of what is below the least normal number.
 __device__ __forceinline__ float exp2_approximate(float x) {
   float r;

@@ -79,17 +79,32 @@ __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source
     });
 }
 
-/// start(std::bool_constant<aligned>, std::integral_constant<int, stages>) with 3 or 4 stages; 3 where tiles
-/// are loaded element by element, which gains nothing from more.
-template <class Start>
-void with_stages(bool aligned, int stages, const Start& start) {
-  using Three = std::integral_constant<int, 3>;
-  if (!aligned)
-    start(std::false_type{}, Three{});
-  else if (stages >= 4)
-    start(std::true_type{}, std::integral_constant<int, 4>{});
-  else
-    start(std::true_type{}, Three{});
+/// Whether rows of all operands of a kernel start on 16-byte boundaries: of those that it spends its time on, and
+/// of the others, whose rows are as long as a rank.
+struct Alignment {
+  bool first, last;
+};
+
+/// start(std::bool_constant<first>, std::bool_constant<last>). Where there are no others, or the first are not
+/// aligned, last is as first.
+template <bool Others, class Start>
+void with_alignment(Alignment aligned, const Start& start) {
+  if (!aligned.first) return start(std::false_type{}, std::false_type{});
+  if constexpr (Others)
+    if (!aligned.last) return start(std::true_type{}, std::false_type{});
+  start(std::true_type{}, std::true_type{});
+}
+
+/// The same with std::integral_constant<int, stages>, 3 or 4; 3 where tiles are loaded element by element, which
+/// gains nothing from more.
+template <bool Others, class Start>
+void with_stages(Alignment aligned, int stages, const Start& start) {
+  with_alignment<Others>(
+      aligned, [&]<bool First, bool Last>(std::bool_constant<First> first, std::bool_constant<Last> last) {
+        if constexpr (First && Last)
+          if (stages >= 4) return start(first, last, std::integral_constant<int, 4>{});
+        start(first, last, std::integral_constant<int, 3>{});
+      });
 }
 
 /// d (16, 8) += a (16, mma_depth) · b (mma_depth, 8).

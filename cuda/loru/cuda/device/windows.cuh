@@ -2,29 +2,10 @@
 // A convolution's operands as matrices that are never formed (implicit GEMM): tiles are gathered from the
 // image or the weight where a matrix's would be copied, so that kernels over tiles take either. Channels
 // last; without groups.
+#include <loru/cuda/device/divisor.cuh>
 #include <loru/cuda/device/tile.cuh>
 
 namespace loru::cuda {
-
-/// Division of 0 <= n < 2^31 by d >= 1, a constant of the launch: n / d = (n magic / 2^32 + n) / 2^shift.
-/// Source: Granlund and Montgomery, Division by invariant integers using multiplication, PLDI 1994, section
-/// 4.
-struct Divisor {
-  std::uint32_t by = 1, magic = 1, shift = 0;
-
-  Divisor() = default;
-  explicit Divisor(int d) : by{static_cast<std::uint32_t>(d)} {
-    while ((std::uint64_t{1} << shift) < by) ++shift;
-    magic = static_cast<std::uint32_t>((((std::uint64_t{1} << shift) - by) << 32) / by + 1);
-  }
-  __host__ __device__ __forceinline__ int quotient(int n) const {
-    const auto v = static_cast<std::uint32_t>(n);
-    return static_cast<int>((static_cast<std::uint32_t>((std::uint64_t{v} * magic) >> 32) + v) >> shift);
-  }
-  __host__ __device__ __forceinline__ int remainder(int n, int quotient) const {
-    return n - quotient * static_cast<int>(by);
-  }
-};
 
 /// x (n, h, w, c), weight (m, kh, kw, c), y (n, ho, wo, m), channels last. None is zero; pixels and windows
 /// are at most 2^31 - 1.

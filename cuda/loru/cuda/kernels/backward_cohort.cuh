@@ -17,9 +17,14 @@ struct ReductionCut {
   bool direct;                         // each client has one part
 };
 
-/// For clients with these numbers of rows and a wide matrix of `columns`.
-inline ReductionCut reduction_cut(const std::vector<int>& rows, int columns) {
-  ReductionCut cut{row_blocks(rows, [&](int own) { return rows_of_part(own, columns); }), {}, {}, true};
+/// For clients with these numbers of rows and a wide matrix of `columns`, against ranks of at most `ranks`. At
+/// most 64 ranks: as each client's alone with that rank.
+inline ReductionCut reduction_cut(const std::vector<int>& rows, int columns, int ranks, int multiprocessors) {
+  ReductionCut cut{
+      row_blocks(rows, [&](int own) { return rows_of_part(own, columns, ranks, multiprocessors); }),
+      {},
+      {},
+      true};
   cut.first_part.assign(rows.size(), 0), cut.parts.assign(rows.size(), 0);
   for (std::size_t i = cut.blocks.size(); i-- > 0;) {
     const auto k = static_cast<std::size_t>(cut.blocks[i].client);
@@ -52,24 +57,31 @@ template <class Math, class T = typename Math::Element>
 void reduce_rows(Matrix<const T> wide, Matrix<const T> thin, bool transposed, const CohortBackward<T>& p,
                  const CohortReduction& cut, float* workspace, cudaStream_t stream) {
   const Cohort<T> parts{p.cohort.table, p.cohort.size, cut.blocks, cut.count};
-  reduce_rows<Math>(
+  const std::int64_t part_size = std::int64_t{wide.cols} * p.rank;
+  start_reduction<Math>(
       ReduceRows<T, Cohort<T>, ManyGradients, Matrix<const T>>{
-          wide, thin, transposed, parts, {cut.gradients}, workspace, std::int64_t{wide.cols} * p.rank},
-      p.rank, cut.direct, p.aligned, stream);
+          wide, thin, transposed, parts, {cut.gradients}, {}, workspace, part_size},
+      p.rank, {p.aligned, p.aligned}, stream);
+  if (cut.direct) return;
+  launch("sum_parts", sum_parts_kernel<ManyGradients>,
+         dim3(divide_up(wide.cols * p.rank, 256), p.cohort.size), 256, 0, stream,
+         ManyGradients{cut.gradients}, workspace, part_size);
 }
 
 /// workspace: the larger of dB.count * m * rank and dA.count * n * rank floats.
 template <class Math, class T = typename Math::Element>
 void lora_backward_cohort(const CohortBackward<T>& p, float* workspace, cudaStream_t stream) {
+  const Alignment all{p.aligned, p.aligned};
+  constexpr int uncut = 0;
   if (p.rank <= 64) {
     lora_backward_dx<Math>(BackwardDx<T, Cohort<T>>{p.dy, p.W, p.cohort, p.dx, p.dS}, p.rank, p.aligned,
                            stream);
   } else {
-    products_down<Math, 128, 128>("lora_backward_dS", SplitDs<T, Cohort<T>>{p.dy, p.cohort, p.dS}, p.aligned,
-                                  stream);
+    products_down<Math, 128, 128>("lora_backward_dS", SplitDs<T, Cohort<T>>{p.dy, p.cohort, p.dS}, all, uncut,
+                                  Queue{stream});
     products_down<Math, 128, 128>("lora_backward_dx_split",
-                                  SplitDx<T, Cohort<T>>{p.dy, p.W, p.dS.read(), p.cohort, p.dx}, p.aligned,
-                                  stream);
+                                  SplitDx<T, Cohort<T>>{p.dy, p.W, p.dS.read(), p.cohort, p.dx}, all, uncut,
+                                  Queue{stream});
   }
   reduce_rows<Math>(p.dy, p.S, false, p, p.dB, workspace, stream);
   reduce_rows<Math>(p.x, p.dS.read(), true, p, p.dA, workspace, stream);

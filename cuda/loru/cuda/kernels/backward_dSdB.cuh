@@ -5,8 +5,9 @@
 // A block of threads owns Columns tiles of 128 columns of dy, a block of rows and at most 64 ranks. It walks
 // the rows 64 at a time, holds dB of its columns in registers for the whole walk and writes dS of its columns
 // after each step. A result is final where one block has all its terms (all columns for dS, all rows for dB).
-// Otherwise blocks write parts, which are added in increasing order. The cut depends on the shape alone.
-// Ranks beyond 64 read dy again for every 64.
+// Otherwise blocks write parts of dS, which another kernel adds in increasing order, and join pieces of dB
+// (device/pieces.cuh). The cut depends on the shape and the device alone. Ranks beyond 64 read dy again for
+// every 64.
 //
 // 86 to 139 KB of shared memory and at most 168 registers: one block of 8 warps a multiprocessor. Devices
 // that give a block less compute dS and dB apart (backward.cuh).
@@ -17,15 +18,17 @@ namespace loru::cuda {
 /// The cut: `groups` of columns by `parts` of `height` rows.
 struct BackwardCut {
   int groups, parts, height;
-  BackwardCut(int M, int m, int r, bool bf16)
-      : groups(divide_up(m, columns(r, bf16) * 128)), height(rows_of_part(M, groups * 128)) {
-    parts = divide_up(M, height);
+  BackwardCut(int M, int m, int r, bool bf16, int multiprocessors)
+      : groups(divide_up(m, columns(r, bf16) * 128)) {
+    const int tiles = std::min(columns(r, bf16), divide_up(m, 128));  // of a step of rows
+    const SumCut cut = sum_cut(groups * divide_up(r, 64), divide_up(M, 64), multiprocessors, {tiles, tiles});
+    parts = cut.pieces;
+    height = 64 * cut.each;
   }
   /// Tiles of columns that a block owns, as registers and shared memory allow.
   static constexpr int columns(int r, bool bf16) { return r > 32 ? (bf16 ? 2 : 1) : r > 16 && !bf16 ? 2 : 4; }
-  /// Floats of workspace for the parts of dS, of dB.
+  /// Floats of workspace for the parts of dS.
   std::int64_t dS_floats(int M, int r) const { return groups == 1 ? 0 : std::int64_t{groups} * M * r; }
-  std::int64_t dB_floats(int m, int r) const { return parts == 1 ? 0 : std::int64_t{parts} * m * r; }
 };
 
 template <class T>
@@ -33,9 +36,10 @@ struct BackwardDsDb {
   Matrix<const T> dy, B, S;
   float s;
   Matrix<T> dS;
-  Gradient dB;
-  int height;                  // of a block of rows
-  float *dS_parts, *dB_parts;  // (groups, M, r), (parts, m, r)
+  Matrix<float> dB;           // or without data
+  int height = 0;             // of a block of rows
+  float* dS_parts = nullptr;  // (groups, M, r)
+  Pieces pieces{};            // of dB
 };
 
 template <class Math, int R>
@@ -59,8 +63,8 @@ bool backward_dSdB_fits(int r, std::size_t block_memory) {
   return bytes <= block_memory;
 }
 
-/// Aligned: rows of dy, B and S start on 16-byte boundaries. Grid (groups, parts, r / R).
-template <class Math, int R, bool Aligned>
+/// Aligned: rows of dy start on 16-byte boundaries; AlignedThin: those of B and S. Grid (groups, parts, r / R).
+template <class Math, int R, bool Aligned, bool AlignedThin>
 __global__ void __launch_bounds__(256, 1)
     lora_backward_dSdB_kernel(const BackwardDsDb<typename Math::Element> p) {
   using T = typename Math::Element;
@@ -77,10 +81,10 @@ __global__ void __launch_bounds__(256, 1)
     const int step = tile / here, c = tile % here, row = row0 + step * Tile::rows;
     load_tile<256, Tile::rows, cols, Aligned>(dys + tile % stages * Tile::dy_stage, p.dy, row,
                                               column0 + c * cols);
-    if (c == 0) load_tile<256, Tile::rows, R, Aligned>(Ss + step % stages * Tile::S_stage, p.S, row, q0);
+    if (c == 0) load_tile<256, Tile::rows, R, AlignedThin>(Ss + step % stages * Tile::S_stage, p.S, row, q0);
   };
 
-  load_tile<256, columns * cols, R, Aligned, Tile::B_stride>(Bs, p.B, column0, q0);
+  load_tile<256, columns * cols, R, AlignedThin, Tile::B_stride>(Bs, p.B, column0, q0);
   for (int tile = 0; tile < stages - 1; ++tile) {
     if (tile < tiles) load(tile);
     cp_async_commit();
@@ -111,12 +115,10 @@ __global__ void __launch_bounds__(256, 1)
       dS.store(part, row, q0, 1.0f);
     }
   }
-  if (!p.dB.sum.data) return;
-  Matrix<float> out = p.dB.sum;
-  if (p.dB.parts > 1)
-    out.data = p.dB_parts + static_cast<std::int64_t>(blockIdx.y) * out.rows * out.cols, out.ld = out.cols;
+  if (!p.dB.data || !join_pieces(p.pieces, dB, blockIdx.z * gridDim.x + blockIdx.x, blockIdx.y, gridDim.y))
+    return;
 #pragma unroll
-  for (int c = 0; c < columns; ++c) dB[c].store(out, column0 + c * cols, q0, 1.0f);
+  for (int c = 0; c < columns; ++c) dB[c].store(p.dB, column0 + c * cols, q0, 1.0f);
 }
 
 /// out = s times the sum of `count` dense parts, in increasing order, rounded once.
@@ -131,30 +133,28 @@ __global__ void __launch_bounds__(256)
   *out.at(static_cast<int>(i / out.cols), static_cast<int>(i % out.cols)) = from_float<T>(s * sum);
 }
 
-/// dB is not written where it has no data. The parts' places in p follow from the cut and from `workspace`,
-/// cut.dS_floats + cut.dB_floats of it.
+/// dB is not written where it has no data. The rest of p follows from the cut and from `workspace`, cut.dS_floats
+/// of it.
 template <class Math>
-void lora_backward_dSdB(BackwardDsDb<typename Math::Element> p, float* workspace, cudaStream_t stream) {
+void lora_backward_dSdB(BackwardDsDb<typename Math::Element> p, float* workspace, const Queue& queue) {
   using T = typename Math::Element;
-  const int M = p.dy.rows, m = p.dy.cols, r = p.B.cols;
-  const BackwardCut cut(M, m, r, sizeof(T) == 2);
+  const int M = p.dy.rows, r = p.B.cols;
+  const BackwardCut cut(M, p.dy.cols, r, sizeof(T) == 2, queue.multiprocessors);
   p.height = cut.height;
-  p.dB.first_part = 0, p.dB.parts = cut.parts;
-  p.dS_parts = workspace, p.dB_parts = workspace + cut.dS_floats(M, r);
-  const bool aligned = rows_aligned(p.dy, p.B, p.S);
+  p.dS_parts = workspace;
+  p.pieces = queue.pieces;
   with_rank_bucket(r, [&]<int R>(std::integral_constant<int, R>) {
     const dim3 grid(cut.groups, cut.parts, divide_up(r, R));
-    const auto kernel =
-        aligned ? lora_backward_dSdB_kernel<Math, R, true> : lora_backward_dSdB_kernel<Math, R, false>;
-    launch("lora_backward_dSdB", kernel, grid, 256, BackwardDsDbTile<Math, R>::shared_bytes, stream, p);
+    const auto start = [&]<bool Aligned, bool Thin>(std::bool_constant<Aligned>, std::bool_constant<Thin>) {
+      launch("lora_backward_dSdB", lora_backward_dSdB_kernel<Math, R, Aligned, Thin>, grid, 256,
+             BackwardDsDbTile<Math, R>::shared_bytes, queue.stream, p);
+    };
+    with_alignment<true>({rows_aligned(p.dy), rows_aligned(p.B, p.S)}, start);
   });
   if (cut.groups > 1)
     launch("sum_dS", sum_scaled_parts_kernel<T>,
-           dim3(static_cast<unsigned>((std::int64_t{M} * r + 255) / 256)), 256, 0, stream, p.dS, p.dS_parts,
-           cut.groups, p.s);
-  if (cut.parts > 1 && p.dB.sum.data)
-    launch("sum_dB", sum_parts_kernel<OneGradient>, divide_up(m * r, 256), 256, 0, stream, OneGradient{p.dB},
-           p.dB_parts, std::int64_t{m} * r);
+           dim3(static_cast<unsigned>((std::int64_t{M} * r + 255) / 256)), 256, 0, queue.stream, p.dS,
+           p.dS_parts, cut.groups, p.s);
 }
 
 }  // namespace loru::cuda

@@ -3,7 +3,9 @@
 // its own rows. Kernels take this as a policy `Clients` with block(i), the i-th block of rows, and client(k).
 #include <algorithm>
 #include <vector>
+
 #include <loru/cuda/device/matrix.cuh>
+#include <loru/cuda/tuning.hpp>
 
 namespace loru::cuda {
 
@@ -72,6 +74,27 @@ void with_rank_bucket(int rank, const Start& start) {
     start(std::integral_constant<int, 32>{});
   else
     start(std::integral_constant<int, 64>{});
+}
+
+/// Tiles of the K loop of a product with k columns.
+template <class Math>
+int tiles_of(int k) {
+  return divide_up(k, 64 / static_cast<int>(sizeof(typename Math::Element)));
+}
+
+template <int Rows, int Cols>
+struct TileOf {};
+
+/// start(TileOf<Rows, Cols>) with the tile of a product (rows, cols).
+template <class Start>
+void with_product_tile(int rows, int cols, const Start& start) {
+  const ProductTile tile = product_tile(rows, cols);
+  if (tile.rows == 128)
+    start(TileOf<128, 128>{});
+  else if (tile.rows == 64)
+    start(TileOf<64, 64>{});
+  else
+    start(TileOf<32, 128>{});
 }
 
 /// The matrix without its rows from `last` on.

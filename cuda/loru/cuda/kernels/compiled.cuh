@@ -10,20 +10,20 @@
 /// Explicit instantiations for a Math of elements T, or with EXTERN their declarations.
 #define LORU_CUDA_PASSES(EXTERN, Math, T)                                                                    \
   EXTERN template void lora_forward<Math>(ForwardForm, const Matrix<const T>&, Matrix<const T>,              \
-                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>, int,       \
-                                          cudaStream_t);                                                     \
+                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>,            \
+                                          const Queue&);                                                     \
   EXTERN template void lora_forward<Math>(ForwardForm, const Windows<T, false>&, Matrix<const T>,            \
-                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>, int,       \
-                                          cudaStream_t);                                                     \
-  EXTERN template void lora_backward<Math>(const Backward<T>&, BackwardForm, float*, cudaStream_t);          \
-  EXTERN template void conv_forward<Math>(const ConvShape&, const T*, Matrix<const T>, Matrix<T>, int,       \
-                                          cudaStream_t);                                                     \
+                                          const Client<T>&, const T*, bool, Matrix<T>, Matrix<T>,            \
+                                          const Queue&);                                                     \
+  EXTERN template void lora_backward<Math>(const Backward<T>&, BackwardForm, float*, const Queue&);          \
+  EXTERN template void conv_forward<Math>(const ConvShape&, const T*, Matrix<const T>, Matrix<T>,            \
+                                          const Queue&);                                                     \
   EXTERN template void conv_backward_dx<Math>(const ConvShape&, Matrix<const T>, Matrix<const T>,            \
-                                              Matrix<const T>, Matrix<const T>, Matrix<T>, cudaStream_t);    \
+                                              Matrix<const T>, Matrix<const T>, Matrix<T>, const Queue&);    \
   EXTERN template void conv_backward_dW<Math>(const ConvShape&, Matrix<const T>, const T*, Matrix<float>,    \
-                                              float*, cudaStream_t);                                         \
+                                              const Queue&);                                                 \
   EXTERN template void lora_conv_backward<Math>(const ConvShape&, const Backward<T>&, BackwardForm, float*,  \
-                                                cudaStream_t);                                               \
+                                                const Queue&);                                               \
   EXTERN template void fused_attention_forward<Math>(const AttentionForward<T>&, std::size_t, cudaStream_t); \
   EXTERN template void fused_attention_backward<Math>(const AttentionBackward<T>&, std::size_t, cudaStream_t);
 

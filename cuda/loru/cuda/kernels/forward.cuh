@@ -11,15 +11,18 @@ namespace loru::cuda {
 
 enum class ForwardForm { one_pass, split };
 
-/// Chooses the form with less work, apart from the work that both share, for x (M, n), y (M, m) and elements
-/// of `size` bytes:
+/// Chooses the form of a pass with x (M, n), y (M, m) and elements of `size` bytes. One pass has no pieces: where
+/// its 128 x 128 blocks leave multiprocessors without work, and its loop over n is long, it is split. Otherwise
+/// the form with less work, apart from the work that both share:
 ///   one pass: S again for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32
 ///             or 64, and for m <= 64 the columns of y by which its tile is wider than the other's;
 ///   split: x read again for S, and S written and read, (n + 2 r) `size` bytes a row.
 /// M cancels, and so does n but for S itself. With r << n the one pass is chosen for 64 < m < 128 (1 + size
 /// flops / (2 R bandwidth)).
-inline ForwardForm forward_form(int m, int n, int r, int size, const DeviceRates& rates) {
-  if (r > 64) return ForwardForm::split;
+inline ForwardForm forward_form(int M, int m, int n, int r, int size, const DeviceRates& rates,
+                                int multiprocessors) {
+  if (r > 64 || !fills(divide_up(M, 128) * divide_up(m, 128), divide_up(n * size, 64), multiprocessors))
+    return ForwardForm::split;
   const int ranks = r <= 8 ? 8 : r <= 16 ? 16 : r <= 32 ? 32 : 64;
   const double beyond = ranks * (divide_up(m, 128) - 1) + (m <= 64 ? 64 : 0);
   const double again = 2.0 * n * beyond / rates.flops;
@@ -40,6 +43,7 @@ struct SplitS {
   Clients clients;
   Matrix<T> S;
 
+  static constexpr int products = 1;
   __device__ AcrossOfBlock<T, X> of(const RowBlock& block) const {
     const Client<T>& client = clients.client(block.client);
     Matrix<T> own = rows_before(S, block.last);
@@ -55,6 +59,7 @@ struct SplitY {
   Forward<T, Clients, X> p;
   Clients clients;
 
+  static constexpr int products = 2;
   __device__ AcrossOfBlock<T, X> of(const RowBlock& block) const {
     const Client<T>& client = clients.client(block.client);
     Matrix<const T> S = rows_before(p.S, block.last).read();
@@ -75,45 +80,46 @@ void with_forward_bucket(int rank, const Start& start) {
 }
 
 /// One pass; p.clients cuts rows into blocks of at most 128, rank is the largest of theirs, at most 64.
+/// aligned: rows of x, W and A start on 16-byte boundaries.
 template <class Math, class Clients, class X>
 void lora_forward_one_pass(const Forward<typename Math::Element, Clients, X>& p, int rank, bool aligned,
-                           int stages, cudaStream_t stream) {
+                           const Queue& queue) {
   const dim3 grid(p.clients.blocks(), divide_up(p.W.rows, 128));
   with_forward_bucket<Math>(rank, [&]<int R>(std::integral_constant<int, R>) {
-    with_stages(
-        aligned, stages,
-        [&]<bool Aligned, int Stages>(std::bool_constant<Aligned>, std::integral_constant<int, Stages>) {
-          launch("lora_forward", lora_forward_kernel<Math, R, Aligned, Stages, Clients, X>, grid, 256,
-                 ForwardTile<Math, R, Stages>::shared_bytes, stream, p);
-        });
+    with_stages<false>({aligned, aligned}, queue.stages,
+                       [&]<bool Aligned, int Stages>(std::bool_constant<Aligned>, auto,
+                                                     std::integral_constant<int, Stages>) {
+                         launch("lora_forward", lora_forward_kernel<Math, R, Aligned, Stages, Clients, X>,
+                                grid, 256, ForwardTile<Math, R, Stages>::shared_bytes, queue.stream, p);
+                       });
   });
 }
 
-/// S of the split form. thin.clients cuts rows into blocks of at most 64; wide.clients, used if S has more
-/// than 64 columns, into blocks of at most 128.
-template <class Math, class Clients, class X>
-void lora_forward_S(const SplitS<typename Math::Element, Clients, X>& thin, const Clients& wide, bool aligned,
-                    int stages, cudaStream_t stream) {
-  if (thin.S.cols <= 64) {
-    with_rank_bucket(thin.S.cols, [&]<int R>(std::integral_constant<int, R>) {
-      products_across<Math, 64, R>("lora_forward_S", thin, aligned, stages, stream);
+/// S of the split form: blocks of 64 rows, and of 128 where S has more than 64 columns. aligned: rows of x and A.
+template <class Math, class T, class X>
+void lora_forward_S(const X& x, const Client<T>& client, Matrix<T> S, bool aligned, const Queue& queue) {
+  using Products = SplitS<T, OneClient<T>, X>;
+  const int steps = tiles_of<Math>(x.cols);
+  const Alignment both{aligned, aligned};
+  if (S.cols <= 64)
+    with_rank_bucket(S.cols, [&]<int R>(std::integral_constant<int, R>) {
+      products_across<Math, 64, R>("lora_forward_S", Products{x, {client, x.rows, 64}, S}, both, steps,
+                                   queue);
     });
-  } else {
-    products_across<Math, 128, 128>("lora_forward_S",
-                                    SplitS<typename Math::Element, Clients, X>{thin.x, wide, thin.S}, aligned,
-                                    stages, stream);
-  }
+  else
+    products_across<Math, 128, 128>("lora_forward_S", Products{x, {client, x.rows, 128}, S}, both, steps,
+                                    queue);
 }
 
-/// y = x Wᵀ + S Bᵀ + bias, S given; no factors: y = x Wᵀ + bias.
+/// y = x Wᵀ + S Bᵀ + bias, S given; no factors: y = x Wᵀ + bias. aligned: rows of x and W; of S and B.
 template <class Math, class T, class X>
-void lora_forward_y(const Forward<T, OneClient<T>, X>& p, bool aligned, int stages, cudaStream_t stream) {
-  using Y = SplitY<T, OneClient<T>, X>;
-  const auto rows = [&](int height) { return OneClient<T>{p.clients.one, p.x.rows, height}; };
-  if (p.W.rows <= 64)
-    products_across<Math, 64, 64>("lora_forward_y", Y{p, rows(64)}, aligned, stages, stream);
-  else
-    products_across<Math, 128, 128>("lora_forward_y", Y{p, rows(128)}, aligned, stages, stream);
+void lora_forward_y(const Forward<T, OneClient<T>, X>& p, Alignment aligned, const Queue& queue) {
+  const int steps = tiles_of<Math>(p.x.cols) + tiles_of<Math>(p.clients.one.B.cols);
+  with_product_tile(p.x.rows, p.W.rows, [&]<int Rows, int Cols>(TileOf<Rows, Cols>) {
+    const OneClient<T> rows{p.clients.one, p.x.rows, Rows};
+    products_across<Math, Rows, Cols>("lora_forward_y", SplitY<T, OneClient<T>, X>{p, rows}, aligned, steps,
+                                      queue);
+  });
 }
 
 /// The forward pass of one client in the form asked for.  x (M, n), W (m, n), client.A (r, n), client.B (m,
@@ -121,17 +127,13 @@ void lora_forward_y(const Forward<T, OneClient<T>, X>& p, bool aligned, int stag
 /// convolution's windows.
 template <class Math, class X, class T = typename Math::Element>
 void lora_forward(ForwardForm form, const X& x, Matrix<const T> W, const Client<T>& client, const T* bias,
-                  bool relu, Matrix<T> y, Matrix<T> S, int stages, cudaStream_t stream) {
-  const bool aligned = rows_aligned(x) && rows_aligned(W, client.A, client.B, S);
-  const OneClient<T> rows{client, x.rows, 128};
-  const Forward<T, OneClient<T>, X> p{x, W, rows, bias, relu, y, S};
-  if (form == ForwardForm::one_pass) {
-    lora_forward_one_pass<Math>(p, client.A.rows, aligned, stages, stream);
-  } else {
-    lora_forward_S<Math>(SplitS<T, OneClient<T>, X>{x, {client, x.rows, 64}, S}, rows, aligned, stages,
-                         stream);
-    lora_forward_y<Math>(p, aligned, stages, stream);
-  }
+                  bool relu, Matrix<T> y, Matrix<T> S, const Queue& queue) {
+  const bool aligned = rows_aligned(x), with_A = aligned && rows_aligned(client.A);
+  const Forward<T, OneClient<T>, X> p{x, W, {client, x.rows, 128}, bias, relu, y, S};
+  if (form == ForwardForm::one_pass)
+    return lora_forward_one_pass<Math>(p, client.A.rows, with_A && rows_aligned(W), queue);
+  lora_forward_S<Math>(x, client, S, with_A, queue);
+  lora_forward_y<Math>(p, {aligned && rows_aligned(W), rows_aligned(S, client.B)}, queue);
 }
 
 }  // namespace loru::cuda

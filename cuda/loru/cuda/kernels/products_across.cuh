@@ -3,9 +3,11 @@
 // It is
 //   S = s x Aᵀ   and   y = x Wᵀ + S Bᵀ + bias.
 // A block of 256 threads computes Rows x Cols of it: 128 x 128 with at most 128 registers, two blocks a
-// multiprocessor; or 64 x Cols for thin results, which would otherwise be too few blocks.
+// multiprocessor; 64 x Cols for thin results, 32 x 128 for those of few rows. Results of few blocks are cut
+// along k into pieces (tuning.hpp), which run over both products.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
+#include <loru/cuda/device/pieces.cuh>
 #include <loru/cuda/kernels/clients.cuh>
 
 namespace loru::cuda {
@@ -27,14 +29,15 @@ template <class Math, int Rows, int Cols, int Stages>
 struct AcrossTile {
   using T = typename Math::Element;
   static constexpr int depth = 64 / sizeof(T), stride = row_stride<T, depth>, stage = (Rows + Cols) * stride;
-  static constexpr int warps_down = Rows == 128 ? 2 : 4;
+  static constexpr int warps_down = Rows == 64 ? 4 : 2;
   static constexpr int shared_bytes = sizeof(T) * Stages * stage;
 };
 
-/// Aligned: rows of all operands start on 16-byte boundaries.
-template <class Math, int Rows, int Cols, bool Aligned, int Stages, class Products>
+/// Aligned: rows of u and V start on 16-byte boundaries; AlignedLast: those of p and Q. Grid (blocks of rows,
+/// of columns, pieces).
+template <class Math, int Rows, int Cols, bool Aligned, bool AlignedLast, int Stages, class Products>
 __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
-    products_across_kernel(const Products problem) {
+    products_across_kernel(const Products problem, const PieceOfSum piece) {
   using T = typename Math::Element;
   using Tile = AcrossTile<Math, Rows, Cols, Stages>;
   constexpr int depth = Tile::depth, stride = Tile::stride;
@@ -42,26 +45,28 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
   const RowBlock block = problem.clients.block(blockIdx.x);
   const auto of = problem.of(block);
   const int column0 = blockIdx.y * Cols;
-  const int first = divide_up(of.u.cols, depth), tiles = first + divide_up(of.p.cols, depth);
+  const int first = divide_up(of.u.cols, depth), begin = static_cast<int>(blockIdx.z) * piece.each,
+            tiles = min(first + divide_up(of.p.cols, depth), begin + piece.each);
 
-  const auto load_from = [&](T* stage, const auto& left, const Matrix<const T>& right, int k) {
-    load_tile<256, Rows, depth, Aligned>(stage, left, block.first, k);
-    load_tile<256, Cols, depth, Aligned>(stage + Rows * stride, right, column0, k);
+  const auto load_from = [&]<bool Copied>(std::bool_constant<Copied>, T* stage, const auto& left,
+                                          const Matrix<const T>& right, int k) {
+    load_tile<256, Rows, depth, Copied>(stage, left, block.first, k);
+    load_tile<256, Cols, depth, Copied>(stage + Rows * stride, right, column0, k);
   };
   const auto load = [&](int tile) {
     T* const stage = shared + tile % Stages * Tile::stage;
     if (tile < first)
-      load_from(stage, of.u, of.V, tile * depth);
+      load_from(std::bool_constant<Aligned>{}, stage, of.u, of.V, tile * depth);
     else
-      load_from(stage, of.p, of.Q, (tile - first) * depth);
+      load_from(std::bool_constant<AlignedLast>{}, stage, of.p, of.Q, (tile - first) * depth);
   };
 
   BlockSums<Math, Rows, Cols, Tile::warps_down, Across> sums;
-  for (int tile = 0; tile < Stages - 1; ++tile) {
+  for (int tile = begin; tile < begin + Stages - 1; ++tile) {
     if (tile < tiles) load(tile);
     cp_async_commit();
   }
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int tile = begin; tile < tiles; ++tile) {
     cp_async_wait<Stages - 2>();
     __syncthreads();  // `tile` has arrived, and the tile that is overwritten next is no longer read
     if (tile + Stages - 1 < tiles) load(tile + Stages - 1);
@@ -69,19 +74,27 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
     const T* const stage = shared + tile % Stages * Tile::stage;
     sums.template multiply_add<depth>(Across<T, stride>{stage}, Across<T, stride>{stage + Rows * stride});
   }
+  if (!join_pieces(piece.memory, sums, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z, gridDim.z)) return;
   if (of.bias) sums.add_row(of.bias, column0, of.out.cols);
   if (of.relu) sums.relu();
   sums.store(of.out, block.first, column0, of.scale);
 }
 
+/// `steps` tiles of 64 bytes of k in all, or 0 for a sum that is not cut.
 template <class Math, int Rows, int Cols, class Products>
-void products_across(const char* name, const Products& p, bool aligned, int stages, cudaStream_t stream) {
-  const dim3 grid(p.clients.blocks(), divide_up(p.columns(), Cols));
-  with_stages(
-      aligned, stages,
-      [&]<bool Aligned, int Stages>(std::bool_constant<Aligned>, std::integral_constant<int, Stages>) {
-        launch(name, products_across_kernel<Math, Rows, Cols, Aligned, Stages, Products>, grid, 256,
-               AcrossTile<Math, Rows, Cols, Stages>::shared_bytes, stream, p);
+void products_across(const char* name, const Products& p, Alignment aligned, int steps, const Queue& queue) {
+  dim3 grid(p.clients.blocks(), divide_up(p.columns(), Cols));
+  SumCut cut{1, whole_sum};
+  if (steps > 0)
+    cut = product_cut(static_cast<int>(grid.x * grid.y), steps, Math::tensor_cores, queue.multiprocessors);
+  grid.z = static_cast<unsigned>(cut.pieces);
+  with_stages<Products::products == 2>(
+      aligned, queue.stages,
+      [&]<bool Aligned, bool Last, int Stages>(std::bool_constant<Aligned>, std::bool_constant<Last>,
+                                               std::integral_constant<int, Stages>) {
+        launch(name, products_across_kernel<Math, Rows, Cols, Aligned, Last, Stages, Products>, grid, 256,
+               AcrossTile<Math, Rows, Cols, Stages>::shared_bytes, queue.stream, p,
+               PieceOfSum{queue.pieces, cut.each});
       });
 }
 

@@ -2,41 +2,41 @@
 // Factor gradients: sums over the rows of a thin matrix against a wide one,
 //   dB = dyᵀ S  (m, r)   and   dA = dSᵀ x  (r, n), computed as xᵀ dS and written transposed.
 //
-// Rows are cut into blocks whose height depends on the shape alone; each block of threads sums 128 columns of
-// the wide matrix against R of the thin one over one such block of rows. Its sums are the gradient, if there
-// is one block of rows, or a part of it; parts are added in increasing order. So the bits depend on the shape
-// and on nothing else, and a client gets the same ones alone and in a cohort.
+// Rows are cut into parts whose height depends on the shape and the device alone; each block of threads sums 128
+// columns of the wide matrix against R of the thin one over one part. Its sums are the gradient, if there is one
+// part, or a piece of it. One client's pieces are added by the last block to come (device/pieces.cuh); in a
+// cohort by another kernel, in the same order: a client gets the same bits alone and in a cohort.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
+#include <loru/cuda/device/pieces.cuh>
 #include <loru/cuda/kernels/clients.cuh>
 
 namespace loru::cuda {
 
-/// Rows of one block of the cut: enough blocks to fill a device (about 256 over the columns), 512 rows at
-/// least.
-inline int rows_of_part(int rows, int columns) {
-  const int wanted = divide_up(256, std::max(1, divide_up(columns, 128)));
-  return std::max(512, divide_up(divide_up(rows, wanted), 128) * 128);
+/// Rows of a part of a reduction of `rows` rows of `columns` columns against `ranks`.
+inline int rows_of_part(int rows, int columns, int ranks, int multiprocessors) {
+  return row_cut(rows, columns, ranks, multiprocessors).each * reduction_step;
 }
 
-/// Where a client's gradient goes: parts first_part .. first_part + parts of the workspace, their sum to
-/// `sum`.
+/// Where a client's gradient goes: the sum of parts first_part .. first_part + parts to `sum`.
 struct Gradient {
   Matrix<float> sum;
   int first_part, parts;
 };
 
 struct OneGradient {
+  static constexpr bool joined = true;  // by the blocks themselves
   Gradient one;
   __host__ __device__ const Gradient& gradient(int) const { return one; }
 };
 struct ManyGradients {
+  static constexpr bool joined = false;
   const Gradient* table;  // in device memory, one a client
   __device__ const Gradient& gradient(int k) const { return table[k]; }
 };
 
 /// wide (M, c), thin (M, r). Transposed: gradients are (r, c), else (c, r). clients.block(i) is the i-th part
-/// of the cut, of one client; the workspace holds part_size floats a part.
+/// of the cut, of one client. Parts are joined in `pieces`, or stand in `parts`, part_size floats each.
 /// Wide is a matrix, or the windows of a convolution.
 template <class T, class Clients, class Gradients, class Wide = Matrix<const T>>
 struct ReduceRows {
@@ -45,13 +45,15 @@ struct ReduceRows {
   bool transposed;
   Clients clients;
   Gradients gradients;
-  float* parts;
-  std::int64_t part_size;
+  Pieces pieces{};
+  float* parts = nullptr;
+  std::int64_t part_size = 0;
 
-  /// The part's matrix, dense.
+  /// Where the sums of part i go; a part's matrix is dense.
   __device__ Matrix<float> part(const Gradient& to, int i) const {
-    return to.parts == 1 ? to.sum
-                         : Matrix<float>{parts + i * part_size, to.sum.rows, to.sum.cols, to.sum.cols};
+    return Gradients::joined || to.parts == 1
+               ? to.sum
+               : Matrix<float>{parts + i * part_size, to.sum.rows, to.sum.cols, to.sum.cols};
   }
 };
 
@@ -64,8 +66,8 @@ struct ReduceTile {
   static constexpr int shared_bytes = sizeof(T) * stages * stage;  // 61 to 80 KB: two blocks a multiprocessor
 };
 
-/// Aligned: rows of both matrices start on 16-byte boundaries.
-template <class Math, int R, bool Aligned, class Clients, class Gradients,
+/// Aligned: rows of the wide matrix start on 16-byte boundaries; AlignedThin: those of the thin one.
+template <class Math, int R, bool Aligned, bool AlignedThin, class Clients, class Gradients,
           class Wide = Matrix<const typename Math::Element>>
 __global__ void __launch_bounds__(256, 2)
     reduce_rows_kernel(const ReduceRows<typename Math::Element, Clients, Gradients, Wide> p) {
@@ -83,7 +85,7 @@ __global__ void __launch_bounds__(256, 2)
     T* const stage = shared + tile % stages * Tile::stage;
     const int row = block.first + tile * depth;
     load_tile<256, depth, Tile::cols, Aligned>(stage, wide, row, column0);
-    load_tile<256, depth, R, Aligned>(stage + Tile::thin_at, thin, row, q0);
+    load_tile<256, depth, R, AlignedThin>(stage + Tile::thin_at, thin, row, q0);
   };
 
   BlockSums<Math, 128, R, 8> sums;
@@ -102,6 +104,8 @@ __global__ void __launch_bounds__(256, 2)
                                       Down<T, Tile::thin_stride>{stage + Tile::thin_at});
   }
 
+  if constexpr (Gradients::joined)
+    if (!join_pieces(p.pieces, sums, blockIdx.z * gridDim.y + blockIdx.y, blockIdx.x, gridDim.x)) return;
   const Matrix<float> out = p.part(gradient, blockIdx.x);
   sums.for_each_run([&](int i, int q, const auto& run) {
     if (!p.transposed) return store_run(out, column0 + i, q0 + q, run);
@@ -111,34 +115,47 @@ __global__ void __launch_bounds__(256, 2)
   });
 }
 
-/// gradient = the sum of its parts, in increasing order. Grid (elements / 256, clients).
+/// gradient = the sum of its parts, in the order of join_pieces. Grid (elements / 256, clients).
 template <class Gradients>
 __global__ void __launch_bounds__(256)
     sum_parts_kernel(const Gradients gradients, const float* parts, std::int64_t part_size) {
   const Gradient& to = gradients.gradient(blockIdx.y);
   const int i = static_cast<int>(blockIdx.x * 256 + threadIdx.x);
   if (to.parts == 1 || i >= to.sum.rows * to.sum.cols) return;
+  const int each = pieces_of_group(to.parts);
   float sum = 0.0f;
-  for (int part = to.first_part; part < to.first_part + to.parts; ++part) sum += parts[part * part_size + i];
+  for (int first = 0; first < to.parts; first += each) {
+    float group = 0.0f;
+    for (int part = first; part < min(first + each, to.parts); ++part)
+      group += parts[(to.first_part + part) * part_size + i];
+    sum += group;
+  }
   *to.sum.at(i / to.sum.cols, i % to.sum.cols) = sum;
 }
 
-/// rank: the largest of the clients', of any size. direct: each client has one part, so that nothing is
-/// added.
+/// rank: the largest of the clients', of any size. aligned: rows of wide, of thin.
 template <class Math, class Clients, class Gradients, class Wide>
-void reduce_rows(const ReduceRows<typename Math::Element, Clients, Gradients, Wide>& p, int rank, bool direct,
-                 bool aligned, cudaStream_t stream) {
-  const auto start = [&]<int R>(std::integral_constant<int, R>) {
+void start_reduction(const ReduceRows<typename Math::Element, Clients, Gradients, Wide>& p, int rank,
+                     Alignment aligned, cudaStream_t stream) {
+  with_rank_bucket(rank, [&]<int R>(std::integral_constant<int, R>) {
     const dim3 grid(p.clients.blocks(), divide_up(p.wide.cols, 128), divide_up(rank, R));
-    const auto kernel = aligned ? reduce_rows_kernel<Math, R, true, Clients, Gradients, Wide>
-                                : reduce_rows_kernel<Math, R, false, Clients, Gradients, Wide>;
-    launch("reduce_rows", kernel, grid, 256, ReduceTile<Math, R>::shared_bytes, stream, p);
-  };
-  with_rank_bucket(rank, start);
-  if (direct) return;
-  launch("sum_parts", sum_parts_kernel<Gradients>,
-         dim3(divide_up(p.wide.cols * rank, 256), p.clients.clients()), 256, 0, stream, p.gradients, p.parts,
-         p.part_size);
+    with_alignment<true>(
+        aligned, [&]<bool Wider, bool Thin>(std::bool_constant<Wider>, std::bool_constant<Thin>) {
+          launch("reduce_rows", reduce_rows_kernel<Math, R, Wider, Thin, Clients, Gradients, Wide>, grid, 256,
+                 ReduceTile<Math, R>::shared_bytes, stream, p);
+        });
+  });
+}
+
+/// sum = wideᵀ thin, or its transpose.
+template <class Math, class Wide, class T = typename Math::Element>
+void reduce_rows(const Wide& wide, Matrix<const T> thin, bool transposed, Matrix<float> sum,
+                 const Queue& queue) {
+  const int M = wide.rows, height = rows_of_part(M, wide.cols, thin.cols, queue.multiprocessors);
+  start_reduction<Math>(
+      ReduceRows<T, OneClient<T>, OneGradient, Wide>{
+          wide, thin, transposed, {{}, M, height}, {Gradient{sum, 0, divide_up(M, height)}}, queue.pieces},
+      thin.cols, {rows_aligned(wide), rows_aligned(thin)}, queue.stream);
 }
 
 }  // namespace loru::cuda

@@ -2,6 +2,7 @@
 // Batch normalisation with the batch's own moments, channels-last: a pass over the rows that folds what their
 // columns need, and one that folds the pieces and goes over the rows again.
 
+#include <loru/cuda/device/divisor.cuh>
 #include <loru/cuda/ops/epilogue.cuh>
 #include <loru/cuda/ops/moments.cuh>
 
@@ -11,15 +12,41 @@ namespace detail {
 
 using loru::detail::NormShape;
 
+/// Whose moments and which γ and β an element has.
+struct NormPlace {
+  Index group, channel;
+};
+
 /// The normalisation at element `at` of x, channel j: z = (x − μ)·ρ·γ + β.
 template <class T>
 struct Affine {
   const T *x, *mean, *inverse, *gamma, *beta;  // mean and inverse (images, groups)
   Index rows, c, groups;
-  __device__ Index group(Index at) const { return at / (rows * c) * groups + at % c / (c / groups); }
-  __device__ T centered(Index at) const { return x[at] - mean[group(at)]; }
-  __device__ T operator()(Index at) const {
-    return scalar::normalised(x[at], mean[group(at)], inverse[group(at)] * gamma[at % c], beta[at % c]);
+  LongDivisor of_image, of_channels,
+      of_group;  // by the elements of an image, by C, by the channels of a group
+
+  Affine(const T* x, const T* mean, const T* inverse, const T* gamma, const T* beta, const NormShape& s)
+      : x{x},
+        mean{mean},
+        inverse{inverse},
+        gamma{gamma},
+        beta{beta},
+        rows{s.rows},
+        c{s.channels},
+        groups{s.groups},
+        of_image{s.rows * s.channels},
+        of_channels{s.channels},
+        of_group{s.channels / std::max<Index>(1, s.groups)} {}
+
+  __device__ NormPlace place(Index image, Index j) const {
+    return {image * groups + of_group.quotient(j), j};
+  }
+  __device__ NormPlace place(Index at) const {
+    return place(of_image.quotient(at), of_channels.remainder(at));
+  }
+  __device__ T centered(Index at, NormPlace p) const { return x[at] - mean[p.group]; }
+  __device__ T operator()(Index at, NormPlace p) const {
+    return scalar::normalised(x[at], mean[p.group], inverse[p.group] * gamma[p.channel], beta[p.channel]);
   }
 };
 
@@ -29,9 +56,9 @@ struct Gated {
   Gate gate;
   const T *dy, *y;
   Affine<T> z;
-  __device__ T operator()(Index at) const {
+  __device__ T operator()(Index at, NormPlace p) const {
     if (gate == Gate::open) return dy[at];
-    return scalar::relu_gradient(gate == Gate::output ? y[at] : z(at), dy[at]);
+    return scalar::relu_gradient(gate == Gate::output ? y[at] : z(at, p), dy[at]);
   }
 };
 
@@ -41,8 +68,9 @@ struct GradientTerms {
   Gated<T> g;
   __device__ Values<T, 2> operator()(Index image, Index i, Index j) const {
     const Index at = (image * g.z.rows + i) * g.z.c + j;
-    const T v = g(at);
-    return {v, v * g.z.centered(at)};
+    const NormPlace p = g.z.place(image, j);
+    const T v = g(at, p);
+    return {v, v * g.z.centered(at, p)};
   }
 };
 
@@ -90,7 +118,7 @@ struct GradientColumns {
   }
   __device__ void row(Index i, Index j, const Column& of) const {
     const Index at = i * g.z.c + j;
-    const T v = g(at);
+    const T v = g(at, {j, j});
     if (residual) residual[at] = v;
     dx[at] = scalar::normalised_gradient(v, g.z.x[at], of.mean, of.slope, of.offset, of.factor);
   }

@@ -34,10 +34,11 @@ struct StorePieces {
 template <class T, int K, class Policy, class Store>
 __global__ void __launch_bounds__(fold_threads)
     column_kernel(Index rows, Index c, Index piece, Policy policy, Store store) {
-  const Index tiles = (c + column_lanes - 1) / column_lanes, image = blockIdx.x / tiles;
+  const unsigned tiles = static_cast<unsigned>((c + column_lanes - 1) / column_lanes);
+  const Index image = blockIdx.x / tiles;
   const int lane = static_cast<int>(threadIdx.x) % column_lanes,
             ty = static_cast<int>(threadIdx.x) / column_lanes;
-  const Index j = blockIdx.x % tiles * column_lanes + lane;
+  const Index j = static_cast<Index>(blockIdx.x % tiles) * column_lanes + lane;
   const Index first = static_cast<Index>(blockIdx.y) * piece, last = min(first + piece, rows);
   Values<T, K> mine = policy.nothing();
   if (j < c && first + ty < last) mine = policy.part(image, first + ty, last, Index{column_rows}, j);

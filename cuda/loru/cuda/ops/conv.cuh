@@ -3,7 +3,8 @@
 // memory.
 //   forward   y = windows(x) · wᵀ
 //   dx        = reach(dy) · w
-//   dw        = dyᵀ · windows(x), in pieces of the pixels that are added in their order
+//   dw        = dyᵀ · windows(x)
+// Sums are cut into pieces, which are added in their order, where a result has too few blocks for the device.
 // In float without groups by the kernels of kernels/convolution.cuh, in the precision that products have; in
 // double and with groups by those of conv_kernels.cuh, where dx takes a copy of the weight with its channels
 // exchanged. Convolutions with a 1 x 1 kernel and stride 1 are plain products, by cuBLAS.
@@ -40,8 +41,7 @@ template <std::same_as<float> T>
 Array<T> tiled_conv2d(const Array<T>& x, const Array<T>& w, const ConvExtents& e) {
   Array<T> y(Shape{e.n, e.cout, e.ho, e.wo}, Layout::channels_last), rows = y.as_matrix(e.n * e.ho * e.wo);
   with_math([&]<class Math>(Math) {
-    conv_forward<Math>(conv_shape(e), x.data(), view(w.as_matrix(e.cout)), view(rows), stages(),
-                       current_stream());
+    conv_forward<Math>(conv_shape(e), x.data(), view(w.as_matrix(e.cout)), view(rows), queue());
   });
   return y;
 }
@@ -51,7 +51,7 @@ Array<T> tiled_conv2d_dx(const Array<T>& dy, const Array<T>& w, const ConvExtent
   Array<T> dx(Shape{e.n, e.cin, e.h, e.w}, Layout::channels_last), rows = dx.as_matrix(e.n * e.h * e.w);
   with_math([&]<class Math>(Math) {
     conv_backward_dx<Math>(conv_shape(e), view(dy.as_matrix(e.n * e.ho * e.wo)), view(w.as_matrix(e.cout)),
-                           {}, {}, view(rows), current_stream());
+                           {}, {}, view(rows), queue());
   });
   return dx;
 }
@@ -59,12 +59,9 @@ Array<T> tiled_conv2d_dx(const Array<T>& dy, const Array<T>& w, const ConvExtent
 template <std::same_as<float> T>
 Array<T> tiled_conv2d_dw(const Array<T>& dy, const Array<T>& x, const Shape& w_shape, const ConvExtents& e) {
   const ConvShape shape = conv_shape(e);
-  Array<T> dw(w_shape, Layout::channels_last),
-      rows = dw.as_matrix(e.cout),
-      workspace(Shape{reduction_workspace(shape.pixels(), shape.window(), shape.m)});
+  Array<T> dw(w_shape, Layout::channels_last), rows = dw.as_matrix(e.cout);
   with_math([&]<class Math>(Math) {
-    conv_backward_dW<Math>(shape, view(dy.as_matrix(shape.pixels())), x.data(), view(rows), workspace.data(),
-                           current_stream());
+    conv_backward_dW<Math>(shape, view(dy.as_matrix(shape.pixels())), x.data(), view(rows), queue());
   });
   return dw;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Elements moved as they are: within the device, into another layout, from and to the host.
 
+#include <loru/cuda/device/divisor.cuh>
 #include <loru/cuda/ops/map.cuh>
 
 namespace loru::cuda {
@@ -60,10 +61,14 @@ template <class T>
 struct Exchange {
   const T* x;
   T* y;
-  Index rows, columns;
+  Index columns;
+  LongDivisor of_image, of_rows;
+
+  Exchange(const T* from, T* to, Index rows, Index width)
+      : x{from}, y{to}, columns{width}, of_image{rows * width}, of_rows{rows} {}
   __device__ void operator()(Index i) const {
-    const Index image = i / (rows * columns), at = i % (rows * columns);
-    y[i] = x[image * rows * columns + at % rows * columns + at / rows];
+    const Index at = of_image.remainder(i), column = of_rows.quotient(at);
+    y[i] = x[i - at + of_rows.remainder(at, column) * columns + column];
   }
 };
 
@@ -122,7 +127,7 @@ Array<T> to_layout(const Array<T>& x, Layout layout) {
   const Index c = x.dim(1), pixels = x.dim(2) * x.dim(3);
   const bool to_last = layout == Layout::channels_last;
   detail::for_each("to_layout", y.size(),
-                   detail::Exchange<T>{x.data(), y.data(), to_last ? c : pixels, to_last ? pixels : c});
+                   detail::Exchange<T>(x.data(), y.data(), to_last ? c : pixels, to_last ? pixels : c));
   return y;
 }
 

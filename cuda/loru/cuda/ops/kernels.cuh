@@ -2,9 +2,13 @@
 // How ops start the low-rank kernels: tensors as the kernels' matrices, and the arithmetic that products have
 // (see blas.hpp).
 
+#include <map>
+#include <utility>
+
 #include <loru/cuda/blas.hpp>
 #include <loru/cuda/device.hpp>
 #include <loru/cuda/kernels/compiled.cuh>
+#include <loru/cuda/ops/copy.cuh>
 
 namespace loru::cuda::detail {
 
@@ -27,8 +31,28 @@ void with_math(const Start& start) {
     start(InFloat{});
 }
 
-/// Stages of the K loops of a forward pass on this device.
-inline int stages() { return forward_stages(device_shared_memory().multiprocessor); }
+/// Memory for the pieces of sums of this thread's work on its current stream. It stays where it is, so that
+/// recorded steps may use it.
+inline Pieces pieces_of_sums() {
+  static_assert(sizeof(float) == sizeof(std::int32_t) && sizeof(unsigned) == sizeof(std::int32_t));
+  thread_local std::map<std::pair<int, cudaStream_t>, Array<std::int32_t>> all;
+  const int multiprocessors = this_device().multiprocessors;
+  const Index tickets = piece_tickets(multiprocessors);
+  Array<std::int32_t>& memory = all[{current_device(), current_stream()}];
+  if (!memory) {
+    require_not_recording("memory for sums");
+    Array<std::int32_t> fresh(Shape{tickets + piece_floats(multiprocessors)});
+    for_each("fill", tickets, Fill<std::int32_t>{fresh.data(), 0});
+    memory = std::move(fresh);
+  }
+  return {reinterpret_cast<float*>(memory.data() + tickets), reinterpret_cast<unsigned*>(memory.data())};
+}
+
+/// Where this thread starts the low-rank kernels.
+inline Queue queue() {
+  return {current_stream(), this_device().multiprocessors,
+          forward_stages(device_shared_memory().multiprocessor), pieces_of_sums()};
+}
 
 /// Bytes of shared memory that a block of this device may have.
 inline std::size_t block_memory() { return device_shared_memory().block; }

@@ -28,10 +28,9 @@ void fused_forward(LowrankFeatures<T, Cuda>& f, const Array<T>& x, const Array<T
   const auto X = view(x), W = view(w);
   const T* no_bias = nullptr;
   with_math([&]<class Math>(Math) {
-    const auto form =
-        forward_form(W.rows, W.cols, client.A.rows, sizeof(T), this_device().rates(Math::tensor_cores));
-    lora_forward<Math>(form, X, W, client, no_bias, false, view(f.y), view(f.low), stages(),
-                       current_stream());
+    const auto form = forward_form(X.rows, W.rows, W.cols, client.A.rows, sizeof(T),
+                                   this_device().rates(Math::tensor_cores), this_device().multiprocessors);
+    lora_forward<Math>(form, X, W, client, no_bias, false, view(f.y), view(f.low), queue());
   });
 }
 
@@ -40,15 +39,16 @@ void fused_backward(LowrankGradients<T, Cuda>& g, const Array<T>& dy, const Arra
                     const Array<T>& a, const Array<T>& b, const Array<T>& low, T s) {
   const auto W = view(w);
   const int M = blas_extent(x.dim(0)), r = blas_extent(a.dim(0));
-  Array<T> dlow(low.shape()), workspace(Shape{backward_workspace(M, W.rows, W.cols, r, false)});
+  const Queue q = queue();
+  Array<T> dlow(low.shape()), workspace(Shape{backward_workspace(M, W.rows, r, false, q.multiprocessors)});
   Backward<T> p{view(dy), view(x), W, {view(a), view(b), s}, view(low), {}, view(dlow), {}, {}};
   if (g.dx) p.dx = view(g.dx);
   if (g.da) p.dA = view(g.da);
   if (g.db) p.dB = view(g.db);
   with_math([&]<class Math>(Math) {
-    const auto form = backward_form(W.rows, W.cols, r, false, static_cast<bool>(g.dx),
-                                    this_device().rates(Math::tensor_cores));
-    lora_backward<Math>(p, fitting_form<Math>(form, r, block_memory()), workspace.data(), current_stream());
+    const auto form = backward_form(M, W.rows, W.cols, r, false, static_cast<bool>(g.dx),
+                                    this_device().rates(Math::tensor_cores), q.multiprocessors);
+    lora_backward<Math>(p, fitting_form<Math>(form, r, block_memory()), workspace.data(), q);
   });
 }
 

@@ -22,11 +22,10 @@ LowrankFeatures<T, Cuda> fused_conv2d(const Array<T>& x, const Array<T>& w, cons
   Array<T> y = f.y.as_matrix(f.low.dim(0));
   const T* no_bias = nullptr;
   with_math([&]<class Math>(Math) {
-    const auto form = forward_form(shape.m, shape.window(), static_cast<int>(r), sizeof(T),
-                                   this_device().rates(Math::tensor_cores));
+    const auto form = forward_form(shape.pixels(), shape.m, shape.window(), static_cast<int>(r), sizeof(T),
+                                   this_device().rates(Math::tensor_cores), this_device().multiprocessors);
     lora_forward<Math>(form, windows_of(x.data(), shape), view(w.as_matrix(e.cout)),
-                       factors(a, b, e.cout, r, s), no_bias, false, view(y), view(f.low), stages(),
-                       current_stream());
+                       factors(a, b, e.cout, r, s), no_bias, false, view(y), view(f.low), queue());
   });
   return f;
 }
@@ -38,9 +37,10 @@ LowrankGradients<T, Cuda> fused_conv2d_backward(const Array<T>& dy, const Array<
   const Index r = a.dim(0), pixels = low.dim(0);
   const ConvShape shape = conv_shape(e);
   LowrankGradients<T, Cuda> g;
+  const Queue q = queue();
   Array<T> dx, da, dlow(low.shape()),
       workspace(
-          Shape{backward_workspace(shape.pixels(), shape.m, shape.window(), static_cast<int>(r), false)});
+          Shape{backward_workspace(shape.pixels(), shape.m, static_cast<int>(r), false, q.multiprocessors)});
   Backward<T> p{view(dy.as_matrix(pixels)),
                 view(x.as_matrix(e.n * e.h * e.w)),
                 view(w.as_matrix(e.cout)),
@@ -61,7 +61,7 @@ LowrankGradients<T, Cuda> fused_conv2d_backward(const Array<T>& dy, const Array<
   if (wanted.db) p.dB = view(g.db = Array<T>(Shape{e.cout, r}));
   with_math([&]<class Math>(Math) {
     const auto form = fitting_form<Math>(BackwardForm::split, static_cast<int>(r), block_memory());
-    lora_conv_backward<Math>(shape, p, form, workspace.data(), current_stream());
+    lora_conv_backward<Math>(shape, p, form, workspace.data(), q);
   });
   if (wanted.db) g.db = g.db.reshape(b.shape());
   return g;

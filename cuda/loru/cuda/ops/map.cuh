@@ -9,9 +9,10 @@ namespace loru::cuda::detail {
 
 inline constexpr int map_threads = 256;
 
-/// Blocks for n independent elements: about four a thread, and no more blocks than keep a large device busy.
-inline unsigned map_blocks(Index n) {
-  constexpr Index per_block = 4 * map_threads, most = 8192;
+/// Blocks for n independent elements: about `each` a thread, and no more blocks than keep a large device busy.
+inline unsigned map_blocks(Index n, Index each = 4) {
+  constexpr Index most = 8192;
+  const Index per_block = each * map_threads;
   return static_cast<unsigned>(std::min((n + per_block - 1) / per_block, most));
 }
 
@@ -19,6 +20,7 @@ inline unsigned map_blocks(Index n) {
 template <class F>
 __global__ void __launch_bounds__(map_threads) for_each_kernel(Index n, F f) {
   const Index step = static_cast<Index>(gridDim.x) * map_threads;
+#pragma unroll 1  // else the number of steps is divided by what is unrolled
   for (Index i = static_cast<Index>(blockIdx.x) * map_threads + threadIdx.x; i < n; i += step) f(i);
 }
 
@@ -26,15 +28,16 @@ __global__ void __launch_bounds__(map_threads) for_each_kernel(Index n, F f) {
 template <class F, class T, class... X>
 __global__ void __launch_bounds__(map_threads) map_kernel(Index n, F f, T* y, const X*... x) {
   const Index step = static_cast<Index>(gridDim.x) * map_threads;
+#pragma unroll 1  // else the number of steps is divided by what is unrolled
   for (Index i = static_cast<Index>(blockIdx.x) * map_threads + threadIdx.x; i < n; i += step)
     y[i] = f(x[i]...);
 }
 
-/// Queues f(i) for i in [0, n). No f(i) may write what another one reads or writes.
+/// Queues f(i) for i in [0, n), about `each` a thread. No f(i) may write what another one reads or writes.
 template <class F>
-void for_each(const char* name, Index n, F f) {
+void for_each(const char* name, Index n, F f, Index each = 4) {
   if (n == 0) return;
-  launch(name, for_each_kernel<F>, dim3(map_blocks(n)), dim3(map_threads), 0, current_stream(), n, f);
+  launch(name, for_each_kernel<F>, dim3(map_blocks(n, each)), dim3(map_threads), 0, current_stream(), n, f);
 }
 
 /// Queues y[i] = f(x[i]...) over the memory of tensors of one size.

@@ -2,6 +2,7 @@
 // Matrix products, by cuBLAS, and biases.
 
 #include <loru/cuda/blas.hpp>
+#include <loru/cuda/device/divisor.cuh>
 #include <loru/cuda/ops/columns.cuh>
 #include <loru/cuda/ops/elementwise.cuh>
 #include <loru/cuda/ops/epilogue.cuh>
@@ -39,9 +40,9 @@ template <class T>
 struct AddBias {
   T* x;
   const T* bias;
-  Index n;
+  LongDivisor n;
   After<T> after;
-  __device__ void operator()(Index i) const { x[i] = after(x[i] + bias[i % n], i); }
+  __device__ void operator()(Index i) const { x[i] = after(x[i] + bias[n.remainder(i)], i); }
 };
 
 }  // namespace detail
@@ -51,8 +52,9 @@ void add_bias(Array<T>& x, const Array<T>& bias, const Epilogue<Array<T>>& after
   loru::detail::check_bias("add_bias", x, bias);
   const Array<T>& r = after.residual;
   if (r) require_same_shape("add_bias", x, r);
-  detail::for_each("add_bias", x.size(),
-                   detail::AddBias<T>{x.data(), bias.data(), bias.size(), {r.data(), after.relu}});
+  detail::for_each(
+      "add_bias", x.size(),
+      detail::AddBias<T>{x.data(), bias.data(), LongDivisor(bias.size()), {r.data(), after.relu}});
 }
 
 namespace detail {

@@ -5,6 +5,7 @@
 // by the formula of Chan, Golub and LeVeque (1983), as on the host (include/loru/cpu/moments.hpp).
 
 #include <loru/core/scalar.hpp>
+#include <loru/cuda/device/divisor.cuh>
 #include <loru/cuda/ops/columns.cuh>
 #include <loru/cuda/ops/copy.cuh>
 #include <loru/ops/shapes.hpp>
@@ -45,11 +46,12 @@ template <class T>
 struct GroupMoments {
   const T* columns;
   T *mean, *variance, *inverse;
-  Index c, groups, rows;
+  Index c, width, rows;  // channels, of a group
+  LongDivisor groups;
   T epsilon;
   __device__ void operator()(Index i) const {
-    const Index width = c / groups;
-    const T* of_image = columns + i / groups * 3 * c + i % groups * width;
+    const Index image = groups.quotient(i);
+    const T* of_image = columns + image * 3 * c + groups.remainder(i, image) * width;
     T sum = T(0), m2 = T(0);
     for (Index j = 0; j < width; ++j) sum += of_image[c + j];
     const T center = sum / static_cast<T>(width);
@@ -135,7 +137,7 @@ Moments<T, Cuda> group_moments(const Array<T>& x_any, Index groups, double epsil
   detail::for_each(
       "moments", images * groups,
       detail::GroupMoments<T>{columns.data(), m.mean.data(), m.variance.data(), m.inverse_deviation.data(), c,
-                              groups, rows, static_cast<T>(epsilon)});
+                              c / groups, rows, LongDivisor(groups), static_cast<T>(epsilon)});
   return m;
 }
 

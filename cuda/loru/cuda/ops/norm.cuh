@@ -13,7 +13,7 @@ struct Normalise {
   Affine<T> z;
   After<T> after;
   T* y;
-  __device__ void operator()(Index i) const { y[i] = after(z(i), i); }
+  __device__ void operator()(Index i) const { y[i] = after(z(i, z.place(i)), i); }
 };
 
 /// For group i % G of image i / G: Σ g·(x − μ) becomes Σ g·x̂; a = ρ·mean(γ·g), b = ρ²·mean(γ·g·x̂) with
@@ -23,11 +23,12 @@ struct GradientOffsets {
   T* sums;     // (images, 2, C)
   T* offsets;  // (images, G, 2)
   const T *inverse, *gamma;
-  Index c, groups;
+  Index c, width;  // channels, of a group
+  LongDivisor groups;
   T weight;
   __device__ void operator()(Index i) const {
-    const Index width = c / groups, first = i % groups * width;
-    T* of_image = sums + i / groups * 2 * c;
+    const Index image = groups.quotient(i), first = groups.remainder(i, image) * width;
+    T* of_image = sums + image * 2 * c;
     const T rho = inverse[i];
     T mean = T(0), mean_normal = T(0);
     for (Index j = first; j < first + width; ++j) {
@@ -47,12 +48,12 @@ struct GradientElement {
   const T* offsets;
   T *dx, *residual;
   __device__ void operator()(Index i) const {
-    const T v = g(i);
-    const Index group = g.z.group(i);
+    const NormPlace p = g.z.place(i);
+    const T v = g(i, p);
     if (residual) residual[i] = v;
-    dx[i] =
-        scalar::normalised_gradient(v, g.z.x[i], g.z.mean[group], g.z.inverse[group] * g.z.gamma[i % g.z.c],
-                                    offsets[2 * group], offsets[2 * group + 1]);
+    dx[i] = scalar::normalised_gradient(v, g.z.x[i], g.z.mean[p.group],
+                                        g.z.inverse[p.group] * g.z.gamma[p.channel], offsets[2 * p.group],
+                                        offsets[2 * p.group + 1]);
   }
 };
 
@@ -71,8 +72,7 @@ struct Halves {
 template <class T>
 Affine<T> affine(const NormShape& s, const Array<T>& x, const Moments<T, Cuda>& m, const Array<T>& gamma,
                  const Array<T>& beta) {
-  return {x.data(),   m.mean.data(), m.inverse_deviation.data(), gamma.data(), beta.data(), s.rows,
-          s.channels, s.groups};
+  return {x.data(), m.mean.data(), m.inverse_deviation.data(), gamma.data(), beta.data(), s};
 }
 
 }  // namespace detail
@@ -118,7 +118,7 @@ NormGradients<T, Cuda> normalise_backward(Array<T> dy_any, const Array<T>& y_any
   Array<T> offsets(Shape{s.images, s.groups, 2});
   detail::for_each(where, s.images * s.groups,
                    detail::GradientOffsets<T>{sums.data(), offsets.data(), g.z.inverse, gamma.data(), c,
-                                              s.groups, weight});
+                                              c / s.groups, LongDivisor(s.groups), weight});
   detail::for_each(where, x.size(),
                    detail::GradientElement<T>{g, offsets.data(), dx.data(), grads.residual.data()});
   const auto both = s.images == 1 ? sums

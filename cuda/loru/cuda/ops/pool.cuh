@@ -1,7 +1,8 @@
 #pragma once
-// Pooling, channels-last. Every output element and, but for max_pool2d_backward, every input element has its
-// own thread.
+// Pooling, channels-last. Every output element and every input element has its own thread, but for
+// max_pool2d_backward: there a thread has a band of pixels.
 
+#include <loru/cuda/device/divisor.cuh>
 #include <loru/cuda/ops/copy.cuh>
 #include <loru/ops/shapes.hpp>
 
@@ -15,12 +16,14 @@ struct MaxPoolElement {
   const T* x;
   T* y;
   std::int32_t* winners;
-  Index c, h, w, ho, wo;
+  Index c, h, w;
+  LongDivisor channels, lines, pixels;  // by C, Ho, Wo
   PoolOptions o;
   __device__ void operator()(Index i) const {
-    const Index pixel = i / c, top = pixel / wo % ho * o.stride - o.padding,
-                left = pixel % wo * o.stride - o.padding;
-    const T* image = x + pixel / (ho * wo) * h * w * c + i % c;
+    const Index pixel = channels.quotient(i), line = pixels.quotient(pixel), of = lines.quotient(line),
+                top = lines.remainder(line, of) * o.stride - o.padding,
+                left = pixels.remainder(pixel, line) * o.stride - o.padding;
+    const T* image = x + of * h * w * c + channels.remainder(i, pixel);
     Index winner = max(top, Index{0}) * w + max(left, Index{0});
     T best = image[winner * c];
     for (Index row = max(top, Index{0}); row < min(top + o.kernel, h); ++row)
@@ -35,20 +38,39 @@ struct MaxPoolElement {
   }
 };
 
-/// Channel i % C of image i / C of max_pool2d_backward: windows may overlap, so that one thread adds a whole
-/// plane.
+/// Band i / C % bands of channel i % C of an image of max_pool2d_backward: `height` pixels of dx. The thread
+/// looks at all winners of its plane and takes the gradients of those in its band, in their order: windows may
+/// overlap.
 template <class T>
-struct MaxPoolBackwardPlane {
+struct MaxPoolBackwardBand {
   const T* dy;
   const std::int32_t* winners;
   T* dx;
-  Index c, input, output;  // pixels of an image
+  Index input, output;  // pixels of an image
+  std::int32_t height;
+  LongDivisor channels, bands;
   __device__ void operator()(Index i) const {
-    const Index from = i / c * output * c + i % c;
-    T* const plane = dx + i / c * input * c + i % c;
-    for (Index p = 0; p < output; ++p) plane[winners[from + p * c] * c] += dy[from + p * c];
+    const Index c = static_cast<Index>(channels.by), all = channels.quotient(i),
+                channel = channels.remainder(i, all);
+    const Index image = bands.quotient(all), first = bands.remainder(all, image) * height;
+    const auto low = static_cast<std::int32_t>(first),
+               high = static_cast<std::int32_t>(min(first + height, input));
+    const Index from = image * output * c + channel;
+    T* const plane = dx + image * input * c + channel;
+    for (std::int32_t pixel = low; pixel < high; ++pixel) plane[pixel * c] = T(0);
+    for (Index p = 0; p < output; ++p) {
+      const std::int32_t winner = winners[from + p * c];
+      if (winner >= low && winner < high) plane[winner * c] += dy[from + p * c];
+    }
   }
 };
+
+/// Bands of a plane of so many pixels, for `planes` planes: enough threads for a large device, at least 8 pixels
+/// each.
+inline Index pool_bands(Index planes, Index pixels) {
+  constexpr Index threads = Index{1} << 16, least = 8;
+  return std::max<Index>(1, std::min((threads + planes - 1) / planes, pixels / least));
+}
 
 using loru::detail::AdaptiveRange;
 
@@ -102,9 +124,10 @@ MaxPool<T, Cuda> max_pool2d(const Array<T>& x_any, const PoolOptions& o) {
   const Array<T> x = to_layout(x_any, Layout::channels_last);
   const Shape shape = pool_shape(x.shape(), o);
   MaxPool<T, Cuda> y{Array<T>(shape, Layout::channels_last), Labels(shape, Layout::channels_last)};
-  detail::for_each("max_pool2d", y.output.size(),
-                   detail::MaxPoolElement<T>{x.data(), y.output.data(), y.winners.data(), x.dim(1), x.dim(2),
-                                             x.dim(3), shape[2], shape[3], o});
+  detail::for_each(
+      "max_pool2d", y.output.size(),
+      detail::MaxPoolElement<T>{x.data(), y.output.data(), y.winners.data(), x.dim(1), x.dim(2), x.dim(3),
+                                LongDivisor(x.dim(1)), LongDivisor(shape[2]), LongDivisor(shape[3]), o});
   return y;
 }
 
@@ -113,10 +136,16 @@ Array<T> max_pool2d_backward(const Array<T>& dy_any, const Labels& winners, cons
   const Array<T> dy = to_layout(dy_any, Layout::channels_last);
   loru::detail::check_pool_gradient(dy.shape(), winners.shape());
   Array<T> dx(x_shape, Layout::channels_last);
-  fill(dx, T(0));
-  detail::for_each("max_pool2d_backward", x_shape[0] * x_shape[1],
-                   detail::MaxPoolBackwardPlane<T>{dy.data(), winners.data(), dx.data(), x_shape[1],
-                                                   x_shape[2] * x_shape[3], dy.dim(2) * dy.dim(3)});
+  const Index planes = x_shape[0] * x_shape[1], pixels = x_shape[2] * x_shape[3];
+  if (planes * pixels == 0) return dx;
+  const Index wanted = detail::pool_bands(planes, pixels), height = (pixels + wanted - 1) / wanted,
+              bands = (pixels + height - 1) / height;
+  constexpr Index each = 1;
+  detail::for_each("max_pool2d_backward", planes * bands,
+                   detail::MaxPoolBackwardBand<T>{dy.data(), winners.data(), dx.data(), pixels,
+                                                  dy.dim(2) * dy.dim(3), static_cast<std::int32_t>(height),
+                                                  LongDivisor(x_shape[1]), LongDivisor(bands)},
+                   each);
   return dx;
 }
 
