@@ -79,9 +79,9 @@ constexpr ProductTile product_tile(int rows, int cols) {
   return {128, 128};
 }
 
-/// A product of so many blocks, each a sum over `tiles` tiles of k. For 128 x 128 sums a tile of 16 k takes some
-/// 2048 cycles of float arithmetic, or 256 on tensor cores; the sums of a piece come from the second-level cache
-/// in about 1000.
+/// A product of so many blocks, each a sum over `tiles` tiles of k. For 128 x 128 sums a tile of 16 k takes
+/// some 2048 cycles of float arithmetic, or 256 on tensor cores; the sums of a piece come from the
+/// second-level cache in about 1000.
 constexpr SumCut product_cut(int blocks, int tiles, bool tensor_cores, int multiprocessors) {
   return sum_cut(blocks, tiles, multiprocessors, {1, tensor_cores ? 4 : 1});
 }
@@ -93,8 +93,8 @@ constexpr SumCut row_cut(int rows, int columns, int ranks, int multiprocessors) 
                  multiprocessors, {2, 1});
 }
 
-/// Floats and tickets that suffice for the pieces of any cut above: blocks of at most 128 x 128 sums, twice as
-/// many as there are multiprocessors.
+/// Floats and tickets that suffice for the pieces of any cut above: blocks of at most 128 x 128 sums, twice
+/// as many as there are multiprocessors.
 constexpr std::int64_t piece_floats(int multiprocessors) {
   return std::int64_t{2} * multiprocessors * 128 * 128;
 }

@@ -10,8 +10,8 @@ namespace {
 
 constexpr int multiprocessors = 132;  // of an H100 or H200
 
-/// A layer on one sample: rows of y and of x (pixels or tokens), n inputs of a row, m outputs; a convolution's
-/// n are windows, and dx sums over places.
+/// A layer on one sample: rows of y and of x (pixels or tokens), n inputs of a row, m outputs; a
+/// convolution's n are windows, and dx sums over places.
 struct Layer {
   const char* name;
   int rows, input_rows, n, m, places, channels;

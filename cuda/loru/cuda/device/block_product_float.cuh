@@ -5,8 +5,8 @@
 namespace loru::cuda {
 
 /// The same in plain arithmetic, by 16 x 16 threads, or 8 x 32 for 32 rows: of D x C threads, thread (tx, ty)
-/// holds rows 4 ty + 4 D i + (0..3) and columns run_length tx + C run_length j + (0..run_length - 1). Each sum
-/// is one chain of fused multiply-adds in increasing k. An Across right operand is read down its rows:
+/// holds rows 4 ty + 4 D i + (0..3) and columns run_length tx + C run_length j + (0..run_length - 1). Each
+/// sum is one chain of fused multiply-adds in increasing k. An Across right operand is read down its rows:
 /// neighbours in tx must be neighbours there, and runs are single.
 template <int Rows, int Cols, int WarpsDown, template <class, int> class Right>
 struct BlockSums<InFloat, Rows, Cols, WarpsDown, Right> {

@@ -18,8 +18,8 @@ struct Pieces {
   unsigned* tickets = nullptr;  // (blocks of the result, pieces): zero before and after
 };
 
-/// Where kernels are started: a stream, and what of its device decides how work is cut. With one multiprocessor
-/// no sum is cut, and no memory for pieces is needed.
+/// Where kernels are started: a stream, and what of its device decides how work is cut. With one
+/// multiprocessor no sum is cut, and no memory for pieces is needed.
 struct Queue {
   cudaStream_t stream = nullptr;
   int multiprocessors = 1, stages = 3;  // stages of the K loops of a forward pass
@@ -53,8 +53,8 @@ __device__ __forceinline__ void visit_own(Sums (&sums)[N], const Visit& visit) {
   for (int n = 0; n < N; ++n) sums[n].for_each_own([&](int i, float& v) { visit(n * Sums::count + i, v); });
 }
 
-/// Leaves the sums of this block in slot `own`. The last of `count` blocks gets the sums of slots first, first
-/// + step, ... added in this order, and true; the others false.
+/// Leaves the sums of this block in slot `own`. The last of `count` blocks gets the sums of slots first,
+/// first + step, ... added in this order, and true; the others false.
 template <class Sums>
 __device__ __forceinline__ bool join_slots(float* slots, Sums& sums, int own, int first, int count, int step,
                                            unsigned* ticket) {

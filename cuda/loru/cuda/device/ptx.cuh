@@ -107,8 +107,8 @@ __device__ __forceinline__ std::uint32_t to_tf32(std::uint32_t v) {
 
 /// Makes what this thread wrote to global memory visible to all blocks, before what it writes from now on.
 __device__ __forceinline__ void publish() { __threadfence(); }
-/// One arrival at *ticket; true for the last of `count`, which brings the ticket back to zero. Others' arrivals
-/// decide nothing else: no result may depend on which one is last.
+/// One arrival at *ticket; true for the last of `count`, which brings the ticket back to zero. Others'
+/// arrivals decide nothing else: no result may depend on which one is last.
 __device__ __forceinline__ bool last_to_arrive(unsigned* ticket, unsigned count) {
   return atomicInc(ticket, count - 1) == count - 1;
 }

@@ -79,14 +79,14 @@ __device__ __forceinline__ void load_tile(T* tile, const Matrix<const T>& source
     });
 }
 
-/// Whether rows of all operands of a kernel start on 16-byte boundaries: of those that it spends its time on, and
-/// of the others, whose rows are as long as a rank.
+/// Whether rows of all operands of a kernel start on 16-byte boundaries: of those that it spends its time
+/// on, and of the others, whose rows are as long as a rank.
 struct Alignment {
   bool first, last;
 };
 
-/// start(std::bool_constant<first>, std::bool_constant<last>). Where there are no others, or the first are not
-/// aligned, last is as first.
+/// start(std::bool_constant<first>, std::bool_constant<last>). Where there are no others, or the first are
+/// not aligned, last is as first.
 template <bool Others, class Start>
 void with_alignment(Alignment aligned, const Start& start) {
   if (!aligned.first) return start(std::false_type{}, std::false_type{});
@@ -95,8 +95,8 @@ void with_alignment(Alignment aligned, const Start& start) {
   start(std::true_type{}, std::true_type{});
 }
 
-/// The same with std::integral_constant<int, stages>, 3 or 4; 3 where tiles are loaded element by element, which
-/// gains nothing from more.
+/// The same with std::integral_constant<int, stages>, 3 or 4; 3 where tiles are loaded element by element,
+/// which gains nothing from more.
 template <bool Others, class Start>
 void with_stages(Alignment aligned, int stages, const Start& start) {
   with_alignment<Others>(

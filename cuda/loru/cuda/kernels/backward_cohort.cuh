@@ -17,8 +17,8 @@ struct ReductionCut {
   bool direct;                         // each client has one part
 };
 
-/// For clients with these numbers of rows and a wide matrix of `columns`, against ranks of at most `ranks`. At
-/// most 64 ranks: as each client's alone with that rank.
+/// For clients with these numbers of rows and a wide matrix of `columns`, against ranks of at most `ranks`.
+/// At most 64 ranks: as each client's alone with that rank.
 inline ReductionCut reduction_cut(const std::vector<int>& rows, int columns, int ranks, int multiprocessors) {
   ReductionCut cut{
       row_blocks(rows, [&](int own) { return rows_of_part(own, columns, ranks, multiprocessors); }),

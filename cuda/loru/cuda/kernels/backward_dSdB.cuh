@@ -63,7 +63,8 @@ bool backward_dSdB_fits(int r, std::size_t block_memory) {
   return bytes <= block_memory;
 }
 
-/// Aligned: rows of dy start on 16-byte boundaries; AlignedThin: those of B and S. Grid (groups, parts, r / R).
+/// Aligned: rows of dy start on 16-byte boundaries; AlignedThin: those of B and S. Grid (groups, parts, r /
+/// R).
 template <class Math, int R, bool Aligned, bool AlignedThin>
 __global__ void __launch_bounds__(256, 1)
     lora_backward_dSdB_kernel(const BackwardDsDb<typename Math::Element> p) {
@@ -133,8 +134,8 @@ __global__ void __launch_bounds__(256)
   *out.at(static_cast<int>(i / out.cols), static_cast<int>(i % out.cols)) = from_float<T>(s * sum);
 }
 
-/// dB is not written where it has no data. The rest of p follows from the cut and from `workspace`, cut.dS_floats
-/// of it.
+/// dB is not written where it has no data. The rest of p follows from the cut and from `workspace`,
+/// cut.dS_floats of it.
 template <class Math>
 void lora_backward_dSdB(BackwardDsDb<typename Math::Element> p, float* workspace, const Queue& queue) {
   using T = typename Math::Element;

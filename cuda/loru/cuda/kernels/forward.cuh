@@ -11,9 +11,9 @@ namespace loru::cuda {
 
 enum class ForwardForm { one_pass, split };
 
-/// Chooses the form of a pass with x (M, n), y (M, m) and elements of `size` bytes. One pass has no pieces: where
-/// its 128 x 128 blocks leave multiprocessors without work, and its loop over n is long, it is split. Otherwise
-/// the form with less work, apart from the work that both share:
+/// Chooses the form of a pass with x (M, n), y (M, m) and elements of `size` bytes. One pass has no pieces:
+/// where its 128 x 128 blocks leave multiprocessors without work, and its loop over n is long, it is split.
+/// Otherwise the form with less work, apart from the work that both share:
 ///   one pass: S again for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32
 ///             or 64, and for m <= 64 the columns of y by which its tile is wider than the other's;
 ///   split: x read again for S, and S written and read, (n + 2 r) `size` bytes a row.
@@ -95,7 +95,8 @@ void lora_forward_one_pass(const Forward<typename Math::Element, Clients, X>& p,
   });
 }
 
-/// S of the split form: blocks of 64 rows, and of 128 where S has more than 64 columns. aligned: rows of x and A.
+/// S of the split form: blocks of 64 rows, and of 128 where S has more than 64 columns. aligned: rows of x
+/// and A.
 template <class Math, class T, class X>
 void lora_forward_S(const X& x, const Client<T>& client, Matrix<T> S, bool aligned, const Queue& queue) {
   using Products = SplitS<T, OneClient<T>, X>;

@@ -116,8 +116,8 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
   sums.store(result.out, block.first, column0, result.scale);
 }
 
-/// p.clients cuts rows into blocks of at most `Rows`. `steps` tiles of 64 bytes of k in all, or 0 for a sum that
-/// is not cut.
+/// p.clients cuts rows into blocks of at most `Rows`. `steps` tiles of 64 bytes of k in all, or 0 for a sum
+/// that is not cut.
 template <class Math, int Rows, int Cols, class Products>
 void products_down(const char* name, const Products& p, Alignment aligned, int steps, const Queue& queue) {
   dim3 grid(p.clients.blocks(), divide_up(p.columns(), Cols));

@@ -2,10 +2,11 @@
 // Factor gradients: sums over the rows of a thin matrix against a wide one,
 //   dB = dyᵀ S  (m, r)   and   dA = dSᵀ x  (r, n), computed as xᵀ dS and written transposed.
 //
-// Rows are cut into parts whose height depends on the shape and the device alone; each block of threads sums 128
-// columns of the wide matrix against R of the thin one over one part. Its sums are the gradient, if there is one
-// part, or a piece of it. One client's pieces are added by the last block to come (device/pieces.cuh); in a
-// cohort by another kernel, in the same order: a client gets the same bits alone and in a cohort.
+// Rows are cut into parts whose height depends on the shape and the device alone; each block of threads sums
+// 128 columns of the wide matrix against R of the thin one over one part. Its sums are the gradient, if
+// there is one part, or a piece of it. One client's pieces are added by the last block to come
+// (device/pieces.cuh); in a cohort by another kernel, in the same order: a client gets the same bits alone
+// and in a cohort.
 #include <loru/cuda/device/block_product.cuh>
 #include <loru/cuda/device/launch.cuh>
 #include <loru/cuda/device/pieces.cuh>

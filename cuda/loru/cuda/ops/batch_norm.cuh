@@ -22,8 +22,7 @@ template <class T>
 struct Affine {
   const T *x, *mean, *inverse, *gamma, *beta;  // mean and inverse (images, groups)
   Index rows, c, groups;
-  LongDivisor of_image, of_channels,
-      of_group;  // by the elements of an image, by C, by the channels of a group
+  LongDivisor of_image, of_channels, of_group;  // elements of an image, C, channels of a group
 
   Affine(const T* x, const T* mean, const T* inverse, const T* gamma, const T* beta, const NormShape& s)
       : x{x},

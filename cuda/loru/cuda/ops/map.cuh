@@ -9,7 +9,8 @@ namespace loru::cuda::detail {
 
 inline constexpr int map_threads = 256;
 
-/// Blocks for n independent elements: about `each` a thread, and no more blocks than keep a large device busy.
+/// Blocks for n independent elements: about `each` a thread, and no more blocks than keep a large device
+/// busy.
 inline unsigned map_blocks(Index n, Index each = 4) {
   constexpr Index most = 8192;
   const Index per_block = each * map_threads;

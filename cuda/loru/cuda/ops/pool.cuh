@@ -39,8 +39,8 @@ struct MaxPoolElement {
 };
 
 /// Band i / C % bands of channel i % C of an image of max_pool2d_backward: `height` pixels of dx. The thread
-/// looks at all winners of its plane and takes the gradients of those in its band, in their order: windows may
-/// overlap.
+/// looks at all winners of its plane and takes the gradients of those in its band, in their order: windows
+/// may overlap.
 template <class T>
 struct MaxPoolBackwardBand {
   const T* dy;
@@ -65,8 +65,8 @@ struct MaxPoolBackwardBand {
   }
 };
 
-/// Bands of a plane of so many pixels, for `planes` planes: enough threads for a large device, at least 8 pixels
-/// each.
+/// Bands of a plane of so many pixels, for `planes` planes: enough threads for a large device, at least 8
+/// pixels each.
 inline Index pool_bands(Index planes, Index pixels) {
   constexpr Index threads = Index{1} << 16, least = 8;
   return std::max<Index>(1, std::min((threads + planes - 1) / planes, pixels / least));
