@@ -5,6 +5,8 @@
 #include "comparison_table.hpp"
 #include "cuda.hpp"
 #include "federation.hpp"
+#include "lock.hpp"
+#include "run_folder.hpp"
 #include "settings.hpp"
 
 namespace federate {
@@ -54,6 +56,8 @@ ExitCode compare(const Comparison& comparison, const Overrides& overrides, const
     rows.push_back({name, c.algorithm, {}});
   }
 
+  require_no_run(options.out, "compare");
+  const FolderLock lock(options.out, "compare");
   ExitCode code = success;
   for (std::size_t i = 0; i < rows.size() && code != interrupted; ++i)
     for (std::size_t s = 0; s < seeds.size() && code != interrupted; ++s) {

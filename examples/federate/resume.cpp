@@ -13,22 +13,6 @@ namespace {
 
 const char* const configuration_file = "config.toml";
 
-/// Throws ConfigError unless the run's configuration with the overrides is the run's, but for the data's
-/// folder.
-void require_same(const Configuration& run, const Configuration& changed) {
-  const Settings expected = settings_of(run), got = settings_of(changed);
-  const auto value = [](const Settings& settings, const std::string& key) {
-    const auto found = settings.find(key);
-    return found == settings.end() ? std::string("nothing") : found->second;
-  };
-  Settings all = expected;
-  all.insert(got.begin(), got.end());
-  all.erase("data.dir");
-  for (const auto& [key, text] : all)
-    require<ConfigError>(value(expected, key) == value(got, key), "resume: ", key, ": the run has ",
-                         value(expected, key), ", got ", value(got, key));
-}
-
 /// Whether the folder's summary is of a run that reached its end.
 bool is_finished(const fs::path& folder, const Configuration& c) {
   if (!fs::exists(folder / "summary.json")) return false;
@@ -46,7 +30,7 @@ Configuration resumed(const Overrides& overrides, RunOptions& options) {
       std::make_shared<Resumption>(std::make_unique<FolderLock>(folder, "resume"), std::nullopt);
   const Configuration run = read_configuration(file, {});
   Configuration changed = read_configuration(file, overrides);
-  require_same(run, changed);
+  require_same_run(run, changed, "resume");
   require<ConfigError>(!is_finished(folder, run), "resume: the run is finished");
   options.resumption->checkpoint = Checkpoints(folder).newest();
   return changed;

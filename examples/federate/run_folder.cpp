@@ -14,7 +14,7 @@
 namespace federate {
 
 namespace fs = std::filesystem;
-using loru::concat, loru::DataError, loru::require;
+using loru::concat, loru::ConfigError, loru::DataError, loru::require;
 
 namespace {
 
@@ -123,12 +123,6 @@ RunFolder look_at(const fs::path& folder) {
 
 // ---- where runs are ----
 
-bool is_run(const fs::path& folder) {
-  std::error_code code;
-  return fs::exists(folder / "config.toml", code) || fs::exists(folder / "rounds.csv", code) ||
-         fs::exists(folder / "summary.json", code);
-}
-
 /// Whether a folder in a run is one of the run's own, which hold no runs and may hold a million files.
 bool is_part_of_run(const std::string& name) {
   return name == "checkpoint" || name == "clients" || name == "rounds" || name == "merges" ||
@@ -160,10 +154,21 @@ std::string to_string(RunState state) {
   return names[static_cast<std::size_t>(state)];
 }
 
+bool is_run(const fs::path& folder) {
+  std::error_code code;
+  return fs::exists(folder / "config.toml", code) || fs::exists(folder / "rounds.csv", code) ||
+         fs::exists(folder / "summary.json", code);
+}
+
+void require_no_run(const fs::path& folder, const std::string& who) {
+  require<ConfigError>(!is_run(folder), who, ": --out: expected another folder than a run's own, got ",
+                       folder.native());
+}
+
 std::vector<RunFolder> runs_in(const fs::path& folder) {
   std::error_code code;
-  require<loru::ConfigError>(fs::is_directory(folder, code), "ls: ", folder.native(),
-                             ": expected a folder, found ", fs::exists(folder, code) ? "a file" : "none");
+  require<ConfigError>(fs::is_directory(folder, code), "ls: ", folder.native(), ": expected a folder, found ",
+                       fs::exists(folder, code) ? "a file" : "none");
   std::vector<RunFolder> found;
   find(folder, found);
   return found;

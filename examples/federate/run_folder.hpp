@@ -43,6 +43,12 @@ struct RunFolder {
 /// that one.
 std::vector<RunFolder> runs_in(const std::filesystem::path& folder);
 
+/// Whether the folder has a file that only runs have in theirs. Throws nothing.
+bool is_run(const std::filesystem::path& folder);
+
+/// Throws ConfigError "<who>: --out: ..." for a folder that is a run's own, whose files tables would mix with.
+void require_no_run(const std::filesystem::path& folder, const std::string& who);
+
 /// The order of names: seed-2 before seed-10.
 bool natural_before(const std::string& a, const std::string& b);
 

@@ -76,8 +76,12 @@ bool finished(const std::filesystem::path& folder, const Setup& setup) {
   if (!std::filesystem::exists(folder / "summary.json") || !std::filesystem::exists(folder / "config.toml"))
     return false;
   if (loru::io::read_text(folder / "config.toml") != config_text(setup)) return false;
-  const RunResult run = read_run(folder, {});
-  return run.rounds == setup.configuration.rounds || run.stopped || run.diverged;
+  try {
+    const RunResult run = read_run(folder, {});
+    return run.rounds == setup.configuration.rounds || run.stopped || run.diverged;
+  } catch (const loru::DataError&) {
+    return false;
+  }
 }
 
 std::optional<RunResult> run_once(Setup& setup, loru::data::Partition parts, const RunOptions& options,

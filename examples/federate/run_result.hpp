@@ -42,7 +42,7 @@ using RunResults = std::vector<RunResult>;
 RunResult read_run(const std::filesystem::path& folder, const std::vector<double>& budgets);
 
 /// Whether the folder holds the whole run of this setup: it reached its last round, was as good as wanted, or
-/// diverged.
+/// diverged. A run whose summary is damaged is none.
 bool finished(const std::filesystem::path& folder, const Setup& setup);
 
 /// The result of the setup's run in the folder options.out, which is run unless it is there, from its newest

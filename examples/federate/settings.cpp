@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <sstream>
 
 #include <toml++/toml.h>
@@ -23,6 +24,18 @@ void flatten(const toml::table& table, const std::string& prefix, Settings& sett
     node.visit([&](const auto& value) { text << value; });
     settings[name] = text.str();
   }
+}
+
+std::set<std::string> keys_of(const Settings& a, const Settings& b) {
+  std::set<std::string> keys;
+  for (const Settings* settings : {&a, &b})
+    for (const auto& [key, text] : *settings) keys.insert(key);
+  return keys;
+}
+
+std::string value(const Settings& settings, const std::string& key) {
+  const auto found = settings.find(key);
+  return found == settings.end() ? "nothing" : found->second;
 }
 
 }  // namespace
@@ -48,16 +61,17 @@ bool has_to_agree(const std::string& key) {
 
 void require_equal(const Settings& expected, const std::string& expected_from, const Settings& got,
                    const std::string& got_from) {
-  const auto value = [](const Settings& settings, const std::string& key) {
-    const auto found = settings.find(key);
-    return found == settings.end() ? std::string("nothing") : found->second;
-  };
-  Settings all = expected;
-  all.insert(got.begin(), got.end());
-  for (const auto& [key, text] : all)
+  for (const std::string& key : keys_of(expected, got))
     loru::require<loru::ConfigError>(value(expected, key) == value(got, key), got_from, ": ", key,
                                      ": expected ", value(expected, key), " as in ", expected_from, ", got ",
                                      value(got, key));
+}
+
+void require_same_run(const Configuration& run, const Configuration& overridden, const std::string& who) {
+  const Settings expected = settings_of(run), got = settings_of(overridden);
+  for (const std::string& key : keys_of(expected, got))
+    loru::require<loru::ConfigError>(key == "data.dir" || value(expected, key) == value(got, key), who, ": ",
+                                     key, ": the run has ", value(expected, key), ", got ", value(got, key));
 }
 
 }  // namespace federate

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -12,9 +13,12 @@
 
 #include "bar.hpp"
 #include "federation.hpp"
+#include "lock.hpp"
 #include "output.hpp"
 #include "report/report.hpp"
+#include "run_folder.hpp"
 #include "run_result.hpp"
+#include "settings.hpp"
 #include "spectrum_table.hpp"
 
 namespace federate {
@@ -128,6 +132,7 @@ class Measurement {
   }
 
   ExitCode operator()() {
+    const FolderLock lock(run_.out, "spectrum");
     SpectrumTable table(run_.out, settings(), hashes(), o_.span,
                         loru::train::make_task<float>(setup_.configuration.task).outputs(data()));
     ExitCode code = success;
@@ -156,6 +161,7 @@ class Measurement {
   Configuration configuration(const Overrides& overrides) const {
     const fs::path file = from_run_ ? fs::path(o_.source) / "config.toml" : fs::path(o_.source);
     Configuration c = read_configuration(file.string(), overrides);
+    if (from_run_) require_same_run(read_configuration(file.string(), {}), c, "spectrum");
     c.device = "cpu";  // its ops take dual numbers
     return c;
   }
@@ -168,7 +174,9 @@ class Measurement {
     for (const std::string& name : o_.operators) curvature(name);
     for (const std::string& layer : o_.layers)
       require<ConfigError>(!layer.empty(), "spectrum: --layers: expected names of layers, got an empty one");
-    require<ConfigError>(o_.tolerance > 0.0, "spectrum: --tolerance: expected above 0, got ", o_.tolerance);
+    require<ConfigError>(o_.tolerance > 0.0 && std::isfinite(o_.tolerance),
+                         "spectrum: --tolerance: expected above 0, got ", o_.tolerance);
+    require_no_run(run_.out, "spectrum");
   }
 
   void choose_rounds() {

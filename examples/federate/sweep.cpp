@@ -6,7 +6,9 @@
 #include <loru/io/file.hpp>
 
 #include "cuda.hpp"
+#include "lock.hpp"
 #include "output.hpp"
+#include "run_folder.hpp"
 #include "sweep_table.hpp"
 
 namespace federate {
@@ -61,6 +63,14 @@ void require_effect(const Grid& grid, const std::vector<std::string>& configurat
   }
 }
 
+/// Throws ConfigError if the points have validation sets of their own, which metrics do not compare across.
+void require_one_validation_set(const Grid& grid) {
+  for (const std::string& key : grid.keys())
+    require<ConfigError>(!key.starts_with("data."), "--select: ", key,
+                         ": expected a sweep over other keys than those of data, whose points have "
+                         "validation sets of their own");
+}
+
 /// The metric that points are compared by. Throws what any point's configuration is refused for.
 loru::train::Metric checked(const Points& points, const Sweep& sweep) {
   std::vector<Configuration> all;
@@ -73,6 +83,7 @@ loru::train::Metric checked(const Points& points, const Sweep& sweep) {
     require<ConfigError>(sweep.select.empty() || c.validation > 0.0,
                          "--select: data.validation: expected a number in (0, 1) to choose by, got 0");
   }
+  if (!sweep.select.empty()) require_one_validation_set(points.grid);
   require_effect(points.grid, texts);
   require_different(sweep.seeds, "--sweep");
   for (std::size_t point = 0; point < all.size(); ++point) {
@@ -136,7 +147,8 @@ ExitCode sweep(const std::string& file, const Sweep& sweep, const Overrides& ove
   require<ConfigError>(!fs::exists(out / "best.toml") || !fs::equivalent(out / "best.toml", file),
                        "--sweep: expected another --out than the folder of ", file,
                        ", which the sweep would remove");
-  loru::io::make_directories(out);
+  require_no_run(out, "--sweep");
+  const FolderLock lock(out, "--sweep");
   for (const char* name : {"sweep.md", "sweep.csv", "runs.csv", "best.toml"}) remove_earlier(out / name);
   ExitCode code = success;
   std::vector<RunResults> results = run_all(points, sweep, options, code);

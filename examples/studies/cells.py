@@ -70,7 +70,9 @@ def column(of, name="accuracy"):
 
 
 def against(of, other):
-    """Difference of two methods' accuracies in points, with its interval."""
+    """Difference of two methods' accuracies in points, with its interval; none to itself."""
+    if of is other:
+        return "–"
     pairs = [(accuracy(row), accuracy(other[seed])) for seed, row in of.items() if seed in other]
     if not pairs or any(None in pair for pair in pairs):
         return "–"

@@ -1,7 +1,5 @@
 // federate ls: the runs in folders, of every state, and folders that are no runs.
 
-#include <sys/file.h>
-
 #include <loru/io/csv.hpp>
 
 #include "federate/program.hpp"
@@ -78,16 +76,13 @@ TEST_CASE("ls: a run of every state, with its figures") {
   REQUIRE(failed.code == 1);
 
   const fs::path held = copy_of(killed, "held");
-  write(held / ".lock", "4711\n");
-  const int lock = ::open((held / ".lock").c_str(), O_RDWR | O_CLOEXEC);
-  REQUIRE(::flock(lock, LOCK_EX | LOCK_NB) == 0);
-  write(runs / "starting" / ".lock", "4712\n");  // before its configuration is written
-  write(runs / "starting" / "rounds.csv", "round,coh");
-  const int other = ::open((runs / "starting" / ".lock").c_str(), O_RDWR | O_CLOEXEC);
-  REQUIRE(::flock(other, LOCK_EX | LOCK_NB) == 0);
-  write(killed / ".lock", "4711\n");  // nobody holds it
+  write(runs / "starting" / "rounds.csv", "round,coh");  // before its configuration is written
+  write(killed / ".lock", "4711\n");                     // nobody holds it
 
-  const auto all = listed(scratch, runs);
+  const auto all = [&] {
+    const HeldFolder lock(held), other(runs / "starting");
+    return listed(scratch, runs);
+  }();
   REQUIRE(all.size() == 7);
   for (std::size_t i = 1; i < all.size(); ++i)
     CHECK(all[i - 1]["folder"].get<std::string>() < all[i]["folder"].get<std::string>());
@@ -131,8 +126,6 @@ TEST_CASE("ls: a run of every state, with its figures") {
   CHECK(in_folder(all, runs / "starting")["state"] == "running");
   CHECK(in_folder(all, runs / "starting")["algorithm"] == "");
 
-  ::close(lock);
-  ::close(other);
   CHECK(in_folder(listed(scratch, runs), held)["state"] == "interrupted");
   const auto left = in_folder(listed(scratch, runs), runs / "starting");
   CHECK(left["state"] == "broken");

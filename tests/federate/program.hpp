@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,5 +169,21 @@ inline std::vector<std::string> names_in(const fs::path& folder) {
   std::sort(names.begin(), names.end());
   return names;
 }
+
+/// A folder that process 4711 holds as a run's own, until this goes.
+class HeldFolder {
+ public:
+  explicit HeldFolder(const fs::path& folder) {
+    write(folder / ".lock", "4711\n");
+    lock_ = ::open((folder / ".lock").c_str(), O_RDWR | O_CLOEXEC);
+    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) throw std::runtime_error("cannot lock " + folder.string());
+  }
+  HeldFolder(const HeldFolder&) = delete;
+  HeldFolder& operator=(const HeldFolder&) = delete;
+  ~HeldFolder() { ::close(lock_); }
+
+ private:
+  int lock_ = -1;
+};
 
 }  // namespace loru_test

@@ -1,7 +1,5 @@
 // Checkpoints: a run that was stopped goes on, and is the run that was never stopped.
 
-#include <sys/file.h>
-
 #include <loru/io/csv.hpp>
 #include <loru/io/safetensors.hpp>
 
@@ -276,15 +274,14 @@ TEST_CASE("resume: the folder, the configuration and other processes") {
   CHECK(refused({"--seed", "8"}) == "federate: resume: seed: the run has 7, got 8\n");
   CHECK(refused({"--out", "elsewhere"}).find("--resume") != std::string::npos);
 
-  const int lock = ::open((run / ".lock").c_str(), O_RDWR | O_CREAT, 0644);
-  REQUIRE(::flock(lock, LOCK_EX | LOCK_NB) == 0);
-  REQUIRE(::write(lock, "4711\n", 5) == 5);
-  CHECK(refused() == "federate: resume: " + run.string() + " is in use by process 4711\n");
-  const Result plain = run_tiny(scratch.path, "run", {"--quiet"});
-  CHECK(plain.code == 2);
-  CHECK(plain.err == "federate: --out: " + run.string() + " is in use by process 4711\n");
+  {
+    const HeldFolder lock(run);
+    CHECK(refused() == "federate: resume: " + run.string() + " is in use by process 4711\n");
+    const Result plain = run_tiny(scratch.path, "run", {"--quiet"});
+    CHECK(plain.code == 2);
+    CHECK(plain.err == "federate: --out: " + run.string() + " is in use by process 4711\n");
+  }
   CHECK(fs::exists(run / "config.toml"));
-  ::close(lock);
   CHECK(resume(scratch.path, run, {"--data-dir", "/nowhere", "--threads", "3"}).code == 0);
 }
 

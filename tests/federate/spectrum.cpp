@@ -255,6 +255,23 @@ TEST_CASE("federate spectrum: Ctrl-C ends it between two products") {
   CHECK(result.err.find("stopped after 0 of 13 points") != std::string::npos);
 }
 
+TEST_CASE("federate spectrum: one process a folder, and no run's own folder") {
+  const Scratch scratch;
+  write(scratch.path / "tiny.toml", tiny);
+  REQUIRE(run_tiny(scratch.path, "run", {"--quiet"}).code == 0);
+  const std::string run = (scratch.path / "run").string();
+  const Result own = federate(scratch.path, {"spectrum", run, "--out", run});
+  CHECK(own.code == 2);
+  check_one_line(own);
+  CHECK(own.err.find("--out: expected another folder than a run's own, got " + run) != std::string::npos);
+  const HeldFolder held(scratch.path / "out");
+  const Result result = measured(scratch, run);
+  CHECK(result.code == 2);
+  check_one_line(result);
+  CHECK(result.err.find("spectrum: " + (scratch.path / "out").string() + " is in use by process 4711") !=
+        std::string::npos);
+}
+
 TEST_CASE("federate spectrum: what it cannot do is one line and exit code 2") {
   const Scratch scratch;
   write(scratch.path / "tiny.toml", tiny);
@@ -282,7 +299,11 @@ TEST_CASE("federate spectrum: what it cannot do is one line and exit code 2") {
   refused(run, {"--at", "3"}, "round 3 was not kept");
   refused(run, {"--at", "2,2"}, "got 2 twice");
   refused(config, {"--set", "algorithm.name=fedavg", "--operator", "factors"}, "expected layers W + s·B·A");
-  refused(run, {"--set", "lowrank.rank=2"}, "safetensors");
+  refused(config, {"--tolerance", "inf"}, "--tolerance: expected above 0, got inf");
+  refused(run, {"--set", "lowrank.rank=2"}, "spectrum: lowrank.rank: the run has 3, got 2");
+  refused(run, {"--seed", "5"}, "spectrum: seed: the run has ");
+  refused(run, {"--set", "partition.kind=dirichlet"}, "spectrum: partition.");
+  refused(run, {"--set", "data.validation=0.5"}, "spectrum: data.validation: the run has 0.0, got 0.5");
   refused(config,
           {"--batch-statistics", "--set", "model.name=resnet10", "--set", "model.narrow=16", "--set",
            "lowrank.layers=['layer4*']", "--set", "data.shape=[1,8,8]"},

@@ -151,6 +151,13 @@ TEST_CASE("sweep: finished runs stay, others are run") {
   CHECK(written(low) > first);
   CHECK(written(high) == second);
   CHECK(read(out / "sweep.csv") == table);
+  // A damaged one.
+  const auto anew = written(low);
+  write(low / "summary.json", read(low / "summary.json").substr(0, 40));
+  sweep(scratch, two_rates);
+  CHECK(written(low) > anew);
+  CHECK(written(high) == second);
+  CHECK(read(out / "sweep.csv") == table);
   sweep(scratch, with(two_rates, {"--set", "client.batch=8"}));
   CHECK(written(high) > second);
 }
@@ -274,12 +281,32 @@ TEST_CASE("sweep: what is wrong is said before anything is run") {
           "--sweep: client.batch: --set gives it too");
   refused(with(two_rates, {"--select", "best", "--set", "data.validation=0"}),
           "--select: data.validation: expected a number in (0, 1) to choose by, got 0");
+  refused({"--sweep", "data.validation=0.1,0.2", "--select", "best"},
+          "--select: data.validation: expected a sweep over other keys than those of data");
   refused(with(two_rates, {"--select", "worst"}), "--select");
   refused({"--select", "best"}, "--sweep");
   refused(with(two_rates, {"--seeds", "1,2,1"}), "--sweep: seeds: expected different ones, got 1 twice");
   refused(with(two_rates, {"--seeds", "1,2", "--seed", "1"}), "excludes");
   for (const char* other : {"--describe", "--explain"}) refused(with(two_rates, {other}), "excludes");
   refused(with(two_rates, {"--compare", "a.toml"}), "excludes");
+
+  // Its folder is its own.
+  REQUIRE(federate(scratch.path,
+                   {(scratch.path / "small.toml").string(), "--out", (scratch.path / "run").string()})
+              .code == 0);
+  const auto into = [&](const fs::path& folder) {
+    Arguments arguments = two_rates;
+    arguments.insert(arguments.begin(), {(scratch.path / "small.toml").string(), "--out", folder.string()});
+    const Result result = federate(scratch.path, arguments);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    return result.err;
+  };
+  CHECK_THAT(into(scratch.path / "run"),
+             ContainsSubstring("--sweep: --out: expected another folder than a run's"));
+  const HeldFolder held(scratch.path / "held");
+  CHECK_THAT(into(scratch.path / "held"), ContainsSubstring("held is in use by process 4711"));
+
   const Result nothing = federate(scratch.path, {"--sweep", "client.batch=1,2"});
   CHECK(nothing.code == 2);
   CHECK_THAT(nothing.err, ContainsSubstring("CONFIG is required"));

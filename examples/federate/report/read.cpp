@@ -57,7 +57,7 @@ Run read_run(const fs::path& folder) {
 
 // ---- what a folder is ----
 
-bool is_run(const fs::path& folder) {
+bool is_whole_run(const fs::path& folder) {
   return fs::exists(folder / "config.toml") && fs::exists(folder / "rounds.csv") &&
          fs::exists(folder / "summary.json");
 }
@@ -125,7 +125,7 @@ std::vector<Group> read_groups(const fs::path& folder, bool sweep) {
   for (const std::string& name : names_in(folder, sweep))
     if (fs::is_directory(folder / name))
       for (const fs::path& run : folders_in(folder / name))
-        if (is_run(run)) add(groups, read_run(run), name, true);
+        if (is_whole_run(run)) add(groups, read_run(run), name, true);
   require<ConfigError>(!groups.empty(), folder.native(), ": expected runs in NAME/seed-N/, found none");
   return groups;
 }
@@ -165,6 +165,8 @@ void tell_apart(std::vector<Group>& groups) {
 std::optional<Spectrum> read_spectrum(const fs::path& folder) {
   auto values = csv_if_there(folder / "spectrum.csv");
   if (!values) return std::nullopt;
+  require<ConfigError>(!values->rows.empty(), (folder / "spectrum.csv").native(),
+                       ": expected rows, found none");
   const fs::path config = folder / "spectrum.toml";
   return Spectrum{own_name(folder), *std::move(values), csv_if_there(folder / "density.csv"),
                   fs::exists(config) ? std::optional(loru::io::read_text(config)) : std::nullopt};
@@ -201,11 +203,11 @@ Input read(const std::vector<std::string>& folders) {
     const bool comparison = fs::exists(folder / "compare.csv");
     auto spectrum = read_spectrum(folder);
     require<ConfigError>(
-        is_run(folder) || sweep || comparison || spectrum, name,
+        is_whole_run(folder) || sweep || comparison || spectrum, name,
         ": expected the folder of a run (config.toml, rounds.csv, summary.json), a comparison "
         "(compare.csv), a sweep (sweep.csv) or a spectrum (spectrum.csv)");
     if (spectrum) input.spectra.push_back(*std::move(spectrum));
-    if (is_run(folder)) add(input.groups, read_run(folder), own_name(folder), false);
+    if (is_whole_run(folder)) add(input.groups, read_run(folder), own_name(folder), false);
     if (!sweep && !comparison) continue;
     std::vector<Group> groups = read_groups(folder, sweep.has_value());
     if (sweep) swept.merge(differing_keys(groups));

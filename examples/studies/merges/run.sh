@@ -25,10 +25,24 @@ many=(--set federation.clients=1000 --set federation.cohort=100)
 binding=(--set lowrank.rank=4)
 ample=(--set lowrank.rank=32)
 
+# early CELL BUDGETS OPTION...: federated averaging's first rounds at its tuned rate, each evaluated.
+early() {
+  local name="early_$1" budgets=$2 method=fedavg rate
+  [[ $name =~ $pattern && ! -f results/$name.csv ]] || return 0
+  rate=$(awk -F, -v cell="$1" '$1 == cell && $2 == "fedavg" {print $3}' results/rates.csv)
+  [[ -n $rate ]] || return 0
+  shift 2
+  mkdir -p "$out/$name/tuned"
+  rm -f "$out/$name/fedavg.csv"
+  compare fedavg "$rate" "$@" --set federation.rounds=4 --set federation.eval_every=1
+  cp "$out/$name/fedavg.csv" "results/$name.csv"
+}
+
 # Budgets: what federated averaging sends up in about one round, what low-rank methods of rank 4 and of rank 32 send in all.
 for kind in iid dirichlet; do
   on=(--set "partition.kind=$kind")
   cell "${kind}_100_rank_4" 10,38,212 "${all[@]}" -- "${on[@]}" "${few[@]}" "${binding[@]}"
+  early "${kind}_100_rank_4" 10,38 "${on[@]}" "${few[@]}"
 done
 # What a restart loses: one thing at a time, iid, rank 4.
 varied=(--set partition.kind=iid "${few[@]}" "${binding[@]}")
@@ -60,6 +74,7 @@ done
 for kind in iid dirichlet; do
   on=(--set "partition.kind=$kind")
   cell "${kind}_1000_rank_4" 100,380,2120 "${most[@]}" -- "${on[@]}" "${many[@]}" "${binding[@]}"
+  early "${kind}_1000_rank_4" 100,380 "${on[@]}" "${many[@]}"
   cell "${kind}_100_rank_32" 10,38,212 "${most[@]}" fedmud_10 -- "${on[@]}" "${few[@]}" "${ample[@]}"
   cell "${kind}_1000_rank_32" 100,380,2120 "${most[@]}" -- "${on[@]}" "${many[@]}" "${ample[@]}"
 done

@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   app.add_option("--out", study.out, "the table")->required();
   app.require_subcommand(1);
   const auto list = [](CLI::App* part, const char* name, std::vector<Index>& values) {
-    part->add_option(name, values)->delimiter(',');
+    return part->add_option(name, values)->delimiter(',')->check(CLI::NonNegativeNumber);
   };
   CLI::App* sizes = app.add_subcommand("sizes", "models on data sets of several sizes");
   list(sizes, "--samples", counts);
@@ -32,16 +32,20 @@ int main(int argc, char** argv) {
   alignment->add_option("--partition", partition);
   alignment->add_option("--clients", clients);
   list(alignment, "--rounds", rounds);
-  list(alignment, "--ranks", ranks);
+  list(alignment, "--ranks", ranks)->check(CLI::PositiveNumber);
   CLI::App* projections = app.add_subcommand("projections", "training with projected updates");
   projections->add_option("--partition", partition);
   projections->add_option("--rounds", last);
-  list(projections, "--ranks", ranks);
-  CLI11_PARSE(app, argc, argv);
+  list(projections, "--ranks", ranks)->check(CLI::PositiveNumber);
   try {
+    app.parse(argc, argv);
     if (*sizes) theory::sizes(study, counts, steps, epochs);
     if (*alignment) theory::alignment(study, partition, clients, rounds, ranks);
     if (*projections) theory::projections(study, partition, last, ranks);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::fprintf(stderr, "theory: %s\n", error.what());
+    return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "theory: %s\n", error.what());
     return 2;

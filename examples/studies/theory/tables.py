@@ -2,7 +2,8 @@
 """The tables of docs/theory.md from results/: prints them as Markdown.
 
 Unit: a client within a seed. Intervals: 95 %, by a bootstrap of clusters (seeds are drawn, then clients within each),
-2,000 times. Bold: the interval leaves out 0. An equals sign: it lies within 2 % of 0, no effect.
+2,000 times. With few seeds they are too short, so bold asks for more: there are several seeds, the interval leaves out
+0, and so does Student's t over the seeds' means. An equals sign: the interval lies within 2 % of 0, no effect.
 """
 import csv
 import glob
@@ -15,6 +16,7 @@ from collections import defaultdict
 from statistics import fmean as mean
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from cells import spread  # noqa: E402
 from markdown import table  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -46,9 +48,16 @@ def percent(x):
     return f"{100 * math.expm1(x):+.1f}"
 
 
-def shown(middle, low, high):
+def surely_not_zero(clusters, low, high):
+    """Whether both the bootstrap and Student's t over the seeds leave out 0."""
+    middle, half = spread([mean(c) for c in clusters])
+    return (low > 0 and middle > half) or (high < 0 and middle < -half)
+
+
+def shown(clusters):
+    middle, low, high = interval(clusters)
     text = percent(middle)
-    if low > 0 or high < 0:
+    if surely_not_zero(clusters, low, high):
         text = f"**{text}**"
     elif low > math.log(0.98) and high < math.log(1.02):
         text = f"= {text}"
@@ -79,7 +88,7 @@ def compared(pattern, column, by):
         rows = []
         for row in sorted({row for row, _ in cells}):
             seeds = [str(len(cells[row, at])) for at in rounds if (row, at) in cells]
-            rows.append([row, *(shown(*interval(cells[row, at])) if (row, at) in cells else "–" for at in rounds),
+            rows.append([row, *(shown(cells[row, at]) if (row, at) in cells else "–" for at in rounds),
                          seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)])
         print(f"**{model}**\n")
         table([by, *(f"round {at}" for at in rounds), "seeds"], rows)
@@ -92,46 +101,56 @@ def sizes():
     compared("partition_*.csv", "stable_rank", "partition")
     print("## C5: participation of the gradient's energy, client against server, %\n")
     compared("size*_*.csv", "participation", "samples")
+    print("## C5: share of the gradient's energy in the top C, client against server, %\n")
+    compared("size*_*.csv", "top", "samples")
 
 
 def predictions():
     """C2: E‖H_n‖² = F² + V (N − n) / (n (N − 1)) with V measured at n = 1, λ(n) = λ + s²/λ for Wigner noise.
 
-    Means over seeds, of logarithms where they are ratios.
+    The server is the largest union that all seeds with these n have. Means over seeds, of logarithms where they are
+    ratios; in brackets the least and the most of them.
     """
     print("## C2: the stable rank that random matrix theory predicts\n")
-    found = defaultdict(list)
-    for name, _, all_rows in read("size_*.csv"):
+    measured = defaultdict(dict)  # by model and round: of each seed the rows of the servers and of the clients, by n
+    for name, seed, rows in read("size_*.csv"):
         model = name.split("_")[1]
-        for at in sorted({int(r["round"]) for r in all_rows}):
-            here = [r for r in all_rows if int(r["round"]) == at]
-            clients = defaultdict(list)
-            for r in here:
-                if r["who"] == "client":
-                    clients[int(r["samples"])].append(r)
-            server = max((r for r in here if r["who"] == "server"), key=lambda r: int(r["samples"]))
-            if 1 not in clients or model not in PARAMETERS:
-                continue
-            whole, energy, top = int(server["samples"]), float(server["frobenius2"]), float(server["norm"])
-            spread = mean(float(r["frobenius2"]) for r in clients[1]) - energy
-            base = float(server["stable_rank"])
-            inside = energy * float(server["outlier_energy"])
-            for n, own in sorted(clients.items()):
-                noise = spread * (whole - n) / (n * (whole - 1))
-                norm = top + noise / PARAMETERS[model] / top
-                predicted = math.log((energy + noise) / norm**2 / base)
-                measured = mean(math.log(float(r["stable_rank"]) / base) for r in own)
-                more = mean(float(r["frobenius2"]) for r in own) - energy
-                outliers = mean(float(r["frobenius2"]) * float(r["outlier_energy"]) for r in own) - inside
-                found[model, at, n].append(
-                    (predicted, measured, mean(float(r["norm"]) for r in own) / top, norm / top, more, outliers))
+        for row in rows if model in PARAMETERS else []:
+            servers, clients = measured[model, int(row["round"])].setdefault(seed, ({}, defaultdict(list)))
+            if row["who"] == "server":
+                servers[int(row["samples"])] = row
+            else:
+                clients[int(row["samples"])].append(row)
     rows = []
-    for where, seeds in sorted(found.items()):
-        predicted, measured, norm, norm_predicted, more, outliers = map(mean, zip(*seeds))
-        rows.append((*where, len(seeds), percent(predicted), percent(measured), f"{norm:.2f}", f"{norm_predicted:.2f}",
-                     f"{outliers / more:.2f}" if more > 0 else ""))
+    for (model, at), seeds in sorted(measured.items()):
+        seeds = {seed: of for seed, of in seeds.items() if 1 in of[1]}
+        for n in sorted({n for _, clients in seeds.values() for n in clients}):
+            having = [of for of in seeds.values() if n in of[1]]
+            whole = max(set.intersection(*(set(servers) for servers, _ in having)))
+            found = [prediction(servers[whole], clients, n, PARAMETERS[model]) for servers, clients in having]
+            predicted, own, norm, norm_predicted, more, outliers = zip(*found)
+            rows.append((model, at, n, len(found), ranged(predicted), ranged(own), f"{mean(norm):.2f}",
+                         f"{mean(norm_predicted):.2f}", f"{mean(outliers) / mean(more):.2f}" if mean(more) > 0 else ""))
     table(("model", "round", "samples", "seeds", "predicted, %", "measured, %", "norm against the server's",
            "predicted", "share of the excess in outliers"), rows)
+
+
+def prediction(server, clients, n, parameters):
+    """Logarithms of the stable rank's ratio to the server's, predicted and measured; the norm's ratio, measured and
+    predicted; the excess of ‖H_n‖², and that in outliers."""
+    whole, energy, top = int(server["samples"]), float(server["frobenius2"]), float(server["norm"])
+    noise = (mean(float(r["frobenius2"]) for r in clients[1]) - energy) * (whole - n) / (n * (whole - 1))
+    norm, base, own = top + noise / parameters / top, float(server["stable_rank"]), clients[n]
+    return (math.log((energy + noise) / norm**2 / base), mean(math.log(float(r["stable_rank"]) / base) for r in own),
+            mean(float(r["norm"]) for r in own) / top, norm / top, mean(float(r["frobenius2"]) for r in own) - energy,
+            mean(float(r["frobenius2"]) * float(r["outlier_energy"]) for r in own) -
+            energy * float(server["outlier_energy"]))
+
+
+def ranged(values):
+    text = f"{100 * math.expm1(mean(values)):+.0f}"
+    return text if len(values) == 1 else \
+        f"{text} ({100 * math.expm1(min(values)):+.0f} to {100 * math.expm1(max(values)):+.0f})"
 
 
 def means(pattern, keys, columns):
@@ -160,17 +179,22 @@ def separate_models():
 def likeness():
     """C6: mean cosine over pairs of clients, of what is whole and of what is cut."""
     print("## C6: how alike clients' gradients and turns are\n")
-    found = means("alignment_*.csv", ("partition", "round", "of", "cut", "rank"), ("pairs", "halves", "with_server"))
+    found = means("alignment_*.csv", ("partition", "round", "of", "cut", "rank"), ("pairs", "halves", "energy", "with_server"))
     shown = (("full", "0"), ("truncated", "1"), ("truncated", "4"), ("truncated", "16"), ("random_common", "4"),
              ("random_own", "4"), ("top_entries", "4"), ("server_space", "4"))
-    rows = []
+    rows, more = [], []
     for where in sorted({where[:3] for where in found}, key=lambda w: (w[0] != "iid", int(w[1]), w[2])):
         of = {cut: found[(*where, *cut)] for cut in shown}
-        rows.append([*where, *(f"{of[cut][0]['pairs']:.3f}" for cut in shown), f"{of['full', '0'][0]['halves']:.3f}",
-                     f"{of['truncated', '4'][0]['with_server']:.3f}", of["full", "0"][1]])
+        seeds = of["full", "0"][1]
+        rows.append([*where, *(f"{of[cut][0]['pairs']:.3f}" for cut in shown), seeds])
+        more.append([*where, *(f"{of[cut][0][what]:.3f}" for cut, what in
+                               ((("full", "0"), "halves"), (("truncated", "4"), "halves"), (("truncated", "1"), "energy"),
+                                (("truncated", "4"), "energy"), (("random_common", "4"), "energy"),
+                                (("full", "0"), "with_server"), (("truncated", "4"), "with_server"))), seeds])
     table(["partition", "round", "of", "full", "truncated r = 1", "r = 4", "r = 16", "random, common r = 4",
-           "random, own", "top entries", "server's", "two halves of one client, full",
-           "mean of truncated, r = 4, with the server's gradient", "seeds"], rows)
+           "random, own", "top entries", "server's", "seeds"], rows)
+    table(["partition", "round", "of", "two halves of one client, full", "truncated r = 4", "energy kept, truncated r = 1",
+           "r = 4", "random, common r = 4", "mean with the mean of all, full", "truncated r = 4", "seeds"], more)
 
 
 def projections():
