@@ -57,11 +57,14 @@ nn::Model<T> small_mlp(Index n, Index hidden, Index classes) {
 
 /// W_2·W_1·x without biases.
 template <class T>
-nn::Model<T> linear_net(Index n, Index hidden, Index outputs) {
+nn::Model<T> linear_net(Index n, std::vector<Index> widths, Index outputs) {
   const rng::Stream stream(4, rng::Purpose::init);
   nn::Sequential<T, Cpu> s;
-  s.add("fc1", nn::Linear<T, Cpu>({.in = n, .out = hidden, .bias = false}, stream.fork(0)));
-  s.add("fc2", nn::Linear<T, Cpu>({.in = hidden, .out = outputs, .bias = false}, stream.fork(1)));
+  widths.push_back(outputs);
+  for (std::size_t i = 0; i < widths.size(); ++i)
+    s.add(concat("fc", i + 1),
+          nn::Linear<T, Cpu>({.in = i == 0 ? n : widths[i - 1], .out = widths[i], .bias = false},
+                             stream.fork(i)));
   return s;
 }
 
@@ -171,8 +174,8 @@ TEST_CASE("spectrum: the Gauss-Newton matrix of a linear net against its Jacobia
   // W_2[i, a]·x[b] at W_1[a, b] and (W_1·x)[a] at W_2[i, a].
   const Index d = 5, hidden = 3, k = 2, n = 8, p = hidden * (d + k);
   const data::Dataset set = vectors(n, d, 0, k);
-  auto real = linear_net<double>(d, hidden, k);
-  const Tensor<double> g = formed({spectrum::dual_model(real, linear_net<Dual<double>>(d, hidden, k)),
+  auto real = linear_net<double>(d, {hidden}, k);
+  const Tensor<double> g = formed({spectrum::dual_model(real, linear_net<Dual<double>>(d, {hidden}, k)),
                                    set,
                                    all(set),
                                    train::Regression{},
@@ -244,19 +247,24 @@ TEST_CASE("spectrum: the Hessian in (A, B) is Jᵀ·H·J and the curvature of th
                   ConfigError);
 }
 
-TEST_CASE("spectrum: ranks of a linear net with a hidden layer") {
-  // f = mean (W_2·W_1·x − y)²: G has rank q·(d + k − q) with q = min(hidden, d, k), d the rank of the
-  // inputs, and the rest of H has rank 2·s·hidden, s the rank of E[(W_2·W_1·x − y)·xᵀ]. Source: Singh et
-  // al., arXiv 2106.16225.
-  const Index d = 7, hidden = 3, k = 4;
+TEST_CASE("spectrum: ranks of linear nets, with one hidden layer and with several") {
+  // f = mean (W_L·…·W_1·x − y)²: G has rank q·(d + k − q) with q the least of all widths, d the rank of the
+  // inputs, and the rest of H has rank 2·q·M + 2·q·s − L·q² with M the sum of the hidden widths and s the rank
+  // of E[(W_L·…·W_1·x − y)·xᵀ]. Source: Singh et al., arXiv 2106.16225.
+  const Index d = 7, k = 4;
+  const auto widths = GENERATE(std::vector<Index>{3}, std::vector<Index>{3, 5}, std::vector<Index>{5, 6});
+  CAPTURE(widths);
+  const Index layers = std::ssize(widths) + 1,
+              q = std::min(k, *std::min_element(widths.begin(), widths.end())),
+              sum = std::accumulate(widths.begin(), widths.end(), Index{0});
   const data::Dataset set = vectors(40, d, 0, k);
-  auto real = linear_net<double>(d, hidden, k);
-  const auto dual = spectrum::dual_model(real, linear_net<Dual<double>>(d, hidden, k));
+  auto real = linear_net<double>(d, widths, k);
+  const auto dual = spectrum::dual_model(real, linear_net<Dual<double>>(d, widths, k));
   const auto of = [&](Curvature kind) {
     return formed({dual, set, all(set), train::Regression{}, {.kind = kind}});
   };
-  CHECK(rank_of(of(Curvature::gauss_newton)) == hidden * (d + k - hidden));
-  CHECK(rank_of(of(Curvature::residual)) == 2 * k * hidden);
+  CHECK(rank_of(of(Curvature::gauss_newton)) == q * (d + k - q));
+  CHECK(rank_of(of(Curvature::residual)) == 2 * q * sum + 2 * q * k - layers * q * q);
 }
 
 TEST_CASE("spectrum: the mean square of Hessians over all subsets of a size") {

@@ -1,7 +1,6 @@
 #include "svg.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include <loru/core/error.hpp>
 
@@ -26,7 +25,7 @@ std::string at(double v) { return number(v, 1); }
 double whole(std::size_t count) { return static_cast<double>(count); }
 
 struct Span {
-  double low = std::numeric_limits<double>::infinity(), high = -low;
+  double low = INFINITY, high = -low;
 
   double size() const { return high - low; }
   void hold(double v) {
