@@ -300,7 +300,7 @@ TEST_CASE("federate spectrum: what it cannot do is one line and exit code 2") {
   refused(run, {"--at", "2,2"}, "got 2 twice");
   refused(config, {"--set", "algorithm.name=fedavg", "--operator", "factors"}, "expected layers W + s·B·A");
   refused(config, {"--tolerance", "inf"}, "--tolerance: expected above 0, got inf");
-  refused(run, {"--set", "lowrank.rank=2"}, "spectrum: lowrank.rank: the run has 3, got 2");
+  refused(run, {"--set", "lowrank.rank=2"}, "spectrum: lowrank.rank: the run has 4, got 2");
   refused(run, {"--seed", "5"}, "spectrum: seed: the run has ");
   refused(run, {"--set", "partition.kind=dirichlet"}, "spectrum: partition.");
   refused(run, {"--set", "data.validation=0.5"}, "spectrum: data.validation: the run has 0.0, got 0.5");
