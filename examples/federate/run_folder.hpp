@@ -46,7 +46,7 @@ std::vector<RunFolder> runs_in(const std::filesystem::path& folder);
 /// Whether the folder has a file that only runs have in theirs. Throws nothing.
 bool is_run(const std::filesystem::path& folder);
 
-/// Throws ConfigError "<who>: --out: ..." for a folder that is a run's own, whose files tables would mix with.
+/// Throws ConfigError "<who>: --out: ..." for a run's own folder, whose files tables would mix with.
 void require_no_run(const std::filesystem::path& folder, const std::string& who);
 
 /// The order of names: seed-2 before seed-10.

@@ -23,8 +23,8 @@ bool has_to_agree(const std::string& key);
 void require_equal(const Settings& expected, const std::string& expected_from, const Settings& got,
                    const std::string& got_from);
 
-/// Throws ConfigError "<who>: <key>: the run has ..., got ..." unless a run's configuration with the overrides
-/// of the command line is the run's, but for the data's folder.
+/// Throws ConfigError "<who>: <key>: the run has ..., got ..." unless a run's configuration with the
+/// overrides of the command line is the run's, but for the data's folder.
 void require_same_run(const Configuration& run, const Configuration& overridden, const std::string& who);
 
 }  // namespace federate

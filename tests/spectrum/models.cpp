@@ -55,7 +55,7 @@ nn::Model<T> small_mlp(Index n, Index hidden, Index classes) {
   return s;
 }
 
-/// W_2·W_1·x without biases.
+/// W_L·…·W_1·x without biases, the hidden layers of these widths.
 template <class T>
 nn::Model<T> linear_net(Index n, std::vector<Index> widths, Index outputs) {
   const rng::Stream stream(4, rng::Purpose::init);
@@ -64,7 +64,7 @@ nn::Model<T> linear_net(Index n, std::vector<Index> widths, Index outputs) {
   for (std::size_t i = 0; i < widths.size(); ++i)
     s.add(concat("fc", i + 1),
           nn::Linear<T, Cpu>({.in = i == 0 ? n : widths[i - 1], .out = widths[i], .bias = false},
-                             stream.fork(i)));
+                             stream.fork(static_cast<std::uint32_t>(i))));
   return s;
 }
 
@@ -249,8 +249,8 @@ TEST_CASE("spectrum: the Hessian in (A, B) is Jᵀ·H·J and the curvature of th
 
 TEST_CASE("spectrum: ranks of linear nets, with one hidden layer and with several") {
   // f = mean (W_L·…·W_1·x − y)²: G has rank q·(d + k − q) with q the least of all widths, d the rank of the
-  // inputs, and the rest of H has rank 2·q·M + 2·q·s − L·q² with M the sum of the hidden widths and s the rank
-  // of E[(W_L·…·W_1·x − y)·xᵀ]. Source: Singh et al., arXiv 2106.16225.
+  // inputs, and the rest of H has rank 2·q·M + 2·q·s − L·q² with M the sum of the hidden widths and s the
+  // rank of E[(W_L·…·W_1·x − y)·xᵀ]. Source: Singh et al., arXiv 2106.16225.
   const Index d = 7, k = 4;
   const auto widths = GENERATE(std::vector<Index>{3}, std::vector<Index>{3, 5}, std::vector<Index>{5, 6});
   CAPTURE(widths);
@@ -311,5 +311,5 @@ TEST_CASE("spectrum: a curvature that does not exist is refused") {
   CHECK_THROWS_AS(hessian_of(set, all(set)).product(std::vector<double>(3)), ShapeError);
   auto real = small_mlp<double>(5, 6, 3);
   CHECK_THROWS_AS(spectrum::dual_model(real, small_mlp<Dual<double>>(5, 7, 3)), ShapeError);
-  CHECK_THROWS_AS(spectrum::dual_model(real, linear_net<Dual<double>>(5, 6, 3)), ConfigError);
+  CHECK_THROWS_AS(spectrum::dual_model(real, linear_net<Dual<double>>(5, {6}, 3)), ConfigError);
 }
