@@ -193,6 +193,19 @@ TEST_CASE("A broadcast that was lost is told again, and one of which nothing was
   require_same_weights(got_it, server.model());
   require_same_weights(sleepy, server.model());
 
+  // Of two broadcasts in a row the second is lost; the first still may have come.
+  pretend_round(server, busy, 0);
+  server.begin_round();
+  fl::apply_missed_merges(io::borrow(server.broadcast(1)), got_it);
+  pretend_round(server, busy, 0);
+  server.begin_round();
+  server.broadcast(1);
+  server.lost(1);
+  const fl::Message after = server.broadcast(1);
+  CHECK(io::borrow(after).contains("fc1.weight"));
+  fl::apply_missed_merges(io::borrow(after), got_it);
+  require_same_weights(got_it, server.model());
+
   // An answer that is refused says nothing: anybody may have sent it. arrived() says that it came.
   auto dense = small_model<float>();
   CHECK_THROWS_AS(server.receive(fl::update_message(dense, {1, server.round(), 1}, 5, 1.0)), DataError);

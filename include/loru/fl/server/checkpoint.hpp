@@ -165,7 +165,7 @@ void MergeHistory<T, D>::restore(const io::Archive& archive, nn::Model<T, D>& mo
     require_between(archive, "tensor known/merges: client", row[0], 0);
     require_between(archive, concat("tensor known/merges: client ", row[0]), row[2], -1, merges());
     require_between(archive, concat("tensor known/merges: client ", row[0]), row[1], -1, row[2]);
-    clients_[row[0]] = {row[1], row[2]};
+    clients_[row[0]] = {row[1], row[2], row[2]};
   }
 }
 

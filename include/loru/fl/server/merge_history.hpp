@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <loru/fl/message/merges.hpp>
@@ -58,11 +59,14 @@ class MergeHistory {
   Known known(Index client) const;
 
   /// A broadcast with all merges is sent to the client.
-  void told(Index client) { client_of(client).told = merges(); }
+  void told(Index client) {
+    Client& c = client_of(client);
+    c.before = std::exchange(c.told, merges());
+  }
   /// That broadcast has arrived.
   void arrived(Index client) { client_of(client).merges = client_of(client).told; }
-  /// That broadcast was lost: the client knows what it knew before.
-  void lost(Index client) { client_of(client).told = client_of(client).merges; }
+  /// That broadcast was lost: the client knows what it knew before it, for sure or not.
+  void lost(Index client) { client_of(client).told = client_of(client).before; }
 
   /// Adds the merges that a client lacks: per layer the weight or the missed merges' factors, whichever is
   /// cheaper. Where it is not sure what the client knows it adds the weight, which does no harm when it is
@@ -76,7 +80,7 @@ class MergeHistory {
 
  private:
   struct Client {
-    Index merges, told;
+    Index merges, told, before;  // that it knows; of the last broadcast, and of the one before, or as many
   };
 
   Client& client_of(Index client);
@@ -153,7 +157,7 @@ void MergeHistory<T, D>::catch_up(const Known& known, nn::Model<T, D>& model, io
 
 template <class T, class D>
 typename MergeHistory<T, D>::Client& MergeHistory<T, D>::client_of(Index client) {
-  return clients_.try_emplace(client, Client{first_known_, first_known_}).first->second;
+  return clients_.try_emplace(client, Client{first_known_, first_known_, first_known_}).first->second;
 }
 
 /// The parts of this header that loru::compiled instantiates.
