@@ -202,9 +202,30 @@ TEST_CASE("texts: one's own, a file or a folder of clients") {
                     "text: expected a file data.test, got none");
   CHECK_THROWS_WITH(own("", "", data::TextTarget::next),
                     "text: expected a file or folder data.train, got none");
+  folder.write("many/.hidden", text("no client"));
+  CHECK(own("many", "mine.txt", data::TextTarget::next).train.texts.size() == 2);
+  folder.write("single/a.txt", text("first text"));
+  CHECK(own("single", "mine.txt", data::TextTarget::next).train.groups == std::vector<std::int32_t>{0});
+  folder.write("nested/a.txt", text("first text"));
+  folder.write("nested/more/b.txt", text("second text"));
+  CHECK_THROWS_WITH(own("nested", "mine.txt", data::TextTarget::next),
+                    ContainsSubstring("nested: expected files alone, got the folder more"));
+  folder.write("short.txt", text("a"));
+  CHECK_THROWS_WITH(own("short.txt", "", data::TextTarget::next),
+                    ContainsSubstring("short.txt: text 0: expected one long enough to test on its end, got 1 "
+                                      "bytes"));
   folder.write("many/c.txt", {});
   CHECK_THROWS_WITH(own("many", "mine.txt", data::TextTarget::next),
                     ContainsSubstring("c.txt: expected a text, got an empty file"));
+}
+
+TEST_CASE("texts: a file whose characters are the tokens") {
+  const loru_test::Folder folder;
+  folder.write("characters.txt", text("b\xc3\xa9"
+                                      "a\nb"));
+  const data::Tokenizer tokenizer = data::load_tokenizer(folder.path / "characters.txt");
+  CHECK(tokenizer.size() == 5);  // with that for all others
+  CHECK(tokenizer.encode("ab\xc3\xa9\nc") == std::vector<data::TokenId>{2, 3, 4, 1, 0});
 }
 
 TEST_CASE("texts: no character is cut where a text is") {
@@ -227,4 +248,7 @@ TEST_CASE("texts: published models are found by name") {
   CHECK(data::locate_model("smollm2") == data::Path("data/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"));
   CHECK(data::locate_model("other/file.gguf") == data::Path("other/file.gguf"));
   CHECK_THROWS_WITH(data::locate_model("stories260k"), ContainsSubstring("stories260k: data set not found"));
+  folder.write("data/stories260k/stories260K.bin.gz", text("x"));  // which a model's reader does not unpack
+  CHECK_THROWS_WITH(data::locate_model("stories260k"),
+                    ContainsSubstring("expected stories260K.bin in one of: "));
 }

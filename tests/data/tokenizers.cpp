@@ -128,7 +128,7 @@ TEST_CASE("tokenizers: what stands around a text") {
   CHECK(data::framed(bert, ids, 4) == std::vector<data::TokenId>{2, 10, 11, 3});
   CHECK(data::framed(bert, ids, 9) == std::vector<data::TokenId>{2, 10, 11, 12, 13, 3});
   CHECK_THROWS_WITH(data::framed(bert, ids, 2),
-                    "text: length: expected more than 2, the tokens around a text, got 2");
+                    "text.length: expected more than 2, the tokens around a text, got 2");
   CHECK(bert.decode(bert.encode("[CLS] ba")) == "ba");
   CHECK(bert.decode(bert.encode("[CLS] ba"), true) == "[CLS] ba");
 

@@ -15,11 +15,12 @@ using Path = std::filesystem::path;
 /// The files of a data set by name, and where to look for them.
 struct FileSet {
   std::string name;
-  std::vector<std::string> files;  // each may also be there as FILE.gz
+  std::vector<std::string> files;
   std::vector<std::string>
       subfolders;            // names of its own folder inside a folder of data sets, besides `name`
   std::vector<Path> places;  // fixed folders, such as the one of a package
   std::string get;           // the command that gets it, in backquotes
+  bool zipped = true;        // whether FILE.gz stands for FILE
 };
 
 /// `path`, or `path`.gz where only that is there.

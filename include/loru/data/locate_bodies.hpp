@@ -24,6 +24,11 @@ inline void append_candidates(std::vector<Path>& candidates, const Path& folder,
   candidates.push_back(folder);
 }
 
+/// A file of the set as errors name it.
+inline std::string file_names(const FileSet& set, const std::string& name) {
+  return set.zipped ? concat(name, " or ", name, ".gz") : name;
+}
+
 inline std::size_t files_present(const Path& folder, const FileSet& set) {
   std::size_t present = 0;
   for (const std::string& file : set.files) present += Folder{folder, &set}.has(file) ? 1 : 0;
@@ -38,13 +43,13 @@ LORU_INLINE Path plain_or_zipped(const Path& path) {
 }
 
 LORU_INLINE bool Folder::has(const std::string& name) const {
-  return detail::exists(plain_or_zipped(path / name));
+  return detail::exists(set->zipped ? plain_or_zipped(path / name) : path / name);
 }
 
 LORU_INLINE Path Folder::file(const std::string& name) const {
-  require<DataError>(has(name), set->name, ": expected ", name, " or ", name, ".gz in ", path.string(),
-                     ", found neither; get it with ", set->get);
-  return plain_or_zipped(path / name);
+  require<DataError>(has(name), set->name, ": expected ", detail::file_names(*set, name), " in ",
+                     path.string(), ", found ", set->zipped ? "neither" : "none", "; get it with ", set->get);
+  return set->zipped ? plain_or_zipped(path / name) : path / name;
 }
 
 LORU_INLINE std::vector<Path> search_path(const FileSet& set, const Path& dir, std::span<const Path> also) {
@@ -69,8 +74,8 @@ LORU_INLINE Folder locate(const FileSet& set, const Path& dir, std::span<const P
     if (detail::files_present(folder, set) > 0) return {folder, &set};
   std::string searched;
   for (const Path& folder : candidates) searched += (searched.empty() ? "" : ", ") + folder.string();
-  fail<DataError>(set.name, ": data set not found: expected ", set.files.front(), " or ", set.files.front(),
-                  ".gz in one of: ", searched, "; get it with ", set.get);
+  fail<DataError>(set.name, ": data set not found: expected ", detail::file_names(set, set.files.front()),
+                  " in one of: ", searched, "; get it with ", set.get);
 }
 
 }  // namespace loru::inline LORU_ISA::data

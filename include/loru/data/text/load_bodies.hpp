@@ -57,7 +57,7 @@ inline Tokenizer characters_of(const Corpus& corpus, const TextOptions& options)
 LORU_INLINE Path locate_model(const Path& path, std::span<const Path> also) {
   const auto model = detail::published_model(path);
   if (!model) return path;
-  const FileSet set{model->name, {model->weights}, {}, {}, model->get};
+  const FileSet set{model->name, {model->weights}, {}, {}, model->get, false};
   const Folder folder = locate(set, {}, also);
   return model->folder ? folder.path : folder.path / model->weights;
 }
@@ -65,7 +65,7 @@ LORU_INLINE Path locate_model(const Path& path, std::span<const Path> also) {
 LORU_INLINE Path locate_tokenizer(const Path& path, std::span<const Path> also) {
   const auto model = detail::published_model(path);
   if (!model) return path;
-  const FileSet set{model->name, {model->tokenizer}, {}, {}, model->get};
+  const FileSet set{model->name, {model->tokenizer}, {}, {}, model->get, false};
   return locate(set, {}, also).path / model->tokenizer;
 }
 

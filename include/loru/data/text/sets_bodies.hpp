@@ -142,7 +142,8 @@ inline std::string beginning(const std::string& text, std::size_t bytes) {
   return text.substr(0, bytes);
 }
 
-/// Takes the last part of each training text away to test on.
+/// Takes the last part of each training text away to test on. Throws DataError for a text that is too short
+/// for two.
 inline void hold_out_ends(CorpusSplit& split, double share) {
   split.test = split.train;
   split.test.name += ", ends";
@@ -150,6 +151,8 @@ inline void hold_out_ends(CorpusSplit& split, double share) {
     std::string& text = split.train.texts[i];
     const auto kept = static_cast<std::size_t>(static_cast<double>(text.size()) * (1.0 - share));
     const std::string first = beginning(text, kept);
+    require<DataError>(!first.empty() && first.size() < text.size(), split.train.name, ": text ", i,
+                       ": expected one long enough to test on its end, got ", text.size(), " bytes");
     split.test.texts[i] = text.substr(first.size());
     text = first;
   }
@@ -188,13 +191,17 @@ LORU_INLINE CorpusSplit shakespeare_texts(const TextOptions& options, const Path
 
 namespace detail {
 
-/// The files of a folder in the order of their names, or the file itself. Throws IoError.
-inline std::vector<Path> files_at(const Path& path) {
+/// The files of a folder in the order of their names, without hidden ones. Throws DataError for a folder in
+/// it, IoError.
+inline std::vector<Path> files_in(const Path& path) {
   std::error_code code;
-  if (!std::filesystem::is_directory(path, code)) return {path};
   std::vector<Path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(path, code))
+  for (const auto& entry : std::filesystem::directory_iterator(path, code)) {
+    if (entry.path().filename().native().starts_with('.')) continue;
+    require<DataError>(!entry.is_directory(), path.string(), ": expected files alone, got the folder ",
+                       entry.path().filename().string());
     if (entry.is_regular_file()) files.push_back(entry.path());
+  }
   require<IoError>(!code, path.string(), ": expected a readable folder: ", code.message());
   std::sort(files.begin(), files.end());
   return files;
@@ -203,11 +210,13 @@ inline std::vector<Path> files_at(const Path& path) {
 inline Corpus read_own(const Path& path, TextTarget target) {
   if (target == TextTarget::label) return read_labelled_lines(path, Index{1} << 20);
   Corpus corpus{path.string()};
-  const std::vector<Path> files = files_at(path);
+  std::error_code code;
+  const bool folder = std::filesystem::is_directory(path, code);
+  const std::vector<Path> files = folder ? files_in(path) : std::vector<Path>{path};
   for (const Path& file : files) {
     corpus.texts.push_back(read_text_file(file));
     require<DataError>(!corpus.texts.back().empty(), file.string(), ": expected a text, got an empty file");
-    if (files.size() > 1) corpus.groups.push_back(static_cast<std::int32_t>(corpus.groups.size()));
+    if (folder) corpus.groups.push_back(static_cast<std::int32_t>(corpus.groups.size()));
   }
   require<DataError>(!corpus.texts.empty(), path.string(),
                      ": expected files with texts, got an empty folder");

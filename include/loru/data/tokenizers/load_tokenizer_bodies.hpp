@@ -9,6 +9,7 @@
 
 #include <loru/core/error.hpp>
 #include <loru/data/tokenizers/byte_pairs.hpp>
+#include <loru/data/tokenizers/characters.hpp>
 #include <loru/data/tokenizers/load_tokenizer.hpp>
 #include <loru/data/tokenizers/sentence_piece.hpp>
 #include <loru/data/tokenizers/word_piece.hpp>
@@ -326,8 +327,9 @@ LORU_INLINE Tokenizer load_tokenizer(const Path& path) {
   if (suffix == ".json") return tokenizer_of(io::load_json(file), file.native());
   if (suffix == ".gguf") return tokenizer_of(io::Gguf::load(file));
   if (suffix == ".bin") return read_llama2c_tokenizer(io::read_file(file), file.native());
+  if (suffix == ".txt") return Characters{io::read_text(file)};
   fail<DataError>(file.native(),
-                  ": tokenizer: expected a file .json, .gguf or .bin, or a folder with tokenizer.json");
+                  ": tokenizer: expected a file .json, .gguf, .bin or .txt, or a folder with tokenizer.json");
 }
 
 }  // namespace loru::inline LORU_ISA::data

@@ -73,7 +73,7 @@ class Tokenizer {
 inline std::vector<TokenId> framed(const Tokenizer& tokenizer, std::vector<TokenId> ids, Index length) {
   const SpecialIds& special = tokenizer.special();
   const std::size_t frame = special.before.size() + special.after.size();
-  require<ConfigError>(length > static_cast<Index>(frame), "text: length: expected more than ", frame,
+  require<ConfigError>(length > static_cast<Index>(frame), "text.length: expected more than ", frame,
                        ", the tokens around a text, got ", length);
   if (const std::size_t room = static_cast<std::size_t>(length) - frame; ids.size() > room) ids.resize(room);
   ids.insert(ids.begin(), special.before.begin(), special.before.end());
