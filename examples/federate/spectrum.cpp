@@ -7,7 +7,7 @@
 #include <iostream>
 #include <map>
 
-#include <loru/fl/simulation/in_order.hpp>
+#include <loru/core/in_order.hpp>
 #include <loru/spectrum/curvature.hpp>
 #include <loru/version.hpp>
 
@@ -319,7 +319,7 @@ class Measurement {
     for (const SpectrumPoint& client : points.clients)
       if (!skip(table, client)) left.push_back(&client);
     const auto point = [&](Index i) -> const SpectrumPoint& { return *left[static_cast<std::size_t>(i)]; };
-    loru::fl::run_in_order<SpectrumValue>(
+    loru::run_in_order<SpectrumValue>(
         pool_, std::ssize(left),
         [&](Index i) {
           return value(model, point(i), sets.clients[static_cast<std::size_t>(*point(i).client)], nullptr);

@@ -1,8 +1,15 @@
 #include <loru/core/parallel.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <stdexcept>
+#include <thread>
 #include <vector>
+
+#include <loru/core/error.hpp>
+#include <loru/core/in_order.hpp>
 
 #include "support/catch.hpp"
 
@@ -95,4 +102,47 @@ TEST_CASE("parallel: parallel_for uses the pool of the scope") {
 
 TEST_CASE("parallel: no thread is refused by name") {
   CHECK_THROWS_WITH(WorkerPool(0), "threads: expected at least 1, got 0");
+}
+
+TEST_CASE("parallel: results are delivered in order, whatever finishes first") {
+  WorkerPool pool(3);
+  std::vector<Index> delivered;
+  run_in_order<std::unique_ptr<Index>>(
+      pool, 30,
+      [](Index i) {
+        std::this_thread::sleep_for(std::chrono::microseconds((i * 7919) % 400));
+        return std::make_unique<Index>(i * i);
+      },
+      [&](Index i, std::unique_ptr<Index>&& result) {
+        REQUIRE(*result == i * i);
+        delivered.push_back(i);
+      });
+  REQUIRE(delivered.size() == 30);
+  CHECK(std::is_sorted(delivered.begin(), delivered.end()));
+  run_in_order<int>(pool, 0, [](Index) { return 0; }, [](Index, int&&) { FAIL("nothing to deliver"); });
+}
+
+TEST_CASE("parallel: the first failure is thrown, and nothing after it delivered") {
+  WorkerPool pool(GENERATE(1, 2, 3));
+  const bool in_work = GENERATE(true, false);
+  std::vector<Index> delivered;
+  const auto check = [&](bool here, Index i) {
+    if (here && (i == 4 || i == 6)) fail<DataError>("failed at ", i);
+  };
+  const auto run = [&] {
+    run_in_order<Index>(
+        pool, 20,
+        [&](Index i) {
+          std::this_thread::sleep_for(std::chrono::microseconds((i * 7919) % 300));
+          check(in_work, i);
+          return i;
+        },
+        [&](Index i, Index&& result) {
+          delivered.push_back(result);
+          check(!in_work, i);
+        });
+  };
+  CHECK_THROWS_WITH(run(), "failed at 4");
+  CHECK(delivered.size() <= (in_work ? 4 : 5));
+  for (std::size_t i = 0; i < delivered.size(); ++i) CHECK(delivered[i] == static_cast<Index>(i));
 }

@@ -151,6 +151,35 @@ TEST_CASE("rng: moments of the distributions") {
     const std::vector<double> p = s.dirichlet(3, 1e-3);
     CHECK(p[0] + p[1] + p[2] == Approx(1.0));
   }
+  SECTION("dirichlet where every gamma variable is zero or infinite") {
+    for (const double alpha : {1e-3, 1e-10, 1e-300, 5e-324, 1e308}) {
+      INFO(alpha);
+      std::array<Index, 4> first{};
+      for (int i = 0; i < 4000; ++i) {
+        const std::vector<double> p = s.dirichlet(4, alpha);
+        REQUIRE(p[0] + p[1] + p[2] + p[3] == Approx(1.0));
+        const auto largest = std::max_element(p.begin(), p.end());
+        if (alpha < 1e-9) REQUIRE(*largest == 1.0);  // a corner,
+        if (alpha > 1.0) REQUIRE(*largest == 0.25);  // or the middle
+        ++first[static_cast<std::size_t>(largest - p.begin())];
+      }
+      if (alpha < 1.0)
+        for (const Index count : first) CHECK(static_cast<double>(count) == Approx(1000.0).margin(140.0));
+    }
+  }
+  SECTION("dirichlet in logarithms is the usual way where both can be taken") {
+    // Of two draws from one place the second is what u^(1/alpha) would have been at a larger alpha: the order
+    // of log u alone decides at alpha → 0.
+    Stream tiny = s.fork(1), order = tiny;
+    for (int i = 0; i < 200; ++i) {
+      const std::vector<double> p = tiny.dirichlet(2, 1e-300);
+      const double a = 1.0 - order.uniform();
+      order.gamma(1.0);
+      const double b = 1.0 - order.uniform();
+      order.gamma(1.0);
+      REQUIRE((p[0] == 1.0) == (a > b));
+    }
+  }
 }
 
 TEST_CASE("rng: shuffles and samples") {

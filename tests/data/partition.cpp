@@ -344,7 +344,9 @@ TEST_CASE("virtual: options that make no sense") {
   CHECK_THROWS_WITH(data::virtual_clients(set, {.clients = Index{1} << 32}),
                     "virtual: clients: expected at most 4294967295, got 4294967296");
   CHECK_THROWS_WITH(data::virtual_clients(set, {.samples = 0}),
-                    "virtual: samples: expected at least 1, got 0");
+                    "virtual: samples: expected 1 .. 536870911, got 0");
+  CHECK_THROWS_WITH(data::virtual_clients(set, {.samples = Index{1} << 40}),
+                    "virtual: samples: expected 1 .. 536870911, got 1099511627776");
   CHECK_THROWS_WITH(data::virtual_clients(set, {.alpha = -0.1}),
                     "virtual: alpha: expected a number of at least 0, got -0.1");
   CHECK_THROWS_AS(data::virtual_clients(set, {.alpha = INFINITY}), ConfigError);

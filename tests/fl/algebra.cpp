@@ -284,6 +284,22 @@ TEST_CASE("The mean refuses what leaves the range of its sums") {
   CHECK(average.result().get<float>("a").data()[1] == -large);
 }
 
+TEST_CASE("The mean refuses more updates than its sums have room for") {
+  fl::Average<float> sum;
+  fl::Update update{.head = {1, 1, 7}, .samples = 1, .loss = 0.5, .state = io::Archive("update")};
+  update.state.put("a", Tensor<float>({1}, {0x1.8p-40f}));
+  sum.add(update);
+  const Index most = fl::Average<float>::most_updates;
+  CHECK(most == ((Index{1} << 27) - 1) / 3);
+  while (2 * sum.updates() <= most) sum.add(fl::Average<float>(sum));
+  CHECK(message_of<DataError>([&] { sum.add(fl::Average<float>(sum)); }) ==
+        concat("aggregate: expected at most ", most, " updates, got ", sum.updates(), " and ", sum.updates(),
+               " more"));
+  CHECK(sum.updates() == Index{1} << 25);
+  CHECK(sum.result().get<float>("a").data()[0] == 0x1.8p-40f);
+  CHECK(sum.loss() == 0.5);
+}
+
 TEST_CASE("The mean reads numbers wherever they lie in a message") {
   const Tensor<float> x({3}, {1, 2, 4});
   std::vector<std::byte> bytes(1 + 3 * sizeof(float));

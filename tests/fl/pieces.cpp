@@ -78,49 +78,6 @@ TEST_CASE("A cohort by fraction is the nearest count, at least one") {
     CHECK_THROWS_AS(fl::cohort_size(10, fraction), ConfigError);
 }
 
-TEST_CASE("Results are delivered in order, whatever finishes first") {
-  WorkerPool pool(3);
-  std::vector<Index> delivered;
-  fl::run_in_order<std::unique_ptr<Index>>(
-      pool, 30,
-      [](Index i) {
-        std::this_thread::sleep_for(std::chrono::microseconds((i * 7919) % 400));
-        return std::make_unique<Index>(i * i);
-      },
-      [&](Index i, std::unique_ptr<Index>&& result) {
-        REQUIRE(*result == i * i);
-        delivered.push_back(i);
-      });
-  REQUIRE(delivered.size() == 30);
-  CHECK(std::is_sorted(delivered.begin(), delivered.end()));
-  fl::run_in_order<int>(pool, 0, [](Index) { return 0; }, [](Index, int&&) { FAIL("nothing to deliver"); });
-}
-
-TEST_CASE("The first failure is thrown, and nothing after it delivered") {
-  WorkerPool pool(GENERATE(1, 2, 3));
-  const bool in_work = GENERATE(true, false);
-  std::vector<Index> delivered;
-  const auto check = [&](bool here, Index i) {
-    if (here && (i == 4 || i == 6)) fail<DataError>("failed at ", i);
-  };
-  const std::string message = message_of<DataError>([&] {
-    fl::run_in_order<Index>(
-        pool, 20,
-        [&](Index i) {
-          std::this_thread::sleep_for(std::chrono::microseconds((i * 7919) % 300));
-          check(in_work, i);
-          return i;
-        },
-        [&](Index i, Index&& result) {
-          delivered.push_back(result);
-          check(!in_work, i);
-        });
-  });
-  CHECK(message == "failed at 4");
-  CHECK(delivered.size() <= (in_work ? 4 : 5));
-  for (std::size_t i = 0; i < delivered.size(); ++i) CHECK(delivered[i] == static_cast<Index>(i));
-}
-
 TEST_CASE("As many objects are made as are lent at once") {
   std::atomic<int> made{0};
   fl::Lender<std::unique_ptr<int>> lender([&] { return std::make_unique<int>(made++); });

@@ -263,7 +263,8 @@ TEST_CASE("A federation that cannot run is refused before its first round") {
   CHECK(error({.cohort = 1, .threads = 0}) == "threads: expected at least 1, got 0");
   CHECK(error({.cohort = 1, .eval_every = -1}) ==
         "federation: eval_every: expected a whole number >= 0, got -1");
-  CHECK(client([](Client& c) { c.epochs = 0; }) == "client: epochs: expected a whole number >= 1, got 0");
+  CHECK(client([](Client& c) { c.epochs = 0; }) ==
+        "client: epochs: expected a whole number in 1 .. 2147483648, got 0");
   CHECK(client([](Client& c) { c.batch = 0; }) == "client: batch: expected a whole number >= 1, got 0");
   CHECK(client([](Client& c) { c.optimizer.learning_rate = 0.0; }) ==
         "optimizer: learning_rate: expected a number > 0, got 0");

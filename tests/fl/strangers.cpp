@@ -107,6 +107,121 @@ TEST_CASE("strangers: a tensor may change by so much and no more") {
   round.server.receive(changed(round.updates[0], bias(7.0f)));
 }
 
+TEST_CASE("strangers: of a tensor that was not sent in its shape the norm counts") {
+  auto model = rank_four<float>();
+  fl::AnyAlgorithm<float> flora(fl::FLoRA{});  // which sends no factors down
+  fl::Server<float> server(model, flora, seed, {.limits = {.max_norm = 50.0}});
+  server.begin_round();
+  const fl::Message down = server.broadcast(0);
+  CHECK_FALSE(io::borrow(down).contains("fc2.lora_B.weight"));
+  const auto parts = small_parts(2);
+  auto device = model;
+  const fl::Message good =
+      fl::answer(device, down, flora, small_data().train, parts.samples(0), momentum_client());
+  const auto large = changed(good, [](io::Archive& a) {
+    a.put("fc2.lora_B.weight", nn::constant<float>(a.raw("fc2.lora_B.weight").shape, 60.0f));
+  });
+  const auto text = message_of<DivergedError>([&] { server.receive(fl::Message(large)); });
+  CHECK_THAT(text, StartsWith("round 1, client 0: fc2.lora_B.weight: norm: expected at most 50, got "));
+  server.receive(fl::Message(good));
+}
+
+TEST_CASE("strangers: a client answers as itself, in its round, once") {
+  Round round;
+  const auto refused = [&](const fl::Message& update, std::optional<Index> from) {
+    return message_of<DataError>([&] { round.server.receive(fl::Message(update), from); });
+  };
+  CHECK(refused(round.updates[1], 0) ==
+        "server: update of client 0: expected the number of its client, got 1");
+  CHECK(refused(changed(round.updates[1], with("client", "77")), 1) ==
+        "server: update of client 1: expected the number of its client, got 77");
+  CHECK_THAT(refused({}, 1), StartsWith("server: update of client 1: update: byte 0: expected 8 bytes"));
+  CHECK_THAT(refused(changed(round.updates[0], with("note", std::string(100'000, 'x'))), 0),
+             StartsWith("server: update of client 0: expected at most "));
+  round.server.receive(fl::Message(round.updates[1]), 1);
+  round.server.receive(fl::Message(round.updates[0]), 0);
+  round.server.finish_round();
+  const fl::Message finished = bits(round.server.model());
+  CHECK(finished == Round().finish());
+  // The round is over.
+  CHECK(refused(round.updates[0], 0) ==
+        "server: update of client 0: expected it before the end of round 1, got it after");
+  CHECK(message_of<Error>([&] { round.server.broadcast(5); }) ==
+        "server: expected begin_round() before broadcast()");
+  CHECK(message_of<Error>([&] { round.server.shared_broadcast(5); }) ==
+        "server: expected begin_round() before shared_broadcast()");
+  CHECK_THROWS_AS(round.server.finish_round(), Error);
+  round.server.begin_round();
+  round.server.broadcast(0);
+  CHECK(refused(round.updates[0], 0) == "server: update of client 0: expected round 2, got 1");
+  CHECK(bits(round.server.model()) == finished);
+}
+
+TEST_CASE("strangers: what is refused does not make the server grow") {
+  auto model = small_model<double>();
+  lowrank::factorize(model, {.rank = 20, .layers = {"fc1", "fc2"}});
+  const fl::AnyAlgorithm<double> algorithm(fl::HetLoRA{.gamma = 0.5});
+  fl::ExpectedUpdates<double, Cpu> expected;
+  fl::Update update{.head = {seed, 1, 3}, .samples = 1, .loss = 0.0, .state = io::Archive("update")};
+  for (Index i = 0; i < 400; ++i) {  // all ranks up to 20, in either layer
+    Index rank = 1 + i % 20;
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, auto& weight) {
+      update.state.put(
+          nn::factor_name(layer, nn::Role::down),
+          Tensor<double>(lowrank::factor_shape(weight.shape(), std::exchange(rank, 1 + i / 20))));
+    });
+    CHECK_THROWS_AS(expected.check(update, model, algorithm, 1, {20, 20}), DataError);
+  }
+  CHECK(expected.kept() <= 64);
+  CHECK(expected.kept() > 0);
+}
+
+TEST_CASE("strangers: hetlora gives a client that scales its factors no more than its share") {
+  // Ten clients of one rank whose products have norms within a factor of two; the first sends −100 times its
+  // factors. Its product is 10^4 times as large: 99.9 % of the weight by the norms alone.
+  const auto share = [](double limit) {
+    auto model = rank_four<double>();
+    fl::Server<double> server(model, fl::HetLoRA{.norm_limit = limit}, seed);
+    server.begin_round();
+    const auto layer = [](nn::Model<double>& m) {
+      nn::Factored<double>* found = nullptr;
+      lowrank::for_each_weight<nn::Factored>(m, [&](auto&, nn::Factored<double>& f) { found = &f; });
+      return found;
+    };
+    for (Index k = 0; k < 10; ++k) {
+      server.broadcast(k);
+      auto device = model;
+      auto* f = layer(device);
+      // Client k's product is its own corner of W: that of the mean tells its weight.
+      Tensor<double> a = nn::constant<double>(f->a().shape(), 0.0),
+                     b = nn::constant<double>(f->b().shape(), 0.0);
+      const double scale = k == 0 ? -100.0 : 1.0;
+      a.data()[k] = scale;
+      b.data()[0] = scale * (1.0 + 0.1 * static_cast<double>(k));
+      f->set_factors(a, b);
+      server.receive(fl::update_message(device, {seed, 1, k}, 10, 1.0), k);
+    }
+    server.finish_round();
+    return layer(server.model())->a().value().data()[0] / -100.0;
+  };
+  CHECK(share(10.0) < 0.6);
+  CHECK(share(3.0) < 0.3);
+  CHECK(share(1e9) > 0.99);
+  CHECK(message_of<ConfigError>([] { fl::check(fl::HetLoRA{.norm_limit = 0.5}); }) ==
+        "hetlora: norm_limit: expected a number >= 1, got 0.5");
+}
+
+TEST_CASE("strangers: epochs and steps whose number overflows are refused") {
+  fl::ClientOptions client = momentum_client();
+  client.epochs = std::numeric_limits<Index>::max();
+  CHECK(message_of<ConfigError>([&] { fl::check(client); }) ==
+        "client: epochs: expected a whole number in 1 .. 2147483648, got 9223372036854775807");
+  client = momentum_client();
+  client.steps = (Index{1} << 31) + 1;
+  CHECK(message_of<ConfigError>([&] { fl::check(client); }) ==
+        "client: steps: expected a whole number in 0 .. 2147483648, got 2147483649");
+}
+
 TEST_CASE("strangers: ranks that a client's layers cannot have") {
   auto model = small_factored<float>();
   fl::Server<float> server(model, fl::HetLoRA{}, seed, {.ranks = fl::ClientRanks({2, 1})});
@@ -137,6 +252,22 @@ TEST_CASE("strangers: ranks that a client's layers cannot have") {
   CHECK(after(device) == after(fresh));
 }
 
+TEST_CASE("strangers: ranks above a layer's own, of an algorithm whose clients keep theirs") {
+  auto model = small_factored<float>();
+  fl::Server<float> server(model, fl::FLoRA{}, seed, {.ranks = fl::ClientRanks({2, 1})});
+  server.begin_round();
+  const fl::Message good = server.broadcast(0);
+  const auto parts = small_parts(2);
+  auto device = model;
+  const auto answer = [&](const fl::Message& broadcast) {
+    return fl::answer(device, broadcast, fl::FLoRA{}, small_data().train, parts.samples(0),
+                      momentum_client());
+  };
+  CHECK(message_of<DataError>([&] { answer(changed(good, with("ranks", "3"))); }) ==
+        "message: metadata 'ranks': layer fc2: expected at most 2, got 3");
+  server.receive(answer(good), 0);
+}
+
 TEST_CASE("strangers: a broadcast that is refused leaves the client's state alone") {
   auto model = small_factored<float>();
   fl::Server<float> server(model, fl::FedLoRA{}, seed,
@@ -165,37 +296,75 @@ TEST_CASE("strangers: a broadcast that is refused leaves the client's state alon
 
 namespace {
 
-/// Cuts the first update of a round short.
-class Cuts final : public fl::Executor {
+/// Changes the first answer of a round.
+class Changes final : public fl::Executor {
  public:
+  using Change = std::function<void(fl::Answer&, std::span<const fl::Job>)>;
+  explicit Changes(Change change) : change_{std::move(change)} {}
+
   Index workers() const override { return 1; }
   void run(std::span<const fl::Job> jobs, const Work& work, const Own& own,
            const fl::Deliver& deliver) override {
     for (Index i = 0; i < std::ssize(jobs); ++i) {
       fl::Answer done = answer(jobs[static_cast<std::size_t>(i)], i, work, own);
-      if (i == 0) done.update.resize(done.update.size() - 1);
+      if (i == 0) change_(done, jobs);
       deliver(i, std::move(done));
     }
   }
+
+ private:
+  Change change_;
 };
 
 }  // namespace
 
-TEST_CASE("strangers: an update that is refused is counted, or ends the round") {
-  const auto round = [](fl::Diverged diverged) {
-    fl::Simulation simulation{small_factored<float>(),
-                              fl::FedLoRU{},
-                              small_data(),
-                              small_parts(4),
-                              {.cohort = 3,
-                               .client = momentum_client(),
-                               .diverged = diverged,
-                               .seed = seed,
-                               .executor = std::make_shared<Cuts>()}};
-    return simulation.run_round(false);
+TEST_CASE("strangers: an answer that is refused is counted, or ends the round") {
+  struct Case {
+    Changes::Change change;
+    std::string reason;
   };
-  CHECK(round(fl::Diverged::reject).rejected == 1);
-  CHECK_THROWS_AS(round(fl::Diverged::stop), DataError);
+  const Case cases[] = {
+      {[](fl::Answer& a, auto) { a.update.resize(a.update.size() - 1); }, ": update: "},
+      {[](fl::Answer& a, auto jobs) {  // in the name of another client of the cohort,
+         a.update = changed(a.update, with("client", std::to_string(jobs[1].number)));
+       },
+       ": expected the number of its client, got "},
+      {[](fl::Answer& a, auto) { a.update = changed(a.update, with("client", "3000000000")); },  // of none,
+       ": expected the number of its client, got 3000000000"},
+      {[](fl::Answer& a, auto) {  // with more samples than any client has,
+         a.update = changed(a.update, with("samples", "1000"));
+       },
+       ": expected at most "},
+      {[](fl::Answer& a, auto) {  // a turn that finds its state or its broadcast broken
+         a = {.error = std::make_exception_ptr(DataError("state: expected a tensor"))};
+       },
+       "state: expected a tensor"}};
+  for (const Case& c : cases) {
+    INFO(c.reason);
+    const auto simulation = [&](fl::Diverged diverged) {
+      return fl::Simulation{small_factored<float>(),
+                            fl::FedLoRU{},
+                            small_data(),
+                            small_parts(4),
+                            {.cohort = 3,
+                             .client = momentum_client(),
+                             .diverged = diverged,
+                             .seed = seed,
+                             .executor = std::make_shared<Changes>(c.change)}};
+    };
+    auto rejects = simulation(fl::Diverged::reject);
+    const fl::Message start = bits(rejects.model());
+    const fl::Round round = rejects.run_round(false);
+    CHECK(round.rejected == 1);
+    CHECK_THAT(round.rejection, ContainsSubstring(c.reason));
+    if (c.reason.starts_with(": "))
+      CHECK_THAT(round.rejection, StartsWith(concat("server: update of client ", round.cohort[0], ": ")));
+    CHECK(std::isfinite(round.train_loss));
+    CHECK(bits(rejects.model()) != start);
+    CHECK(rejects.run_round(false).rejected == 1);
+    auto stops = simulation(fl::Diverged::stop);
+    CHECK_THROWS_AS(stops.run_round(false), DataError);
+  }
 }
 
 TEST_CASE("strangers: clients that drop out are as clients that were never asked") {

@@ -9,6 +9,7 @@
 #include <loru/core/fields.hpp>
 #include <loru/core/half.hpp>
 #include <loru/core/host_device.hpp>
+#include <loru/core/in_order.hpp>
 #include <loru/core/isa.hpp>
 #include <loru/core/memory.hpp>
 #include <loru/core/parallel.hpp>

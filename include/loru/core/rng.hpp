@@ -3,6 +3,7 @@
 // that results do not depend on threads, order or history.
 // No std distribution is used: their results differ between standard libraries.
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -150,15 +151,20 @@ class Stream {
     }
   }
 
-  /// A point of the simplex from the symmetric Dirichlet distribution of dimension n.
+  /// A point of the simplex from the symmetric Dirichlet distribution of dimension n. alpha must be positive.
   std::vector<double> dirichlet(Index n, double alpha) {
     std::vector<double> p(static_cast<std::size_t>(n));
+    const Stream begin = *this;
     double sum = 0.0;
-    while (!(sum > 0.0)) {  // for tiny alpha every component can round to zero
-      sum = 0.0;
-      for (double& x : p) sum += x = gamma(alpha);
+    for (double& x : p) sum += x = gamma(alpha);
+    if (sum > 0.0 && std::isfinite(sum)) {
+      for (double& x : p) x /= sum;
+    } else if (sum > 0.0) {  // above all range: the components differ by less than a rounding
+      for (double& x : p) x = 1.0 / static_cast<double>(n);
+    } else {
+      *this = begin;
+      dirichlet_of_powers(p, alpha);
     }
-    for (double& x : p) x /= sum;
     return p;
   }
 
@@ -187,6 +193,19 @@ class Stream {
   }
 
  private:
+  /// dirichlet() from the same draws where every gamma variable g·u^(1/alpha) is below all range: the shares
+  /// of exp((t − max t) / alpha), t = alpha·log g + log u.
+  [[gnu::noinline]] void dirichlet_of_powers(std::vector<double>& p, double alpha) {
+    double most = -std::numeric_limits<double>::infinity(), sum = 0.0;
+    for (double& t : p) {
+      const double u = 1.0 - uniform();
+      t = alpha * std::log(gamma(alpha + 1.0)) + std::log(u);
+      most = std::max(most, t);
+    }
+    for (double& t : p) sum += t = std::exp((t - most) / alpha);
+    for (double& t : p) t /= sum;
+  }
+
   std::uint64_t key_;
   std::uint32_t purpose_, round_, client_;
   std::uint32_t block_ = 0;

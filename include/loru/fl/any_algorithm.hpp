@@ -15,7 +15,7 @@ namespace loru::inline LORU_ISA::fl {
 template <class T, class D = Cpu>
 struct AnyAlgorithm {
   std::string name;
-  bool low_rank, mixed_ranks, begins_anew, sums_alone;
+  bool low_rank, mixed_ranks, begins_anew, sums_alone, ranks_return;
   std::function<std::vector<std::string>(nn::Model<T, D>&, const lowrank::FactorizeOptions&)> parametrise;
   std::function<bool(nn::Weight<T, D>&)> suits;
   std::function<void(nn::Model<T, D>&, std::span<const Index>)> shape;
@@ -90,6 +90,7 @@ AnyAlgorithm<T, D>::AnyAlgorithm(const A& a)
       mixed_ranks{detail::lists<A, trait::mixed_ranks>},
       begins_anew{detail::lists<A, trait::begins_anew>},
       sums_alone{detail::lists<A, trait::sums_alone>},
+      ranks_return{detail::lists<A, trait::ranks_return>},
       parametrise{[low_rank = low_rank](nn::Model<T, D>& model, const lowrank::FactorizeOptions& o) {
         return low_rank ? lowrank::factorize(model, o) : std::vector<std::string>{};
       }},

@@ -245,6 +245,9 @@ struct mixed_ranks {};
 struct begins_anew {};
 /// Its fold reads no updates: none are kept, whatever the size of the cohort.
 struct sums_alone {};
+/// Its clients lower their ranks themselves, and get those of before again where a round fails: a broadcast
+/// may have ranks above those of a client's model, up to min(m, n).
+struct ranks_return {};
 
 }  // namespace trait
 

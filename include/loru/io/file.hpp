@@ -40,6 +40,30 @@ Container read_into(const std::filesystem::path& path) {
   return content;
 }
 
+/// Synchronises a folder to disk: the names in it survive a power loss only then. The error, or 0, also where
+/// the file system cannot.
+inline int synchronise(const std::filesystem::path& folder) {
+  const Descriptor opened{folder, O_RDONLY | O_DIRECTORY};
+  const bool done = !opened || ::fsync(opened.get()) == 0 || errno == EINVAL || errno == ENOTSUP;
+  return done ? 0 : errno;
+}
+
+/// The same for the folder that a path is in.
+inline int synchronise_parent(const std::filesystem::path& path) {
+  return synchronise(path.has_parent_path() ? path.parent_path() : ".");
+}
+
+/// Creates the folder, those above it first. The error, or 0.
+inline int make_directories(const std::filesystem::path& path) {
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code)) return 0;
+  if (const auto above = path.parent_path(); !above.empty() && above != path)
+    if (const int error = make_directories(above)) return error;
+  if (std::filesystem::create_directory(path, code)) return synchronise_parent(path);
+  if (code) return code == std::errc::file_exists ? ENOTDIR : code.value();
+  return std::filesystem::is_directory(path, code) ? 0 : code ? code.value() : ENOTDIR;
+}
+
 /// A file in the folder of `path` that did not exist before, removed unless renamed to `path` by commit().
 class TemporaryFile {
  public:
@@ -57,11 +81,7 @@ class TemporaryFile {
     check(file_.close(), "write");
     check(::rename(temporary_.c_str(), path_.c_str()) == 0 ? 0 : errno, "write");
     temporary_.clear();
-    // The new name itself survives a power loss only once the folder is synchronised; not every file system
-    // can.
-    const Descriptor folder{path_.has_parent_path() ? path_.parent_path() : ".", O_RDONLY | O_DIRECTORY};
-    const bool done = !folder || ::fsync(folder.get()) == 0 || errno == EINVAL || errno == ENOTSUP;
-    check(done ? 0 : errno, "write");
+    check(synchronise_parent(path_), "write");
   }
 
   /// Whether a file has the name of one that was not committed.
@@ -146,13 +166,15 @@ inline void remove_temporaries(const std::filesystem::path& folder) {
     if (detail::TemporaryFile::is_left(entry.path())) std::filesystem::remove(entry.path(), code);
 }
 
-/// Creates the folder and those above it; an existing folder is fine. Throws IoError with path and reason.
+/// Synchronises the names in a folder to disk, after a file in it was removed. Throws IoError.
+inline void synchronise_folder(const std::filesystem::path& folder) {
+  if (const int code = detail::synchronise(folder)) detail::fail_system(folder, "write", code);
+}
+
+/// Creates the folder and those above it, and synchronises the names of those that it makes to disk; an
+/// existing folder is fine. Throws IoError with path and reason.
 inline void make_directories(const std::filesystem::path& path) {
-  std::error_code code;
-  std::filesystem::create_directories(path, code);
-  if (!code && !std::filesystem::is_directory(path, code) && !code)
-    code.assign(ENOTDIR, std::generic_category());
-  if (code) detail::fail_system(path, "create the folder", code.value());
+  if (const int code = detail::make_directories(path)) detail::fail_system(path, "create the folder", code);
 }
 
 }  // namespace loru::inline LORU_ISA::io

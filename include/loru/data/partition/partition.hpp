@@ -41,7 +41,7 @@ struct PartitionOptions {
                         "of shards: classes of a client"),
                   field("skew", &P::skew, range::not_negative,
                         "of quantity: exponent of the power law of sizes, 0 for equal ones"),
-                  field("samples", &P::samples, range::at_least(1),
+                  field("samples", &P::samples, range::between(1, most_virtual_samples),
                         "of virtual: samples of a client, drawn with replacement")};
   }
 };

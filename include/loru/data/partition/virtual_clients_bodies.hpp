@@ -37,6 +37,7 @@ class VirtualSource final : public Partition::Source {
     const std::vector<double> q =
         o_.alpha > 0.0 ? stream.dirichlet(std::ssize(ends_), o_.alpha) : std::vector<double>{1.0};
     std::vector<Index> drawn;
+    drawn.reserve(static_cast<std::size_t>(o_.samples));
     for (Index i = 0; i < o_.samples; ++i) {
       const std::size_t c = class_at(q, stream.uniform());
       const Index begin = c == 0 ? 0 : ends_[c - 1];
@@ -65,7 +66,8 @@ LORU_INLINE Partition virtual_clients(const Dataset& dataset, const VirtualOptio
   detail::check_any_clients("virtual", options.clients);
   require<ConfigError>(options.clients <= 0xffffffff, "virtual: clients: expected at most ", 0xffffffff,
                        ", got ", options.clients);
-  require<ConfigError>(options.samples >= 1, "virtual: samples: expected at least 1, got ", options.samples);
+  require<ConfigError>(options.samples >= 1 && options.samples <= most_virtual_samples,
+                       "virtual: samples: expected 1 .. ", most_virtual_samples, ", got ", options.samples);
   require<ConfigError>(options.alpha >= 0.0 && std::isfinite(options.alpha),
                        "virtual: alpha: expected a number of at least 0, got ", options.alpha);
   require<ConfigError>(dataset.size() >= 1 && dataset.size() <= 0xffffffff, "virtual: ", dataset.name,

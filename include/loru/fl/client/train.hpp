@@ -11,6 +11,9 @@ namespace loru::inline LORU_ISA::fl {
 
 using train::AdjustGradients;
 
+/// The most epochs, and the most steps, of a client's turn: their product with a pass of it fits an Index.
+inline constexpr Index most_passes = Index{1} << 31;
+
 /// How clients train.
 struct ClientOptions {
   Index epochs = 1;
@@ -28,8 +31,9 @@ struct ClientOptions {
   static constexpr auto fields() {
     using C = ClientOptions;
     return Fields{
-        field("client.epochs", &C::epochs, range::at_least(1), "passes over its samples in a client's turn"),
-        field("client.steps", &C::steps, range::at_least(0),
+        field("client.epochs", &C::epochs, range::between(1, most_passes),
+              "passes over its samples in a client's turn"),
+        field("client.steps", &C::steps, range::between(0, most_passes),
               "if above 0: steps of a turn, in as many passes as they take, in place of epochs"),
         field("client.batch", &C::batch, range::at_least(1), "samples a step"),
         section("optimizer", &C::optimizer),

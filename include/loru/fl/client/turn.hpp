@@ -31,17 +31,16 @@ enum class Frozen : unsigned char {
 namespace detail {
 
 /// The ranks that a broadcast gives a client's layers. Throws DataError for another number of ranks than the
-/// model has layers with factors, and for one above the layer's own and above min(m, n), the most that a
-/// layer's update can have.
+/// model has layers with factors, and for one above the layer's own; where ranks may `rise`, for one that is
+/// also above min(m, n), the most that a layer's update can have.
 template <class T, class D>
-std::vector<Index> client_ranks(const io::Archive& broadcast, nn::Model<T, D>& model) {
+std::vector<Index> client_ranks(const io::Archive& broadcast, nn::Model<T, D>& model, bool rise) {
   const std::vector<Index> ranks = get_ranks(broadcast, "ranks");
   std::vector<std::pair<std::string, Index>> layers;
   model.visit({.weight = [&](const std::string& layer, nn::Weight<T, D>& weight) {
     const Shape w = weight.shape();
-    if (weight.rank() > 0)
-      layers.emplace_back(layer,
-                          std::max(weight.rank(), std::min(w[0], w.size() / std::max<Index>(w[0], 1))));
+    const Index full = std::min(w[0], w.size() / std::max<Index>(w[0], 1));
+    if (weight.rank() > 0) layers.emplace_back(layer, rise ? std::max(weight.rank(), full) : weight.rank());
   }});
   require<DataError>(ranks.size() == layers.size(), "message: metadata 'ranks': expected ", layers.size(),
                      " ranks, got ", ranks.size());
@@ -64,13 +63,16 @@ Index most_broadcast_bytes(nn::Model<T, D>& model) {
 
 }  // namespace detail
 
-/// Brings a client's model to the ranks and the state of a broadcast that is already decoded. Throws
+/// Brings a client's model to the ranks and the state of a broadcast that is already decoded. A model that
+/// shares the server's frozen weights is every client's in turn, so that its ranks may rise. Throws
 /// DataError.
 template <class T, class D>
-void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast,
-                    const AnyAlgorithm<T, D>& algorithm) {
+void load_broadcast(nn::Model<T, D>& model, const io::Archive& broadcast, const AnyAlgorithm<T, D>& algorithm,
+                    Frozen frozen = Frozen::own) {
   detail::get_head(broadcast, "broadcast");
-  if (broadcast.metadata().contains("ranks")) algorithm.shape(model, detail::client_ranks(broadcast, model));
+  const bool rise = algorithm.ranks_return || frozen == Frozen::shared;
+  if (broadcast.metadata().contains("ranks"))
+    algorithm.shape(model, detail::client_ranks(broadcast, model, rise));
   algorithm.load ? algorithm.load(model, broadcast) : get_state(broadcast, model, algorithm.sends);
 }
 
@@ -82,7 +84,7 @@ template <class T, class D>
 Message take_turn(nn::Model<T, D>& model, const io::Archive& broadcast, const AnyAlgorithm<T, D>& algorithm,
                   const LocalData<T, D>& local, io::Archive& state, Frozen frozen) {
   const io::Archive received = decode_broadcast<T>(broadcast, coded_tensors(model), state);
-  load_broadcast(model, received, algorithm);
+  load_broadcast(model, received, algorithm, frozen);
   if (frozen == Frozen::own) {
     require_known(received, model, algorithm);
     apply_missed_merges(received, model);  // last: a bad message leaves the weights alone
@@ -144,15 +146,15 @@ Message answer(nn::Model<T, D>& model, std::span<const std::byte> broadcast,
 }
 
 /// The parts of this header that loru::compiled instantiates.
-#define LORU_COMPILED_TURN(TEMPLATE, T)                                                                 \
-  TEMPLATE void load_broadcast<T, Cpu>(nn::Model<T>&, const io::Archive&, const AnyAlgorithm<T>&);      \
-  TEMPLATE Message take_turn<T, Cpu>(nn::Model<T>&, const io::Archive&, const AnyAlgorithm<T>&,         \
-                                     const LocalData<T>&, io::Archive&, Frozen);                        \
-  TEMPLATE Message answer<T, Cpu>(nn::Model<T>&, std::span<const std::byte>, const AnyAlgorithm<T>&,    \
-                                  const DeviceData<Cpu>&, std::span<const Index>, const ClientOptions&, \
-                                  io::Archive&, const train::Task<T>&);                                 \
-  TEMPLATE Message answer<T, Cpu>(nn::Model<T>&, std::span<const std::byte>, const AnyAlgorithm<T>&,    \
-                                  const DeviceData<Cpu>&, std::span<const Index>, const ClientOptions&, \
+#define LORU_COMPILED_TURN(TEMPLATE, T)                                                                    \
+  TEMPLATE void load_broadcast<T, Cpu>(nn::Model<T>&, const io::Archive&, const AnyAlgorithm<T>&, Frozen); \
+  TEMPLATE Message take_turn<T, Cpu>(nn::Model<T>&, const io::Archive&, const AnyAlgorithm<T>&,            \
+                                     const LocalData<T>&, io::Archive&, Frozen);                           \
+  TEMPLATE Message answer<T, Cpu>(nn::Model<T>&, std::span<const std::byte>, const AnyAlgorithm<T>&,       \
+                                  const DeviceData<Cpu>&, std::span<const Index>, const ClientOptions&,    \
+                                  io::Archive&, const train::Task<T>&);                                    \
+  TEMPLATE Message answer<T, Cpu>(nn::Model<T>&, std::span<const std::byte>, const AnyAlgorithm<T>&,       \
+                                  const DeviceData<Cpu>&, std::span<const Index>, const ClientOptions&,    \
                                   const train::Task<T>&);
 #ifdef LORU_COMPILED
 LORU_COMPILED_TURN(extern template, float)

@@ -103,6 +103,24 @@ inline Head get_head(const io::Archive& archive, const char* kind) {
   return head;
 }
 
+/// Samples and loss of an update whose head and state are there.
+inline void read_counts(Update& update) {
+  update.samples = number<Index>(update.state, "samples");
+  update.loss = number<double>(update.state, "loss");
+  require<DataError>(update.samples > 0, "expected samples > 0, got ", update.samples);
+  require<DataError>(std::isfinite(update.loss), "expected a finite loss, got ", update.loss);
+}
+
+/// f(), whose DataErrors say that they are of the client's update.
+template <class F>
+void of_update(std::string_view who, Index client, F f) {
+  try {
+    f();
+  } catch (const DataError& error) {
+    fail<DataError>(who, ": update of client ", client, ": ", error.what());
+  }
+}
+
 }  // namespace detail
 
 /// Reads an update message, taking over its bytes. Throws DataError.
@@ -110,12 +128,7 @@ inline Update read_update(Message&& message) {
   Update update;
   update.state = io::parse(std::move(message), "update");
   update.head = detail::get_head(update.state, "update");
-  update.samples = detail::number<Index>(update.state, "samples");
-  update.loss = detail::number<double>(update.state, "loss");
-  require<DataError>(update.samples > 0, "message: update of client ", update.head.client,
-                     ": expected samples > 0, got ", update.samples);
-  require<DataError>(std::isfinite(update.loss), "message: update of client ", update.head.client,
-                     ": expected a finite loss, got ", update.loss);
+  detail::of_update("message", update.head.client, [&] { detail::read_counts(update); });
   return update;
 }
 

@@ -12,12 +12,19 @@ namespace detail {
 
 inline constexpr std::string_view feedback_prefix = "codec.feedback.";
 
-/// The tensor from which the change is counted: the broadcast's of the same name and shape, if there is one.
+/// The tensor from which the change is counted: the broadcast's of the same name and shape; null if there is
+/// none.
+template <class T>
+const io::RawTensor* same_tensor(const io::Archive& broadcast, const std::string& name, const Shape& shape) {
+  if (!broadcast.contains(name)) return nullptr;
+  const io::RawTensor& raw = broadcast.raw(name);
+  return raw.dtype == io::dtype_of<T> && raw.shape == shape && !raw.blocks ? &raw : nullptr;
+}
+
+/// A copy of the same.
 template <class T>
 std::optional<Tensor<T>> base_of(const io::Archive& broadcast, const std::string& name, const Shape& shape) {
-  if (!broadcast.contains(name)) return std::nullopt;
-  const io::RawTensor& raw = broadcast.raw(name);
-  if (raw.dtype != io::dtype_of<T> || raw.shape != shape) return std::nullopt;
+  if (!same_tensor<T>(broadcast, name, shape)) return std::nullopt;
   return broadcast.get<T>(name);
 }
 

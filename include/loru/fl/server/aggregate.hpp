@@ -27,13 +27,15 @@ template <class T>
 class Average {
  public:
   static constexpr Index block = 8;
+  /// Updates that can be summed; the loss is a double.
+  static constexpr Index most_updates = ExactSums<double>::most_terms;
 
   /// Chooses tensors of an update by name. Empty: all of them.
   using Names = std::function<bool(const std::string&)>;
 
-  /// Throws DataError if the update's chosen tensors are others than the first one's or its samples are 2²⁹
-  /// or more, DivergedError if a value is not finite or leaves the range of the sum; it is then left out as a
-  /// whole. Tensors that are not chosen have no mean.
+  /// Throws DataError if the update's chosen tensors are others than the first one's, its samples are 2²⁹ or
+  /// more or most_updates were added, DivergedError if a value is not finite or leaves the range of the sum;
+  /// it is then left out as a whole. Tensors that are not chosen have no mean.
   void add(const Update& update, const Names& names = {}) {
     const double bound = check(update, names);
     for (const auto& [name, raw] : update.state.tensors()) {
@@ -57,6 +59,7 @@ class Average {
     const auto count = std::ranges::count_if(tensors, [&](const auto& t) { return chosen(names, t.first); });
     require<DataError>(update.samples <= ExactSums<T>::most_count, "aggregate: update of client ", client,
                        ": expected at most ", ExactSums<T>::most_count, " samples, got ", update.samples);
+    require_room(1);
     require<DataError>(added_ == 0 || count == std::ssize(sums_), "aggregate: update of client ", client,
                        ": expected ", sums_.size(), " tensors, got ", count);
     double bound = check_range(update, "loss", std::abs(update.loss));
@@ -79,11 +82,12 @@ class Average {
     return bound;
   }
 
-  /// Adds what another mean of the same tensors has summed. Throws DataError for other tensors, DivergedError
-  /// if the sum leaves its range.
+  /// Adds what another mean of the same tensors has summed. Throws DataError for other tensors and for more
+  /// than most_updates in all, DivergedError if the sum leaves its range.
   void add(Average other) {
     if (other.added_ == 0) return;
     if (added_ == 0) return void(*this = std::move(other));
+    require_room(other.added_);
     close_block();
     other.close_block();
     require<DivergedError>(bound_ + other.bound_ < ExactSums<T>::most_sum,
@@ -131,6 +135,11 @@ class Average {
   }
 
   static bool chosen(const Names& names, const std::string& name) { return !names || names(name); }
+
+  void require_room(Index more) const {
+    require<DataError>(added_ <= most_updates - more, "aggregate: expected at most ", most_updates,
+                       " updates, got ", added_, " and ", more, " more");
+  }
 
   double check_range(const Update& update, std::string_view name, double largest) const {
     const double term = static_cast<double>(update.samples) * largest;

@@ -47,12 +47,16 @@ inline double two_sum(double a, double b, double& e) {
 /// Σ n_k·x_k for each of `size` numbers, exactly: a float times a count below 2²⁹ is a multiple of 2⁻⁸⁰ of at
 /// most 53 bits. The bits of the sums depend on what was added, not on its order, nor on how partial sums
 /// were joined. A float below 2⁻⁵⁷, a double below 2⁻²⁸ is first rounded to a multiple of 2⁻⁸⁰ by its value
-/// alone. |n·x| stays below 2⁴⁵ and Σ |n·x| below 2⁵⁶; the caller sees to that.
+/// alone. |n·x| stays below 2⁴⁵, Σ |n·x| below 2⁵⁶ and the number of terms at most most_terms, of which each
+/// adds up to 2³⁶ units to a lower limb; the caller sees to that.
 template <class T>
 class ExactSums {
  public:
   static constexpr Index most_count = (Index{1} << 29) - 1;
   static constexpr double most_term = 0x1p45, most_sum = 0x1p56;
+  /// A double is added as three floats, whose products with counts have at most 53 bits.
+  static constexpr int parts = std::is_same_v<T, float> ? 1 : 3;
+  static constexpr Index most_terms = ((Index{1} << (64 - fixed::bits)) - 1) / parts;
 
   explicit ExactSums(Index size = 0)
       : high_(static_cast<std::size_t>(size)), middle_(high_.size()), low_(high_.size()) {}
@@ -93,9 +97,6 @@ class ExactSums {
   }
 
  private:
-  /// A double is added as three floats, whose products with counts have at most 53 bits.
-  static constexpr int parts = std::is_same_v<T, float> ? 1 : 3;
-
   T quotient(std::size_t i, double n) const {
     constexpr std::int64_t mask = (std::int64_t{1} << fixed::bits) - 1;
     const std::int64_t m = middle_[i] + (low_[i] >> fixed::bits), h = high_[i] + (m >> fixed::bits);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include <loru/core/fields.hpp>
 #include <loru/cpu/reduce.hpp>
@@ -26,15 +27,22 @@ struct UpdateLimits {
 
 namespace detail {
 
+/// Number i of a tensor's bytes, which need not be aligned.
+template <class T>
+double number_at(const io::RawTensor& x, Index i) {
+  T value;
+  std::memcpy(&value, x.bytes.data() + i * static_cast<Index>(sizeof value), sizeof value);
+  return static_cast<double>(value);
+}
+
 /// ‖x − y‖ and ‖y‖ in double; y = 0 where there is none.
 template <class T>
-std::pair<double, double> change_and_norm(const Tensor<T>& x, const std::optional<Tensor<T>>& y) {
-  const T* is = x.data();
-  if (!y) return {std::sqrt(cpu::squares(is, x.size())), 0.0};
-  const T* was = y->data();
-  const double change = cpu::squares(
-      x.size(), [=](Index i) { return static_cast<double>(is[i]) - static_cast<double>(was[i]); });
-  return {std::sqrt(change), std::sqrt(cpu::squares(was, x.size()))};
+std::pair<double, double> change_and_norm(const io::RawTensor& x, const io::RawTensor* y) {
+  const Index n = x.shape.size();
+  const auto norm_of = [&](auto value) { return std::sqrt(cpu::squares(n, value)); };
+  if (!y) return {norm_of([&](Index i) { return number_at<T>(x, i); }), 0.0};
+  return {norm_of([&](Index i) { return number_at<T>(x, i) - number_at<T>(*y, i); }),
+          norm_of([&](Index i) { return number_at<T>(*y, i); })};
 }
 
 }  // namespace detail
@@ -50,9 +58,8 @@ void check_limits(const Update& update, const io::Archive& received, const Updat
   };
   if (std::abs(update.loss) > limits.max_loss) refuse("|loss|", limits.max_loss, std::abs(update.loss));
   for (const auto& [name, raw] : update.state.tensors()) {
-    const auto x = update.state.get<T>(name);
-    const auto base = detail::base_of<T>(received, name, raw.shape);
-    const auto [change, norm] = detail::change_and_norm(x, base);
+    const io::RawTensor* base = detail::same_tensor<T>(received, name, raw.shape);
+    const auto [change, norm] = detail::change_and_norm<T>(raw, base);
     const double most = limits.max_norm * std::max(1.0, norm);
     if (change > most && std::isfinite(change))
       refuse(concat(name, base ? ": change" : ": norm"), most, change);

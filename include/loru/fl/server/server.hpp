@@ -129,15 +129,18 @@ class Server {
   /// none.
   void arrived(Index client);
 
-  /// Folds one update into the mean. Throws DataError if it is malformed, larger than any of this model, not
-  /// from a client of this round that has yet to answer, or has more samples than max_samples; DivergedError
-  /// if a value is not finite or beyond the limits. Nothing has changed then, and the round goes on without
-  /// it.
-  void receive(Message&& message);
+  /// Folds one update into the mean. `from` is the client that it came from, where the caller knows;
+  /// otherwise the message says. Throws DataError if it is malformed, larger than any of this model, not from
+  /// a client of this round that has yet to answer, after the end of the round, or has more samples than
+  /// max_samples; DivergedError if a value is not finite or beyond the limits. Nothing has changed then, and
+  /// the round goes on without it. A DataError of what follows the head begins "server: update of client
+  /// <client>: ".
+  void receive(Message&& message, std::optional<Index> from = {});
 
-  /// The new global state from what was received. Returns the cohort's mean training loss by samples. Throws
-  /// Error if nothing was received, DivergedError if a parameter is not finite, and then keeps the state it
-  /// had.
+  /// The new global state from what was received, and the end of the round: no broadcast is made and no
+  /// update taken before the next begin_round(). Returns the cohort's mean training loss by samples. Throws
+  /// Error if nothing was received, and the round goes on; DivergedError if a parameter is not finite, and
+  /// keeps the state it had.
   double finish_round();
 
   /// The values to which the server's optimizer moves the model's trained parameters, given their means. For
@@ -172,7 +175,10 @@ class Server {
   /// The broadcast for clients of these ranks, before it is coded and without merges.
   io::Archive plain(const std::vector<Index>& ranks);
 
+  void require_running(const char* what) const;
   void require_unanswered(Index client) const;
+  /// receive() of what came from the client, once its head is read; errors are without the client's name.
+  void take(Update&& update, Index client);
 
   /// Runs the end of a round, and undoes it if it fails or leaves a parameter that is not finite. What is
   /// kept for that does not grow with the clients.
@@ -181,6 +187,7 @@ class Server {
     nn::Model<T, D> model = model_;
     auto merges = history_.done();
     io::Archive memory = memory_;
+    auto errors = aggregation_error_;
     ranks_before_.clear();
     try {
       end_round();
@@ -189,6 +196,7 @@ class Server {
       model_ = std::move(model);
       history_.restore(std::move(merges));
       memory_ = std::move(memory);
+      aggregation_error_ = std::move(errors);
       restore_ranks();
       throw;
     }
@@ -219,7 +227,7 @@ class Server {
   AnyAlgorithm<T, D> algorithm_;
   std::uint64_t seed_;
   Index clients_, round_;
-  bool running_ = false;  // whether a round has begun
+  bool running_ = false;  // whether a round has begun and not ended
   io::Archive memory_{"memory"},
       moments_{"memory"};  // of the optimizer: those of a round that has not been finished
   ServerOptimizer optimizer_;

@@ -107,7 +107,7 @@ Message Server<T, D>::broadcast(Index client) {
 
 template <class T, class D>
 io::Archive Server<T, D>::offer(Index client) {
-  require<Error>(running_, "server: expected begin_round() before broadcast()");
+  require_running("broadcast()");
   require<Error>(client >= 0 && client < (clients_ > 0 ? clients_ : detail::most_clients),
                  "server: expected a client in 0 .. ", (clients_ > 0 ? clients_ : detail::most_clients) - 1,
                  ", got ", client);
@@ -125,7 +125,7 @@ io::Archive Server<T, D>::offer(Index client) {
 
 template <class T, class D>
 Bytes Server<T, D>::shared_broadcast(Index client) {
-  require<Error>(running_, "server: expected begin_round() before shared_broadcast()");
+  require_running("shared_broadcast()");
   const std::vector<Index> own = ranks(client);
   return broadcasts_.message(model_, own, client, round_, [&] { return plain(own); });
 }
@@ -144,20 +144,33 @@ void Server<T, D>::arrived(Index client) {
 }
 
 template <class T, class D>
-void Server<T, D>::receive(Message&& message) {
+void Server<T, D>::receive(Message&& message, std::optional<Index> from) {
   const Index most = expected_.most_bytes(model_, algorithm_), bytes = std::ssize(message);
-  require<DataError>(bytes <= most, "server: update: expected at most ", most, " bytes, got ", bytes);
-  Update update = read_update(std::move(message));
-  const Index client = update.head.client;
-  require<DataError>(update.head.seed == seed_, "server: update of client ", client, ": expected seed ",
-                     seed_, ", got ", update.head.seed);
-  require<DataError>(update.head.round == round_, "server: update of client ", client, ": expected round ",
-                     round_, ", got ", update.head.round);
+  require<DataError>(bytes <= most, "server: update", from ? concat(" of client ", *from) : "",
+                     ": expected at most ", most, " bytes, got ", bytes);
+  Update update;
+  const auto read = [&] {
+    update.state = io::parse(std::move(message), "update");
+    update.head = detail::get_head(update.state, "update");
+  };
+  from ? detail::of_update("server", *from, read) : read();
+  const Index client = from.value_or(update.head.client);
+  detail::of_update("server", client, [&] { take(std::move(update), client); });
+}
+
+template <class T, class D>
+void Server<T, D>::take(Update&& update, Index client) {
+  require<DataError>(update.head.client == client, "expected the number of its client, got ",
+                     update.head.client);
+  require<DataError>(update.head.seed == seed_, "expected seed ", seed_, ", got ", update.head.seed);
+  require<DataError>(update.head.round == round_, "expected round ", round_, ", got ", update.head.round);
+  require<DataError>(running_, "expected it before the end of round ", round_, ", got it after");
   const auto answered = answered_.find(client);
-  require<DataError>(answered != answered_.end() && !answered->second, "server: update of client ", client,
-                     ": expected a client of the cohort that has not answered yet");
-  require<DataError>(update.samples <= max_samples_, "server: update of client ", client,
-                     ": expected at most ", max_samples_, " samples, got ", update.samples);
+  require<DataError>(answered != answered_.end() && !answered->second,
+                     "expected a client of the cohort that has not answered yet");
+  detail::read_counts(update);
+  require<DataError>(update.samples <= max_samples_, "expected at most ", max_samples_, " samples, got ",
+                     update.samples);
   const std::vector<Index> own = ranks(client);
   const io::Archive& received = broadcasts_.received(model_, own, round_, [&] { return plain(own); });
   if (codecs_.uplink != Code::none) update.state = decode_update<T>(update.state, received);
@@ -183,6 +196,7 @@ double Server<T, D>::finish_round() {
   Average<T> average = std::exchange(average_, {});
   Average<T> extra = std::exchange(extra_, {});
   const io::Archive mean = average.result();
+  running_ = false;
   const io::Archive besides = extra.updates() > 0 ? extra.result() : io::Archive("aggregate");
   const std::vector<Update> updates = std::exchange(updates_, {});
   moments_ = io::Archive("memory");
@@ -282,6 +296,11 @@ io::Archive Server<T, D>::plain(const std::vector<Index>& ranks) {
                        : put_state(archive, model_, algorithm_.sends);
   if (resizes_) resize_factors(archive, model_, ranks);
   return archive;
+}
+
+template <class T, class D>
+void Server<T, D>::require_running(const char* what) const {
+  require<Error>(running_, "server: expected begin_round() before ", what);
 }
 
 template <class T, class D>

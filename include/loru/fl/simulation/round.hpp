@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <string>
 
 #include <loru/fl/client/store.hpp>
 #include <loru/fl/client/train.hpp>
@@ -17,7 +18,8 @@
 
 namespace loru::inline LORU_ISA::fl {
 
-/// What happens to a client whose training diverges or whose update the server refuses.
+/// What happens to a client whose training diverges, whose turn finds its state or its broadcast broken, or
+/// whose update the server refuses.
 enum class Diverged : unsigned char {
   stop,    ///< the round fails
   reject,  ///< the round goes on without it
@@ -78,6 +80,7 @@ struct Round {
   Index index = 0;
   std::vector<Index> cohort{};
   Index dropped = 0, rejected = 0;  ///< clients that did not answer; that diverged or were refused
+  std::string rejection{};          ///< why the first of these was
   double train_loss = std::numeric_limits<double>::quiet_NaN();
   double test_accuracy = std::numeric_limits<double>::quiet_NaN();
   double test_loss = std::numeric_limits<double>::quiet_NaN();

@@ -13,7 +13,6 @@
 #include <loru/fl/client/turn.hpp>
 #include <loru/fl/server/server.hpp>
 #include <loru/fl/simulation/executor.hpp>
-#include <loru/fl/simulation/in_order.hpp>
 #include <loru/fl/simulation/lender.hpp>
 #include <loru/fl/simulation/overlap.hpp>
 #include <loru/fl/simulation/personal.hpp>

@@ -55,6 +55,7 @@ ServerOptions Simulation<T, D>::server_options(const SimulationOptions& o, const
           .optimizer = o.server,
           .codecs = o.codecs,
           .limits = o.limits,
+          .max_samples = std::clamp<Index>(parts.most(), 1, ExactSums<T>::most_count),
           .rounds_before = o.rounds_before,
           .weights_known = o.weights_known};
 }
@@ -218,23 +219,19 @@ std::vector<Job> Simulation<T, D>::offer_turns(Round& round) {
 template <class T, class D>
 bool Simulation<T, D>::take_in(Round& round, Index client, Answer&& answer) {
   round.uplink_bytes += answer.update.size();
-  const auto rejected = [&] {  // called where an exception is handled
+  const auto rejected = [&](const Error& error) {  // called where the exception is handled
     if (options_.diverged == Diverged::stop) throw;
-    ++round.rejected;
+    if (round.rejected++ == 0) round.rejection = error.what();
     server_.arrived(client);
     return false;
   };
   try {
     if (answer.error) std::rethrow_exception(answer.error);
-  } catch (const DivergedError&) {
-    return rejected();
-  }
-  try {
-    server_.receive(std::move(answer.update));
-  } catch (const DivergedError&) {
-    return rejected();
-  } catch (const DataError&) {
-    return rejected();
+    server_.receive(std::move(answer.update), client);
+  } catch (const DivergedError& error) {
+    return rejected(error);
+  } catch (const DataError& error) {
+    return rejected(error);
   }
   if (!answer.state.empty()) store().write(client, std::move(answer.state));
   return true;

@@ -7,7 +7,7 @@
 
 #include <loru/core/parallel.hpp>
 
-namespace loru::inline LORU_ISA::fl {
+namespace loru::inline LORU_ISA {
 
 /// deliver(i, work(i)) for i of [0, n): work runs on the pool, deliver one at a time in increasing order of
 /// i. At most the results that wait for an earlier one are held. Rethrows the exception of the smallest index
@@ -27,4 +27,4 @@ void run_in_order(WorkerPool& pool, Index n, const std::function<Result(Index)>&
   });
 }
 
-}  // namespace loru::inline LORU_ISA::fl
+}  // namespace loru::inline LORU_ISA
