@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- cost: begin, written by tests/scale/cost.py --write -->", "<!-- cost: end -->"
 NETWORK = 1.25e9  # bytes a second into the root: 10 Gbit/s
 LIMB_BYTES = 24   # a partial sum has three limbs of 8 bytes a number
+CORES = 32        # of a node
 TOLERANCE = 0.15
 
 
@@ -43,8 +44,49 @@ WORKS = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a federation costs: seconds of a turn, of the root for a client and of joining a partial sum; bytes."""
+    turn: float
+    own: float
+    join: float
+    update_bytes: int  # of an update
+    sum_bytes: int     # of a partial sum
+    rank_bytes: float  # down to a rank in a round: what of the state changed, the broadcast, W of a merge
+
+
+def round_seconds(cost, cohort, nodes):
+    """Seconds of a round with whole updates to the root, with one partial sum a node, and whether the root limits the first.
+
+    What goes down comes before the turns. Answers are taken in one at a time beside the threads that train: at the root
+    all of them, with partial sums those of a node; these are joined at the end, one after the other.
+    """
+    down = (nodes - 1) * cost.rank_bytes / NETWORK
+    train = cohort * cost.turn / (CORES * nodes)
+    fold = cohort * max(cost.own, cost.update_bytes / NETWORK if nodes > 1 else 0.0)
+    joins = (nodes - 1) * max(cost.join, cost.sum_bytes / NETWORK)
+    return down + max(train, fold), down + max(train, cohort * cost.own / nodes) + joins, fold > train
+
+
+def projection(name, cost):
+    """The table of a federation's rounds on more nodes."""
+    nodes = (1, 10, 100, 1000)
+    rows = []
+    for cohort in (10**3, 10**4, 10**5, 10**6):
+        row = [f"{cohort:,}"]
+        for n in nodes:
+            whole, tree, root = round_seconds(cost, cohort, n)
+            row.append(f"{shown(whole)}{' (root)' if root else ''} / {shown(tree)}")
+        rows.append(row)
+    return (f"{name}: a turn takes {1e3 * cost.turn:.2f} ms, an update has {cost.update_bytes:,} bytes, and "
+            f"{cost.rank_bytes / 1e6:.2f} MB go down to a rank in a round. Seconds of a round on nodes of {CORES} such cores, "
+            "one rank each, and a network of 10 Gbit/s, with whole updates to the root / with one partial sum a node; "
+            "(root): the root is the limit.\n\n"
+            + table(["cohort", *(f"{n} node{'s' if n > 1 else ''}" for n in nodes)], rows))
+
+
 def federate(options, work, ranks):
-    """Seconds of a round."""
+    """Seconds of a round, and bytes of the frozen weights that go to a rank in a round, on average."""
     with tempfile.TemporaryDirectory() as out:
         launcher = [options.mpirun, "-n", str(ranks), "--bind-to", "none"] if ranks > 0 else []
         command = [*launcher, str(options.bin / "federate"), str(ROOT / "examples/federations/million.toml"), "--quiet",
@@ -59,7 +101,10 @@ def federate(options, work, ranks):
             sys.exit(f"cost: failed: {' '.join(command)}")
         rows = (Path(out) / "rounds.csv").read_text().splitlines()
         at = rows[0].split(",").index("seconds")
-        return statistics.median(float(row.split(",")[at]) for row in rows[2:])  # the first one also warms up
+        seconds = statistics.median(float(row.split(",")[at]) for row in rows[2:])  # the first one also warms up
+        summary = json.loads((Path(out) / "summary.json").read_text())
+        frozen = 4 * (summary["parameters_total"] - summary["parameters_trained"])
+        return seconds, frozen * summary["merges"] / summary["rounds"]
 
 
 def line_through(points):
@@ -98,15 +143,17 @@ def main():
 
     found, compared, worst = {}, [], 0.0
     for work in WORKS:
-        times = {ranks: [] for ranks in (0, 1, 2, 4)}
+        times, frozen = {ranks: [] for ranks in (0, 1, 2, 4)}, 0.0
         for _ in range(options.pairs):
             for ranks, all in times.items():
-                all.append(federate(options, work, ranks))
+                seconds, frozen = federate(options, work, ranks)
+                all.append(seconds)
         seconds = {ranks: statistics.median(all) for ranks, all in times.items()}
         case = next(c for c in cases if c["model"] == work.case)
         own = client + byte * case["update_bytes"]
         turn = seconds[0] / work.cohort - own  # the run without MPI gives the turn
-        found[work] = (case, own, turn)
+        found[work.name] = Cost(turn, own, 1e-3 * case["join_ms"], case["update_bytes"], LIMB_BYTES * case["numbers"],
+                                2 * case["update_bytes"] + frozen)
         for ranks in (1, 2, 4):
             expected = work.cohort * (turn + own) / min(ranks, cores)
             error = seconds[ranks] / expected - 1
@@ -117,22 +164,7 @@ def main():
                 "cores. The model: cohort · (turn + the root's own work) / cores, with the turn measured without MPI.\n")
     text.append(table(["work", "ranks", "model, s", "measured, s", "off by"], compared))
 
-    for work, (case, own, turn) in found.items():
-        sums = LIMB_BYTES * case["numbers"]
-        rows = []
-        for cohort in (10**3, 10**4, 10**5, 10**6):
-            row = [f"{cohort:,}"]
-            for nodes in (1, 10, 100, 1000):
-                workers = 32 * nodes
-                train = cohort * (turn + own) / workers if nodes == 1 else cohort * turn / workers
-                whole = max(train, cohort * max(own, case["update_bytes"] / NETWORK)) if nodes > 1 else train
-                tree = max(cohort * (turn + own) / workers, nodes * max(1e-3 * case["join_ms"], sums / NETWORK))
-                row.append(f"{shown(whole)}{' (root)' if whole > train else ''} / {shown(tree)}")
-            rows.append(row)
-        text.append(f"{work.name}: a turn takes {1e3 * turn:.2f} ms, an update has {case['update_bytes']:,} bytes. Seconds of "
-                    "a round on nodes of 32 such cores and a network of 10 Gbit/s, with whole updates to the root / with "
-                    "one partial sum a node; (root): the root is the limit.\n")
-        text.append(table(["cohort", *(f"{n} node{'s' if n > 1 else ''}" for n in (1, 10, 100, 1000))], rows))
+    text += [projection(name, cost) for name, cost in found.items()]
 
     report = "\n".join(text)
     print(report)
