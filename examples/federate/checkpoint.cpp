@@ -67,6 +67,9 @@ Json totals_json(const Totals& t) {
           {"best_test_accuracy", exact(t.best_test_accuracy)},
           {"turns_by_rank", t.turns_by_rank},
           {"state_bytes", t.state_bytes},
+          {"dropped", t.dropped},
+          {"rejected", t.rejected},
+          {"folded", t.folded},
           {"merge_rounds", t.merge_rounds},
           {"measured", t.measured},
           {"aggregation_error", errors}};
@@ -81,6 +84,9 @@ Totals totals_of(const Json& json) {
            .best_test_accuracy = number(json.at("best_test_accuracy")),
            .turns_by_rank = json.at("turns_by_rank"),
            .state_bytes = json.at("state_bytes"),
+           .dropped = json.at("dropped"),
+           .rejected = json.at("rejected"),
+           .folded = json.at("folded"),
            .merge_rounds = json.at("merge_rounds"),
            .measured = json.at("measured"),
            .aggregation_error = {}};
@@ -89,12 +95,12 @@ Totals totals_of(const Json& json) {
   return t;
 }
 
-RunState state_of(const Json& json) {
-  RunState state{.totals = totals_of(json.at("totals")),
-                 .warming_up = json.at("warming_up"),
-                 .validation = numbers(json.at("validation")),
-                 .every = json.at("every"),
-                 .data = json.at("data")};
+ProgramState state_of(const Json& json) {
+  ProgramState state{.totals = totals_of(json.at("totals")),
+                     .warming_up = json.at("warming_up"),
+                     .validation = numbers(json.at("validation")),
+                     .every = json.at("every"),
+                     .data = json.at("data")};
   if (json.contains("best")) state.best = number(json.at("best"));
   if (json.contains("best_round")) state.best_round = json.at("best_round").get<Index>();
   if (json.contains("stopped_after")) state.stopped_after = json.at("stopped_after").get<Index>();
@@ -122,8 +128,7 @@ std::string digest(std::span<const std::byte> bytes) {
 
 /// Throws DataError unless the bytes are a checkpoint with the digest that it names: that of all bytes with
 /// zeros in its own place.
-Archive read(const fs::path& file) {
-  const std::string name = concat("checkpoint/", file.filename().native());
+Archive read(const fs::path& file, const std::string& name) {
   std::vector<std::byte> bytes = loru::io::read_file(file);
   const std::string expected = loru::fl::get_text(loru::io::borrow(bytes, name), "sha256");
   require<DataError>(expected.size() == Sha256::digits, name, ": metadata 'sha256': expected ",
@@ -144,16 +149,16 @@ Archive states_of(const Archive& archive) {
   return states;
 }
 
-void warn_of_build(const Archive& archive) {
-  const std::string& other = loru::fl::get_text(archive, "build");
-  if (other != build())
-    report_error(concat(archive.origin(), ": written by ", other, ", this is ", build(),
-                        ": the last bits of the model may differ"));
+/// Throws DataError for a whole checkpoint that is not of this format, or not of the round in its name.
+void require_own(const Archive& archive, Index round) {
+  loru::fl::require_text(archive, "format", format);
+  const Index own = loru::fl::get_number(archive, "server.round", 0);
+  require<DataError>(own == round, archive.origin(), ": expected round ", round, " by its name, got ", own);
 }
 
 }  // namespace
 
-void put_state(Archive& archive, const RunState& state) {
+void put_state(Archive& archive, const ProgramState& state) {
   Json json{{"totals", totals_json(state.totals)},
             {"warming_up", state.warming_up},
             {"validation", exact(state.validation)},
@@ -169,12 +174,16 @@ void put_state(Archive& archive, const RunState& state) {
                     {"samples", test->samples},
                     {"metrics", exact(test->metrics)}};
   archive.metadata()["run"] = json.dump();
+  archive.metadata()["configuration"] = state.configuration;
 }
 
-RunState get_state(const Archive& archive) {
+ProgramState get_state(const Archive& archive) {
   const std::string& text = loru::fl::get_text(archive, "run");
+  const std::string& configuration = loru::fl::get_text(archive, "configuration");
   try {
-    return state_of(Json::parse(text));
+    ProgramState state = state_of(Json::parse(text));
+    state.configuration = configuration;
+    return state;
   } catch (const std::exception& error) {
     fail<DataError>(archive.origin(), ": metadata 'run': ", error.what());
   }
@@ -201,7 +210,8 @@ void take_best(const Archive& archive, Archive& model) {
     if (!model.raw(name).blocks) model.put_raw(name, archive.raw(best_prefix + name));
 }
 
-Checkpoints::Checkpoints(const fs::path& run) : folder_{run / "checkpoint"} {}
+Checkpoints::Checkpoints(const fs::path& run, std::string origin)
+    : folder_{run / "checkpoint"}, origin_{std::move(origin)} {}
 
 bool Checkpoints::empty() const { return files_of_rounds(folder_).empty(); }
 
@@ -228,35 +238,45 @@ std::optional<Index> Checkpoints::write(Index round, Archive archive) const {
 
 std::optional<Checkpoint> Checkpoints::newest() const {
   std::optional<Checkpoint> found;
-  std::vector<std::pair<fs::path, std::string>> damaged;
-  std::vector<fs::path> older;
+  std::vector<std::string> damaged;
+  std::vector<fs::path> discarded;
   const auto files = files_of_rounds(folder_);
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
+    const auto& [round, path] = *file;
     if (found && found->before) {
-      older.push_back(file->second);
+      discarded.push_back(path);
       continue;
     }
+    const std::string name = concat(origin_, "checkpoint/", path.filename().native());
+    require<DataError>(fs::is_regular_file(path), name, ": expected a regular file");
     Archive archive;
     try {
-      archive = read(file->second);
+      archive = read(path, name);
     } catch (const DataError& error) {
-      damaged.emplace_back(file->second, error.what());
+      damaged.emplace_back(error.what());
+      discarded.push_back(path);
       continue;
     }
-    loru::fl::require_text(archive, "format", format);
+    require_own(archive, round);
     if (found)
       found->before = states_of(archive);
     else
-      found = Checkpoint{file->first, std::move(archive)};
+      found = Checkpoint{round, std::move(archive)};
   }
-  if (!found && !damaged.empty()) fail<DataError>(damaged.front().second);
-  for (const auto& [file, message] : damaged) {
-    report_error(concat(message, "; going on from round ", found->round));
-    remove_earlier(file);
-  }
-  for (const fs::path& file : older) remove_earlier(file);
-  if (found) warn_of_build(found->archive);
+  if (!found && !damaged.empty()) fail<DataError>(damaged.front());
+  if (!found) return found;
+  for (const std::string& message : damaged)
+    found->remarks.push_back(concat(message, "; going on from round ", found->round));
+  if (const std::string& other = loru::fl::get_text(found->archive, "build"); other != build())
+    found->remarks.push_back(concat(found->archive.origin(), ": written by ", other, ", this is ", build(),
+                                    ": the last bits of the model may differ"));
+  found->discarded = std::move(discarded);
   return found;
+}
+
+void settle(const Checkpoint& checkpoint) {
+  for (const std::string& remark : checkpoint.remarks) report_error(remark);
+  for (const fs::path& file : checkpoint.discarded) remove_earlier(file);
 }
 
 }  // namespace federate

@@ -10,7 +10,7 @@
 namespace federate {
 
 /// What a run has counted and chosen so far: all that is not the simulation's.
-struct RunState {
+struct ProgramState {
   Totals totals = {};
   bool warming_up = true;
   std::optional<double> best = {};  // the first metric of the model that is kept
@@ -20,12 +20,13 @@ struct RunState {
   Index every = 0;                                   // rounds between two checkpoints
   EventSizes events = {};                            // of TensorBoard's files
   std::string data = {};                             // data_digest() of what it trains and tests on
+  std::string configuration = {};                    // configuration_digest()
 };
 
-void put_state(loru::io::Archive& archive, const RunState& state);
+void put_state(loru::io::Archive& archive, const ProgramState& state);
 
 /// Throws DataError for an archive without a run's state.
-RunState get_state(const loru::io::Archive& archive);
+ProgramState get_state(const loru::io::Archive& archive);
 
 /// The content of rounds.csv. rounds_text() throws DataError if the archive has none.
 void put_rounds_text(loru::io::Archive& archive, std::string text);
@@ -41,11 +42,15 @@ struct Checkpoint {
   Index round = 0;
   loru::io::Archive archive;
   std::optional<loru::io::Archive> before = {};
+  std::vector<std::string> remarks = {};  // what is to be reported once the run goes on
+  std::vector<std::filesystem::path> discarded =
+      {};  // what goes then: damaged ones, and all before those two
 };
 
 class Checkpoints {
  public:
-  explicit Checkpoints(const std::filesystem::path& run);
+  /// Errors and remarks name files from `origin` on: "<origin>checkpoint/<file>".
+  explicit Checkpoints(const std::filesystem::path& run, std::string origin = {});
 
   bool empty() const;
 
@@ -53,14 +58,20 @@ class Checkpoints {
   /// before. Returns the round of that one, if there is one. The archive's tensors are written, not copied.
   std::optional<Index> write(Index round, loru::io::Archive archive) const;
 
-  /// The newest that is whole; nothing if there is none at all. Those that are not whole are reported and
-  /// removed, and those older than the two newest are removed. A checkpoint of another build is reported.
-  /// Throws DataError if none is whole, and for one of another format, and removes nothing then.
+  /// The newest that is whole; nothing if there is none at all. Nothing is removed yet: those that are not
+  /// whole and those older than the two newest are `discarded`. A remark says which are not whole, and that a
+  /// checkpoint is of another build. Throws DataError if none is whole, and for what is not a regular file,
+  /// of another format or of another round than its name says; IoError if a file or the folder cannot be
+  /// read.
   std::optional<Checkpoint> newest() const;
 
  private:
   std::filesystem::path folder_;
+  std::string origin_;
 };
+
+/// Reports the checkpoint's remarks and removes what it discards: the run goes on from it.
+void settle(const Checkpoint& checkpoint);
 
 /// What a run goes on from: its folder, and its newest checkpoint; without one it begins at round 1.
 struct Resumption {

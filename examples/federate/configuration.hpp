@@ -103,7 +103,7 @@ struct Configuration {
               "clients a round; if neither it nor fraction is given 10, or all clients if they are fewer"),
         field("federation.fraction", &C::fraction, range::up_to_one,
               "instead of cohort: a share of the clients"),
-        field("federation.rounds", &C::rounds, range::at_least(1), "rounds"),
+        field("federation.rounds", &C::rounds, range::between(1, fl::detail::most_counted), "rounds"),
         field("federation.warmup_rounds", &C::warmup_rounds, range::at_least(0),
               "of them the first, in which all layers are dense and trained as under fedavg"),
         field("federation.client_state", &C::state_on_disk, words<bool>({{"memory", false}, {"disk", true}}),

@@ -26,6 +26,9 @@ namespace {
 
 const CLI::Range seed_range(loru::Index{0}, std::numeric_limits<loru::Index>::max());
 const CLI::Range thread_range(1, 4096);
+const CLI::Validator some_folder(
+    [](std::string& name) { return name.empty() ? std::string("expected a folder, got ''") : std::string(); },
+    "");
 
 /// Something that the program does instead of a run, and whether the command line asks for it.
 struct Mode {
@@ -86,6 +89,7 @@ void add_run(CLI::App& app, CommandLine& line) {
       ->type_name("KEY.PATH=VALUE")
       ->allow_extra_args(false);
   app.add_option("--out", line.run.out, "Folder for the run's files; default: runs/<name of CONFIG>")
+      ->check(some_folder)
       ->type_name("DIR");
   add_threads(app, line, "Clients that train at the same time on the cpu; default: all cores");
   app.add_option("--executor", line.executor,
@@ -113,7 +117,7 @@ void add_checkpoints(CLI::App& app, CommandLine& line) {
   app.add_option(
          "--checkpoint-every", line.run.checkpoint_every,
          "Rounds between two checkpoints, from which --resume goes on; also written when a signal ends "
-         "the run; default: 0, never")
+         "the run; default: 0, never, and with --resume as the run had it")
       ->check(CLI::Range(loru::Index{0}, std::numeric_limits<loru::Index>::max()))
       ->type_name("K");
   const auto resume = [&line](const std::string& folder) {
@@ -122,6 +126,7 @@ void add_checkpoints(CLI::App& app, CommandLine& line) {
   };
   CLI::Option* option = app.add_option_function<std::string>(
                                "--resume", resume, "Goes on with the run in DIR from its newest checkpoint")
+                            ->check(some_folder)
                             ->type_name("DIR");
   for (const char* other : {"CONFIG", "--out", "--describe", "--explain"})
     option->excludes(app.get_option(other));
@@ -315,6 +320,7 @@ void add_spectrum(CLI::App& app, CommandLine& line) {
   spectrum
       .add_option("--out", line.run.out,
                   "Folder for the tables; default: runs/<name>-spectrum, or RUN/spectrum")
+      ->check(some_folder)
       ->type_name("DIR");
   add_data_dir(spectrum, line, "Folder that holds the data set's files");
   add_threads(spectrum, line, "Threads; default: all cores");
@@ -375,12 +381,16 @@ int main(int argc, char** argv) {
                "federate");
   CommandLine line;
   add_modes(app, line);
+  const auto report = [&](const std::string& message) {
+    // Processes of one run are all refused alike.
+    if (line.executor != "mpi" || federate::first_launched()) federate::report_error(message);
+  };
   try {
     app.parse(argc, argv);
     check_line(app, line);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    federate::report_error(std::string(error.what()) + " (federate --help lists what there is)");
+    report(std::string(error.what()) + " (federate --help lists what there is)");
     return federate::bad_input;
   }
   try {
@@ -388,13 +398,15 @@ int main(int argc, char** argv) {
       if (mode.asked()) return mode.act();
     return federate::success;
   } catch (const std::bad_alloc&) {
-    federate::report_error("out of memory");
+    report("out of memory");
     return federate::failed_run;
+  } catch (const federate::SaidByFirst&) {
+    return federate::bad_input;
   } catch (const loru::Error& error) {
-    federate::report_error(error.what());
+    report(error.what());
     return federate::bad_input;
   } catch (const std::exception& error) {
-    federate::report_error(error.what());
+    report(error.what());
     return federate::failed_run;
   }
 }

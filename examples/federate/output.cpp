@@ -55,11 +55,15 @@ void forget_events(const fs::path& folder) {
 
 /// The folder, empty of a run's files but for those that a run which goes on has of its rounds up to `last`,
 /// and the configuration of one that begins again: without it there is no run, so it goes first and comes
-/// last.
+/// last. What cannot be listed is refused before anything is removed.
 fs::path prepare(const fs::path& folder, Begin begin, Index last) {
   loru::io::make_directories(folder);
+  for (const char* name : {kept_rounds, merges_folder, checkpoints_folder}) files_of_rounds(folder / name);
   remove_temporaries(folder);
-  if (begin == Begin::anew) remove_earlier(folder / config_file);
+  if (begin == Begin::anew && fs::exists(fs::symlink_status(folder / config_file))) {
+    remove_earlier(folder / config_file);
+    loru::io::synchronise_folder(folder);
+  }
   for (const char* name : {summary_file, model_file, best_file, clients_file}) remove_earlier(folder / name);
   for (const char* name : {kept_rounds, merges_folder}) forget_rounds(folder / name, last);
   if (begin == Begin::going_on) return folder;
@@ -100,6 +104,8 @@ nlohmann::ordered_json run_summary(const Configuration& c, const ParameterCount&
           {"ranks", outcome.ranks},
           {"turns_by_rank", totals.turns_by_rank},
           {"state_bytes", totals.state_bytes},
+          {"dropped", totals.dropped},
+          {"rejected", totals.rejected},
           {"final_test_accuracy", outcome.test.accuracy},
           {"best_test_accuracy", std::isnan(outcome.test.accuracy)
                                      ? outcome.test.accuracy  // null: the task has none
@@ -213,10 +219,14 @@ std::string config_text(const Setup& setup) {
 std::map<Index, fs::path> files_of_rounds(const fs::path& folder) {
   std::error_code code;
   std::map<Index, fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder, code))
-    if (const auto round = loru::parse_number<Index>(entry.path().stem().string());
-        round && entry.path().extension() == ".safetensors")
-      files[*round] = entry.path();
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const fs::path& file = entry->path();
+    if (const auto round = loru::parse_number<Index>(file.stem().string());
+        round && file.extension() == ".safetensors")
+      files[*round] = file;
+  }
+  require<IoError>(!code || code == std::errc::no_such_file_or_directory, folder.native(),
+                   ": cannot list: ", code.message());
   return files;
 }
 
@@ -235,6 +245,9 @@ void Totals::add(const loru::fl::Round& round) {
   uplink_bytes += round.uplink_bytes;
   downlink_bytes += round.downlink_bytes;
   state_bytes += round.state_bytes;
+  dropped += round.dropped;
+  rejected += round.rejected;
+  folded += !std::isnan(round.train_loss);
   turns_by_rank.resize(std::max(turns_by_rank.size(), round.turns_by_rank.size()));
   for (std::size_t r = 0; r < round.turns_by_rank.size(); ++r) turns_by_rank[r] += round.turns_by_rank[r];
   train_seconds += round.train_seconds;
@@ -388,6 +401,14 @@ std::string data_digest(const loru::data::Split& data) {
   put_half("test", data.test);
   put_half("validation", data.validation);
   return sha256(all);
+}
+
+std::string configuration_digest(Configuration configuration) {
+  configuration.data.dir.clear();
+  const std::string text = to_toml(std::move(configuration));
+  Sha256 digest;
+  digest.add(text.data(), text.size());
+  return digest.hex();
 }
 
 std::string sha256(const loru::io::Archive& archive) {

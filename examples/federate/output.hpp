@@ -25,6 +25,8 @@ struct Totals {
   double best_test_accuracy = 0.0;
   std::vector<Index> turns_by_rank;                 // of the processes, also of earlier launches
   std::uint64_t state_bytes = 0;                    // client states that went to other processes and back
+  Index dropped = 0, rejected = 0;                  // turns that were not answered; that were refused
+  Index folded = 0;                                 // rounds that changed the model
   std::vector<Index> merge_rounds;                  // those that ended with a merge
   Index measured = 0;                               // rounds whose aggregation error was
   std::map<std::string, double> aggregation_error;  // by layer, summed over the rounds
@@ -69,7 +71,8 @@ std::vector<RoundColumn> round_columns(const Setup& setup);
 /// Removes what an earlier run wrote. Throws IoError if a file of this name could not be written.
 void remove_earlier(const std::filesystem::path& file);
 
-/// The files <round>.safetensors of a folder, by round.
+/// The files <round>.safetensors of a folder, by round; none if there is no folder. Throws IoError if it
+/// cannot be listed.
 std::map<Index, std::filesystem::path> files_of_rounds(const std::filesystem::path& folder);
 
 /// Writes rounds.csv, atomically.
@@ -126,6 +129,9 @@ std::vector<loru::io::Archive> kept_merges(const std::filesystem::path& folder);
 
 /// SHA-256 of all samples and targets, in hexadecimal.
 std::string data_digest(const loru::data::Split& data);
+
+/// SHA-256 of a configuration, but for the folder of the data, in hexadecimal.
+std::string configuration_digest(Configuration configuration);
 
 /// Names, shapes and bytes of all tensors in name order, as SHA-256 in hexadecimal: for each tensor its
 /// name, a zero byte, the number of extents and the extents (8 bytes each, little-endian), then its

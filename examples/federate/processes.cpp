@@ -22,7 +22,9 @@ bool first_launched() {
 }
 
 void require_one_process(const std::string& out) {
-  if (const auto several = launched())
+  const auto several = launched();
+  if (several && !first_launched()) throw SaidByFirst();
+  if (several)
     loru::fail<loru::ConfigError>("started with ", several->processes, " ranks (", several->variable,
                                   ") without --executor mpi: all would write ", out);
 }

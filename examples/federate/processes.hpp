@@ -21,7 +21,14 @@ std::optional<Launched> launched();
 /// before MPI has connected them.
 bool first_launched();
 
-/// Throws ConfigError if a launcher has started several processes, which would all write the folder.
+/// What all processes of a launcher are refused for, thrown where the first of them says it.
+class SaidByFirst : public loru::ConfigError {
+ public:
+  SaidByFirst() : ConfigError("started by a launcher of which the first process says what is wrong") {}
+};
+
+/// Throws ConfigError if a launcher has started several processes, which would all write the folder: on those
+/// after the first SaidByFirst.
 void require_one_process(const std::string& out);
 
 /// run() with the processes of MPI's world. Process 0 is the server, writes the files and reports; the others

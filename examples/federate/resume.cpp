@@ -13,11 +13,16 @@ namespace {
 
 const char* const configuration_file = "config.toml";
 
-/// Whether the folder's summary is of a run that reached its end.
+/// Whether the folder's summary is of a run that reached its end; not if it is broken, since a run writes it
+/// as a whole.
 bool is_finished(const fs::path& folder, const Configuration& c) {
   if (!fs::exists(folder / "summary.json")) return false;
-  const RunResult run = read_run(folder, {});
-  return run.rounds == c.rounds || run.stopped || run.diverged;
+  try {
+    const RunResult run = read_run(folder, {});
+    return run.rounds == c.rounds || run.stopped || run.diverged;
+  } catch (const loru::DataError&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -33,6 +38,10 @@ Configuration resumed(const Overrides& overrides, RunOptions& options) {
   require_same_run(run, changed, "resume");
   require<ConfigError>(!is_finished(folder, run), "resume: the run is finished");
   options.resumption->checkpoint = Checkpoints(folder).newest();
+  require<ConfigError>(options.resumption->checkpoint || !fs::exists(folder / "summary.json"),
+                       "resume: ", folder.native(),
+                       ": the run was stopped without a checkpoint (--checkpoint-every) and would begin at "
+                       "round 1: run its config.toml with another --out, or remove its summary.json first");
   return changed;
 }
 
@@ -41,7 +50,7 @@ std::shared_ptr<Resumption> resumption_of(const fs::path& folder, const Setup& s
   if (!fs::exists(file) || Checkpoints(folder).empty()) return nullptr;
   auto found = std::make_shared<Resumption>(std::make_unique<FolderLock>(folder, "--out"), std::nullopt);
   if (loru::io::read_text(file) != config_text(setup)) return nullptr;
-  found->checkpoint = Checkpoints(folder).newest();
+  found->checkpoint = Checkpoints(folder, (folder / "").native()).newest();
   return found;
 }
 

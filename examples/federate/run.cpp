@@ -8,7 +8,6 @@
 #include <loru/train/predict.hpp>
 #include "cuda.hpp"
 #include "describe.hpp"
-#include "processes.hpp"
 #include "resume.hpp"
 
 #include "training.hpp"
@@ -129,7 +128,6 @@ ExitCode predict(const Prediction& p, const Overrides& overrides, Index threads)
 }
 
 void report_error(const std::string& message) {
-  if (!first_launched()) return;
   std::string line = message;
   std::replace(line.begin(), line.end(), '\n', ' ');
   std::fprintf(stderr, "federate: %s\n", line.c_str());

@@ -30,8 +30,9 @@ struct Configuration;
 
 /// The command line's options of a run besides its configuration.
 struct RunOptions {
-  std::string out = {};                      // the run's folder; empty: no files
-  Index checkpoint_every = 0;                // rounds between two checkpoints; 0: none
+  std::string out = {};  // the run's folder; empty: no files
+  /// Rounds between two checkpoints; 0: none. If not given, those of the run that goes on, or none.
+  std::optional<Index> checkpoint_every = {};
   bool resumes = false;                      // goes on with the run in `out`, whose configuration it has
   std::shared_ptr<Resumption> resumption{};  // what it goes on from; none: a run of its own
   Index threads = 1;
@@ -81,7 +82,7 @@ struct Prediction {
 /// table for a name that ends in .csv. The run's own data give shapes and normalisation. Throws loru::Error.
 ExitCode predict(const Prediction& prediction, const Overrides& overrides, Index threads);
 
-/// One line to stderr; of the processes that a launcher has started, the first one's alone.
+/// One line to stderr.
 void report_error(const std::string& message);
 
 }  // namespace federate

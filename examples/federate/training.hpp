@@ -2,6 +2,7 @@
 // Training and evaluation of a configuration on a device.
 
 #include <chrono>
+#include <new>
 
 #include <loru/fl/client/versioned_store.hpp>
 #include <loru/lowrank/rank.hpp>
@@ -26,11 +27,14 @@ class Training {
         threads_{std::same_as<D, loru::Cpu> ? options.threads : 1},
         parts_{std::move(parts)},
         options_{options},
-        checkpoint_every_{options.checkpoint_every},
+        checkpoint_every_{options.checkpoint_every.value_or(0)},
         start_{start_of(setup.model)} {
     const Configuration& c = setup.configuration;
     if (c.tensorboard) require_tensorboard();
-    if (checkpoint_every_ > 0 || checkpoint()) data_digest_ = data_digest(setup.data);
+    if (checkpoint_every_ > 0 || checkpoint()) {
+      data_digest_ = data_digest(setup.data);
+      configuration_digest_ = configuration_digest(c);
+    }
     if (checkpoint()) take(get_state(*checkpoint()));
     // Also where a warm-up comes first: it checks.
     begin(model_on<D>(setup), make_algorithm<D>(c), c.simulation.server, 0);
@@ -48,6 +52,8 @@ class Training {
       resumption->checkpoint.reset();
       return;
     }
+    if (resumption)
+      report_error(loru::concat("resume: ", options_.out, ": no checkpoint; beginning at round 1"));
     output_.emplace(options_.out, setup_, resumption ? Begin::again : Begin::anew);
     open_events();
     keep_round();
@@ -74,6 +80,13 @@ class Training {
       if (totals_.rounds < setup_.configuration.rounds && !stopped_after_) code = interrupted;
     } catch (const loru::DivergedError& error) {
       failure_ = error.what();
+      diverged_ = true;
+      code = failed_run;
+    }
+    if (code == success && totals_.folded == 0) {
+      failure_ =
+          loru::concat("no round folded as many updates as federation.min_updates asks: ", totals_.dropped,
+                       " dropped out, ", totals_.rejected, " were rejected");
       code = failed_run;
     }
     finish(code);
@@ -85,6 +98,7 @@ class Training {
 
   /// The folder's files as they were when the checkpoint was written.
   void go_on(const Checkpoint& from) {
+    settle(from);
     write_rounds(options_.out, rounds_text(from.archive));
     progress_.begin_after(totals_.rounds);
     output_.emplace(options_.out, setup_, Begin::going_on, totals_.rounds);
@@ -139,7 +153,7 @@ class Training {
   /// Where the states of an algorithm's clients are kept; none: in memory.
   std::shared_ptr<loru::fl::ClientStore> store() {
     if (!has_files()) return nullptr;
-    if (checkpoint_every_ > 0) {
+    if (checkpoint_every_ > 0 || goes_on_) {  // states of a checkpoint are versions
       if (!versions_) versions_ = std::make_shared<loru::fl::VersionedStore>(states_folder());
       return versions_;
     }
@@ -193,6 +207,7 @@ class Training {
       const loru::fl::Round round = simulation_->run_round(wanted);
       totals_.add(round);
       if (output_) output_->add(round);
+      if (!round.rejection.empty()) report_rejection(round);
       if (events_) add_events(round);
       if (simulation_->server().merges() > merges) keep_merge(round.index);
       progress_.round(round, totals_);
@@ -222,7 +237,8 @@ class Training {
     loru::io::Archive archive("checkpoint");
     simulation_->save(archive);
     put_state(archive, {totals_, warming_up_, best_, best_round_, stopped_after_, test_, validation_,
-                        checkpoint_every_, events_ ? events_->synchronise() : EventSizes{}, data_digest_});
+                        checkpoint_every_, events_ ? events_->synchronise() : EventSizes{}, data_digest_,
+                        configuration_digest_});
     put_rounds_text(archive, output_->rounds_text());
     if (best_round_) put_best(archive, output_->best());
     if (starts_trained())
@@ -231,7 +247,8 @@ class Training {
     last_checkpoint_ = totals_.rounds;
   }
 
-  void take(const RunState& state) {
+  void take(const ProgramState& state) {
+    require_configuration(state.configuration);
     totals_ = state.totals;
     warming_up_ = state.warming_up;
     best_ = state.best;
@@ -239,10 +256,19 @@ class Training {
     stopped_after_ = state.stopped_after;
     test_ = state.test;
     validation_ = state.validation;
-    if (checkpoint_every_ == 0) checkpoint_every_ = state.every;
+    if (!options_.checkpoint_every) checkpoint_every_ = state.every;
     last_checkpoint_ = totals_.rounds;
     event_sizes_ = state.events;
     require_data(state.data);
+  }
+
+  /// Throws ConfigError unless the checkpoint is of this configuration.
+  void require_configuration(const std::string& began_with) const {
+    constexpr std::size_t shown = 16;
+    loru::require<loru::ConfigError>(configuration_digest_ == began_with, "resume: ", checkpoint()->origin(),
+                                     ": expected the configuration with sha256 ",
+                                     configuration_digest_.substr(0, shown), ", got ",
+                                     began_with.substr(0, shown));
   }
 
   /// Throws ConfigError unless the data are those that the run began with.
@@ -269,6 +295,14 @@ class Training {
   /// The effective weights of the factored layers before their first round.
   std::map<std::string, loru::Tensor<float>> start_weights() {
     return start_weights_.empty() ? loru::lowrank::effective_weights(start_) : start_weights_;
+  }
+
+  /// Why the round went on without the first client that it rejected; a listener has it in its own round.
+  void report_rejection(const loru::fl::Round& round) {
+    if (options_.listener) return;
+    progress_.end();
+    report_error(loru::concat("round ", round.index, ": rejected ", round.rejected, " of ",
+                              round.cohort.size(), ": ", round.rejection));
   }
 
   /// Keeps the factors that the round has merged, if they are wanted.
@@ -325,7 +359,7 @@ class Training {
                     .model_sha256 = sha256(loru::io::to_archive(model)),
                     .best_round = best_round_,
                     .stopped_after = stopped_after_,
-                    .diverged = code == failed_run};
+                    .diverged = diverged_};
     const auto start = start_weights();
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
       if (all_finite(weight))
@@ -376,10 +410,10 @@ class Training {
   loru::data::Partition parts_;
   const RunOptions& options_;
   Index checkpoint_every_;
-  bool goes_on_ = checkpoint() != nullptr;     // from a checkpoint
-  std::optional<Index> last_checkpoint_ = {};  // its round
-  std::string data_digest_ = {};               // where there are checkpoints
-  std::unique_ptr<FolderLock> lock_;           // unless what the run goes on from has it
+  bool goes_on_ = checkpoint() != nullptr;                    // from a checkpoint
+  std::optional<Index> last_checkpoint_ = {};                 // its round
+  std::string data_digest_ = {}, configuration_digest_ = {};  // where there are checkpoints
+  std::unique_ptr<FolderLock> lock_;                          // unless what the run goes on from has it
   Model start_;  // with the effective weights of the factored layers before their first round,
   std::map<std::string, loru::Tensor<float>> start_weights_;  // or those of a run that goes on
   std::shared_ptr<loru::fl::VersionedStore> versions_;        // with checkpoints
@@ -395,6 +429,7 @@ class Training {
   std::optional<double> best_;  // the first metric of the model that is kept
   std::optional<Index> best_round_, stopped_after_;
   std::string failure_;
+  bool diverged_ = false;
   bool ended_ = false;  // by the listener
 };
 
@@ -410,11 +445,14 @@ ExitCode train_on(Setup& setup, loru::data::Partition parts, const RunOptions& o
   training.open_output();
   try {
     return training();
+  } catch (const std::bad_alloc&) {
+    if (options.listener) throw;
+    report_error("out of memory");
   } catch (const std::exception& error) {
     if (options.listener) throw;
     report_error(error.what());
-    return failed_run;
   }
+  return failed_run;
 }
 
 /// The setup's model on the test set.

@@ -61,7 +61,8 @@ TEST_CASE("broken TOML names file, line and column") {
 TEST_CASE("a value of a wrong type says what was expected and what came") {
   check_text("[data]\nname = \"digits\"\n[lowrank]\nrank = \"a\"\n",
              "c.toml:4: lowrank.rank: expected a whole number >= 1, got string 'a'");
-  check_set("client.epochs=2.5", "client.epochs: expected a whole number >= 1, got floating-point 2.5");
+  check_set("client.epochs=2.5",
+            "client.epochs: expected a whole number in 1 .. 2147483648, got floating-point 2.5");
   check_set("optimizer.learning_rate=fast",
             "optimizer.learning_rate: expected a number > 0, got string 'fast'");
   check_set("optimizer.nesterov=1", "optimizer.nesterov: expected true or false, got integer 1");
@@ -105,9 +106,18 @@ TEST_CASE("a list of rounds is in increasing order") {
 }
 
 TEST_CASE("a value out of range says what range was expected") {
+  check_set("client.epochs=9223372036854775807",
+            "client.epochs: expected a whole number in 1 .. 2147483648, got integer 9223372036854775807");
+  check_set("client.steps=2147483649",
+            "client.steps: expected a whole number in 0 .. 2147483648, got integer 2147483649");
+  check_set("federation.rounds=4294967295",
+            "federation.rounds: expected a whole number in 1 .. 4294967294, got integer 4294967295");
+  check_set("partition.samples=1099511627776",
+            "partition.samples: expected a whole number in 1 .. 536870911, got integer 1099511627776");
   check_set("lowrank.rank=0", "lowrank.rank: expected a whole number >= 1, got integer 0");
   check_set("federation.clients=0", "federation.clients: expected a whole number >= 1, got integer 0");
-  check_set("federation.rounds=0", "federation.rounds: expected a whole number >= 1");
+  check_set("federation.rounds=0",
+            "federation.rounds: expected a whole number in 1 .. 4294967294, got integer 0");
   check_set("federation.fraction=1.5",
             "federation.fraction: expected a number in (0, 1], got floating-point 1.5");
   check_set("optimizer.learning_rate=inf", "expected a number > 0, got floating-point inf");

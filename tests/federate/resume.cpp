@@ -1,5 +1,7 @@
 // Checkpoints: a run that was stopped goes on, and is the run that was never stopped.
 
+#include <sys/stat.h>
+
 #include <loru/io/csv.hpp>
 #include <loru/io/safetensors.hpp>
 
@@ -382,6 +384,174 @@ TEST_CASE("resume: a checkpoint of another build is reported, and the run goes o
       std::string::npos);
 }
 
+TEST_CASE(
+    "resume: a folder of checkpoints that cannot be listed, and what is no file, end nothing but the "
+    "resume") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run", folder = run / "checkpoint";
+  REQUIRE(run_tiny(scratch.path, "run",
+                   {"--quiet", "--checkpoint-every", "2", "--set", "algorithm.name=scaffold"})
+              .code == 0);
+  kill_after(run, 5);
+  const auto states = names_in(run / "clients");
+  REQUIRE_FALSE(states.empty());
+  const auto refused = [&] {
+    const Result result = resume(scratch.path, run);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    CHECK(names_in(run / "clients") == states);
+    CHECK(fs::exists(run / "config.toml"));
+    return result.err;
+  };
+  fs::rename(folder, run / "aside");
+  write(folder, "a file in the way");
+  CHECK(refused() == "federate: " + folder.string() + ": cannot list: Not a directory\n");
+  // A run that begins anew lists first, too.
+  const Result anew = run_tiny(scratch.path, "run", {"--quiet"});
+  CHECK(anew.code == 2);
+  CHECK(names_in(run / "clients") == states);
+  CHECK(fs::exists(run / "config.toml"));
+  fs::remove(folder);
+  fs::rename(run / "aside", folder);
+
+  const fs::path odd = folder / "000009.safetensors";
+  REQUIRE(::mkfifo(odd.c_str(), 0600) == 0);
+  CHECK(refused() == "federate: checkpoint/000009.safetensors: expected a regular file\n");
+  fs::remove(odd);
+  fs::create_directories(odd);
+  CHECK(refused() == "federate: checkpoint/000009.safetensors: expected a regular file\n");
+  fs::remove(odd);
+  CHECK(resume(scratch.path, run).code == 0);
+}
+
+TEST_CASE("resume: a whole checkpoint of another configuration or round is refused, and nothing is removed") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run", folder = run / "checkpoint";
+  REQUIRE(run_tiny(scratch.path, "other", {"--quiet", "--checkpoint-every", "2", "--set", "client.batch=4"})
+              .code == 0);
+  REQUIRE(run_tiny(scratch.path, "run", {"--quiet", "--checkpoint-every", "2"}).code == 0);
+  kill_after(run, 5);
+  fs::copy_file(folder / "000004.safetensors", folder / "000002.safetensors");
+  const std::string older = read(folder / "000004.safetensors"), newest = read(folder / "000005.safetensors");
+  const auto refused = [&] {
+    const auto before = names_in(folder);
+    const Result result = resume(scratch.path, run);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    CHECK(names_in(folder) == before);
+    return result.err;
+  };
+  fs::copy_file(scratch.path / "other" / "checkpoint" / "000005.safetensors", folder / "000005.safetensors",
+                fs::copy_options::overwrite_existing);
+  CHECK(refused().starts_with(
+      "federate: resume: checkpoint/000005.safetensors: expected the configuration with sha256 "));
+  write(folder / "000005.safetensors", newest);
+  fs::copy_file(folder / "000005.safetensors", folder / "000007.safetensors");
+  CHECK(refused() == "federate: checkpoint/000007.safetensors: expected round 7 by its name, got 5\n");
+  fs::remove(folder / "000007.safetensors");
+  // A damaged newest one stays if the one before it is refused.
+  write(folder / "000005.safetensors", newest.substr(0, newest.size() - 1));
+  rewrite(scratch.path, folder / "000004.safetensors",
+          [](auto& text) { text["configuration"] = std::string(64, '7'); });
+  CHECK(refused().starts_with("federate: resume: checkpoint/000004.safetensors: expected the configuration"));
+  write(folder / "000004.safetensors", older);
+  const Result result = resume(scratch.path, run);
+  CHECK(result.code == 0);
+  CHECK(result.err.ends_with("; going on from round 4\n"));
+  CHECK(names_in(folder) == Arguments{"000004.safetensors", "000005.safetensors"});
+}
+
+TEST_CASE("resume: a run that a signal stopped without a checkpoint keeps what it wrote") {
+  const Scratch scratch;
+  const fs::path run = scratch.path / "run";
+  {
+    const Process process(scratch.path,
+                          with({(scratch.path / "tiny.toml").string(), "--out", run.string(), "--quiet"},
+                               as_options({"federation.rounds=100000"})));
+    wait_for_rows(run, 3);
+    process.signal(SIGTERM);
+    REQUIRE(process.wait().code == 130);
+  }
+  const std::string model = read(run / "model.safetensors"), rows = read(run / "rounds.csv");
+  const Result result = resume(scratch.path, run);
+  CHECK(result.code == 2);
+  check_one_line(result);
+  CHECK(result.err.starts_with("federate: resume: " + run.string() +
+                               ": the run was stopped without a checkpoint"));
+  CHECK(read(run / "model.safetensors") == model);
+  CHECK(read(run / "rounds.csv") == rows);
+
+  // A killed one has no summary. It begins again, and says so.
+  fs::remove(run / "summary.json");
+  const Process process(scratch.path, {"--resume", run.string(), "--quiet"});
+  wait_for_rows(run, 3);
+  process.signal(SIGINT);
+  CHECK(process.wait().err.starts_with("federate: resume: " + run.string() +
+                                       ": no checkpoint; beginning at round 1\n"));
+}
+
+TEST_CASE("resume: checkpoints turned off, a broken summary, empty names") {
+  const Scratch scratch;
+  const fs::path whole = scratch.path / "whole", run = scratch.path / "run";
+  const Arguments scaffold = as_options({"algorithm.name=scaffold"});
+  REQUIRE(run_tiny(scratch.path, "whole", with(scaffold, {"--quiet"})).code == 0);
+  REQUIRE(run_tiny(scratch.path, "run", with(scaffold, {"--quiet", "--checkpoint-every", "2"})).code == 0);
+  kill_after(run, 4);
+  write(run / "summary.json", "{");
+  REQUIRE(resume(scratch.path, run, {"--checkpoint-every", "0"}).code == 0);
+  CHECK(names_in(run / "checkpoint") == Arguments{"000004.safetensors"});
+  check_same_run(run, whole);
+  for (const Arguments& command :
+       {Arguments{"--resume", ""}, Arguments{(scratch.path / "tiny.toml").string(), "--out", ""}}) {
+    const Result result = federate(scratch.path, command);
+    CHECK(result.code == 2);
+    check_one_line(result);
+    CHECK(result.err.find("expected a folder, got ''") != std::string::npos);
+  }
+}
+
+TEST_CASE("A run in which nothing was trained fails, and says so") {
+  const Scratch scratch;
+  const Result dropped = run_tiny(scratch.path, "dropped", {"--quiet", "--set", "federation.drop_after=1"});
+  CHECK(dropped.code == 1);
+  check_one_line(dropped);
+  CHECK(dropped.err.find("20 dropped out, 0 were rejected") != std::string::npos);
+  CHECK(summary(scratch.path / "dropped")["dropped"] == 20);
+  CHECK_FALSE(summary(scratch.path / "dropped").contains("diverged"));
+  const Result rejected = run_tiny(scratch.path, "rejected",
+                                   {"--quiet", "--set", "federation.diverged=reject", "--set",
+                                    "server.max_norm=1e-12", "--set", "federation.rounds=2"});
+  CHECK(rejected.code == 1);
+  CHECK(summary(scratch.path / "rejected")["rejected"] == 8);
+  const auto said = lines(rejected.err);
+  REQUIRE(said.size() == 3);
+  CHECK(said[0].starts_with("federate: round 1: rejected 4 of 4: round 1, client "));
+  CHECK(said[1].starts_with("federate: round 2: rejected 4 of 4: round 2, client "));
+  CHECK(said[2].find("0 dropped out, 8 were rejected") != std::string::npos);
+}
+
+TEST_CASE("What a launcher has set silences no command but a run that the first process reports") {
+  const Scratch scratch;
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMI_RANK"}) {
+    CAPTURE(variable);
+    const std::string size = variable[0] == 'O' ? "OMPI_COMM_WORLD_SIZE" : "PMI_SIZE";
+    ::setenv(variable, "1", 1);
+    ::setenv(size.c_str(), "4", 1);
+    const Result evaluation = federate(scratch.path, {"eval", "nowhere"});
+    const Result run = run_tiny(scratch.path, "run", {"--quiet"});
+    ::setenv(variable, "0", 1);
+    const Result first = run_tiny(scratch.path, "run", {"--quiet"});
+    ::unsetenv(variable);
+    ::unsetenv(size.c_str());
+    CHECK(evaluation.code == 2);
+    check_one_line(evaluation);
+    CHECK(run.code == 2);
+    CHECK(run.err.empty());
+    CHECK(first.code == 2);
+    check_one_line(first);
+  }
+}
+
 TEST_CASE("resume: a run that has reached what was wanted, or diverged, is finished") {
   const Scratch scratch;
   const fs::path run = scratch.path / "run";
@@ -420,4 +590,12 @@ TEST_CASE("resume: sweeps and comparisons go on inside their runs") {
   REQUIRE(again.code == 0);
   CHECK(again.out.find("going on from round 4") != std::string::npos);
   check_same_run(run, scratch.path / "whole" / inside);
+
+  // Damaged ones are named with their run.
+  kill_after(run, 5);
+  for (const std::string& name : names_in(run / "checkpoint")) write(run / "checkpoint" / name, "x");
+  const Result damaged = once("run");
+  CHECK(damaged.code == 2);
+  check_one_line(damaged);
+  CHECK(damaged.err.starts_with("federate: " + (run / "checkpoint").string() + "/000005.safetensors: "));
 }

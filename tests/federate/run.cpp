@@ -52,6 +52,8 @@ TEST_CASE("summary.json holds the fields of a run in their order") {
                                           "ranks",
                                           "turns_by_rank",
                                           "state_bytes",
+                                          "dropped",
+                                          "rejected",
                                           "final_test_accuracy",
                                           "best_test_accuracy",
                                           "final_test_loss",

@@ -69,15 +69,6 @@ std::string identity(const loru::data::Split& data) {
                       data_digest(data).substr(0, 16));
 }
 
-/// Of the configuration, but for the folder of the data.
-std::string configuration_digest(Configuration configuration) {
-  configuration.data.dir.clear();
-  const std::string text = to_toml(std::move(configuration));
-  Sha256 digest;
-  digest.add(text.data(), text.size());
-  return digest.hex();
-}
-
 /// How a process comes out of its set-up.
 struct Report {
   char host[MPI_MAX_PROCESSOR_NAME] = {}, identity[160] = {}, configuration[Sha256::digits + 1] = {},
