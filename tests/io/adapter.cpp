@@ -185,6 +185,14 @@ TEST_CASE("adapter: tensors that are refused") {
         }).starts_with("file: tensor model.layers.1.q.lora_A.weight: expected base_model.model."));
   CHECK(with([](io::Archive&) {}, R"("target_modules": ["k", "layers.1.q"])") ==
         "file: tensor base_model.model.model.layers.11.q.lora_A.weight: expected a layer of target_modules");
+  CHECK(with([](io::Archive&) {}, R"("target_modules": "model\\.layers\\.1\\.q|k")") ==
+        "file: tensor base_model.model.model.layers.11.q.lora_A.weight: expected a layer of target_modules");
+  for (const char* known :
+       {R"("model\\.layers\\.1\\.q|model\\.layers\\.11\\.q")", R"(".*\\.q")", R"("all-linear")"})
+    CHECK(with([](io::Archive&) {}, concat(R"("target_modules": )", known)) == "no error");
+  for (const char* none : {"[]", R"("")"})
+    CHECK(with([](io::Archive&) {}, concat(R"("target_modules": )", none))
+              .starts_with("json: target_modules: expected the name of at least one layer, got "));
   CHECK(error(io::Archive("file"), configuration()) ==
         "file: expected a tensor base_model.model.<layer>.lora_A.weight, got none among 0");
   CHECK_THROWS_AS(io::load_adapter("/nowhere"), IoError);

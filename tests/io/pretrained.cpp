@@ -265,7 +265,10 @@ TEST_CASE("pretrained: safetensors with Hugging Face's names") {
   bare.put("embeddings.position_ids", Tensor<std::int64_t>{Shape{1, 8}});
   bare.put("cls.predictions.bias", Tensor<float>{Shape{5}});
   bare.put("classifier.weight", Tensor<float>{Shape{2, 4}});
-  check_equal(io::pretrained_of(bare, c).tensors, whole);
+  const io::Pretrained published = io::pretrained_of(bare, c);
+  check_equal(published.tensors, whole);
+  CHECK(published.classifier.names() == std::vector<std::string>{"classifier.weight"});
+  CHECK(published.classifier.raw("classifier.weight").shape == Shape{2, 4});
 
   // 1.0 as a half and as the upper half of a float.
   const std::vector<std::uint16_t> half(24, 0x3C00), brain(24, 0x3F80);

@@ -159,8 +159,13 @@ class AdapterReader {
     if (!place.has("target_modules") || place.has("layers_to_transform") || place.has("exclude_modules"))
       return;
     const JsonPlace targets = place["target_modules"];
-    const bool expression = std::holds_alternative<std::string>(targets.value().value);
-    if (!expression) adapter_.targets = texts(place, "target_modules");
+    if (std::holds_alternative<std::string>(targets.value().value)) {
+      if (targets.text().empty()) targets.refuse("the name of at least one layer", "\"\"");
+      read_expression(targets.text());
+      return;
+    }
+    adapter_.targets = texts(place, "target_modules");
+    if (adapter_.targets.empty()) targets.refuse("the name of at least one layer", "[]");
   }
 
   Adapter read() {
@@ -172,6 +177,24 @@ class AdapterReader {
   }
 
  private:
+  /// A regular expression that lists whole names is read; of another, and of PEFT's word for all layers, the
+  /// layers are not known.
+  void read_expression(std::string_view expression) {
+    if (expression == "all-linear") return;
+    std::vector<std::string> names(1);
+    for (std::size_t i = 0; i < expression.size(); ++i) {
+      const bool dot = expression.substr(i, 2) == "\\.";
+      if (dot) ++i;
+      if (expression[i] == '|' && !dot)
+        names.emplace_back();
+      else if (dot || std::string_view(".\\^$*+?()[]{}").find(expression[i]) == std::string_view::npos)
+        names.back() += expression[i];
+      else
+        return;
+    }
+    if (names.size() <= most_entries) adapter_.targets = std::move(names);
+  }
+
   void place(const std::string& name, const RawTensor& raw) {
     constexpr std::string_view prefix = "base_model.model.", a = ".lora_A.weight", b = ".lora_B.weight",
                                bias = ".base_layer.bias", batches = ".num_batches_tracked";

@@ -22,6 +22,7 @@ struct Pretrained {
   TransformerConfiguration configuration;
   Archive tensors;                                              // F32
   std::map<std::string, BlockTensor, std::less<>> blocks = {};  // matrices that stay in the file's form
+  Archive classifier = {};                                      // of a BERT, if it has one: classifier.*, F32
 };
 
 /// Where rows of `heads` heads of a matrix come from in files with interleaved rotary positions, which have
@@ -43,9 +44,8 @@ LORU_INLINE Pretrained pretrained_of(const Gguf& file, const PretrainedOptions& 
 /// vocabulary, below 0 if the head is not tied, positions), then all weights as F32. Throws DataError.
 LORU_INLINE Pretrained read_llama2c(std::vector<std::byte>&& bytes, std::string_view origin);
 
-/// The weights of `model.safetensors` for a configuration; F16 and BF16 become F32. What the task of the
-/// published model had on top (cls., classifier., and lm_head where it is tied) is left out. Throws DataError
-/// as above.
+/// The weights of `model.safetensors` for a configuration; F16 and BF16 become F32. A BERT's head for masked
+/// words (cls.) and lm_head where it is tied are left out. Throws DataError as above.
 LORU_INLINE Pretrained pretrained_of(const Archive& archive, const TransformerConfiguration& configuration);
 
 /// The configuration alone of what load_pretrained reads. Throws IoError and DataError.

@@ -201,8 +201,7 @@ inline BlockTensor as_blocks(const RawTensor& raw, std::string_view origin, cons
 inline bool left_out(const TransformerConfiguration& c, std::string_view name) {
   if (c.architecture == Architecture::llama)
     return name.ends_with(".rotary_emb.inv_freq") || (c.tied && name == "lm_head.weight");
-  return name.ends_with("embeddings.position_ids") || name.starts_with("cls.") ||
-         name.starts_with("classifier.");
+  return name.ends_with("embeddings.position_ids") || name.starts_with("cls.");
 }
 
 }  // namespace detail
@@ -213,6 +212,10 @@ LORU_INLINE Pretrained pretrained_of(const Archive& archive, const TransformerCo
   std::map<std::string, RawTensor> named;
   for (const auto& [name, raw] : archive.tensors()) {
     if (detail::left_out(configuration, name)) continue;
+    if (bert && name.starts_with("classifier.")) {
+      detail::put_floats(out.classifier, name, detail::as_blocks(raw, archive.origin(), name));
+      continue;
+    }
     // A model without a task on top has no prefix.
     const std::string published = bert && !name.starts_with("bert.") ? "bert." + name : name;
     require<DataError>(named.emplace(published, raw).second, archive.origin(), ": tensor ",
