@@ -132,6 +132,15 @@ TEMPLATE_TEST_CASE("algebra: merges accumulate an update of higher rank than r",
   CHECK(lowrank::update_rank(start.at("fc1"), start.at("fc1")) == 0);
 }
 
+TEST_CASE("algebra: what floats round is no direction of an update") {
+  const Tensor<float> start = gaussian<float>({96, 64}, 1), a = gaussian<float>({2, 64}, 2),
+                      b = gaussian<float>({96, 2}, 3);
+  for (const double scale : {1e-4, 1e-3, 1e-1}) {
+    INFO(scale);
+    CHECK(lowrank::update_rank(lowrank_compose(start, a, b, scale), start) == 2);
+  }
+}
+
 TEST_CASE("algebra: effective rank of known spectra") {
   CHECK(lowrank::effective_rank({}) == 0.0);
   CHECK(lowrank::effective_rank({0.0, 0.0}) == 0.0);

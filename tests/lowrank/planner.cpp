@@ -1,4 +1,5 @@
 #include <loru/lowrank/lowrank.hpp>
+#include <loru/nn/models/bert.hpp>
 #include <loru/nn/models/models.hpp>
 
 #include "support/catch.hpp"
@@ -233,6 +234,26 @@ TEST_CASE("planner: explain tells every factored layer's product in a step") {
   CHECK_FALSE(dropped[0].problem.single);
   CHECK(dropped[0].problem.rows == 8);
   CHECK(dropped[0].plan == Plan::factored);  // dropout forces it
+}
+
+TEST_CASE("planner: the step of a batch of sequences is explained by one of them") {
+  nn::Model<float> model = nn::bert<float>({.vocabulary = 20, .positions = 8, .width = 12, .heads = 3});
+  lowrank::factorize(model, {.rank = 2, .layers = {"*.self.query", "bert.pooler.dense"}});
+  const auto plans_of = [&](std::vector<Index> starts, Index times) {
+    Tensor<std::int32_t> zeros(Shape{starts.back()});
+    std::fill(zeros.data(), zeros.data() + zeros.size(), 0);
+    return lowrank::explain(model, nn::Tokens<>(zeros, {std::move(starts)}), times);
+  };
+  const auto one = plans_of({0, 5}, 3), three = plans_of({0, 5, 10, 15}, 1);
+  REQUIRE(one.size() == three.size());
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    INFO(one[i].layer);
+    CHECK(one[i].problem.rows == three[i].problem.rows);
+    CHECK(one[i].plan == three[i].plan);
+  }
+  CHECK(one.front().problem.rows == 15);
+  CHECK(one.back().problem.rows == 3);  // the pooler's
+  CHECK(plans_of({0, 5}, Index{1} << 40).front().problem.rows == 5 * (Index{1} << 40));
 }
 
 TEST_CASE("planner: rates as text and back") {

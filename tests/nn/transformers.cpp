@@ -111,6 +111,36 @@ TEST_CASE("transformers: a sequence has the bits in a batch that it has alone") 
     CHECK(same_bits(rows(ends, s, 1), rows(logits, all.bounds.first(s + 1) - 1, 1)));
 }
 
+TEST_CASE("transformers: so has one of layers with factors, in each plan that is forced") {
+  using lowrank::PlanChoice;
+  const nn::Tokens<> all = ragged();
+  const auto plan =
+      GENERATE(PlanChoice::factored, PlanChoice::composed, PlanChoice::composed_full, PlanChoice::automatic);
+  auto bert = nn::bert<float>(small_bert);
+  auto llama = nn::llama<float>(small_llama);
+  const auto with_factors = [&](nn::Model<float>& model, const char* layers) {
+    lowrank::factorize(model, {.rank = 4, .alpha = 8.0, .layers = {layers}, .plan = plan});
+    lowrank::for_each_weight<nn::Factored>(model, [&](const std::string&, nn::Factored<float>& weight) {
+      const Tensor<float> a = weight.a().value();  // B is zero until it is trained
+      weight.set_factors(a, gaussian<float>({weight.shape()[0], 4}, 5));
+    });
+  };
+  with_factors(bert, "*.attention.self.*");
+  with_factors(llama, "*_proj");
+  const auto agree = [&](const Tensor<float>& x, const Tensor<float>& y) {
+    // Which graph the planner takes depends on the rows of the whole batch; graphs differ by roundings.
+    CHECK((plan == PlanChoice::automatic ? close(x, y) : same_bits(x, y)));
+  };
+  const auto classes = bert({}, nn::Pass{.sequences = &all}).value();
+  const auto logits = llama({}, nn::Pass{.sequences = &all}).value();
+  for (Index s = 0; s < 4; ++s) {
+    const nn::Tokens<> one = part(all, s);
+    agree(bert({}, nn::Pass{.sequences = &one}).value(), rows(classes, s, 1));
+    agree(llama({}, nn::Pass{.sequences = &one}).value(),
+          rows(logits, all.bounds.first(s), all.bounds.length(s)));
+  }
+}
+
 TEST_CASE("transformers: losses of targets are those of the logits") {
   nn::Tokens<> tokens = ragged();
   auto untied = small_llama;

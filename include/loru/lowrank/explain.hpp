@@ -52,10 +52,10 @@ std::vector<LayerPlan> explain(nn::Model<T, D> model, const Shape& input) {
   });
 }
 
-/// The plans of one training step with these sequences, which are sent through a copy.
+/// The plans of one training step with so many times these sequences, which are sent through a copy once.
 template <class T, class D>
-std::vector<LayerPlan> explain(nn::Model<T, D> model, const nn::Tokens<D>& tokens) {
-  return detail::plans_of(std::move(model), 1, [&](nn::Model<T, D>& copy) {
+std::vector<LayerPlan> explain(nn::Model<T, D> model, const nn::Tokens<D>& tokens, Index times = 1) {
+  return detail::plans_of(std::move(model), times, [&](nn::Model<T, D>& copy) {
     copy(Variable<T, D>(Tensor<T, D>()), nn::Pass{.sequences = &tokens});
   });
 }

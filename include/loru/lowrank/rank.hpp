@@ -1,7 +1,9 @@
 #pragma once
 // Ranks of accumulated updates.
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include <loru/linalg/norms.hpp>
@@ -27,11 +29,23 @@ std::vector<double> update_spectrum(const Tensor<T>& now, const Tensor<T>& start
   return linalg::singular_values(update_matrix(now, start));
 }
 
-/// Number of singular values of now − start above max(m, n) · ε · largest with the ε of float, which is what
-/// singular values from Gram matrices resolve in double too.
+/// Number of singular values of now − start above ε · max(max(m, n) · largest, ‖now‖ + ‖start‖) with the ε of
+/// float, which is what singular values from Gram matrices resolve in double too. Rounding `now` to float
+/// moves it, and so each singular value, by at most ε/2 · ‖now‖ (Weyl); norms are Frobenius's.
 template <std::floating_point T>
 Index update_rank(const Tensor<T>& now, const Tensor<T>& start) {
-  return linalg::numerical_rank(update_matrix(now, start));
+  const auto norm = [](const Tensor<T>& x) {
+    double sum = 0.0;
+    for (const T value : x.span()) sum += static_cast<double>(value) * static_cast<double>(value);
+    return std::sqrt(sum);
+  };
+  const std::vector<double> values = update_spectrum(now, start);
+  if (values.empty()) return 0;
+  const Index m = now.dim(0);
+  const double larger = static_cast<double>(std::max(m, now.size() / m));
+  const double threshold = static_cast<double>(std::numeric_limits<float>::epsilon()) *
+                           std::max(larger * values.front(), norm(now) + norm(start));
+  return std::count_if(values.begin(), values.end(), [&](double value) { return value > threshold; });
 }
 
 /// exp of the entropy of the normalised singular values: a smooth count of directions (Roy and Vetterli
