@@ -21,6 +21,7 @@
 
 using namespace loru;
 using loru_test::block_types;
+using loru_test::ContainsSubstring;
 using loru_test::GgufLlama;
 using loru_test::same_bits;
 
@@ -224,6 +225,40 @@ TEST_CASE("published: a model of a file") {
   const nn::Tokens<> tokens = tokens_of(24, tiny.vocabulary);
   CHECK(same_bits(logits_of(loaded, tokens), logits_of(model, tokens)));
   CHECK(same_bits(logits_of(kept, tokens), logits_of(model, tokens)));
+}
+
+TEST_CASE("published: a BERT's classifier, if it is one of the data's classes") {
+  const io::TransformerConfiguration c{.architecture = io::Architecture::bert,
+                                       .layers = 1,
+                                       .width = 4,
+                                       .heads = 2,
+                                       .groups = 2,
+                                       .feed_forward = 6,
+                                       .vocabulary = 5,
+                                       .positions = 8,
+                                       .types = 2,
+                                       .epsilon = 1e-12};
+  auto trained = train::transformer(c, {.classes = 3, .seed = 7});
+  const io::Archive merged = io::merged_archive(trained);
+  const auto loaded = [&](Index classes, const io::Archive& file) {
+    auto model = train::transformer(c, {.classes = classes, .seed = 8});
+    train::set_published(model, io::pretrained_of(file, c));
+    return io::merged_archive(model);
+  };
+  const io::Archive again = loaded(3, merged);
+  for (const std::string& name : merged.names()) {
+    INFO(name);
+    CHECK(same_bits(again.get<float>(name), merged.get<float>(name)));
+  }
+  CHECK_THROWS_WITH(
+      loaded(2, merged),
+      "model: tensor classifier.weight: expected shape (2, 4) for the classes of the data, got (3, 4); "
+      "without the tensors classifier.* a new one is drawn");
+  io::Archive more = merged;
+  more.put("classifier.dense.weight", Tensor<float>{Shape{4, 4}});
+  CHECK_THROWS_WITH(loaded(3, more),
+                    ContainsSubstring("tensor classifier.dense.weight: expected a classifier "
+                                      "of weight and bias, got this too"));
 }
 
 TEST_CASE("blocks: a step holds no decoded weight") {

@@ -47,6 +47,23 @@ nn::Model<T, D> transformer(const io::TransformerConfiguration& c, const Transfo
                           .drawn = o.drawn});
 }
 
+/// Sets the classifier of a published model, where it has one. Throws DataError where the model's is another.
+template <class D>
+void set_classifier(nn::Model<float, D>& model, io::Archive published, std::string_view origin) {
+  model.visit({.parameter = [&](const std::string& name, Variable<float, D>& v) {
+    if (!published.contains(name)) return;
+    const Shape& got = published.raw(name).shape;
+    require<DataError>(got == v.shape(), origin, ": tensor ", name, ": expected shape ", v.shape(),
+                       " for the classes of the data, got ", got,
+                       "; without the tensors classifier.* a new one is drawn");
+    v.set_value(to_device<D>(published.get<float>(name, v.shape())));
+    published.erase(name);
+  }});
+  require<DataError>(published.size() == 0, origin, ": tensor ",
+                     published.size() == 0 ? "" : published.names().front(),
+                     ": expected a classifier of weight and bias, got this too");
+}
+
 /// Sets the parameters of the tensors' names. Those that are kept in blocks become constants in blocks, and
 /// tensors on a device that keeps none. Throws DataError for a tensor that the model does not have or has in
 /// another shape, and for a parameter that was not drawn and is not among them.
@@ -76,10 +93,11 @@ void set_published(nn::Model<float, D>& model, io::Pretrained published) {
   }});
   require<DataError>(set == expected, origin, ": expected the ", set, " tensors of the model, got ",
                      expected);
+  set_classifier(model, std::move(published.classifier), origin);
 }
 
-/// The model of published weights, of a file or folder as io::load_pretrained reads it. What they do not
-/// have, such as a classifier, is drawn. Throws as that and set_published() do.
+/// The model of published weights, of a file or folder as io::load_pretrained reads it. A classifier that
+/// they do not have is drawn. Throws as that and set_published() do.
 template <class D = Cpu>
 nn::Model<float, D> load_transformer(const std::filesystem::path& path, TransformerOptions o = {},
                                      const io::PretrainedOptions& weights = {}) {
