@@ -1,6 +1,7 @@
 #include "configuration.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <sstream>
 
@@ -229,10 +230,20 @@ std::string to_toml(Configuration c) {
   return text.str();
 }
 
+namespace {
+
+constexpr std::array transformer_names{"bert", "llama", "char_transformer"};
+
+}  // namespace
+
 std::vector<std::string> model_names() {
   std::vector<std::string> names = loru::nn::model_names();
-  names.insert(names.end(), transformer_names().begin(), transformer_names().end());
+  names.insert(names.end(), transformer_names.begin(), transformer_names.end());
   return names;
+}
+
+bool is_transformer(const std::string& model) {
+  return std::find(transformer_names.begin(), transformer_names.end(), model) != transformer_names.end();
 }
 
 bool low_rank(const Configuration& c) {

@@ -22,6 +22,9 @@ using loru::Index;
 /// Names of the models, for images and for sequences.
 std::vector<std::string> model_names();
 
+/// Whether it is a model of sequences (transformer.hpp).
+bool is_transformer(const std::string& model);
+
 /// What products of floats are rounded to on a device: nothing, or their operands to tf32 or bf16.
 enum class Precision : unsigned char { full, tf32, bf16 };
 

@@ -85,16 +85,6 @@ void check_fits(const Configuration& c, const loru::io::TransformerConfiguration
 
 }  // namespace
 
-const std::vector<std::string>& transformer_names() {
-  static const std::vector<std::string> names{"bert", "llama", "char_transformer"};
-  return names;
-}
-
-bool is_transformer(const std::string& model) {
-  const auto& names = transformer_names();
-  return std::find(names.begin(), names.end(), model) != names.end();
-}
-
 Model build_transformer(const Configuration& c, const loru::data::Dataset& data) {
   require<ConfigError>(data.sequences(), "model.name: ", c.model,
                        " takes sequences of tokens, got samples of shape ", data.sample, " of ", c.data.name);

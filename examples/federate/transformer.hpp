@@ -49,10 +49,6 @@ struct TransformerOptions {
 
 struct Configuration;
 
-/// Names of the models of sequences.
-const std::vector<std::string>& transformer_names();
-bool is_transformer(const std::string& model);
-
 /// The model of the configuration for sequences like those of the data: on the host alone. Published weights
 /// are in it, and only what the configuration wants trained is. Throws ConfigError where model, weights,
 /// tokenizer and task do not go together; as io::load_pretrained does.

@@ -8,10 +8,8 @@
 #include "target.hpp"
 
 // The sources themselves: one parse of their headers in place of four.
-#include "../../examples/federate/bundled.cpp"
 #include "../../examples/federate/configuration.cpp"
 #include "../../examples/federate/key.cpp"
-#include "../../examples/federate/transformer.cpp"
 #include "../../examples/federate/value.cpp"
 
 namespace {
