@@ -93,6 +93,13 @@ constexpr SumCut row_cut(int rows, int columns, int ranks, int multiprocessors) 
                  multiprocessors, {2, 1});
 }
 
+/// Bands of a plane of so many pixels in the gradient of max-pooling, for `planes` planes: a thread has a
+/// band, and there are enough for a large device, with at least 4 pixels each.
+constexpr std::int64_t pool_bands(std::int64_t planes, std::int64_t pixels) {
+  constexpr std::int64_t threads = std::int64_t{1} << 16, least = 4;
+  return std::max<std::int64_t>(1, std::min((threads + planes - 1) / planes, pixels / least));
+}
+
 /// Floats and tickets that suffice for the pieces of any cut above: blocks of at most 128 x 128 sums, twice
 /// as many as there are multiprocessors.
 constexpr std::int64_t piece_floats(int multiprocessors) {

@@ -72,6 +72,17 @@ TEMPLATE_TEST_CASE("forward: split at S, sums in pieces", "", loru::cuda::InBf16
   check<TestType>(ForwardForm::split, {5, 264, 600, 9}, 3, few_multiprocessors);
 }
 
+TEST_CASE("forward: with an odd rank x and W are copied asynchronously all the same") {
+  if (!loru::emulator::present) LORU_SKIP("the emulator counts copies");
+  const ForwardShape q{70, 136, 128, 3};
+  ForwardProblem<loru::cuda::InFloat> problem(q, Fill::integers);
+  const auto before = loru::emulator::statistics.cp_async.load();
+  run(problem, ForwardForm::split, TestQueue(1));
+  const auto copied = loru::emulator::statistics.cp_async - before;  // of 16 bytes, those of zeros too
+  CHECK(copied >= (q.M + q.m) * q.n / 4);
+  CHECK(loru::cuda::forward_form(1 << 20, q.m, q.n, q.r, 4, {400e12, 3e12}, 132) == ForwardForm::split);
+}
+
 TEST_CASE("forward: the rule between the forms") {
   using loru::cuda::forward_form;
   const loru::cuda::DeviceRates rates{400e12, 3e12};

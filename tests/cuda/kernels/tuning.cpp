@@ -144,6 +144,25 @@ TEST_CASE("tuning: the last layers of a ResNet-18 on 32 images, and the first of
   CHECK(BackwardCut(512, 512, 16, false, multiprocessors).parts > 1);  // dS and dB of layer4: 1 block uncut
 }
 
+TEST_CASE("tuning: the gradient of max-pooling has threads for a large device, or few outputs to look at") {
+  struct Pool {
+    std::int64_t channels, pixels;
+  };
+  for (const Pool& pool :
+       {Pool{32, 28 * 28}, {64, 14 * 14}, {64, 16 * 16}})  // of cnn, and of a ResNet's stem
+    for (const int batch : {1, 10, 32, 128}) {
+      const std::int64_t planes = batch * pool.channels, bands = pool_bands(planes, pool.pixels),
+                         blocks = (planes * bands + 255) / 256;
+      INFO(batch << " images, " << pool.channels << " channels of " << pool.pixels << " pixels: " << bands
+                 << " bands");
+      CHECK((blocks >= multiprocessors || pool.pixels / 4 <= longest_loop || bands == pool.pixels / 4));
+      CHECK(bands <= pool.pixels / 4);
+    }
+  CHECK(pool_bands(1, 3) == 1);
+  CHECK(pool_bands(32 * 32, 28 * 28) == 64);
+  CHECK(pool_bands(1 << 20, 28 * 28) == 1);
+}
+
 TEST_CASE("tuning: the tile of a product goes by its rows and columns") {
   const auto is = [](ProductTile tile, int rows, int cols) { return tile.rows == rows && tile.cols == cols; };
   CHECK(is(product_tile(32, 512), 32, 128));

@@ -99,7 +99,7 @@ FAULTS = {
     "S_not_scaled": Fault("forward_one_pass", ONE_PASS, "(Ss, client.s)", "(Ss, 1.0f)"),
     "tf32_not_rounded": Fault("forward_tf32", TILE, "f[i] = to_tf32(f[i]);", "f[i] = f[i];"),
     "second_product_left_out": Fault(
-        "products_across", "kernels/products_across.cuh", "min(first + divide_up(of.p.cols, depth), ", "min(first, "),
+        "products_across", "kernels/products_across.cuh", "all = first + divide_up(of.p.cols, depth)", "all = first"),
     "windows_without_padding": Fault(
         "windows", "device/windows.cuh", "y = y * stride - padding + down", "y = y * stride + down"),
     "windows_without_dilation": Fault("windows", "device/windows.cuh", "down = row * dilation", "down = row"),
@@ -118,8 +118,8 @@ FAULTS = {
     "piece_all_groups_in_one_step": Fault("pieces", "device/pieces.cuh", "slot(first + k * step)", "slot(first + k)"),
     "piece_added_to_its_own": Fault("pieces", "device/pieces.cuh", "(int, float& v) { v = 0.0f; }", "(int, float&) {}"),
     "piece_begins_one_tile_late": Fault(
-        "pieces", "kernels/products_across.cuh", "begin = static_cast<int>(blockIdx.z) * piece.each",
-        "begin = static_cast<int>(blockIdx.z) * (piece.each + 1)"),
+        "pieces", "kernels/products_across.cuh", "static_cast<int>(blockIdx.z) * piece.each",
+        "static_cast<int>(blockIdx.z) * (piece.each + 1)"),
     "transposition_forgotten": Fault(
         "reduce_rows", OPERANDS, "ldmatrix_x4_trans(a,", "ldmatrix_x4(a,"),
     "one_buffer_for_two": Fault(
@@ -137,7 +137,7 @@ FAULTS = {
     "merge_second_output_left_out": Fault("merge", "kernels/merge.cuh", "if (p.copy.data)", "if (p.copy.data == nullptr)"),
     "fold_lanes_left_out": Fault("folds", "ops/fold.cuh", "int distance = 16;", "int distance = 8;"),
     "fold_last_warp_left_out": Fault("folds", "ops/fold.cuh", "warp < fold_warps;", "warp < fold_warps - 1;"),
-    "fold_too_few_columns": Fault("columns", "ops/columns.cuh", "blockIdx.x % tiles * column_lanes", "blockIdx.x % tiles"),
+    "fold_too_few_columns": Fault("columns", "ops/columns.cuh", "(blockIdx.x % tiles) * column_lanes", "(blockIdx.x % tiles)"),
     "fold_loop_of_the_next_block": Fault("folds", "ops/map.cuh", "first_block[middle] <= block", "first_block[middle] < block"),
     "finish_first_rows_of_a_column_left_out": Fault(
         "columns", "ops/columns.cuh", "y == 0 ? other : policy.join(values, other)", "policy.join(values, other)"),

@@ -177,7 +177,8 @@ def faults(kernel):
         yield f"expected no spills and local memory, got {code.all['LDL']} LDL, {code.all['STL']} STL"
     arrivals = 2 if kernel.name in JOINED else 0  # of a block, at the tickets of its group and of all groups
     if code.all["ATOM"] > arrivals or code.all["RED"] or code.all["ATOMS"]:
-        yield f"expected no atomics but {arrivals} arrivals, got {code.all['ATOM']} ATOM, {code.all['RED']} RED, {code.all['ATOMS']} ATOMS"
+        got = ", ".join(f"{code.all[kind]} {kind}" for kind in ("ATOM", "RED", "ATOMS"))
+        yield f"expected no atomics but {arrivals} arrivals, got {got}"
     wanted = expected(kernel.name, kernel.args)
     if not wanted:
         return

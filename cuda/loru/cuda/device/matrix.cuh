@@ -22,14 +22,13 @@ struct Matrix {
 };
 
 /// Whether each row starts on a 16-byte boundary: cp.async and vector accesses are allowed.
-template <class T>
-__host__ __device__ bool starts_aligned(const Matrix<T>& m) {
-  const auto row = static_cast<std::uintptr_t>(m.ld) * sizeof(T);
-  return reinterpret_cast<std::uintptr_t>(m.data) % 16 == 0 && row % 16 == 0;
-}
 template <class... T>
 bool rows_aligned(const Matrix<T>&... matrices) {
-  return (starts_aligned(matrices) && ...);
+  const auto aligned = [](const auto& m) {
+    const auto row = static_cast<std::uintptr_t>(m.ld) * sizeof(*m.data);
+    return reinterpret_cast<std::uintptr_t>(m.data) % 16 == 0 && row % 16 == 0;
+  };
+  return (aligned(matrices) && ...);
 }
 
 /// Least count of b that holds a.

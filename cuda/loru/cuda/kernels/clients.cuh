@@ -23,6 +23,7 @@ struct RowBlock {
 
 template <class T>
 struct OneClient {
+  static constexpr bool in_pieces = true;  // sums may be cut
   Client<T> one;
   int rows, height;  // of the activations, of a block
 
@@ -38,6 +39,7 @@ struct OneClient {
 /// The activations of all clients stand under one another; the tables are in device memory.
 template <class T>
 struct Cohort {
+  static constexpr bool in_pieces = false;
   const Client<T>* table;
   int size;
   const RowBlock* list;
@@ -75,6 +77,11 @@ void with_rank_bucket(int rank, const Start& start) {
   else
     start(std::integral_constant<int, 64>{});
 }
+
+/// Whether a kernel takes the alignment of its second product apart from the first one's; a cohort's operands
+/// are aligned or not as a whole.
+template <class Products>
+inline constexpr bool aligned_apart = Products::products == 2 && decltype(Products::clients)::in_pieces;
 
 /// Tiles of the K loop of a product with k columns.
 template <class Math>

@@ -13,6 +13,7 @@ enum class ForwardForm { one_pass, split };
 
 /// Chooses the form of a pass with x (M, n), y (M, m) and elements of `size` bytes. One pass has no pieces:
 /// where its 128 x 128 blocks leave multiprocessors without work, and its loop over n is long, it is split.
+/// So it is where rows of B, of r elements, are not aligned: only the split form takes x and W apart from it.
 /// Otherwise the form with less work, apart from the work that both share:
 ///   one pass: S again for all columns of blocks but one, 2 n R (m / 128 - 1) operations a row, R = 8, 16, 32
 ///             or 64, and for m <= 64 the columns of y by which its tile is wider than the other's;
@@ -21,7 +22,8 @@ enum class ForwardForm { one_pass, split };
 /// flops / (2 R bandwidth)).
 inline ForwardForm forward_form(int M, int m, int n, int r, int size, const DeviceRates& rates,
                                 int multiprocessors) {
-  if (r > 64 || !fills(divide_up(M, 128) * divide_up(m, 128), divide_up(n * size, 64), multiprocessors))
+  if (r > 64 || r * size % 16 != 0 ||
+      !fills(divide_up(M, 128) * divide_up(m, 128), divide_up(n * size, 64), multiprocessors))
     return ForwardForm::split;
   const int ranks = r <= 8 ? 8 : r <= 16 ? 16 : r <= 32 ? 32 : 64;
   const double beyond = ranks * (divide_up(m, 128) - 1) + (m <= 64 ? 64 : 0);
@@ -80,7 +82,7 @@ void with_forward_bucket(int rank, const Start& start) {
 }
 
 /// One pass; p.clients cuts rows into blocks of at most 128, rank is the largest of theirs, at most 64.
-/// aligned: rows of x, W and A start on 16-byte boundaries.
+/// aligned: rows of x, W, A and B start on 16-byte boundaries.
 template <class Math, class Clients, class X>
 void lora_forward_one_pass(const Forward<typename Math::Element, Clients, X>& p, int rank, bool aligned,
                            const Queue& queue) {
@@ -132,7 +134,7 @@ void lora_forward(ForwardForm form, const X& x, Matrix<const T> W, const Client<
   const bool aligned = rows_aligned(x), with_A = aligned && rows_aligned(client.A);
   const Forward<T, OneClient<T>, X> p{x, W, {client, x.rows, 128}, bias, relu, y, S};
   if (form == ForwardForm::one_pass)
-    return lora_forward_one_pass<Math>(p, client.A.rows, with_A && rows_aligned(W), queue);
+    return lora_forward_one_pass<Math>(p, client.A.rows, with_A && rows_aligned(W, client.B), queue);
   lora_forward_S<Math>(x, client, S, with_A, queue);
   lora_forward_y<Math>(p, {aligned && rows_aligned(W), rows_aligned(S, client.B)}, queue);
 }

@@ -46,7 +46,7 @@ inline constexpr int two_blocks_up_to = !Math::tensor_cores ? 0
                                         : Aligned || sizeof(typename Math::Element) == 2 ? 32
                                                                                          : 16;
 
-/// Aligned: rows of x, W and A start on 16-byte boundaries.
+/// Aligned: rows of x, W, A and B start on 16-byte boundaries.
 template <class Math, int R, bool Aligned, int Stages, class Clients,
           class X = Matrix<const typename Math::Element>>
 __global__ void __launch_bounds__(256, R <= two_blocks_up_to<Math, Aligned, X> ? 2 : 1)
@@ -95,10 +95,7 @@ __global__ void __launch_bounds__(256, R <= two_blocks_up_to<Math, Aligned, X> ?
   __syncthreads();  // the stages' memory now holds S and B
   T* const Ss = shared;
   T* const Bs = shared + Tile::rows * Tile::S_stride;
-  if (Aligned && starts_aligned(client.B))
-    load_tile<256, Tile::cols, Tile::ranks, true>(Bs, client.B, column0, 0);
-  else
-    load_tile<256, Tile::cols, Tile::ranks, false>(Bs, client.B, column0, 0);
+  load_tile<256, Tile::cols, Tile::ranks, Aligned>(Bs, client.B, column0, 0);
   cp_async_commit();
   S.template store_shared<Tile::S_stride>(Ss, client.s);
   if constexpr (R < Tile::ranks)

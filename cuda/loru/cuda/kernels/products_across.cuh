@@ -45,8 +45,10 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
   const RowBlock block = problem.clients.block(blockIdx.x);
   const auto of = problem.of(block);
   const int column0 = blockIdx.y * Cols;
-  const int first = divide_up(of.u.cols, depth), begin = static_cast<int>(blockIdx.z) * piece.each,
-            tiles = min(first + divide_up(of.p.cols, depth), begin + piece.each);
+  constexpr bool in_pieces = decltype(Products::clients)::in_pieces;
+  const int first = divide_up(of.u.cols, depth), all = first + divide_up(of.p.cols, depth);
+  const int begin = in_pieces ? static_cast<int>(blockIdx.z) * piece.each : 0;
+  const int tiles = in_pieces ? min(all, begin + piece.each) : all;
 
   const auto load_from = [&]<bool Copied>(std::bool_constant<Copied>, T* stage, const auto& left,
                                           const Matrix<const T>& right, int k) {
@@ -74,7 +76,8 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
     const T* const stage = shared + tile % Stages * Tile::stage;
     sums.template multiply_add<depth>(Across<T, stride>{stage}, Across<T, stride>{stage + Rows * stride});
   }
-  if (!join_pieces(piece.memory, sums, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z, gridDim.z)) return;
+  if constexpr (in_pieces)
+    if (!join_pieces(piece.memory, sums, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z, gridDim.z)) return;
   if (of.bias) sums.add_row(of.bias, column0, of.out.cols);
   if (of.relu) sums.relu();
   sums.store(of.out, block.first, column0, of.scale);
@@ -88,7 +91,7 @@ void products_across(const char* name, const Products& p, Alignment aligned, int
   if (steps > 0)
     cut = product_cut(static_cast<int>(grid.x * grid.y), steps, Math::tensor_cores, queue.multiprocessors);
   grid.z = static_cast<unsigned>(cut.pieces);
-  with_stages<Products::products == 2>(
+  with_stages<aligned_apart<Products>>(
       aligned, queue.stages,
       [&]<bool Aligned, bool Last, int Stages>(std::bool_constant<Aligned>, std::bool_constant<Last>,
                                                std::integral_constant<int, Stages>) {

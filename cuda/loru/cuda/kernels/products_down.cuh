@@ -80,8 +80,10 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
   const RowBlock block = p.clients.block(blockIdx.x);
   const auto of = p.of(block);
   const int column0 = blockIdx.y * Tile::cols;
-  const int first = divide_up(of.u.cols, depth), begin = static_cast<int>(blockIdx.z) * piece.each,
-            tiles = min(first + divide_up(of.p.cols, depth), begin + piece.each);
+  constexpr bool in_pieces = decltype(Products::clients)::in_pieces;
+  const int first = divide_up(of.u.cols, depth), all = first + divide_up(of.p.cols, depth);
+  const int begin = in_pieces ? static_cast<int>(blockIdx.z) * piece.each : 0;
+  const int tiles = in_pieces ? min(all, begin + piece.each) : all;
 
   const auto load_from = [&]<bool Copied>(std::bool_constant<Copied>, T* stage, const auto& left,
                                           const auto& right, int k) {
@@ -111,7 +113,8 @@ __global__ void __launch_bounds__(256, Math::tensor_cores ? 2 : 1)
     sums.template multiply_add<depth>(Across<T, Tile::left_stride>{stage},
                                       Down<T, Tile::right_stride>{stage + Tile::right_at});
   }
-  if (!join_pieces(piece.memory, sums, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z, gridDim.z)) return;
+  if constexpr (in_pieces)
+    if (!join_pieces(piece.memory, sums, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z, gridDim.z)) return;
   const auto result = p.of(block);  // again, to keep no registers over the loop
   sums.store(result.out, block.first, column0, result.scale);
 }
@@ -129,7 +132,7 @@ void products_down(const char* name, const Products& p, Alignment aligned, int s
     launch(name, products_down_kernel<Math, Rows, Cols, Aligned, Last, Products>, grid, 256,
            ProductsTile<Math, Rows, Cols>::shared_bytes, queue.stream, p, PieceOfSum{queue.pieces, cut.each});
   };
-  with_alignment<Products::products == 2>(aligned, start);
+  with_alignment<aligned_apart<Products>>(aligned, start);
 }
 
 }  // namespace loru::cuda

@@ -140,7 +140,7 @@ void start_reduction(const ReduceRows<typename Math::Element, Clients, Gradients
                      Alignment aligned, cudaStream_t stream) {
   with_rank_bucket(rank, [&]<int R>(std::integral_constant<int, R>) {
     const dim3 grid(p.clients.blocks(), divide_up(p.wide.cols, 128), divide_up(rank, R));
-    with_alignment<true>(
+    with_alignment<Gradients::joined>(
         aligned, [&]<bool Wider, bool Thin>(std::bool_constant<Wider>, std::bool_constant<Thin>) {
           launch("reduce_rows", reduce_rows_kernel<Math, R, Wider, Thin, Clients, Gradients, Wide>, grid, 256,
                  ReduceTile<Math, R>::shared_bytes, stream, p);

@@ -147,10 +147,12 @@ BatchNormalised<T, Cuda> batch_normalise(const Array<T>& x_any, const Array<T>& 
     moments.running = {mean.data(), variance.data(), static_cast<T>(1.0 - momentum), static_cast<T>(momentum),
                        static_cast<T>(momentum * unbiased_factor(rows))};
   }
+  constexpr bool in_place = false;
   detail::finish_columns<T, 3>(
       "batch_normalise", rows, c, detail::ColumnMoments<T>{x.data(), rows, c},
       detail::NormaliseColumns<T>{
-          x.data(), gamma.data(), beta.data(), {r.data(), after.relu}, result.y.data(), c, moments});
+          x.data(), gamma.data(), beta.data(), {r.data(), after.relu}, result.y.data(), c, moments},
+      in_place);
   return result;
 }
 

@@ -162,11 +162,13 @@ __global__ void __launch_bounds__(fold_threads)
   for (Index i = first + ty; i < last; i += column_rows) finish.row(i, j, column);
 }
 
-/// The finish of each of C columns of `rows` rows: in one launch where they are few, else in two.
+/// The finish of each of C columns of `rows` rows: in one launch where they are few, else in two. `in_place`:
+/// row(i, j, column) overwrites what the policy reads, so that in one launch a column has one block.
 template <class T, int K, class Policy, class Finish>
-void finish_columns(const char* name, Index rows, Index c, Policy policy, Finish finish) {
+void finish_columns(const char* name, Index rows, Index c, Policy policy, Finish finish, bool in_place) {
   constexpr Index few = 512, least = 64, blocks = 256;  // rows; rows of a block; blocks that fill a device
-  const Index tiles = (c + column_lanes - 1) / column_lanes;
+  const Index tiles = (c + column_lanes - 1) / column_lanes, groups = std::max<Index>(1, blocks / tiles),
+              rows_of_block = std::max(least, (rows + groups - 1) / groups);
   const auto start = [&]<class P>(Index folded, P source, Index rows_each) {
     launch(name, column_finish_kernel<T, K, P, Finish>,
            dim3(static_cast<unsigned>(tiles), static_cast<unsigned>((rows + rows_each - 1) / rows_each)),
@@ -174,13 +176,11 @@ void finish_columns(const char* name, Index rows, Index c, Policy policy, Finish
            rows_each, finish);
   };
   if (rows * c == 0) return;
-  if (rows <= few) return start(rows, policy, rows);
+  if (rows <= few) return start(rows, policy, in_place ? rows : rows_of_block);
   const ColumnCut cut(rows);
   Array<T> parts(Shape{1, cut.pieces, K, c});
   fold_columns_once<T, K>(name, 1, rows, c, cut, policy, StorePieces<T, K>{parts.data(), c});
-  const Index groups = std::max<Index>(1, blocks / tiles);
-  start(cut.pieces, Pieces<T, K, Policy>{policy, parts.data(), cut.pieces, c},
-        std::max(least, (rows + groups - 1) / groups));
+  start(cut.pieces, Pieces<T, K, Policy>{policy, parts.data(), cut.pieces, c}, rows_of_block);
 }
 
 /// Sums of f over the rows of each image, for each column: (images, 1, K, C).

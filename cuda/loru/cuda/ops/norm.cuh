@@ -109,9 +109,11 @@ NormGradients<T, Cuda> normalise_backward(Array<T> dy_any, const Array<T>& y_any
   const T weight = fixed ? T(0) : T(1) / static_cast<T>(s.rows * (c / s.groups));
   if (s.images == 1 && s.groups == c) {
     using Policy = detail::Sums<T, 2, detail::GradientTerms<T>>;
+    constexpr bool in_place = true;  // dx is dy
     detail::finish_columns<T, 2>(where, s.rows, c, Policy{{g}},
                                  detail::GradientColumns<T>{g, dx.data(), grads.residual.data(),
-                                                            grads.dbeta.data(), grads.dgamma.data(), weight});
+                                                            grads.dbeta.data(), grads.dgamma.data(), weight},
+                                 in_place);
     return grads;
   }
   auto sums = detail::column_sums<T, 2>(where, s.images, s.rows, c, detail::GradientTerms<T>{g});

@@ -4,6 +4,7 @@
 
 #include <loru/cuda/device/divisor.cuh>
 #include <loru/cuda/ops/copy.cuh>
+#include <loru/cuda/tuning.hpp>
 #include <loru/ops/shapes.hpp>
 
 namespace loru::cuda {
@@ -64,13 +65,6 @@ struct MaxPoolBackwardBand {
     }
   }
 };
-
-/// Bands of a plane of so many pixels, for `planes` planes: enough threads for a large device, at least 8
-/// pixels each.
-inline Index pool_bands(Index planes, Index pixels) {
-  constexpr Index threads = Index{1} << 16, least = 8;
-  return std::max<Index>(1, std::min((threads + planes - 1) / planes, pixels / least));
-}
 
 using loru::detail::AdaptiveRange;
 
@@ -138,7 +132,7 @@ Array<T> max_pool2d_backward(const Array<T>& dy_any, const Labels& winners, cons
   Array<T> dx(x_shape, Layout::channels_last);
   const Index planes = x_shape[0] * x_shape[1], pixels = x_shape[2] * x_shape[3];
   if (planes * pixels == 0) return dx;
-  const Index wanted = detail::pool_bands(planes, pixels), height = (pixels + wanted - 1) / wanted,
+  const Index wanted = pool_bands(planes, pixels), height = (pixels + wanted - 1) / wanted,
               bands = (pixels + height - 1) / height;
   constexpr Index each = 1;
   detail::for_each("max_pool2d_backward", planes * bands,
