@@ -5,9 +5,12 @@
 #include <iostream>
 
 #include <nlohmann/json.hpp>
+#include <loru/data/text/load.hpp>
 #include <loru/train/adapter_file.hpp>
 
+#include "bundled.hpp"
 #include "output.hpp"
+#include "run_folder.hpp"
 
 namespace federate {
 
@@ -103,15 +106,31 @@ std::set<std::string> set_at_start(const Configuration& c, Model& model) {
   return names;
 }
 
+/// Throws ConfigError where the embedding's table was trained and is the head's too: PEFT 0.21 wants it twice
+/// in the file then, and else leaves the head as it was.
+void require_own_head(const loru::io::Adapter& adapter, Model& model) {
+  const auto is_head = [](const auto& p) { return p.name == "lm_head.weight"; };
+  const auto parameters = model.parameters();
+  const bool table = adapter.values.contains("model.embed_tokens.weight");
+  require<ConfigError>(!table || std::any_of(parameters.begin(), parameters.end(), is_head),
+                       "export: --peft: expected model.embed_tokens.weight as it was published, since the "
+                       "head is tied to it, got it trained; --merged writes the weights");
+}
+
 loru::io::Adapter adapter_of_run(const Configuration& c, const fs::path& folder,
                                  const std::map<std::string, LayerState>& start, Model& model) {
   require<ConfigError>(!start.empty(), "export: expected layers W + s·B·A, got none under ", c.algorithm,
                        "; --merged writes the weights");
+  require<ConfigError>(c.algorithm != "local",
+                       "export: --peft: expected an algorithm that trains the "
+                       "server's model, got local: its clients train models of their own");
   try {
-    return loru::io::to_adapter<float>(model, {.merged = updates_since(c, folder, start, model),
-                                               .published = published_names(c),
-                                               .changed = set_at_start(c, model),
-                                               .rslora = c.lowrank.rslora});
+    auto adapter = loru::io::to_adapter<float>(model, {.merged = updates_since(c, folder, start, model),
+                                                       .published = published_names(c),
+                                                       .changed = set_at_start(c, model),
+                                                       .rslora = c.lowrank.rslora});
+    if (c.model == "llama") require_own_head(adapter, model);
+    return adapter;
   } catch (const ConfigError& error) {
     const std::string text = error.what();
     if (text.starts_with("export: ")) throw;
@@ -196,24 +215,70 @@ void write_adapter(const fs::path& folder, const Configuration& c, const loru::i
   loru::io::write_file(folder / "adapter_config.json", configuration);
 }
 
+/// The path without links, as far as it is there.
+fs::path resolved(const fs::path& path) {
+  std::error_code code;
+  const fs::path found = fs::weakly_canonical(fs::absolute(path, code), code);
+  return code ? path.lexically_normal() : found;
+}
+
+/// Whether a path is the folder or lies in it.
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  const fs::path inner = resolved(path), base = resolved(folder);
+  const auto [of_base, of_inner] = std::mismatch(base.begin(), base.end(), inner.begin(), inner.end());
+  return of_base == base.end();
+}
+
+/// Throws ConfigError for a file to write that is one of the run's own, or one that the run was made from.
+void require_free(const char* option, const Export& options, const Configuration& c, const fs::path& file) {
+  const fs::path run = options.folder, start = c.lowrank.start.folder;
+  require<ConfigError>(!is_part_of_run(resolved(file), resolved(run)), "export: ", option,
+                       ": expected another name than those of the run's own files, got ", file.native());
+  require<ConfigError>(start.empty() || !lies_in(file, start), "export: ", option, ": expected another ",
+                       "folder than that of lowrank.start, which the run needs, got ", file.native());
+  std::error_code code;
+  const fs::path weights = c.transformer.weights.empty()
+                               ? fs::path()
+                               : loru::data::locate_model(c.transformer.weights, bundled_folders());
+  require<ConfigError>(weights.empty() || !lies_in(file, weights) || !fs::exists(file, code),
+                       "export: ", option,
+                       ": expected another name than those of model.weights, which the run needs, "
+                       "got ",
+                       file.native());
+}
+
+/// Throws ConfigError unless what is to be written has names that are free.
+void check_targets(const Export& options, const Configuration& c) {
+  if (options.merged) {
+    require<ConfigError>(!options.merged->empty(), "export: --merged: expected a file, got no name");
+    require_free("--merged", options, c, *options.merged);
+  }
+  if (!options.peft) return;
+  require<ConfigError>(!options.peft->empty(), "export: --peft: expected a folder, got no name");
+  for (const char* file : {"adapter_model.safetensors", "adapter_config.json"})
+    require_free("--peft", options, c, fs::path(*options.peft) / file);
+}
+
 }  // namespace
 
 ExitCode export_model(const Export& options, const Overrides& overrides) {
   const fs::path folder = options.folder;
   Configuration configuration = read_configuration((folder / "config.toml").string(), overrides);
   configuration.device = "cpu";  // whatever the run was on
+  check_targets(options, configuration);
+  keep_characters(configuration, folder);
   Setup setup = set_up_shapes(configuration);
   const auto start = layer_states(setup.model);
   loru::io::load(setup.model, folder / "model.safetensors");
-  if (!options.peft.empty()) {
-    const auto adapter = adapter_of_run(setup.configuration, folder, start, setup.model);
-    write_adapter(options.peft, setup.configuration, adapter, setup.model);
-    std::cout << adapter.layers.size() << " layers, rank " << adapter.layers.begin()->second.rank()
-              << ", written to " << options.peft << '\n';
+  if (options.merged) {
+    loru::io::save(*options.merged, loru::io::merged_archive(setup.model));
+    std::cout << "written to " << *options.merged << '\n';
   }
-  if (!options.merged.empty()) {
-    loru::io::save(options.merged, loru::io::merged_archive(setup.model));
-    std::cout << "written to " << options.merged << '\n';
+  if (options.peft) {
+    const auto adapter = adapter_of_run(setup.configuration, folder, start, setup.model);
+    write_adapter(*options.peft, setup.configuration, adapter, setup.model);
+    std::cout << adapter.layers.size() << " layers, rank " << adapter.layers.begin()->second.rank()
+              << ", written to " << *options.peft << '\n';
   }
   return success;
 }

@@ -1,6 +1,9 @@
 #include "federation.hpp"
 
+#include <numeric>
 #include <set>
+
+#include <loru/data/text/load.hpp>
 
 #include "bundled.hpp"
 #include "cuda.hpp"
@@ -24,7 +27,7 @@ Index mean_length(const loru::data::Dataset& data) {
   return data.size() > 0 ? (data.starts.back() + data.size() - 1) / data.size() : 1;
 }
 
-/// The plans of a step; samples of zeros go through a copy of the model.
+/// The plans of a step; a sample of zeros goes through a copy of the model.
 std::vector<LayerPlan> plans_of(const Configuration& c, const Model& model,
                                 const loru::data::Dataset& train) {
   const Index batch = c.simulation.client.batch;
@@ -34,13 +37,12 @@ std::vector<LayerPlan> plans_of(const Configuration& c, const Model& model,
     return loru::lowrank::explain(model, shape);
   }
   const Index length = mean_length(train);
-  loru::Sequences bounds;
-  for (Index i = 1; i <= batch; ++i) bounds.starts.push_back(i * length);
-  loru::Tensor<std::int32_t> zeros(loru::Shape{batch * length});
+  loru::Tensor<std::int32_t> zeros(loru::Shape{length});
   std::fill(zeros.span().begin(), zeros.span().end(), 0);
-  loru::nn::Tokens<> tokens(zeros, bounds);
+  loru::nn::Tokens<> tokens(zeros, {{0, length}});
   tokens.last_only = true;
-  return loru::lowrank::explain(model, tokens);
+  const Index times = std::clamp<Index>(train.size(), 1, batch);  // no client has more
+  return loru::lowrank::explain(model, tokens, times);
 }
 
 /// Shape and classes of a data set that always has the same, without its samples; nothing for others.
@@ -96,6 +98,10 @@ Setup build(const Configuration& configuration, loru::data::Split data) {
   const bool adapted = c.lowrank.start.kind == loru::lowrank::Start::peft;
   require<ConfigError>(c.warmup_rounds == 0 || !adapted, "federation.warmup_rounds: expected 0 with ",
                        "lowrank.start = peft:", c.lowrank.start.folder.native(), ", got ", c.warmup_rounds);
+  require<ConfigError>(c.warmup_rounds == 0 || count_parameters(setup.model).trained > 0,
+                       "federation.warmup_rounds: expected 0 where model.train names nothing to train before "
+                       "there are factors, got ",
+                       c.warmup_rounds);
   const auto layers = parametrise(c, algorithm, setup.model);
   if (adapted || (c.lowrank.layers.empty() && c.lowrank.ranks.empty())) c.lowrank.layers = layers;
   if (adapted) c.lowrank.ranks = loru::lowrank::ranks(setup.model);
@@ -129,7 +135,27 @@ loru::data::Source source_of(Configuration c) {
   return source;
 }
 
-Setup set_up(const Configuration& configuration) { return build(configuration, load_data(configuration)); }
+std::optional<std::string> characters_of(const Setup& setup) {
+  const loru::data::Source source = source_of(setup.configuration);
+  const auto names = loru::data::text_names();
+  if (std::find(names.begin(), names.end(), source.name) == names.end() || !source.text.tokenizer.empty())
+    return std::nullopt;
+  const loru::data::Tokenizer tokenizer = loru::data::tokenizer_of(source);
+  std::vector<loru::data::TokenId> ids(static_cast<std::size_t>(tokenizer.size() - 1));
+  std::iota(ids.begin(), ids.end(), loru::data::TokenId{1});  // 0 stands for all other characters
+  return tokenizer.decode(ids);
+}
+
+void keep_characters(Configuration& c, const std::filesystem::path& folder) {
+  const std::filesystem::path kept = folder / characters_file;
+  complete_text(c);
+  if (c.text.tokenizer.empty() && std::filesystem::exists(kept)) c.text.tokenizer = kept;
+}
+
+Setup set_up(const Configuration& configuration) {
+  check_weights(configuration);
+  return build(configuration, load_data(configuration));
+}
 
 Setup set_up(const Configuration& configuration, loru::data::Split data) {
   return build(configuration, std::move(data));

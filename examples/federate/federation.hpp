@@ -2,8 +2,11 @@
 // Builds what a configuration describes: data, clients, model and factors.
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
+#include <string>
 
 #include <loru/fl/simulation/simulation.hpp>
 #include <loru/lowrank/explain.hpp>
@@ -50,6 +53,15 @@ struct Setup {
 
 /// Where the data come from, with the tokenizer that texts need.
 loru::data::Source source_of(Configuration configuration);
+
+/// The file of a run that holds the characters that are its tokens.
+inline constexpr const char* characters_file = "characters.txt";
+
+/// The characters of the training texts in the order of their ids, where they are the tokens.
+std::optional<std::string> characters_of(const Setup& setup);
+
+/// Has the texts cut into the characters that a run's folder has kept, whatever its training texts are now.
+void keep_characters(Configuration& configuration, const std::filesystem::path& folder);
 
 /// Loads the data and builds and factorises the model. Throws as the library does, before anything is
 /// trained.

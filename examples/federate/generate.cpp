@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <loru/data/text/load.hpp>
+#include <loru/data/tokenizers/detail/utf8.hpp>
 #include <loru/train/model_file.hpp>
 
 #include "federation.hpp"
@@ -17,7 +18,7 @@ using loru::ConfigError, loru::require;
 namespace {
 
 /// Shows a text that grows by tokens. A character of several bytes may take several tokens: it is shown when
-/// it is whole.
+/// it is whole. Bytes that are no UTF-8 are shown as U+FFFD.
 class Stream {
  public:
   explicit Stream(const loru::data::Tokenizer& tokenizer) : tokenizer_{tokenizer} {}
@@ -35,7 +36,7 @@ class Stream {
   static constexpr std::string_view replacement = "\xEF\xBF\xBD";
 
   void show(bool last) {
-    const std::string text = tokenizer_.decode(tokens_);
+    const std::string text = loru::data::detail::valid_utf8(tokenizer_.decode(tokens_));
     if (!last && text.ends_with(replacement)) return;
     if (text.size() > shown_) std::cout << std::string_view(text).substr(shown_) << std::flush;
     shown_ = std::max(shown_, text.size());
@@ -51,7 +52,8 @@ class Stream {
 ExitCode generate(const Generation& generation, const Overrides& overrides) {
   loru::check_fields(generation.options, "generate");
   const std::filesystem::path folder = generation.folder;
-  const Configuration c = read_configuration((folder / "config.toml").string(), overrides);
+  Configuration c = read_configuration((folder / "config.toml").string(), overrides);
+  keep_characters(c, folder);
   require<ConfigError>(c.task == "next_token", "generate: expected a run of the task \"next_token\", got \"",
                        c.task, '"');
   Setup setup = set_up(c);

@@ -239,11 +239,16 @@ void add_export(CLI::App& app, CommandLine& line) {
       add_subcommand(app, line, "export", "The model in a run's folder for other software",
                      [&line] { return federate::export_model(line.exported, line.overrides); });
   command->add_option("OUT", line.exported.folder, "The run's folder")->required();
-  command->add_option("--peft", line.exported.peft, "Folder for an adapter in PEFT's format")
+  const auto given = [](std::optional<std::string>& name) {
+    return [&name](const std::string& text) { name = text; };  // CLI11 reads an empty name as none
+  };
+  command
+      ->add_option_function<std::string>("--peft", given(line.exported.peft),
+                                         "Folder for an adapter in PEFT's format")
       ->type_name("DIR");
   command
-      ->add_option("--merged", line.exported.merged,
-                   "safetensors file for the weights with every update merged in")
+      ->add_option_function<std::string>("--merged", given(line.exported.merged),
+                                         "safetensors file for the weights with every update merged in")
       ->type_name("FILE");
   command->require_option(2, 4);
   add_data_dir(*command, line, "Folder that holds the run's data set's files");

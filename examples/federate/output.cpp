@@ -65,6 +65,7 @@ fs::path prepare(const fs::path& folder, Begin begin, Index last) {
     loru::io::synchronise_folder(folder);
   }
   for (const char* name : {summary_file, model_file, best_file, clients_file}) remove_earlier(folder / name);
+  remove_earlier(folder / characters_file);
   for (const char* name : {kept_rounds, merges_folder}) forget_rounds(folder / name, last);
   if (begin == Begin::going_on) return folder;
   remove_earlier(folder / rounds_file);
@@ -323,6 +324,8 @@ Output::Output(const fs::path& folder, const Setup& setup, Begin begin, Index la
       columns_{round_columns(setup)},
       rounds_{folder / rounds_file, names_of(columns_),
               begin == Begin::going_on ? loru::io::Existing::append : loru::io::Existing::replace} {
+  if (const auto characters = characters_of(setup))
+    loru::io::write_file(folder_ / characters_file, *characters);
   if (!setup.configuration.keep_rounds.empty()) loru::io::make_directories(folder_ / kept_rounds);
   if (keeps_merges(setup.configuration)) loru::io::make_directories(folder_ / merges_folder);
 }

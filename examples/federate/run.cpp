@@ -68,7 +68,8 @@ ExitCode evaluate(const std::string& folder, Overrides overrides, Index threads)
   const std::filesystem::path path = folder;
   if (overrides.device == "cpu")
     overrides.set.push_back("device.precision=float");  // the run may have had tf32
-  const Configuration configuration = read_configuration((path / "config.toml").string(), overrides);
+  Configuration configuration = read_configuration((path / "config.toml").string(), overrides);
+  keep_characters(configuration, path);
   if (on_cuda(configuration)) require_cuda(configuration);
   Setup setup = set_up(configuration);
   loru::io::load(setup.model, path / "model.safetensors");
@@ -82,6 +83,31 @@ ExitCode evaluate(const std::string& folder, Overrides overrides, Index threads)
 }
 
 namespace {
+
+/// A text without its control characters, which could steer a terminal: \\xNN for their bytes, of C0, DEL and
+/// C1 in UTF-8; a blank for the end of a line.
+std::string on_one_line(const std::string& text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto byte = [&](std::size_t at) {
+    return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
+  };
+  std::string line;
+  std::size_t escaped = 0;  // bytes still to come of what is escaped
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (byte(i) == 0xC2 && byte(i + 1) >= 0x80 && byte(i + 1) < 0xA0)
+      escaped = 2;
+    else if (byte(i) < 0x20 || byte(i) == 0x7F)
+      escaped = 1;
+    if (text[i] == '\n')
+      line += ' ';
+    else if (escaped > 0)
+      line += {'\\', 'x', digits[byte(i) / 16], digits[byte(i) % 16]};
+    else
+      line += text[i];
+    escaped -= std::min<std::size_t>(escaped, 1);
+  }
+  return line;
+}
 
 /// The samples of a file, as the run's model is to see them.
 loru::data::Dataset samples_for(const loru::data::Dataset& train, const std::string& file) {
@@ -128,8 +154,7 @@ ExitCode predict(const Prediction& p, const Overrides& overrides, Index threads)
 }
 
 void report_error(const std::string& message) {
-  std::string line = message;
-  std::replace(line.begin(), line.end(), '\n', ' ');
+  const std::string line = on_one_line(message);
   std::fprintf(stderr, "federate: %s\n", line.c_str());
 }
 

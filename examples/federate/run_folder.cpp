@@ -124,7 +124,7 @@ RunFolder look_at(const fs::path& folder) {
 // ---- where runs are ----
 
 /// Whether a folder in a run is one of the run's own, which hold no runs and may hold a million files.
-bool is_part_of_run(const std::string& name) {
+bool is_folder_of_run(const std::string& name) {
   return name == "checkpoint" || name == "clients" || name == "rounds" || name == "merges" ||
          name == events_folder;
 }
@@ -137,7 +137,7 @@ void find(const fs::path& folder, std::vector<RunFolder>& found) {
   for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
     std::error_code gone;
     if (!entry->is_directory(gone) || entry->is_symlink(gone)) continue;
-    if (!run || !is_part_of_run(entry->path().filename().string())) below.push_back(entry->path());
+    if (!run || !is_folder_of_run(entry->path().filename().string())) below.push_back(entry->path());
   }
   if (code && code != std::errc::no_such_file_or_directory && !run)
     found.push_back({.folder = folder, .state = RunState::broken, .remark = code.message()});
@@ -163,6 +163,17 @@ bool is_run(const fs::path& folder) {
 void require_no_run(const fs::path& folder, const std::string& who) {
   require<ConfigError>(!is_run(folder), who, ": --out: expected another folder than a run's own, got ",
                        folder.native());
+}
+
+bool is_part_of_run(const fs::path& path, const fs::path& run) {
+  const fs::path inside = path.lexically_relative(run);
+  if (inside.empty() || *inside.begin() == "..") return false;
+  const std::string first = inside.begin()->string();
+  if (is_folder_of_run(first) || inside == ".") return true;
+  for (const char* name : {"config.toml", "rounds.csv", "summary.json", "model.safetensors",
+                           "best.safetensors", "clients.csv", characters_file})
+    if (inside == name) return true;
+  return false;
 }
 
 std::vector<RunFolder> runs_in(const fs::path& folder) {

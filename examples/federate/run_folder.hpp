@@ -49,6 +49,10 @@ bool is_run(const std::filesystem::path& folder);
 /// Throws ConfigError "<who>: --out: ..." for a run's own folder, whose files tables would mix with.
 void require_no_run(const std::filesystem::path& folder, const std::string& who);
 
+/// Whether a path is the run's folder, a file of a run or in one of its folders; both as weakly_canonical
+/// gives them.
+bool is_part_of_run(const std::filesystem::path& path, const std::filesystem::path& run);
+
 /// The order of names: seed-2 before seed-10.
 bool natural_before(const std::string& a, const std::string& b);
 

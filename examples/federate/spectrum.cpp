@@ -163,6 +163,10 @@ class Measurement {
     Configuration c = read_configuration(file.string(), overrides);
     if (from_run_) require_same_run(read_configuration(file.string(), {}), c, "spectrum");
     c.device = "cpu";  // its ops take dual numbers
+    std::string names;
+    for (const std::string& name : loru::nn::model_names()) names += (names.empty() ? "" : ", ") + name;
+    require<ConfigError>(!is_transformer(c.model), "spectrum: model.name: expected one of ", names, ", got ",
+                         c.model);
     return c;
   }
 

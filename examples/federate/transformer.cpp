@@ -1,6 +1,8 @@
 #include "transformer.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include <loru/data/text/load.hpp>
 #include <loru/io/pretrained/pretrained.hpp>
@@ -20,6 +22,27 @@ namespace {
 
 using Model = loru::nn::Model<float>;
 
+/// Throws ConfigError naming the key, unless the extents fit together and the model is one that a machine may
+/// hold.
+void check_extents(const Configuration& c, const loru::io::TransformerConfiguration& shape) {
+  require<ConfigError>(shape.width % shape.heads == 0,
+                       "model.heads: expected a divisor of model.width = ", shape.width, ", got ",
+                       shape.heads);
+  require<ConfigError>(shape.heads % shape.groups == 0,
+                       "model.groups: expected a divisor of model.heads = ", shape.heads, ", got ",
+                       shape.groups);
+  require<ConfigError>(c.model != "llama" || shape.head_width() % 2 == 0,
+                       "model.heads: expected an even number of values each, got ", shape.head_width(),
+                       " for model.width = ", shape.width);
+  const auto real = [](Index x) { return static_cast<double>(x); };
+  const double width = real(shape.width), positions = c.model == "llama" ? 0.0 : real(shape.positions);
+  const double numbers = real(shape.layers) * width * (4.0 * width + 2.0 * real(shape.feed_forward)) +
+                         (real(shape.vocabulary) + positions) * width;
+  constexpr double most = 1e10;
+  require<ConfigError>(numbers <= most, "model: expected at most ", most, " parameters, got about ", numbers,
+                       ": they follow from model.layers, width and feed_forward, and text.length");
+}
+
 loru::io::TransformerConfiguration own_shape(const Configuration& c, const loru::data::Dataset& data) {
   const TransformerOptions& o = c.transformer;
   loru::io::TransformerConfiguration shape{.architecture = c.model == "bert" ? loru::io::Architecture::bert
@@ -35,6 +58,7 @@ loru::io::TransformerConfiguration own_shape(const Configuration& c, const loru:
   shape.epsilon = c.model == "bert" ? 1e-12 : 1e-5;
   shape.theta = 1e4;
   shape.tied = true;
+  check_extents(c, shape);
   return shape;
 }
 
@@ -65,6 +89,8 @@ std::vector<std::string> trained_patterns(const Configuration& c) {
 /// Throws ConfigError where model.keep_quantised asks for what there is not.
 void check_blocks(const Configuration& c, Model& model) {
   if (!c.transformer.keep_quantised) return;
+  require<ConfigError>(low_rank(c), "model.keep_quantised: expected false under ", c.algorithm,
+                       ", which trains all weights, got true");
   const auto parameters = model.parameters();
   require<ConfigError>(
       std::any_of(parameters.begin(), parameters.end(), [](const auto& p) { return p.value.blocks(); }),
@@ -91,6 +117,8 @@ Model build_transformer(const Configuration& c, const loru::data::Dataset& data)
   require<ConfigError>((c.model == "bert") == (c.task != "next_token"), "task.kind: expected ",
                        c.model == "bert" ? "another than \"next_token\"" : "\"next_token\"",
                        " for the model ", c.model, ", got \"", c.task, '"');
+  require<ConfigError>(c.model != "llama" || c.transformer.dropout == 0.0,
+                       "model.dropout: expected 0 for llama, which has none, got ", c.transformer.dropout);
   const Index outputs = loru::train::make_task<float>(c.task).outputs(data);
   const loru::data::Path& weights = c.transformer.weights;
   if (weights.empty()) {
@@ -124,6 +152,16 @@ std::set<std::string> published_names(const Configuration& c) {
   for (const auto& [name, shape] : loru::io::tensor_shapes(loru::io::load_configuration(path)))
     names.insert(name);
   return names;
+}
+
+void check_weights(const Configuration& c) {
+  const loru::data::Path& weights = c.transformer.weights;
+  if (weights.empty()) return;
+  std::error_code code;
+  require<ConfigError>(std::filesystem::exists(loru::data::locate_model(weights, bundled_folders()), code),
+                       "model.weights: expected X.gguf, X.bin, a folder with config.json and "
+                       "model.safetensors, minilm, smollm2 or stories260k, got \"",
+                       weights.string(), "\", which is not there");
 }
 
 void complete_text(Configuration& c) {

@@ -15,6 +15,9 @@ namespace federate {
 
 using loru::Index;
 
+/// The largest extent of a model and of a sequence: no product of two such leaves 2^63.
+inline constexpr Index most_extent = Index{1} << 24;
+
 /// The keys of [model] that are for models of sequences.
 struct TransformerOptions {
   loru::data::Path weights;
@@ -38,11 +41,12 @@ struct TransformerOptions {
         field("train", &T::train,
               "name patterns of the parameters that are trained beside the factors; none: with published "
               "weights the classifier, else all"),
-        field("layers", &T::layers, range::at_least(1), "of bert, llama and char_transformer: blocks"),
-        field("width", &T::width, range::at_least(1), "of the same: numbers of a token"),
-        field("heads", &T::heads, range::at_least(1), "of the same: heads of an attention"),
-        field("groups", &T::groups, range::at_least(1), "of llama: heads of keys and values"),
-        field("feed_forward", &T::feed_forward, range::at_least(1), "of the same: width inside a block"),
+        field("layers", &T::layers, range::between(1, 10'000), "of bert, llama and char_transformer: blocks"),
+        field("width", &T::width, range::between(1, most_extent), "of the same: numbers of a token"),
+        field("heads", &T::heads, range::between(1, most_extent), "of the same: heads of an attention"),
+        field("groups", &T::groups, range::between(1, most_extent), "of llama: heads of keys and values"),
+        field("feed_forward", &T::feed_forward, range::between(1, most_extent),
+              "of the same: width inside a block"),
         field("dropout", &T::dropout, range::below_one, "of bert and char_transformer")};
   }
 };
@@ -59,6 +63,9 @@ Index positions(const Configuration& c);
 
 /// Names of the published parameters; none for a model that is drawn.
 std::set<std::string> published_names(const Configuration& c);
+
+/// Throws ConfigError unless model.weights is empty or something of that name is there.
+void check_weights(const Configuration& c);
 
 /// What follows from the weights: the tokenizer, where none is given.
 void complete_text(Configuration& c);

@@ -153,7 +153,9 @@ TEST_CASE("federate: where no weight can stay in blocks") {
       "model.keep_quantised: expected model.weights with frozen matrices in Q8_0, Q4_0, Q4_1, F16 or BF16, "
       "got "
       "none in \"";
-  CHECK_THAT(error({"--set", "algorithm.name=fedavg"}), ContainsSubstring(expected));
+  CHECK_THAT(
+      error({"--set", "algorithm.name=fedavg"}),
+      ContainsSubstring("model.keep_quantised: expected false under fedavg, which trains all weights"));
   CHECK_THAT(error({"--set", R"(model.train=["*"])"}), ContainsSubstring(expected));
   CHECK_THAT(error({"--set", "model.weights=\"\""}), ContainsSubstring(expected + '"'));
   CHECK_THAT(error({"--device", "cuda", "--describe"}),

@@ -226,6 +226,9 @@ TEST_CASE("federate export: what an adapter cannot say") {
              ContainsSubstring("fedloru with a warm-up changed it otherwise"));
   CHECK_THAT(without({"algorithm.name=flora", "server.optimizer=fedadam"}),
              ContainsSubstring("flora changed it otherwise"));
+  CHECK_THAT(
+      without({"algorithm.name=local", "algorithm.layers=low_rank"}),
+      ContainsSubstring("export: --peft: expected an algorithm that trains the server's model, got local"));
   const fs::path out = run(scratch, "out");
   check_one_line(export_run(scratch, out, {}));
   CHECK(export_run(scratch, out, {}).code == 2);
@@ -234,6 +237,49 @@ TEST_CASE("federate export: what an adapter cannot say") {
   const Result result = export_run(scratch, out, {"--peft", (scratch.path / "file").string()});
   CHECK(result.code == 2);
   check_one_line(result);
+}
+
+TEST_CASE("federate export: nothing is written over what a run needs") {
+  const Scratch scratch;
+  const fs::path first = run(scratch, "first");
+  check_export(scratch, first);
+  const fs::path adapter = first / "adapter",
+                 second = run(scratch, "second", {"--set", "lowrank.start=peft:" + adapter.string()});
+  fs::create_symlink(second, scratch.path / "link");
+  const auto refused = [&](const char* option, const fs::path& target) {
+    INFO(option << ' ' << target);
+    const bool file = fs::is_regular_file(target);
+    const std::string before = file ? read(target) : "";
+    const Result result = export_run(scratch, second, {option, target.string()});
+    CHECK(result.code == 2);
+    check_one_line(result);
+    CHECK_THAT(result.err, ContainsSubstring(std::string("export: ") + option + ": expected "));
+    if (file) CHECK(read(target) == before);
+  };
+  for (const char* own :
+       {"model.safetensors", "config.toml", "summary.json", "rounds.csv", "clients.csv", "best.safetensors",
+        "characters.txt", "rounds/0.safetensors", "merges/2.safetensors", "merges/../model.safetensors",
+        "checkpoint/new.safetensors", ""})
+    refused("--merged", second / own);
+  refused("--merged", scratch.path / "link" / "model.safetensors");
+  refused("--merged", adapter / "adapter_model.safetensors");
+  refused("--merged", adapter / "more.safetensors");
+  refused("--merged", "");
+  refused("--peft", "");
+  refused("--peft", adapter);
+  for (const char* own : {"merges", "rounds", "clients"}) refused("--peft", second / own);
+  check_export(scratch, second, first);  // and the run is whole
+}
+
+TEST_CASE("federate export: merged weights are written where there is no adapter") {
+  const Scratch scratch;
+  const fs::path out = run(scratch, "out", {"--set", "algorithm.name=fedavg"}),
+                 merged = out / "merged.safetensors";
+  const Result result =
+      export_run(scratch, out, {"--peft", (out / "adapter").string(), "--merged", merged.string()});
+  CHECK(result.code == 2);
+  check_one_line(result);
+  CHECK(io::load(merged).contains("fc2.weight"));
 }
 
 TEST_CASE("federate: a run begins at an adapter") {
