@@ -1,10 +1,13 @@
 // How a decoder goes on with a text.
+#include <loru/data/text/load.hpp>
+#include <loru/data/tokenizers/load_tokenizer.hpp>
 #include <loru/lowrank/factorize.hpp>
 #include <loru/lowrank/visit.hpp>
 #include <loru/nn/models/bert.hpp>
 #include <loru/nn/models/char_transformer.hpp>
 #include <loru/nn/models/llama.hpp>
 #include <loru/train/generate.hpp>
+#include <loru/train/published.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
@@ -157,4 +160,19 @@ TEST_CASE("generate: what cannot be continued") {
   CHECK_THROWS_WITH(from(Ids(70, 3), {.tokens = 12}), "rotary: expected at most 80 positions, got 81");
   const std::vector<double> none{std::numeric_limits<double>::quiet_NaN()};
   CHECK_THROWS_WITH(train::detail::draw_token<double>(none, {}, 0.5), "generate: no logit is finite");
+}
+
+TEST_CASE("generate: SmolLM2 knows where Paris is") {
+  const data::Path own[] = {data::Path(LORU_SOURCE_DIR) / "data"};
+  data::Path weights;
+  try {
+    weights = data::locate_model("smollm2", own);
+  } catch (const DataError&) {
+    LORU_SKIP("smollm2 is not on this machine");
+  }
+  auto model = train::load_transformer(weights, {}, {.keep_quantised = true});
+  const data::Tokenizer tokenizer = data::load_tokenizer(weights);
+  const Ids said =
+      train::generate(model, tokenizer.encode("The capital of France is"), {.tokens = 5, .temperature = 0.0});
+  CHECK_THAT(tokenizer.decode(said), loru_test::ContainsSubstring("Paris"));
 }
