@@ -1,5 +1,7 @@
 // Federations on sequences of tokens: every algorithm trains a small BERT; a decoder is trained by the loss
 // of its tokens.
+#include <cstring>
+
 #include <loru/data/partition/iid.hpp>
 #include <loru/nn/freeze.hpp>
 #include <loru/nn/models/bert.hpp>
@@ -76,6 +78,40 @@ TEST_CASE("Every algorithm trains a small BERT") {
     }
     CHECK(losses.back() < 0.9 * losses.front());
   });
+}
+
+TEST_CASE("Bytes of a small BERT's messages are the formula's and the headers'") {
+  const data::Split split{sequences(40, 1), sequences(10, 2)};
+  const auto parts = data::iid(split.train, {.clients = 2});
+  const auto bytes = [&](const fl::AnyAlgorithm<float>& algorithm, std::uint64_t numbers) {
+    INFO(algorithm.name);
+    auto model = small_bert();
+    nn::train_only(model, {"classifier.*", "*.self.query.weight", "*.self.value.weight"});
+    if (algorithm.low_rank)
+      algorithm.parametrise(model,
+                            {.rank = 4, .layers = {"*.attention.self.query", "*.attention.self.value"}});
+    fl::Simulation<float> simulation{
+        model, algorithm, split, parts, {.cohort = 2, .client = adam_client(1), .seed = 5, .eval_every = 0}};
+    fl::Server<float> server(model, algorithm, 5);
+    server.begin_round();
+    std::uint64_t uplink = 0;
+    for (const Index client : fl::sample_cohort(5, 1, 2, 2)) {
+      auto device = model;
+      const fl::Message up = fl::answer(device, server.broadcast(client), algorithm, split.train,
+                                        parts.samples(client), adam_client(1));
+      std::uint64_t header = 0;
+      std::memcpy(&header, up.data(), sizeof header);
+      CHECK(up.size() == 8 + header + numbers * sizeof(float));
+      uplink += up.size();
+    }
+    for (const fl::Round& round : simulation.rounds(1)) CHECK(round.uplink_bytes == uplink);
+  };
+  // Two blocks of width n with query and value, r·(m + n) numbers each, and a classifier of two classes.
+  constexpr std::uint64_t n = 16, r = 4, layers = 4, classifier = 2 * n + 2;
+  bytes(fl::FedLoRA{}, layers * r * (n + n) + classifier);
+  bytes(fl::FedLoRU{.tau = 1}, layers * r * (n + n) + classifier);
+  bytes(fl::FFALoRA{}, layers * r * n + classifier);
+  bytes(fl::FedAvg{}, layers * n * n + classifier);
 }
 
 TEST_CASE("A federation of sequences gives the same bits for any number of threads") {
