@@ -450,6 +450,7 @@ TEST_CASE("resume: a whole checkpoint of another configuration or round is refus
   CHECK(refused() == "federate: checkpoint/000007.safetensors: expected round 7 by its name, got 5\n");
   fs::remove(folder / "000007.safetensors");
   // A damaged newest one stays if the one before it is refused.
+  fs::remove(folder / "000002.safetensors");
   write(folder / "000005.safetensors", newest.substr(0, newest.size() - 1));
   rewrite(scratch.path, folder / "000004.safetensors",
           [](auto& text) { text["configuration"] = std::string(64, '7'); });
@@ -464,6 +465,7 @@ TEST_CASE("resume: a whole checkpoint of another configuration or round is refus
 TEST_CASE("resume: a run that a signal stopped without a checkpoint keeps what it wrote") {
   const Scratch scratch;
   const fs::path run = scratch.path / "run";
+  write(scratch.path / "tiny.toml", tiny);
   {
     const Process process(scratch.path,
                           with({(scratch.path / "tiny.toml").string(), "--out", run.string(), "--quiet"},
@@ -483,6 +485,7 @@ TEST_CASE("resume: a run that a signal stopped without a checkpoint keeps what i
 
   // A killed one has no summary. It begins again, and says so.
   fs::remove(run / "summary.json");
+  fs::remove(run / "rounds.csv");  // whose rows are to be those of the new run
   const Process process(scratch.path, {"--resume", run.string(), "--quiet"});
   wait_for_rows(run, 3);
   process.signal(SIGINT);
