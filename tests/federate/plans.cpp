@@ -72,6 +72,7 @@ const std::map<std::string, Plans> expected{
     {"quickstart_dirichlet", quickstart},
     {"quickstart_fedavg", {}},
     {"quickstart_fedlora", quickstart},
+    {"quickstart_fedmud", quickstart},
 };
 
 /// First and last word of each row of the table that --explain prints.
