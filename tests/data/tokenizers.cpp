@@ -242,7 +242,7 @@ TEST_CASE("tokenizers: files that are not known, in one line") {
   CHECK_THAT(byte_pairs(R"("merges":[[)", R"("merges":["zzz",[)"),
              ContainsSubstring("expected two tokens with a blank between them, got 'zzz'"));
   const loru_test::Folder here;
-  CHECK_THROWS_WITH(data::load_tokenizer(here.write("x.txt", {})),
+  CHECK_THROWS_WITH(data::load_tokenizer(here.write("x.vocabulary", {})),
                     ContainsSubstring("expected a file .json, .gguf"));
 }
 

@@ -88,7 +88,7 @@ def main(federate, root):
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     found = []
-    files = sorted(Path(root, "examples").glob("**/*.toml"))
+    files = sorted(f for f in Path(root, "examples").glob("**/*.toml") if f.name != "pyproject.toml")
     for file in files:
         found += [f"{file}: {error}" for error in errors(validator, tomllib.loads(file.read_text(encoding="utf-8")))]
     with tempfile.TemporaryDirectory() as folder:

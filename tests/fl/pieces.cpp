@@ -114,37 +114,17 @@ TEST_CASE("Options of algorithms are checked against their fields") {
     CHECK_NOTHROW(fl::check(algorithm));
     algorithm.fields().each([&](const auto& field) { keys.emplace_back(field.name); });
   });
-  CHECK(keys == std::vector<std::string>{"mu",
-                                         "layers",
-                                         "tau",
-                                         "merge",
-                                         "merge_when",
-                                         "merge_rounds",
-                                         "growth",
-                                         "window",
-                                         "warmup",
-                                         "form",
-                                         "gamma",
-                                         "lambda",
-                                         "tau",
-                                         "merge",
-                                         "merge_when",
-                                         "merge_rounds",
-                                         "growth",
-                                         "window",
-                                         "tau",
-                                         "merge",
-                                         "merge_when",
-                                         "merge_rounds",
-                                         "growth",
-                                         "window",
-                                         "personal_rank",
-                                         "personal_alpha",
-                                         "layers",
-                                         "layers",
-                                         "energy",
-                                         "interval",
-                                         "initial"});
+  CHECK(keys == std::vector<std::string>{"mu",         "layers",        "tau",
+                                         "merge",      "merge_when",    "merge_rounds",
+                                         "growth",     "window",        "warmup",
+                                         "form",       "gamma",         "lambda",
+                                         "norm_limit", "tau",           "merge",
+                                         "merge_when", "merge_rounds",  "growth",
+                                         "window",     "tau",           "merge",
+                                         "merge_when", "merge_rounds",  "growth",
+                                         "window",     "personal_rank", "personal_alpha",
+                                         "layers",     "layers",        "energy",
+                                         "interval",   "initial"});
   CHECK(message_of<ConfigError>([] { fl::AnyAlgorithm<float>(fl::FedLoRU{.tau = 0}); }) ==
         "fedloru: tau: expected a whole number >= 1, got 0");
   CHECK(message_of<ConfigError>([] { fl::check(Knobs{.count = 10}); }) ==
