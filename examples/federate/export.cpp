@@ -121,9 +121,12 @@ loru::io::Adapter adapter_of_run(const Configuration& c, const fs::path& folder,
                                  const std::map<std::string, LayerState>& start, Model& model) {
   require<ConfigError>(!start.empty(), "export: expected layers W + s·B·A, got none under ", c.algorithm,
                        "; --merged writes the weights");
-  require<ConfigError>(c.algorithm != "local",
-                       "export: --peft: expected an algorithm that trains the "
-                       "server's model, got local: its clients train models of their own");
+  const auto sends = make_algorithm<loru::Cpu>(c).sends;
+  const auto state = model.state();
+  require<ConfigError>(std::any_of(state.begin(), state.end(),
+                                   [&](const auto& tensor) { return loru::fl::chosen(sends, tensor.id()); }),
+                       "export: --peft: expected an algorithm that trains the server's model, got ",
+                       c.algorithm, ": its clients train models of their own");
   try {
     auto adapter = loru::io::to_adapter<float>(model, {.merged = updates_since(c, folder, start, model),
                                                        .published = published_names(c),

@@ -13,18 +13,6 @@ namespace {
 
 const char* const configuration_file = "config.toml";
 
-/// Whether the folder's summary is of a run that reached its end; not if it is broken, since a run writes it
-/// as a whole.
-bool is_finished(const fs::path& folder, const Configuration& c) {
-  if (!fs::exists(folder / "summary.json")) return false;
-  try {
-    const RunResult run = read_run(folder, {});
-    return run.rounds == c.rounds || run.stopped || run.diverged;
-  } catch (const loru::DataError&) {
-    return false;
-  }
-}
-
 }  // namespace
 
 Configuration resumed(const Overrides& overrides, RunOptions& options) {
@@ -36,7 +24,7 @@ Configuration resumed(const Overrides& overrides, RunOptions& options) {
   const Configuration run = read_configuration(file, {});
   Configuration changed = read_configuration(file, overrides);
   require_same_run(run, changed, "resume");
-  require<ConfigError>(!is_finished(folder, run), "resume: the run is finished");
+  require<ConfigError>(!reached_its_end(folder, run.rounds), "resume: the run is finished");
   options.resumption->checkpoint = Checkpoints(folder).newest();
   require<ConfigError>(options.resumption->checkpoint || !fs::exists(folder / "summary.json"),
                        "resume: ", folder.native(),

@@ -72,16 +72,20 @@ RunResult read_run(const std::filesystem::path& folder, const std::vector<double
   }
 }
 
-bool finished(const std::filesystem::path& folder, const Setup& setup) {
-  if (!std::filesystem::exists(folder / "summary.json") || !std::filesystem::exists(folder / "config.toml"))
-    return false;
-  if (loru::io::read_text(folder / "config.toml") != config_text(setup)) return false;
+bool reached_its_end(const std::filesystem::path& folder, Index rounds) {
+  if (!std::filesystem::exists(folder / "summary.json")) return false;
   try {
     const RunResult run = read_run(folder, {});
-    return run.rounds == setup.configuration.rounds || run.stopped || run.diverged;
+    return run.rounds == rounds || run.stopped || run.diverged;
   } catch (const loru::DataError&) {
     return false;
   }
+}
+
+bool finished(const std::filesystem::path& folder, const Setup& setup) {
+  const std::filesystem::path configuration = folder / "config.toml";
+  return std::filesystem::exists(configuration) && loru::io::read_text(configuration) == config_text(setup) &&
+         reached_its_end(folder, setup.configuration.rounds);
 }
 
 std::optional<RunResult> run_once(Setup& setup, loru::data::Partition parts, const RunOptions& options,
