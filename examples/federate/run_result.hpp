@@ -41,8 +41,8 @@ using RunResults = std::vector<RunResult>;
 /// rounds.csv. Throws IoError, DataError.
 RunResult read_run(const std::filesystem::path& folder, const std::vector<double>& budgets);
 
-/// Whether the folder's summary is of a run that reached the last of so many rounds, was as good as wanted, or
-/// diverged. No summary is, nor a damaged one: a run writes it as a whole.
+/// Whether the folder's summary is of a run that reached the last of so many rounds, was as good as wanted,
+/// or diverged. No summary is, nor a damaged one: a run writes it as a whole.
 bool reached_its_end(const std::filesystem::path& folder, Index rounds);
 
 /// Whether the folder holds the whole run of this setup.
