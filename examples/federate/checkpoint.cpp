@@ -17,7 +17,7 @@ using loru::io::Archive;
 
 namespace {
 
-const char* const format = "loru checkpoint 1";
+const char* const checkpoint_format = "loru checkpoint 1";
 const char* const rounds_name = "run/rounds.csv";
 const char* const best_prefix = "best/";
 
@@ -128,7 +128,7 @@ std::string digest(std::span<const std::byte> bytes) {
 
 /// Throws DataError unless the bytes are a checkpoint with the digest that it names: that of all bytes with
 /// zeros in its own place.
-Archive read(const fs::path& file, const std::string& name) {
+Archive read_checkpoint(const fs::path& file, const std::string& name) {
   std::vector<std::byte> bytes = loru::io::read_file(file);
   const std::string expected = loru::fl::get_text(loru::io::borrow(bytes, name), "sha256");
   require<DataError>(expected.size() == Sha256::digits, name, ": metadata 'sha256': expected ",
@@ -151,7 +151,7 @@ Archive states_of(const Archive& archive) {
 
 /// Throws DataError for a whole checkpoint that is not of this format, or not of the round in its name.
 void require_own(const Archive& archive, Index round) {
-  loru::fl::require_text(archive, "format", format);
+  loru::fl::require_text(archive, "format", checkpoint_format);
   const Index own = loru::fl::get_number(archive, "server.round", 0);
   require<DataError>(own == round, archive.origin(), ": expected round ", round, " by its name, got ", own);
 }
@@ -216,7 +216,7 @@ Checkpoints::Checkpoints(const fs::path& run, std::string origin)
 bool Checkpoints::empty() const { return files_of_rounds(folder_).empty(); }
 
 std::optional<Index> Checkpoints::write(Index round, Archive archive) const {
-  archive.metadata()["format"] = format;
+  archive.metadata()["format"] = checkpoint_format;
   archive.metadata()["build"] = build();
   archive.metadata()["sha256"] = std::string(Sha256::digits, '0');
   Sha256 sha;
@@ -251,7 +251,7 @@ std::optional<Checkpoint> Checkpoints::newest() const {
     require<DataError>(fs::is_regular_file(path), name, ": expected a regular file");
     Archive archive;
     try {
-      archive = read(path, name);
+      archive = read_checkpoint(path, name);
     } catch (const DataError& error) {
       damaged.emplace_back(error.what());
       discarded.push_back(path);

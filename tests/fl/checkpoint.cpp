@@ -8,13 +8,6 @@ using namespace loru_test;
 
 namespace {
 
-struct Folder {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() /
-      concat("loru-checkpoint-", ::getpid(), '-', reinterpret_cast<std::uintptr_t>(this));
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
 /// Merges after rounds 2 and 4 where an algorithm merges.
 fl::Simulation<float> simulation(const fl::AnyAlgorithm<float>& algorithm, fl::SimulationOptions o) {
   auto model = small_model<float>("mlp");
@@ -76,12 +69,12 @@ void check_goes_on(const fl::AnyAlgorithm<float>& algorithm, fl::SimulationOptio
   REQUIRE(io::serialise(saved(whole.server())) == io::serialise(saved(second.server())));
 }
 
-fl::SimulationOptions options() {
+fl::SimulationOptions few_rounds() {
   return {.cohort = 3, .client = momentum_client(), .seed = 5, .threads = 2, .eval_every = 0};
 }
 
 fl::SimulationOptions coded() {
-  fl::SimulationOptions o = options();
+  fl::SimulationOptions o = few_rounds();
   o.server.rule = fl::ServerRule::fedadam;
   o.server.learning_rate = 0.01;
   o.codecs = {.uplink = fl::Code::top_k, .downlink = fl::Code::top_k, .keep = 0.2};
@@ -93,12 +86,12 @@ fl::SimulationOptions coded() {
 TEST_CASE("Checkpoint: every algorithm goes on as if it had not been stopped") {
   fl::for_each_algorithm([]<class A>(A algorithm) {
     if constexpr (requires { algorithm.tau; }) algorithm.tau = 2;
-    check_goes_on(algorithm, options());
+    check_goes_on(algorithm, few_rounds());
   });
 }
 
 TEST_CASE("Checkpoint: pruned ranks, codecs, moments, dropped clients and frozen weights from a file") {
-  fl::SimulationOptions o = options();
+  fl::SimulationOptions o = few_rounds();
   SECTION("ranks that clients prune") {
     o.ranks = {.rule = fl::RankRule::fixed, .values = {2, 4, 3}};
     check_goes_on(fl::HetLoRA{.gamma = 0.5, .lambda = 0.1}, o);
@@ -124,8 +117,8 @@ TEST_CASE("Checkpoint: pruned ranks, codecs, moments, dropped clients and frozen
 }
 
 TEST_CASE("Checkpoint: states in memory are in the archive") {
-  auto whole = simulation(fl::PFedLoRU{.tau = 2}, options()),
-       second = simulation(fl::PFedLoRU{.tau = 2}, options());
+  auto whole = simulation(fl::PFedLoRU{.tau = 2}, few_rounds()),
+       second = simulation(fl::PFedLoRU{.tau = 2}, few_rounds());
   for (int i = 0; i < 3; ++i) whole.run_round(false);
   second.restore(saved(whole));
   require_same_states(whole.store(), second.store());

@@ -9,9 +9,6 @@ using fl::Code;
 
 namespace {
 
-constexpr std::uint64_t seed = SixClients::seed;
-constexpr Index clients = SixClients::clients, cohort = SixClients::cohort;
-
 template <class T>
 Tensor<T> tensor_of(std::initializer_list<T> values) {
   Tensor<T> x({static_cast<Index>(values.size())});
@@ -94,7 +91,7 @@ TEST_CASE("top_k on the uplink: what was not sent yet is what the client keeps")
     broadcast.put("x", base);
     io::Archive update("update");
     update.put("x", x);
-    fl::encode_update<double>(update, broadcast, {seed, round, 0}, names, state);
+    fl::encode_update<double>(update, broadcast, {SixClients::seed, round, 0}, names, state);
     REQUIRE(update.raw("x.value").shape == Shape{4});
     const auto got = fl::decode_update<double>(update, broadcast).get<double>("x");
     const auto kept = state.get<double>("codec.feedback.x");
@@ -117,7 +114,7 @@ TEST_CASE("top_k: what waits for factors is dropped when they start anew") {
       broadcast.put(name, zero);
       update.put(name, one);
     }
-    fl::encode_update<float>(update, broadcast, {seed, round, 0}, names, state);
+    fl::encode_update<float>(update, broadcast, {SixClients::seed, round, 0}, names, state);
     std::vector<float> values;
     for (const std::string& name : names) {
       values.push_back(update.get<float>(name + ".value").data()[0]);
@@ -168,7 +165,7 @@ TEST_CASE("Bytes of coded messages are the formula's") {
   for (const Code code : {Code::fp16, Code::bf16, Code::int8, Code::top_k}) {
     CAPTURE(to_string(code));
     ThroughBytes run(start, fl::FedLoRA{}, {.codecs = {code, code, keep}});
-    const auto parts = small_parts(clients);
+    const auto parts = small_parts(SixClients::clients);
     for (Index round = 1; round <= 3; ++round) {
       run.server.begin_round();
       for (const std::size_t client : {0u, 1u}) {
@@ -197,7 +194,8 @@ TEST_CASE(
     "top_k on the downlink: clients that slept have what those have that did not, and all come to the "
     "server's state") {
   auto start = small_factored<float>();
-  fl::Server<float> server(start, fl::FedLoRA{}, seed, {.codecs = {.downlink = Code::top_k, .keep = 0.1}});
+  fl::Server<float> server(start, fl::FedLoRA{}, SixClients::seed,
+                           {.codecs = {.downlink = Code::top_k, .keep = 0.1}});
   const auto names = fl::coded_tensors(start);
   std::vector<io::Archive> states(2);
   const auto look = [&](Index client) {
@@ -224,8 +222,8 @@ TEST_CASE(
     for (const auto& p : target.trained_parameters())
       all &= same_bits(always.get<float>(p.name), p.value.value());
     CHECK(all == (round >= 11));  // one round of its own, then ten tenths
-    server.receive(fl::update_message(target, {seed, round, 0}, 5, 0.0));
-    if (round % 3 == 1) server.receive(fl::update_message(target, {seed, round, 1}, 5, 0.0));
+    server.receive(fl::update_message(target, {SixClients::seed, round, 0}, 5, 0.0));
+    if (round % 3 == 1) server.receive(fl::update_message(target, {SixClients::seed, round, 1}, 5, 0.0));
     server.finish_round();
   }
 }
@@ -235,7 +233,7 @@ TEST_CASE("top_k on the downlink: factors that a merge made anew are sent whole"
   ThroughBytes run(start, fl::FedLoRU{.tau = 2}, {.codecs = {Code::none, Code::top_k, 0.05}});
   for (int i = 0; i < 2; ++i) run.round();
   run.server.begin_round();
-  const Index client = fl::sample_cohort(seed, 2, clients, cohort)[0];
+  const Index client = fl::sample_cohort(SixClients::seed, 2, SixClients::clients, SixClients::cohort)[0];
   const fl::Message message = run.server.broadcast(client);
   const io::Archive archive = io::borrow(message);
   for (const auto& p : run.server.model().trained_parameters()) {
@@ -279,11 +277,11 @@ TEST_CASE(
   ThroughBytes run(start, fl::FedLoRA{}, {.codecs = {Code::top_k, Code::top_k, 0.05}});
   run.round();
   run.server.begin_round();
-  const Index client = fl::sample_cohort(seed, 1, clients, cohort)[0];
+  const Index client = fl::sample_cohort(SixClients::seed, 1, SixClients::clients, SixClients::cohort)[0];
   const auto at = static_cast<std::size_t>(client);
   const fl::Message down = run.server.broadcast(client);
   io::Archive lost("state");
-  const auto part = small_parts(clients).samples(client);
+  const auto part = small_parts(SixClients::clients).samples(client);
   const auto turn = [&](io::Archive& state) {
     return fl::answer(run.devices[at], down, run.algorithm, small_data().train, part, momentum_client(),
                       state);
@@ -325,6 +323,6 @@ TEST_CASE("A client whose numbers are not finite says so instead of coding them"
   broadcast.put("x", nn::constant<float>({10}, 0.0));
   update.put("x", nn::constant<float>({10}, std::numeric_limits<double>::quiet_NaN()));
   CHECK(message_of<DivergedError>([&] {
-          fl::encode_update<float>(update, broadcast, {seed, 1, 0}, {nn::TensorId{"x"}}, state);
+          fl::encode_update<float>(update, broadcast, {SixClients::seed, 1, 0}, {nn::TensorId{"x"}}, state);
         }) == "update: x is not finite");
 }

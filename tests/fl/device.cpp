@@ -38,8 +38,8 @@ nn::Model<float, D> model_on(const std::string& name, const data::Dataset& set,
 
 /// Three rounds with a merge after the second one.
 template <class D>
-Outcome federation(const std::string& name, const fl::AnyAlgorithm<float, D>& algorithm,
-                   const data::Split& set, fl::ClientOptions client, const fl::RankOptions& ranks) {
+Outcome federated(const std::string& name, const fl::AnyAlgorithm<float, D>& algorithm,
+                  const data::Split& set, fl::ClientOptions client, const fl::RankOptions& ranks) {
   fl::Simulation<float, D> simulation{model_on<D>(name, set.train, algorithm),
                                       algorithm,
                                       set,
@@ -63,9 +63,9 @@ struct OnBoth {
 void check_federation(const std::string& name, const OnBoth& algorithm, const data::Split& set,
                       const fl::ClientOptions& client, const fl::RankOptions& ranks = {}) {
   INFO(name << ", " << algorithm.here.name);
-  const Outcome expected = federation<Cpu>(name, algorithm.here, set, client, ranks);
+  const Outcome expected = federated<Cpu>(name, algorithm.here, set, client, ranks);
   const std::size_t before = other::operations;
-  const Outcome got = federation<other::Device>(name, algorithm.there, set, client, ranks);
+  const Outcome got = federated<other::Device>(name, algorithm.there, set, client, ranks);
   CHECK(other::operations > before + 100);
   CHECK((got.model == expected.model));
   CHECK(got.personal.mean == expected.personal.mean);

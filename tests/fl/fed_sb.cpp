@@ -10,31 +10,14 @@ using lowrank::PlanChoice;
 namespace {
 
 template <class T>
-nn::Model<T> start_model(std::string_view name = "mlp", std::uint64_t own_seed = 1) {
+nn::Model<T> core_model(std::string_view name = "mlp", std::uint64_t own_seed = 1) {
   auto model = small_model<T>(name);
   lowrank::factorize_core(model, {.rank = 2, .alpha = 3.0, .seed = own_seed});
   return model;
 }
 
-/// The frozen tensors of a model by name: W, A and B of every chosen layer.
-template <class T>
-std::map<std::string, Tensor<T>> frozen(nn::Model<T>& model) {
-  std::map<std::string, Tensor<T>> found;
-  for (const auto& p : model.parameters())
-    if (p.role == nn::Role::frozen) found[p.name] = p.value.value();
-  REQUIRE(found.size() % 3 == 0);
-  REQUIRE(!found.empty());
-  return found;
-}
-
-template <class T>
-bool same(const std::map<std::string, Tensor<T>>& a, const std::map<std::string, Tensor<T>>& b) {
-  return std::ranges::equal(
-      a, b, [](const auto& x, const auto& y) { return x.first == y.first && same_bits(x.second, y.second); });
-}
-
 /// One layer with a random core.
-nn::CoreFactored<double> random_layer(bool convolution, PlanChoice plan) {
+nn::CoreFactored<double> random_core(bool convolution, PlanChoice plan) {
   const Shape w = convolution ? Shape{4, 3, 3, 2} : Shape{5, 7};
   const auto layout = convolution ? Layout::channels_last : Layout::row_major;
   const auto f = lowrank::orthonormal_factors<double>(w, 2, rng::Stream(4));
@@ -49,7 +32,7 @@ nn::CoreFactored<double> random_layer(bool convolution, PlanChoice plan) {
 
 TEST_CASE("Core-factored weight: W + s·B·R·A with orthonormal A and B") {
   const bool convolution = GENERATE(false, true);
-  auto layer = random_layer(convolution, PlanChoice::composed);
+  auto layer = random_core(convolution, PlanChoice::composed);
   const auto &a = layer.a().value(), &b = layer.b().value(), &r = layer.core().value();
   const Index m = layer.shape()[0], n = a.size() / 2;
   const Tensor<double> got = compose(layer.form()).value();
@@ -76,7 +59,7 @@ TEST_CASE("Core-factored weight: W + s·B·R·A with orthonormal A and B") {
 TEST_CASE("Core-factored weight: gradients in every plan, linear and convolution") {
   const bool convolution = GENERATE(false, true);
   const auto plan = GENERATE(PlanChoice::factored, PlanChoice::composed, PlanChoice::composed_full);
-  auto layer = random_layer(convolution, plan);
+  auto layer = random_core(convolution, plan);
   std::vector<Variable<double>> inputs{layer.core()};
   inputs.emplace_back(convolution ? gaussian({2, 3, 5, 4}, 8, Layout::channels_last) : gaussian({3, 7}, 8),
                       true);
@@ -92,7 +75,7 @@ TEST_CASE("Core-factored weight: gradients in every plan, linear and convolution
 TEST_CASE("fed_sb: the effective weight is the mean of the clients', and the fixed factors never move") {
   const std::string name = GENERATE("mlp", "resnet10");
   const Index rounds = GENERATE(1, 2);
-  auto start = start_model<double>(name);
+  auto start = core_model<double>(name);
   const auto before = frozen(start);
   OneRound<double> run(start, fl::FedSB{}, rounds);
   require_close(lowrank::effective_weights(run.server.model()), mean_weights(run), 1e-12);
@@ -106,15 +89,15 @@ TEST_CASE("fed_sb: the effective weight is the mean of the clients', and the fix
 }
 
 TEST_CASE("fed_sb: the update keeps its rank and its spaces") {
-  auto start = start_model<double>();
+  auto start = core_model<double>();
   const auto first = lowrank::effective_weights(start).at("fc2");
   OneRound<double> run(start, fl::FedSB{}, 3);
   CHECK(lowrank::update_rank(lowrank::effective_weights(run.server.model()).at("fc2"), first) == 2);
 }
 
 TEST_CASE("fed_sb: fixed factors follow from the seed, layer by layer") {
-  auto one = start_model<float>("resnet10"), again = start_model<float>("resnet10"),
-       other = start_model<float>("resnet10", 2);
+  auto one = core_model<float>("resnet10"), again = core_model<float>("resnet10"),
+       other = core_model<float>("resnet10", 2);
   const auto a = frozen(one), b = frozen(other);
   CHECK(same(a, frozen(again)));
   Index fixed = 0;
@@ -128,7 +111,7 @@ TEST_CASE("fed_sb: fixed factors follow from the seed, layer by layer") {
 }
 
 TEST_CASE("fed_sb: r·r numbers a layer, up and down, by name") {
-  auto start = start_model<float>(GENERATE("mlp", "resnet10"));
+  auto start = core_model<float>(GENERATE("mlp", "resnet10"));
   Index layers = 0;
   lowrank::for_each_weight<nn::CoreFactored>(start, [&](auto&, auto&) { ++layers; });
   const std::size_t cores = static_cast<std::size_t>(4 * layers) * sizeof(float);
@@ -155,7 +138,7 @@ TEST_CASE("fed_sb: r·r numbers a layer, up and down, by name") {
 }
 
 TEST_CASE("fed_sb: after a warm-up every client gets the frozen weights once") {
-  auto cold = start_model<float>(), warm = small_model<float>();
+  auto cold = core_model<float>(), warm = small_model<float>();
   warm.visit({.parameter = [](const std::string&, Variable<float>& v) {
     v.set_value(gaussian<float>(v.shape(), 3, v.value().layout()));
   }});
@@ -177,7 +160,7 @@ TEST_CASE("fed_sb: after a warm-up every client gets the frozen weights once") {
 }
 
 TEST_CASE("fed_sb: a server optimizer moves R") {
-  auto start = start_model<double>();
+  auto start = core_model<double>();
   fl::Server<double> first(start, fl::FedSB{}, seed,
                            {.clients = clients, .optimizer = {.learning_rate = 0.5}});
   OneRound<double> run(std::move(first), start, 1);

@@ -1,5 +1,10 @@
 #pragma once
 // Small federations for tests.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
 
 #include <loru/data/synthetic.hpp>
 #include <loru/fl/fl.hpp>
@@ -11,6 +16,29 @@
 #include "support/tensors.hpp"
 
 namespace loru_test {
+
+/// A place for files, which goes with them.
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() /
+                               concat("loru-fl-", ::getpid(), '-', reinterpret_cast<std::uintptr_t>(this));
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+/// The tensors of a model that its algorithm leaves as they are, by name: W and fixed factors.
+template <class T>
+std::map<std::string, Tensor<T>> frozen(nn::Model<T>& model) {
+  std::map<std::string, Tensor<T>> found;
+  for (const auto& p : model.parameters())
+    if (p.role == nn::Role::frozen) found[p.name] = p.value.value();
+  REQUIRE(!found.empty());
+  return found;
+}
+
+template <class T>
+bool same(const std::map<std::string, Tensor<T>>& a, const std::map<std::string, Tensor<T>>& b) {
+  return std::ranges::equal(
+      a, b, [](const auto& x, const auto& y) { return x.first == y.first && same_bits(x.second, y.second); });
+}
 
 const data::Split& small_data();
 

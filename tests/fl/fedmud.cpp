@@ -14,7 +14,7 @@ template <class T>
 using Aware = nn::AggregationAware<T>;
 
 template <class T>
-nn::Model<T> start_model(std::string_view name = "mlp", double initial = 0.1) {
+nn::Model<T> aware_model(std::string_view name = "mlp", double initial = 0.1) {
   auto model = small_model<T>(name);
   lowrank::factorize_aggregation_aware(model, {.rank = 2, .alpha = 3.0}, initial);
   return model;
@@ -30,29 +30,13 @@ std::map<std::string, Tensor<T>> tensors(nn::Model<T>& model, const std::string&
   return found;
 }
 
-/// W, A_0 and B_0 of every chosen layer.
-template <class T>
-std::map<std::string, Tensor<T>> frozen(nn::Model<T>& model) {
-  std::map<std::string, Tensor<T>> found;
-  for (const auto& p : model.parameters())
-    if (p.role == nn::Role::frozen) found[p.name] = p.value.value();
-  REQUIRE(!found.empty());
-  return found;
-}
-
-template <class T>
-bool same(const std::map<std::string, Tensor<T>>& a, const std::map<std::string, Tensor<T>>& b) {
-  return std::ranges::equal(
-      a, b, [](const auto& x, const auto& y) { return x.first == y.first && same_bits(x.second, y.second); });
-}
-
 template <class T>
 bool zero(const std::map<std::string, Tensor<T>>& all) {
   return std::ranges::all_of(all, [](const auto& t) { return squared_norm(t.second) == 0.0; });
 }
 
 /// One layer with random A and B.
-Aware<double> random_layer(bool convolution, PlanChoice plan) {
+Aware<double> random_aware(bool convolution, PlanChoice plan) {
   const Shape w = convolution ? Shape{4, 3, 3, 2} : Shape{5, 7};
   const auto layout = convolution ? Layout::channels_last : Layout::row_major;
   Aware<double> layer(gaussian(w, 1, layout), 2,
@@ -67,7 +51,7 @@ Aware<double> random_layer(bool convolution, PlanChoice plan) {
 
 TEST_CASE("Aggregation-aware weight: W + s·(B·A_0 + B_0·A), number by number") {
   const bool convolution = GENERATE(false, true);
-  auto layer = random_layer(convolution, PlanChoice::composed);
+  auto layer = random_aware(convolution, PlanChoice::composed);
   const auto fixed = layer.fixed(0);
   const Index m = layer.shape()[0], n = fixed.a.size() / 2;
   const auto w = layer.base().value();
@@ -93,7 +77,7 @@ TEST_CASE("Aggregation-aware weight: W + s·(B·A_0 + B_0·A), number by number"
 TEST_CASE("Aggregation-aware weight: gradients in every plan, linear and convolution") {
   const bool convolution = GENERATE(false, true);
   const auto plan = GENERATE(PlanChoice::factored, PlanChoice::composed, PlanChoice::composed_full);
-  auto layer = random_layer(convolution, plan);
+  auto layer = random_aware(convolution, plan);
   std::vector<Variable<double>> inputs{layer.a(), layer.b()};
   inputs.emplace_back(convolution ? gaussian({2, 3, 5, 4}, 8, Layout::channels_last) : gaussian({3, 7}, 8),
                       true);
@@ -109,7 +93,7 @@ TEST_CASE("Aggregation-aware weight: gradients in every plan, linear and convolu
 TEST_CASE("fedmud: the effective weight is the mean of the clients', merged or not") {
   const std::string name = GENERATE("mlp", "resnet10");
   const Index interval = GENERATE(1, 2, 1000), rounds = GENERATE(1, 2, 3);
-  OneRound<double> run(start_model<double>(name), fl::FedMUD{.interval = interval}, rounds);
+  OneRound<double> run(aware_model<double>(name), fl::FedMUD{.interval = interval}, rounds);
   require_close(lowrank::effective_weights(run.server.model()), mean_weights(run), 1e-12);
   CHECK(run.server.merges() == rounds / interval);
   CHECK(zero(tensors(run.server.model(), "aad_A.weight")) == (rounds % interval == 0));
@@ -117,7 +101,7 @@ TEST_CASE("fedmud: the effective weight is the mean of the clients', merged or n
 }
 
 TEST_CASE("fedmud: a restart draws new fixed factors, which are common to all and never sent") {
-  auto start = start_model<float>(GENERATE("mlp", "resnet10"), 0.25);
+  auto start = aware_model<float>(GENERATE("mlp", "resnet10"), 0.25);
   const Index interval = GENERATE(1, 2);
   Federation<float> run(start, fl::FedMUD{.interval = interval, .initial = 0.25});
   const auto fixed = [&](nn::Model<float>& model) {
@@ -143,7 +127,7 @@ TEST_CASE("fedmud: a restart draws new fixed factors, which are common to all an
 }
 
 TEST_CASE("fedmud: each merge adds rank 2·r") {
-  auto start = start_model<double>();
+  auto start = aware_model<double>();
   const auto first = lowrank::effective_weights(start).at("fc2");
   const Index rounds = GENERATE(1, 2, 3);
   OneRound<double> merged(start, fl::FedMUD{}, rounds), never(start, fl::FedMUD{.interval = 1000}, rounds);
@@ -153,7 +137,7 @@ TEST_CASE("fedmud: each merge adds rank 2·r") {
 }
 
 TEST_CASE("fedmud: names and bytes of messages") {
-  auto start = start_model<float>(GENERATE("mlp", "resnet10"));
+  auto start = aware_model<float>(GENERATE("mlp", "resnet10"));
   const std::size_t others = chosen_bytes(start, fl::not_factor), all = chosen_bytes(start, {});
   std::size_t merge = 0;  // r·(m + n), or W where that is cheaper
   lowrank::for_each_weight<nn::AggregationAware>(start, [&](const std::string&, Aware<float>& layer) {
@@ -182,7 +166,7 @@ TEST_CASE("fedmud: names and bytes of messages") {
 }
 
 TEST_CASE("fedmud: a client that slept through merges comes to the server's weights") {
-  auto start = start_model<float>(GENERATE("mlp", "resnet10"));
+  auto start = aware_model<float>(GENERATE("mlp", "resnet10"));
   const fl::AnyAlgorithm<float> algorithm(fl::FedMUD{.interval = GENERATE(1, 2)});
   fl::Server<float> server(start, algorithm, seed, {.clients = clients});
   std::vector<nn::Model<float>> devices(clients, start);
@@ -202,7 +186,7 @@ TEST_CASE("fedmud: a client that slept through merges comes to the server's weig
 }
 
 TEST_CASE("fedmud: a server optimizer moves A and B, and its moments start anew with them") {
-  auto start = start_model<double>();
+  auto start = aware_model<double>();
   const fl::ServerOptimizer momentum{.rule = fl::ServerRule::fedavgm, .learning_rate = 0.5, .beta1 = 0.5};
   fl::Server<double> first(start, fl::FedMUD{.interval = 2}, seed,
                            {.clients = clients, .optimizer = momentum});

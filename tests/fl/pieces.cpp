@@ -17,7 +17,7 @@ struct Temporary {
   ~Temporary() { std::filesystem::remove(path); }
 };
 
-Tensor<float> outputs(nn::Model<float>& model) {
+Tensor<float> outputs_of(nn::Model<float>& model) {
   const std::vector<Index> samples{0, 1, 2, 3, 4};
   NoGrad guard;
   return model(Variable<float>(data::gather<float>(small_data().test, samples).inputs)).value();
@@ -155,12 +155,12 @@ TEST_CASE("A model file brings weights, factors and statistics back") {
   auto dense = small_model<float>("resnet10");
   io::load(dense, file.path);  // its layers become factored
   CHECK(bits(dense) == bits(model));
-  CHECK(same_bits(outputs(dense), outputs(model)));
+  CHECK(same_bits(outputs_of(dense), outputs_of(model)));
   CHECK(dense.trained_parameters().size() == model.trained_parameters().size());
   auto factored = small_model<float>("resnet10");
   lowrank::factorize(factored, {.rank = 2, .alpha = 3.0, .layers = {"layer*"}, .seed = 8});
   io::load(factored, file.path);
-  CHECK(same_bits(outputs(factored), outputs(model)));
+  CHECK(same_bits(outputs_of(factored), outputs_of(model)));
 
   const io::Archive archive = io::load(file.path);
   CHECK(archive.metadata().at("alpha") == "3");
@@ -196,7 +196,7 @@ TEST_CASE("Layers of different alpha keep theirs in a file") {
   CHECK(archive.metadata().at("fc2.alpha") == "8");
   auto copy = small_model<float>();
   io::from_archive(copy, archive);
-  CHECK(same_bits(outputs(copy), outputs(model)));
+  CHECK(same_bits(outputs_of(copy), outputs_of(model)));
   auto other = small_model<float>();
   lowrank::factorize(other, {.rank = 2, .alpha = 5.0, .layers = {"fc1"}});
   CHECK(message_of<DataError>([&] { io::from_archive(other, archive); }) ==

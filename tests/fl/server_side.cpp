@@ -236,7 +236,7 @@ TEST_CASE("Merges in given rounds") {
 namespace {
 
 /// Federated averaging that counts the steps of its clients.
-struct Counting {
+struct CountingSteps {
   Index* steps = nullptr;
 
   static constexpr std::string_view name = "counting";
@@ -258,7 +258,7 @@ TEST_CASE("Clients train for a number of steps in place of passes") {
     client.steps = steps;
     client.batch = batch;
     Index taken = 0;
-    auto simulation = simulation_of(Counting{&taken}, {}, 1, client);
+    auto simulation = simulation_of(CountingSteps{&taken}, {}, 1, client);
     const double loss = simulation.run_round(false).train_loss;
     return std::tuple{taken, loss, bits(simulation.model())};
   };

@@ -12,7 +12,7 @@ using namespace loru_test;
 namespace {
 
 /// FedAvg whose clients count their turns, and whose loss is not finite in one round.
-struct Counting {
+struct CountingTurns {
   Index diverges = 0;
 
   static constexpr std::string_view name = "counting";
@@ -30,18 +30,12 @@ struct Counting {
   }
 };
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() /
-                               concat("loru-store-", ::getpid(), '-', reinterpret_cast<std::uintptr_t>(this));
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
 double turns(fl::ClientStore& store, Index client) {
   const auto state = store.load(client);
   return state ? state->get<double>("counting.turns").data()[0] : 0.0;
 }
 
-fl::SimulationOptions options(std::shared_ptr<fl::ClientStore> store, Index threads = 1) {
+fl::SimulationOptions stored_in(std::shared_ptr<fl::ClientStore> store, Index threads = 1) {
   return {.cohort = 3,
           .client = momentum_client(),
           .seed = 9,
@@ -60,8 +54,8 @@ TEST_CASE("A client finds in its next turn what it kept, in memory and on disk")
     store = std::make_shared<fl::DiskStore>(folder.path);
   else
     store = std::make_shared<fl::MemoryStore>();
-  fl::Simulation simulation{small_model<float>(), Counting{}, small_data(), small_parts(12),
-                            options(store, GENERATE(1, 3))};
+  fl::Simulation simulation{small_model<float>(), CountingTurns{}, small_data(), small_parts(12),
+                            stored_in(store, GENERATE(1, 3))};
   std::map<Index, double> expected;
   for (const fl::Round& round : simulation.rounds(4))
     for (const Index client : round.cohort) expected[client] += 1.0;
@@ -82,7 +76,7 @@ TEST_CASE("A federation goes on after a restart with what its clients had kept o
     const Folder folder, other;
     auto start = small_factored<float>();
     const auto simulation = [&](nn::Model<float> model, const Folder& at, Index before) {
-      auto o = options(std::make_shared<fl::DiskStore>(at.path));
+      auto o = stored_in(std::make_shared<fl::DiskStore>(at.path));
       o.rounds_before = before;
       o.weights_known = before == 0;
       return fl::Simulation<float>{std::move(model), algorithm, small_data(), small_parts(5), o};
@@ -110,8 +104,8 @@ TEST_CASE("A federation goes on after a restart with what its clients had kept o
 
 TEST_CASE("What clients kept in a round that diverged is not kept") {
   const auto store = std::make_shared<fl::MemoryStore>();
-  fl::Simulation simulation{small_model<float>(), Counting{.diverges = 2}, small_data(), small_parts(3),
-                            options(store, GENERATE(1, 3))};
+  fl::Simulation simulation{small_model<float>(), CountingTurns{.diverges = 2}, small_data(), small_parts(3),
+                            stored_in(store, GENERATE(1, 3))};
   simulation.run_round(false);
   CHECK_THROWS_AS(simulation.run_round(false), DivergedError);
   for (Index client = 0; client < 3; ++client) CHECK(turns(*store, client) == 1.0);
@@ -180,11 +174,11 @@ TEST_CASE("State of another model is refused, and answers without a place for st
   CHECK(read(0.0f, "fc2.personal_A.weight", {8, 784}) ==
         "client 3: personal state: expected fc2.personal_A.weight, which is not there");
   auto model = small_model<float>();
-  fl::Server<float> server(model, Counting{}, 1);
+  fl::Server<float> server(model, CountingTurns{}, 1);
   server.begin_round();
   const auto broadcast = server.broadcast(0);
   CHECK(message_of<ConfigError>([&] {
-          fl::answer(model, broadcast, Counting{}, small_data().train, small_parts(1).samples(0),
+          fl::answer(model, broadcast, CountingTurns{}, small_data().train, small_parts(1).samples(0),
                      momentum_client());
         }) == "counting: expected the client's state, which it keeps between turns, got none");
 }

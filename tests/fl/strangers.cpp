@@ -7,7 +7,7 @@ using namespace loru_test;
 
 namespace {
 
-constexpr std::uint64_t seed = 4;
+constexpr std::uint64_t strangers_seed = 4;
 
 /// A server in its first round, and the answers of its two clients.
 struct Round {
@@ -15,7 +15,7 @@ struct Round {
   fl::Server<float> server;
   std::vector<fl::Message> broadcasts, updates;
 
-  explicit Round(fl::ServerOptions options = {}) : server(model, fl::FedLoRA{}, seed, options) {
+  explicit Round(fl::ServerOptions options = {}) : server(model, fl::FedLoRA{}, strangers_seed, options) {
     server.begin_round();
     const auto parts = small_parts(2);
     for (std::size_t client = 0; client < 2; ++client) {
@@ -110,7 +110,7 @@ TEST_CASE("strangers: a tensor may change by so much and no more") {
 TEST_CASE("strangers: of a tensor that was not sent in its shape the norm counts") {
   auto model = rank_four<float>();
   fl::AnyAlgorithm<float> flora(fl::FLoRA{});  // which sends no factors down
-  fl::Server<float> server(model, flora, seed, {.limits = {.max_norm = 50.0}});
+  fl::Server<float> server(model, flora, strangers_seed, {.limits = {.max_norm = 50.0}});
   server.begin_round();
   const fl::Message down = server.broadcast(0);
   CHECK_FALSE(io::borrow(down).contains("fc2.lora_B.weight"));
@@ -162,7 +162,8 @@ TEST_CASE("strangers: what is refused does not make the server grow") {
   lowrank::factorize(model, {.rank = 20, .layers = {"fc1", "fc2"}});
   const fl::AnyAlgorithm<double> algorithm(fl::HetLoRA{.gamma = 0.5});
   fl::ExpectedUpdates<double, Cpu> expected;
-  fl::Update update{.head = {seed, 1, 3}, .samples = 1, .loss = 0.0, .state = io::Archive("update")};
+  fl::Update update{
+      .head = {strangers_seed, 1, 3}, .samples = 1, .loss = 0.0, .state = io::Archive("update")};
   for (Index i = 0; i < 400; ++i) {  // all ranks up to 20, in either layer
     Index rank = 1 + i % 20;
     lowrank::for_each_weight<nn::Factored>(model, [&](const std::string& layer, auto& weight) {
@@ -181,7 +182,7 @@ TEST_CASE("strangers: hetlora gives a client that scales its factors no more tha
   // factors. Its product is 10^4 times as large: 99.9 % of the weight by the norms alone.
   const auto share = [](double limit) {
     auto model = rank_four<double>();
-    fl::Server<double> server(model, fl::HetLoRA{.norm_limit = limit}, seed);
+    fl::Server<double> server(model, fl::HetLoRA{.norm_limit = limit}, strangers_seed);
     server.begin_round();
     const auto layer = [](nn::Model<double>& m) {
       nn::Factored<double>* found = nullptr;
@@ -199,7 +200,7 @@ TEST_CASE("strangers: hetlora gives a client that scales its factors no more tha
       a.data()[k] = scale;
       b.data()[0] = scale * (1.0 + 0.1 * static_cast<double>(k));
       f->set_factors(a, b);
-      server.receive(fl::update_message(device, {seed, 1, k}, 10, 1.0), k);
+      server.receive(fl::update_message(device, {strangers_seed, 1, k}, 10, 1.0), k);
     }
     server.finish_round();
     return layer(server.model())->a().value().data()[0] / -100.0;
@@ -224,7 +225,7 @@ TEST_CASE("strangers: epochs and steps whose number overflows are refused") {
 
 TEST_CASE("strangers: ranks that a client's layers cannot have") {
   auto model = small_factored<float>();
-  fl::Server<float> server(model, fl::HetLoRA{}, seed, {.ranks = fl::ClientRanks({2, 1})});
+  fl::Server<float> server(model, fl::HetLoRA{}, strangers_seed, {.ranks = fl::ClientRanks({2, 1})});
   server.begin_round();
   const fl::Message good = server.broadcast(1);
   const auto parts = small_parts(2);
@@ -254,7 +255,7 @@ TEST_CASE("strangers: ranks that a client's layers cannot have") {
 
 TEST_CASE("strangers: ranks above a layer's own, of an algorithm whose clients keep theirs") {
   auto model = small_factored<float>();
-  fl::Server<float> server(model, fl::FLoRA{}, seed, {.ranks = fl::ClientRanks({2, 1})});
+  fl::Server<float> server(model, fl::FLoRA{}, strangers_seed, {.ranks = fl::ClientRanks({2, 1})});
   server.begin_round();
   const fl::Message good = server.broadcast(0);
   const auto parts = small_parts(2);
@@ -270,7 +271,7 @@ TEST_CASE("strangers: ranks above a layer's own, of an algorithm whose clients k
 
 TEST_CASE("strangers: a broadcast that is refused leaves the client's state alone") {
   auto model = small_factored<float>();
-  fl::Server<float> server(model, fl::FedLoRA{}, seed,
+  fl::Server<float> server(model, fl::FedLoRA{}, strangers_seed,
                            {.codecs = {.downlink = fl::Code::top_k, .keep = 0.1}});
   const auto parts = small_parts(2);
   io::Archive state("state");
@@ -349,7 +350,7 @@ TEST_CASE("strangers: an answer that is refused is counted, or ends the round") 
                             {.cohort = 3,
                              .client = momentum_client(),
                              .diverged = diverged,
-                             .seed = seed,
+                             .seed = strangers_seed,
                              .executor = std::make_shared<Changes>(c.change)}};
     };
     auto rejects = simulation(fl::Diverged::reject);
@@ -372,7 +373,7 @@ TEST_CASE("strangers: clients that drop out are as clients that were never asked
     return fl::SimulationOptions{.cohort = 6,
                                  .client = momentum_client(),
                                  .drops = drops,
-                                 .seed = seed,
+                                 .seed = strangers_seed,
                                  .threads = threads,
                                  .eval_every = 0};
   };
@@ -385,7 +386,7 @@ TEST_CASE("strangers: clients that drop out are as clients that were never asked
       dropped += round.dropped;
       Index expected = 0;
       for (const Index client : round.cohort)
-        expected += fl::fate_of(drops, seed, round.index, client) != fl::Fate::answers;
+        expected += fl::fate_of(drops, strangers_seed, round.index, client) != fl::Fate::answers;
       CHECK(round.dropped == expected);
       CHECK(round.rejected == 0);
     }
@@ -405,7 +406,7 @@ TEST_CASE("strangers: a round with too few updates changes nothing but its numbe
       fl::FedLoRU{.tau = 1},
       small_data(),
       small_parts(4),
-      {.cohort = 3, .client = momentum_client(), .drops = {.after = 1.0}, .seed = seed}};
+      {.cohort = 3, .client = momentum_client(), .drops = {.after = 1.0}, .seed = strangers_seed}};
   const fl::Message model = bits(simulation.model());
   const fl::Round round = simulation.run_round(true);
   CHECK(round.dropped == 3);
@@ -426,7 +427,7 @@ TEST_CASE("strangers: a round with too few updates has no aggregation error") {
                              .client = momentum_client(),
                              .drops = {.after = 0.4},
                              .min_updates = 2,
-                             .seed = seed,
+                             .seed = strangers_seed,
                              .aggregation_error = true}};
   Index skipped = 0;
   for (Index i = 0; i < 12; ++i) {
@@ -464,7 +465,7 @@ TEST_CASE("strangers: the round goes on without clients that diverge or are refu
     return fl::SimulationOptions{.cohort = 5,
                                  .client = momentum_client(),
                                  .diverged = fl::Diverged::reject,
-                                 .seed = seed,
+                                 .seed = strangers_seed,
                                  .threads = threads,
                                  .eval_every = 0};
   };

@@ -6,13 +6,13 @@ using namespace loru_test;
 
 namespace {
 
-constexpr std::uint64_t seed = 9;
-constexpr Index clients = 6, cohort = 3, warmup = 2;
+constexpr std::uint64_t warm_seed = 9;
+constexpr Index warm_clients = 6, warm_cohort = 3, warmup = 2;
 
-fl::SimulationOptions options(Index threads, bool warmed) {
-  return {.cohort = cohort,
+fl::SimulationOptions warm_options(Index threads, bool warmed) {
+  return {.cohort = warm_cohort,
           .client = momentum_client(),
-          .seed = seed,
+          .seed = warm_seed,
           .threads = threads,
           .eval_every = 0,
           .rounds_before = warmed ? warmup : 0,
@@ -22,8 +22,8 @@ fl::SimulationOptions options(Index threads, bool warmed) {
 /// The model after the dense rounds, in the algorithm's parametrisation.
 template <class A>
 nn::Model<float> warmed(const A& algorithm) {
-  fl::Simulation<float> dense{small_model<float>(), fl::FedAvg{}, small_data(), small_parts(clients),
-                              options(1, false)};
+  fl::Simulation<float> dense{small_model<float>(), fl::FedAvg{}, small_data(), small_parts(warm_clients),
+                              warm_options(1, false)};
   for (const fl::Round& round : dense.rounds(warmup)) REQUIRE(round.index <= warmup);
   nn::Model<float> model = dense.model();
   fl::AnyAlgorithm<float>(algorithm).parametrise(model, {.rank = 2, .alpha = 3.0});
@@ -34,21 +34,22 @@ nn::Model<float> warmed(const A& algorithm) {
 
 TEST_CASE("After a warm-up rounds count on, and every client gets the frozen weights once") {
   const fl::FedLoRU algorithm{.tau = 2};
-  const auto parts = small_parts(clients);
+  const auto parts = small_parts(warm_clients);
   auto start = warmed(algorithm);
-  fl::Simulation<float> simulation{start, algorithm, small_data(), parts, options(1, true)};
-  fl::Simulation<float> on_threads{start, algorithm, small_data(), parts, options(3, true)};
-  fl::Server<float> server(start, algorithm, seed,
-                           {.clients = clients, .rounds_before = warmup, .weights_known = false});
-  auto cold = small_factored<float>();  // the client's own weights are those of the seed, before the warm-up
-  std::vector<nn::Model<float>> devices(clients, cold);
+  fl::Simulation<float> simulation{start, algorithm, small_data(), parts, warm_options(1, true)};
+  fl::Simulation<float> on_threads{start, algorithm, small_data(), parts, warm_options(3, true)};
+  fl::Server<float> server(start, algorithm, warm_seed,
+                           {.clients = warm_clients, .rounds_before = warmup, .weights_known = false});
+  auto cold =
+      small_factored<float>();  // the client's own weights are those of the warm_seed, before the warm-up
+  std::vector<nn::Model<float>> devices(warm_clients, cold);
   std::set<Index> seen;
   for (Index r = warmup + 1; r <= warmup + 5; ++r) {
     const fl::Round a = simulation.run_round(false), b = on_threads.run_round(false);
     server.begin_round();
     CHECK(server.round() == r);
     CHECK(a.index == r);
-    CHECK(a.cohort == fl::sample_cohort(seed, r, clients, cohort));
+    CHECK(a.cohort == fl::sample_cohort(warm_seed, r, warm_clients, warm_cohort));
     std::uint64_t downlink = 0;
     for (const Index client : a.cohort) {
       const auto at = static_cast<std::size_t>(client);
@@ -74,10 +75,10 @@ TEST_CASE("After a warm-up rounds count on, and every client gets the frozen wei
 }
 
 TEST_CASE("Every algorithm that goes on from trained weights begins where the dense rounds ended") {
-  fl::Simulation<double> dense{small_model<double>(), fl::FedAvg{}, small_data(), small_parts(clients),
-                               options(1, false)};
+  fl::Simulation<double> dense{small_model<double>(), fl::FedAvg{}, small_data(), small_parts(warm_clients),
+                               warm_options(1, false)};
   for ([[maybe_unused]] const fl::Round& round : dense.rounds(warmup)) {}
-  const auto batch = data::gather<double>(small_data().train, small_parts(clients).samples(0));
+  const auto batch = data::gather<double>(small_data().train, small_parts(warm_clients).samples(0));
   const auto output = [&](nn::Model<double> model) {
     return model(Variable<double>(batch.inputs), nn::Pass{}).value();
   };

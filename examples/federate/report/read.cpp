@@ -145,7 +145,7 @@ void require_comparable(const Run& first, const Run& run, const std::set<std::st
 }
 
 /// The keys in which the groups of a sweep differ.
-std::set<std::string> differing_keys(const std::vector<Group>& groups) {
+std::set<std::string> keys_that_differ(const std::vector<Group>& groups) {
   std::set<std::string> keys;
   for (const Group& group : groups)
     for (const auto& [key, value] : group.runs[0].settings)
@@ -210,7 +210,7 @@ Input read(const std::vector<std::string>& folders) {
     if (is_whole_run(folder)) add(input.groups, read_run(folder), own_name(folder), false);
     if (!sweep && !comparison) continue;
     std::vector<Group> groups = read_groups(folder, sweep.has_value());
-    if (sweep) swept.merge(differing_keys(groups));
+    if (sweep) swept.merge(keys_that_differ(groups));
     if (sweep) input.sweeps.push_back(*sweep);
     std::move(groups.begin(), groups.end(), std::back_inserter(input.groups));
   }
