@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Feeds the readers of untrusted bytes with mutated files, by clang's libFuzzer with sanitizers.
 
-    run.py [--seconds 300] [--compiler clang++-19] [--work build/fuzz] [--jobs 1] [--seed 1] [--tally FILE] [NAME ...]
+    run.py [--seconds 300] [--quick] [--compiler clang++-19] [--work build/fuzz] [--jobs 1] [--seed 1] [--tally FILE] [NAME ...]
 
 Each tests/fuzz/NAME.cpp is a target; the files that it begins with are those of SEEDS and of tests/fuzz/seeds/NAME. A reader
 may throw loru::Error and nothing else. Exits 1 if a target does, or crashes, or leaks, or holds more than 16 times its input
@@ -41,7 +41,7 @@ RUNNER = ROOT / "examples/federate"
 
 def build(name, arguments):
     program = arguments.work / name
-    subprocess.run([arguments.compiler, "-std=c++20", "-O1", "-g", "-fsanitize=fuzzer,address,undefined",
+    subprocess.run([arguments.compiler, "-std=c++20", "-O0" if arguments.quick else "-O1", "-g1", "-fsanitize=fuzzer,address,undefined",
                     "-fno-sanitize-recover=undefined", "-ffp-contract=off", f"-I{ROOT}/include", "-I/usr/include/eigen3",
                     f"-I{RUNNER}", f"-DLORU_SOURCE_DIR=\"{ROOT}\"", "-DNDEBUG", "-DTOML_HEADER_ONLY=1", "-DTOML_FLOAT_CHARCONV=1",
                     str(HERE / f"{name}.cpp"), "-o", str(program), "-lz"],
@@ -74,6 +74,7 @@ def run(name, arguments):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--quick", action="store_true", help="compile without optimising: for runs of seconds")
     parser.add_argument("--compiler", default="clang++-19")
     parser.add_argument("--work", type=Path, default=ROOT / "build/fuzz")
     parser.add_argument("--jobs", type=int, default=1)
