@@ -22,7 +22,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
 if(NOT LORU_INSTALL_COMPILED)
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE all)
 endif()
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "libeigen3-dev (>= 3.4), nlohmann-json3-dev, zlib1g-dev")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libeigen3-dev (>= 3.4), libeigen3-dev (<< 4), nlohmann-json3-dev, zlib1g-dev")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libopenmpi-dev")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION  # below the project's own, in one line
 "loru trains neural networks by low-rank updates in federated learning:

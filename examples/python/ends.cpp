@@ -34,14 +34,17 @@ py::bytes python_bytes(std::span<const std::byte> bytes) {
 }
 
 fl::ServerOptions options_of(const federate::Configuration& c, Index clients,
-                             const std::optional<std::vector<Index>>& ranks) {
+                             const std::optional<std::vector<Index>>& ranks,
+                             std::optional<Index> max_samples) {
   require<ConfigError>(c.warmup_rounds == 0,
                        "federation.warmup_rounds: expected 0 for a server over bytes, got ", c.warmup_rounds);
-  return {.ranks = ranks ? fl::ClientRanks(*ranks) : fl::ClientRanks(),
-          .clients = clients,
-          .optimizer = c.simulation.server,
-          .codecs = c.simulation.codecs,
-          .limits = c.simulation.limits};
+  fl::ServerOptions options{.ranks = ranks ? fl::ClientRanks(*ranks) : fl::ClientRanks(),
+                            .clients = clients,
+                            .optimizer = c.simulation.server,
+                            .codecs = c.simulation.codecs,
+                            .limits = c.simulation.limits};
+  options.max_samples = max_samples.value_or(options.max_samples);
+  return options;
 }
 
 std::uint64_t seed_of(const federate::Setup& setup) {
@@ -57,10 +60,11 @@ federate::Setup setup_of(Model& model) {
 
 }  // namespace
 
-Server::Server(Model& model, Index clients, const std::optional<std::vector<Index>>& ranks)
+Server::Server(Model& model, Index clients, const std::optional<std::vector<Index>>& ranks,
+               std::optional<Index> max_samples)
     : setup_{setup_of(model)},
       server_{setup_.model, federate::make_algorithm(setup_.configuration), seed_of(setup_),
-              options_of(setup_.configuration, clients, ranks)} {}
+              options_of(setup_.configuration, clients, ranks, max_samples)} {}
 
 void Server::require_folded(const char* before) const {
   require<loru::Error>(server_.received() == 0, "server: expected finish_round() or drop_updates() before ",
@@ -84,11 +88,11 @@ py::bytes Server::broadcast(Index client) {
   return python_bytes(message);
 }
 
-void Server::receive(const py::bytes& update) {
+void Server::receive(const py::bytes& update, std::optional<Index> client) {
   fl::Message message = copy(update);
   const py::gil_scoped_release release;
   const std::lock_guard lock(mutex_);
-  server_.receive(std::move(message));
+  server_.receive(std::move(message), client);
 }
 
 double Server::finish_round() {

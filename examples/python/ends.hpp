@@ -15,14 +15,16 @@ namespace loru_python {
 
 class Server {
  public:
-  /// `ranks` are the rank budgets of the clients, where they have some of their own. Throws as fl::Server
-  /// does.
-  Server(Model& model, Index clients, const std::optional<std::vector<Index>>& ranks);
+  /// `ranks` are the rank budgets of the clients, where they have some of their own; `max_samples` the most
+  /// samples that a client may say it has. Throws as fl::Server does.
+  Server(Model& model, Index clients, const std::optional<std::vector<Index>>& ranks,
+         std::optional<Index> max_samples);
 
   /// Throws Error while updates of the last round are neither folded nor dropped.
   void begin_round();
   py::bytes broadcast(Index client);
-  void receive(const py::bytes& update);
+  /// `client` is the one that the update came from, where the caller knows; otherwise the message says.
+  void receive(const py::bytes& update, std::optional<Index> client);
   double finish_round();
   void drop_updates();
   void lost(Index client);

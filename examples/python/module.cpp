@@ -63,11 +63,11 @@ void add_model(py::module_& m) {
 
 void add_ends(py::module_& m) {
   py::class_<Server>(m, "Server")
-      .def(py::init<Model&, Index, const std::optional<std::vector<Index>>&>(), py::arg("model"),
-           py::arg("clients"), py::arg("ranks"))
+      .def(py::init<Model&, Index, const std::optional<std::vector<Index>>&, std::optional<Index>>(),
+           py::arg("model"), py::arg("clients"), py::arg("ranks"), py::arg("max_samples"))
       .def("begin_round", &Server::begin_round)
       .def("broadcast", &Server::broadcast, py::arg("client"))
-      .def("receive", &Server::receive, py::arg("update"))
+      .def("receive", &Server::receive, py::arg("update"), py::arg("client") = py::none())
       .def("finish_round", &Server::finish_round)
       .def("drop_updates", &Server::drop_updates)
       .def("lost", &Server::lost, py::arg("client"))

@@ -11,6 +11,13 @@ namespace loru_python {
 namespace data = loru::data;
 using loru::ConfigError, loru::DataError, loru::require;
 
+namespace {
+
+/// Partitions hold a list for each class, up to the largest.
+constexpr std::int64_t most_classes = 10'000'000;
+
+}  // namespace
+
 std::vector<KeyText> keys() {
   federate::Configuration c;
   std::vector<KeyText> all;
@@ -30,8 +37,8 @@ std::vector<py::array> partition(const std::string& toml, const std::vector<std:
     data::Dataset dataset{.name = "labels", .sample = {1}};
     data::Labels classes;
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      require<DataError>(labels[i] >= 0 && labels[i] < (1 << 30), "labels: sample ", i,
-                         ": expected a class from 0, got ", labels[i]);
+      require<DataError>(labels[i] >= 0 && labels[i] < most_classes, "labels: sample ", i,
+                         ": expected a class in 0 .. ", most_classes - 1, ", got ", labels[i]);
       classes.push_back(static_cast<std::int32_t>(labels[i]));
       dataset.classes = std::max<Index>(dataset.classes, labels[i] + 1);
     }

@@ -35,6 +35,11 @@ class Comparisons(Case):
             self.assertEqual(len(result.runs[next(iter(result.runs))]), 4)
         self.assertEqual(sorted(os.listdir(".")), ["a.toml", "b.toml", "out"])
 
+    def test_a_base_is_relative_to_the_working_folder(self):
+        (self.folder / "own.toml").write_text(_toml.document(TINY))
+        result = loru.compare({"a": TINY, "b": {"base": "own.toml"}})
+        np.testing.assert_array_equal(result.rounds["a"][7]["train_loss"], result.rounds["b"][7]["train_loss"])
+
     def test_a_folder_is_kept_and_gone_on_with(self):
         rounds = []
         first = loru.compare({"a": TINY}, out="out", on_round=rounds.append)

@@ -201,6 +201,37 @@ class Ends(Case):
         with self.assertRaises(loru.DataError):
             server.restore(b"nothing")
 
+    def test_whose_update_it_is(self):
+        server, x, y = loru.Server(model(), clients=CLIENTS), self.x[:9], self.y[:9]
+        server.begin_round()
+        answers = [loru.Client(model()).answer(server.broadcast(k), x, y) for k in range(2)]
+        with self.assertRaisesRegex(loru.DataError, "^server: update of client 0: expected the number of its client, got 1$"):
+            server.receive(answers[1], 0)
+        with self.assertRaisesRegex(loru.DataError, "^server: update of client 0: "):
+            server.receive(b"", 0)
+        for client in (-1, 7, 2**40):
+            with self.assertRaisesRegex(loru.DataError, f"^server: update of client {client}: "):
+                server.receive(answers[1], client)
+        with self.assertRaisesRegex(TypeError, "^client: expected an integer, got str$"):
+            server.receive(answers[1], "1")
+        server.receive(answers[1], client=1)
+        server.receive(answers[0])
+        server.finish_round()
+
+    def test_the_most_samples(self):
+        server, x, y = loru.Server(model(), clients=CLIENTS, max_samples=8), self.x, self.y
+        server.begin_round()
+        broadcasts = [server.broadcast(k) for k in range(2)]
+        with self.assertRaisesRegex(loru.DataError, "update of client 0: expected at most 8 samples, got 9$"):
+            server.receive(loru.Client(model()).answer(broadcasts[0], x[:9], y[:9]))
+        server.receive(loru.Client(model()).answer(broadcasts[1], x[:8], y[:8]))
+        server.finish_round()
+        for most in (0, -1, 2**29):
+            with self.assertRaisesRegex(loru.ConfigError, f"^server: max_samples: expected 1 .. 536870911, got {most}$"):
+                loru.Server(model(), max_samples=most)
+        with self.assertRaisesRegex(TypeError, "^max_samples: expected an integer, got float$"):
+            loru.Server(model(), max_samples=8.0)
+
     def test_wrong_models(self):
         sized = {"sample": (12,), "outputs": 3}
         wrong = [

@@ -73,7 +73,8 @@ class Partitions(Case):
                  ((labels,), {"alhpa": 1.0}, loru.ConfigError, "config: unknown key 'partition.alhpa', nearest is "
                                                                "'partition.alpha'"),
                  ((labels,), {"seed": -1}, loru.ConfigError, "config: seed: expected"),
-                 ((labels - 1,), {"clients": 2}, loru.DataError, "labels: sample 0: expected a class from 0, got -1"),
+                 ((labels - 1,), {"clients": 2}, loru.DataError, "labels: sample 0: expected a class in 0 .. 9999999, got -1"),
+                 ((labels + 10**7,), {"clients": 2}, loru.DataError, "labels: sample 0: expected a class in 0 .. 9999999"),
                  ((labels / 2,), {}, loru.DataError, "labels: expected integers"),
                  ((labels.reshape(2, 5),), {}, loru.DataError, "labels: expected integers"),
                  ((labels, "natural"), {"groups": [1]}, loru.DataError, "groups: expected 10, one a sample, got 1"),

@@ -97,6 +97,8 @@ def _file(folder, name, config):
     _check.text("compare", name)
     file = folder / f"{name}.toml"
     if isinstance(config, Mapping):
+        if isinstance(config.get("base"), (str, os.PathLike)) and config["base"]:
+            config = {**config, "base": os.path.abspath(config["base"])}
         file.write_text(_toml.document(config))
     else:
         path = Path(config)

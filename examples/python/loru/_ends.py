@@ -14,21 +14,23 @@ class Server:
     A round is begin_round(), broadcast(client) for each client of the cohort, receive(update) for each answer,
     then finish_round(). The mean does not depend on the order of the answers.
 
-    model      a loru.Model, or a model's name or table with sample and outputs as loru.Model takes them
-    algorithm  its name or table; of a loru.Model it is the model's
-    seed       of all random draws; clients need the same
-    clients    how many the federation has, numbered from 0; 0: not known
-    ranks      the rank budget of each client, where they have ranks of their own
-    tables     further tables of a configuration: lowrank, server, codec, client, optimizer, ... Those of runs alone are
-               refused
+    model        a loru.Model, or a model's name or table with sample and outputs as loru.Model takes them
+    algorithm    its name or table; of a loru.Model it is the model's
+    seed         of all random draws; clients need the same
+    clients      how many the federation has, numbered from 0; 0: not known
+    ranks        the rank budget of each client, where they have ranks of their own
+    max_samples  the most samples that a client may say it has, by which its update weighs; None: 2^29 - 1
+    tables       further tables of a configuration: lowrank, server, codec, client, optimizer, ... Those of runs alone
+                 are refused
     """
 
     def __init__(self, model, algorithm=None, seed: Optional[int] = None, *, sample: Optional[Sequence[int]] = None,
                  outputs: Optional[int] = None, dtype: str = "float32", clients: int = 0,
-                 ranks: Optional[Sequence[int]] = None, **tables):
+                 ranks: Optional[Sequence[int]] = None, max_samples: Optional[int] = None, **tables):
         own = model_of(model, algorithm, seed, sample, outputs, dtype, tables)
         self._own = _loru.Server(own._own, _check.integer("clients", clients),
-                                 None if ranks is None else _check.integers("ranks", ranks))
+                                 None if ranks is None else _check.integers("ranks", ranks),
+                                 _check.count("max_samples", max_samples))
 
     @property
     def round(self) -> int:
@@ -53,9 +55,13 @@ class Server:
         """The message for a client: the state, and the merges that it missed."""
         return self._own.broadcast(_check.integer("client", client))
 
-    def receive(self, update: bytes) -> None:
-        """Folds one update. One that cannot be trusted is refused, and the round goes on without it."""
-        self._own.receive(_check.message("update", update))
+    def receive(self, update: bytes, client: Optional[int] = None) -> None:
+        """Folds one update. One that cannot be trusted is refused, and the round goes on without it.
+
+        client  the one that it came from, where the connection tells; an update in another's name is refused then. None:
+                the update's own word counts
+        """
+        self._own.receive(_check.message("update", update), _check.count("client", client))
 
     def finish_round(self) -> float:
         """The new global state; the cohort's mean training loss."""
