@@ -30,6 +30,9 @@ def bytes_of(loopback):
 def connected(loopback):
     """Waits until every node has registered and begun to ask for messages."""
     while any(b"SuperNode ID" not in (loopback.work / f"client-{k}.log").read_bytes() for k in loopback.nodes):
+        for k, process in loopback.nodes.items():
+            if process.poll() is not None:
+                raise SystemExit(f"flower: the node of client {k} has ended: see {loopback.work}/client-{k}.log")
         time.sleep(0.2)
     time.sleep(10)
 

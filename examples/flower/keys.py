@@ -4,10 +4,11 @@
     keys.py FOLDER NODES NAME...    NAME: a host name or an address of the server, such as 127.0.0.1
 
 Writes ca.pem, for nodes and for `flwr`; server.pem and server.key, for the SuperLink; for each node client-K, its private key,
-and client-K.pub, which is registered. The key of the authority is not kept.
+and client-K.pub, which is registered. The key of the authority is not kept. Keys that are there are not written over.
 """
 import datetime
 import ipaddress
+import os
 import sys
 from pathlib import Path
 
@@ -20,8 +21,9 @@ DAYS = 365
 
 
 def write(path, content, secret=False):
-    path.touch(mode=0o600 if secret else 0o644)
-    path.write_bytes(content)
+    """Makes a file that was not there: one that was may be open to others, and keys in use."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644), "wb") as file:
+        file.write(content)
 
 
 def private_bytes(key, form):
@@ -57,6 +59,9 @@ def usage(**uses):
 
 def main(folder, nodes, names):
     folder.mkdir(parents=True, exist_ok=True)
+    there = sorted(path.name for pattern in ("*.pem", "*.key", "client-*") for path in folder.glob(pattern))
+    if there:
+        raise SystemExit(f"keys: {folder}: expected a folder without keys, got {there[0]}")
     authority, server = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
     root = name_of("loru-flower authority")
     ca = certificate(root, root, authority, authority, (x509.BasicConstraints(True, 0), True),

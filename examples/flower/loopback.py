@@ -12,6 +12,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -73,7 +74,7 @@ class Loopback:
     def __init__(self, data, work, tls=False, app=HERE, nodes=4):
         self.data, self.work, self.app, self.count = Path(data).resolve(), Path(work).resolve(), Path(app), nodes
         self.work.mkdir(parents=True, exist_ok=True)
-        self.keys = self.work / "keys" if tls else None
+        self.keys = self.work / "loopback-keys" if tls else None
         self.port = free_port()
         self.wires, self.nodes = {}, {}
         self._processes = []
@@ -120,7 +121,7 @@ class Loopback:
         """Submits the app, with these keys of its configuration changed."""
         values = {"out": str(self.work / "run"), "test": str(self.data / "test.npz"), **settings}
         self.folder = Path(values["out"])
-        (self.folder / "summary.json").unlink(missing_ok=True)
+        self._before = self._summary()
         text = " ".join(f"{key.replace('_', '-')}={json.dumps(value)}" for key, value in values.items())
         told = self._flwr("run", self.app, "loopback", "--run-config", text, "--format", "json")
         answer = json.loads(told[told.index("{"):])
@@ -135,14 +136,24 @@ class Loopback:
             looks += 1
             if looks % 20 == 0 and (status := self._status(run)) in FAILED:
                 raise SystemExit(f"{self._flwr('log', run, 'loopback', '--show')}loopback: the run ended as {status}")
-            if (self.folder / "summary.json").exists():  # the last thing that a run writes
-                return json.loads((self.folder / "summary.json").read_text())
+            if self._summary() not in (None, self._before):  # the last thing that a run writes
+                summary = json.loads((self.folder / "summary.json").read_text())
+                if summary["updates"] == 0:
+                    raise SystemExit(f"{self._flwr('log', run, 'loopback', '--show')}loopback: no round folded an update")
+                return summary
             time.sleep(0.5)
         raise SystemExit(f"{self._flwr('log', run, 'loopback', '--show')}loopback: expected the run to end within {seconds} s")
 
     def stop(self, run):
         """Stops a run."""
         self._flwr("stop", run, "loopback")
+
+    def _summary(self):
+        """What tells one summary.json from another; None where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            status = (self.folder / "summary.json").stat()
+            return status.st_ino, status.st_mtime_ns
+        return None
 
     def _status(self, run):
         runs = json.loads(self._flwr("ls", "loopback", "--format", "json"))["runs"]
@@ -166,6 +177,7 @@ class Loopback:
         command = ["flower-superlink", "--host", HOST, "--port", self.port, "--disable-runtime-dependency-installation"]
         connection = {"address": f"{HOST}:{self.port}"}
         if self.keys:
+            shutil.rmtree(self.keys, ignore_errors=True)
             keys.main(self.keys, self.count, [HOST, "localhost"])
             command += ["--ssl-ca-certfile", self.keys / "ca.pem", "--ssl-certfile", self.keys / "server.pem",
                         "--ssl-keyfile", self.keys / "server.key", "--enable-supernode-auth"]
@@ -212,7 +224,13 @@ def main():
     parser.add_argument("--tls", action="store_true", help="with TLS and authenticated nodes")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the app's configuration")
     arguments = parser.parse_args()
-    settings = {key: json.loads(value) for key, value in (pair.split("=", 1) for pair in arguments.set)}
+    settings = {}
+    for pair in arguments.set:
+        key, _, value = pair.partition("=")
+        try:
+            settings[key] = json.loads(value)
+        except json.JSONDecodeError:
+            parser.error(f"--set: expected KEY=VALUE with a number, true, false or \"text\", got {pair!r}")
     with Loopback(arguments.data, arguments.work, arguments.tls) as loopback:
         for k in range(loopback.count):
             loopback.start_node(k)

@@ -5,6 +5,7 @@
 """
 import csv
 import dataclasses
+import io
 import itertools
 import logging
 import shutil
@@ -30,7 +31,7 @@ logging.getLogger("flwr").setLevel(logging.ERROR)
 
 CLIENTS, COHORT, ROUNDS, SEED = 5, 3, 7, 3
 SECONDS = 0.02  # what a round waits for those that do not answer
-SETTINGS = {"configuration": "federation.toml", "sample": "12", "outputs": 3, "dtype": "float32"}
+SETTINGS = {"configuration": "federation.toml", "sample": "12", "outputs": 3, "dtype": "float32", "max-samples": 0}
 ANSWERS, UNHEARD, LOST = "answers", "the broadcast does not arrive", "the update does not arrive"
 
 
@@ -117,7 +118,8 @@ class Protocol(unittest.TestCase):
             """
         (self.folder / "federation.toml").write_text(text)
 
-    def deploy(self, fate=lambda round, client: ANSWERS, rounds=ROUNDS, resume=False, named=True, change=None):
+    def deploy(self, fate=lambda round, client: ANSWERS, rounds=ROUNDS, resume=False, named=True, change=None,
+               test=""):
         """The rows of rounds.csv and the digest of the model. Who was sent a broadcast in a round is in self.sent."""
         grid = FakeGrid(self.folder, SETTINGS, fate, named)
         if change:
@@ -125,7 +127,7 @@ class Protocol(unittest.TestCase):
         own = dataclasses.replace(federation.Federation.of(SETTINGS), rounds=rounds)
         deployment = server_app.Deployment(grid, own, Output(self.folder / "run"), SECONDS)
         deployment.resume() if resume else deployment.begin()
-        deployment.run(0, "")
+        deployment.run(0, test)
         self.sent = grid.sent
         with open(self.folder / "run/rounds.csv", newline="") as file:
             return list(csv.DictReader(file)), deployment._server.model.sha256
@@ -217,6 +219,9 @@ class Protocol(unittest.TestCase):
         with self.assertRaises(loru.Error):
             self.configure("fedavg")
             self.deploy(resume=True)
+        self.configure("scaffold")
+        with self.assertRaisesRegex(loru.ConfigError, f"^resume: expected a run with rounds to go, got .* all {ROUNDS}$"):
+            self.deploy(resume=True)
         shutil.rmtree(self.folder / "run")
         with self.assertRaisesRegex(loru.ConfigError, "resume: expected"):
             self.deploy(resume=True)
@@ -250,12 +255,15 @@ class Protocol(unittest.TestCase):
 
     def test_bytes_that_are_no_update(self):
         deep = b"[" * 100_000
-        data = [b"", b"x" * 7, bytes(9), b"\xff" * 100, len(deep).to_bytes(8, "little") + deep]
+        infinite = b'{"__metadata__":{"client":Infinity}}'
+        data = [*(len(text).to_bytes(8, "little") + text for text in (infinite, deep)), b"", b"x" * 7, bytes(9), b"\xff" * 100]
         records = [RecordDict(), RecordDict({"message": ConfigRecord({"message": b"x"})}), RecordDict({"message": ArrayRecord()})]
+        sent = []
 
         def change(round, client, reply):
             if client == 1:
-                reply.content = messages.records(data[round % len(data)])
+                reply.content = messages.records(data[len(sent) % len(data)])
+                sent.append(round)
             if client == 2:
                 reply.content = records[round % len(records)]
             return reply
@@ -277,11 +285,122 @@ class Protocol(unittest.TestCase):
         self.assertEqual(digest, self.of_updates(rows, 2))
 
     def test_what_is_refused(self):
-        for keys, text in (({"top": 'ranks.rule = "tiers"\nranks.values = [1, 2]'}, "ranks.rule: expected same or fixed"),
+        for keys, text in (({"own": "stop_at = 0.5"}, "federation.stop_at: expected None for a server over messages, got 0.5"),
+                           ({"own": "keep_best = true"}, "federation.keep_best: expected False"),
+                           ({"top": 'ranks.rule = "tiers"\nranks.values = [1, 2]'}, "ranks.rule: expected same or fixed"),
                            ({"own": "warmup_rounds = 1"}, "federation.warmup_rounds: expected 0")):
             self.configure("fedlora", **keys)
             with self.assertRaisesRegex(loru.ConfigError, text):
                 federation.Federation.of(SETTINGS).server()
+        self.configure("fedlora")
+        for sample in ("1,8,8", "", "x12", "12x"):
+            with self.assertRaisesRegex(loru.ConfigError, f"^sample: expected extents such as 1x8x8, got {sample}$"):
+                federation.Federation.of({**SETTINGS, "sample": sample})
+
+    def test_an_earlier_run_is_kept_until_there_are_nodes(self):
+        self.deploy(rounds=2)
+        folder = self.folder / "run"
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+        class Empty(FakeGrid):
+            def get_nodes(self):
+                return []
+
+        own = federation.Federation.of(SETTINGS)
+        deployment = server_app.Deployment(Empty(self.folder, SETTINGS, None), own, Output(folder), SECONDS)
+        deployment.begin()
+        with self.assertRaisesRegex(TimeoutError, f"nodes: expected {CLIENTS}"):
+            deployment.run(0, "")
+        self.assertEqual({path.name: path.read_bytes() for path in folder.iterdir()}, before)
+        (folder / "summary.json").unlink()  # as if it had been stopped
+        with self.assertRaisesRegex(loru.ConfigError, "expected resume=true or another out, got a run that was stopped$"):
+            self.deploy()
+        self.assertEqual(len(self.deploy(resume=True)[0]), ROUNDS)
+        self.assertEqual(len(self.deploy(rounds=1)[0]), 1)
+
+    def test_what_a_run_goes_on_from(self):
+        rows, digest = self.deploy()
+        folder = self.folder / "run"
+        (folder / "summary.json").unlink()
+        (folder / "rounds.csv").unlink()  # the checkpoint has the rounds
+        self.assertEqual(self.deploy(resume=True), (rows, digest))
+        self.configure("fedloru", own="min_updates = 2")
+        with self.assertRaisesRegex(loru.ConfigError, "^resume: federation.min_updates: the run has 1, got 2$"):
+            self.deploy(resume=True)
+        self.configure("fedloru")
+        content = (folder / "checkpoint.bin").read_bytes()
+        for at in (0, 35, 60, 2000, len(content) - 1):
+            broken = bytearray(content)
+            broken[at] ^= 0x20
+            (folder / "checkpoint.bin").write_bytes(broken)
+            with self.assertRaisesRegex(loru.DataError, "^resume: .*checkpoint.bin: expected what a run wrote"):
+                self.deploy(resume=True)
+
+    def test_a_run_without_updates_fails(self):
+        with self.assertRaisesRegex(loru.Error, "^no round folded an update; the lines above say why$"):
+            self.deploy(lambda round, client: LOST, rounds=2)
+        self.assertTrue((self.folder / "run/summary.json").exists())
+
+    def test_the_most_samples(self):
+        """Client k has 12 + 3k."""
+        self.addCleanup(SETTINGS.update, {"max-samples": 0})
+        SETTINGS["max-samples"] = 20
+        rows, digest = self.deploy()
+        self.assertEqual(digest, self.of_updates(rows))
+        self.assertEqual({k for row in rows for k in row["clients"].split()}, {"0", "1", "2"})
+        self.assertEqual(self.count(rows, "rejected"), sum(k > 2 for sent in self.sent.values() for k in sent))
+        with self.assertRaisesRegex(loru.ConfigError, "server: max_samples: expected 1 .. 536870911, got -1"):
+            SETTINGS["max-samples"] = -1
+            federation.Federation.of(SETTINGS).server()
+
+    def test_tests(self):
+        (x, y), array = self.samples[0], io.BytesIO()
+        np.save(array, x)
+        wrong = {"none.npz": None, "text.npz": lambda path: path.write_text("text"), "y.npz": lambda path: np.savez(path, x=x),
+                 "array.npz": lambda path: path.write_bytes(array.getvalue())}
+        for name, write in wrong.items():
+            path = self.folder / name
+            if write:
+                write(path)
+            with self.subTest(name=name), self.assertRaisesRegex(loru.ConfigError, f"^test: .*{name}: expected an .npz"):
+                self.deploy(test=str(path))
+        np.savez(self.folder / "other.npz", x=x[:, :5], y=y)
+        with self.assertRaisesRegex(loru.Error, "^x: expected samples of shape"):
+            self.deploy(test=str(self.folder / "other.npz"))
+        self.assertFalse((self.folder / "run/rounds.csv").exists())
+        self.assertTrue(all(float(row["test_loss"]) > 0 for row in self.deploy(test=str(self.folder / "0.npz"))[0]))
+
+    def test_turns_that_no_server_sends(self):
+        good = {"federation": "0" * 32, "round": 2, "arrived": 1, "folded": 0, "whole": True}
+        for name, value in (("federation", "../" + "0" * 29), ("federation", 3), ("federation", "0" * 32 + "\n"),
+                            ("round", "../x"), ("round", True), ("round", -1), ("arrived", 0.5), ("folded", "/etc"), ("folded", 2**32),
+                            ("whole", 1)):
+            message = Message(RecordDict({"turn": ConfigRecord({**good, name: value})}), 1, "train")
+            with self.subTest(name=name, value=value), self.assertRaisesRegex(ValueError, f"^turn: {name}: expected .*, got"):
+                messages.turn_of(message)
+        self.assertEqual(messages.turn_of(Message(RecordDict({"turn": ConfigRecord(good)}), 1, "train")), messages.Turn(**good))
+
+    def test_broken_files_of_a_node(self):
+        """They count as lost, as those of a node whose folder is gone."""
+        victim = loru.sample_cohort(SEED, 3, CLIENTS, COHORT)[0]
+        broken = []
+
+        def fate(round, client):
+            if round == 4:
+                for file in (self.folder / f"state-{victim}").glob("*/*.npz"):
+                    file.write_bytes(file.read_bytes()[:len(broken) * 700])
+                    broken.append(file)
+            return ANSWERS
+
+        rows = self.check(fate=fate)
+        self.assertTrue(broken)
+        asked = [round for round in range(4, ROUNDS + 1) if victim in loru.sample_cohort(SEED, round, CLIENTS, COHORT)]
+        came = [round for round in asked if str(victim) in rows[round - 1]["clients"].split()]
+        self.assertTrue(came and came[-1] == asked[-1], (asked, came))
+
+    def test_what_nodes_say_is_one_short_line(self):
+        self.assertEqual(messages.shown("a\nb\x1b[0m\u2028"), "a\\nb\\x1b[0m\\u2028")
+        self.assertLessEqual(len(messages.shown("x" * 10_000)), 300)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What a node keeps between turns: the client's weights and its state, a file for each round."""
 
+import logging
 import os
-import re
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import loru
 
 from .messages import Turn
 
+LOG = logging.getLogger("flwr")
 STATE, WEIGHT = "state", "weight/"
 
 
@@ -21,8 +24,6 @@ class Kept:
     """
 
     def __init__(self, folder, federation: str):
-        if not re.fullmatch(r"[0-9a-f]{32}", federation):
-            raise ValueError(f"federation: expected 32 hexadecimal digits, got {federation!r}")
         self._folder = Path(folder) / federation
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -57,11 +58,17 @@ class Kept:
         return self._folder / f"{round}.npz"
 
     def _read(self, round: int) -> dict:
+        """What was kept after a round. A file that is broken is removed: it is as if it had never been."""
         path = self._path(round)
         if not path.exists():
             return {}
-        with np.load(path) as arrays:
-            return {name: arrays[name] for name in arrays}
+        try:
+            with np.load(path) as arrays:
+                return {name: arrays[name] for name in arrays}
+        except (EOFError, LookupError, NotImplementedError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            LOG.warning("%s: expected what a turn kept, got a broken file (%s), which is removed", path, error)
+            path.unlink()
+            return {}
 
 
 def _placed(state, kept):

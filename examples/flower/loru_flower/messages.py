@@ -1,7 +1,6 @@
 """loru's messages in Flower's. The bytes of a broadcast or an update are one array, which Flower cuts into chunks of 5 MiB."""
 
-import json
-import struct
+import re
 from dataclasses import asdict, dataclass
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
@@ -43,13 +42,19 @@ def broadcast_message(data: bytes, turn: Turn, node: int, seconds: float) -> Mes
 
 
 def turn_of(message: Message) -> Turn:
-    return Turn(**message.content.config_records[TURN])
+    """Throws LookupError, TypeError or ValueError for what no server of this app sends: parts of it become paths."""
+    turn = Turn(**message.content.config_records[TURN])
+    if not isinstance(turn.federation, str) or not re.fullmatch(r"[0-9a-f]{32}", turn.federation):
+        raise ValueError(f"turn: federation: expected 32 hexadecimal digits, got {shown(turn.federation)}")
+    for name in ("round", "arrived", "folded"):
+        number = getattr(turn, name)
+        if type(number) is not int or not 0 <= number < 2**32:
+            raise ValueError(f"turn: {name}: expected a round, got {shown(number)}")
+    if type(turn.whole) is not bool:
+        raise ValueError(f"turn: whole: expected true or false, got {shown(turn.whole)}")
+    return turn
 
 
-def client_of(update: bytes) -> int:
-    """The client that an update says it is of: metadata of its safetensors header. Throws ValueError."""
-    try:
-        (size,) = struct.unpack_from("<Q", update)
-        return int(json.loads(update[8:8 + size])["__metadata__"]["client"])
-    except (struct.error, LookupError, TypeError, RecursionError) as error:
-        raise ValueError(f"update: expected a message of loru, got {len(update)} other bytes") from error
+def shown(said) -> str:
+    """What another machine said, as one line of ASCII that is not too long."""
+    return ascii(str(said)[:300])[1:-1]

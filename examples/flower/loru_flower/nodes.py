@@ -7,7 +7,7 @@ import time
 from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
-from .messages import CLIENT
+from .messages import CLIENT, shown
 
 LOG = logging.getLogger("flwr")
 PAUSE = 0.25  # seconds between two looks at what Flower has
@@ -69,16 +69,16 @@ class Nodes:
         if node is None:
             return
         if reply.has_error():
-            LOG.warning("node %d: expected its client's number, got: %s", node, reply.error.reason)
+            LOG.warning("node %d: expected its client's number, got: %s", node, shown(reply.error.reason))
             return
         self._is(node, reply.content.config_records.get(CLIENT, {}).get(CLIENT))
 
     def _is(self, node: int, client) -> None:
-        if isinstance(client, int) and 0 <= client < self._count:
+        if type(client) is int and 0 <= client < self._count:
             LOG.info("node %d is client %d", node, client)
             self._clients[node] = client
         else:
-            LOG.warning("node %d: expected a client from 0 to %d, got %r", node, self._count - 1, client)
+            LOG.warning("node %d: expected a client from 0 to %d, got %s", node, self._count - 1, shown(client))
 
 
 def _named(info):

@@ -4,6 +4,7 @@ answered or time is up."""
 import logging
 import time
 import uuid
+import zipfile
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from flwr.serverapp import Grid, ServerApp
 import loru
 
 from .federation import Federation
-from .messages import Turn, broadcast_message, client_of, data_of
+from .messages import Turn, broadcast_message, data_of, shown
 from .nodes import PAUSE, Nodes
 from .output import Output
 
@@ -60,21 +61,29 @@ class Deployment:
         self._standings = {}
 
     def begin(self) -> None:
-        self._output.clear()
+        """Begins at round 1. Nothing of an earlier run is removed before run() has its nodes."""
+        self._output.require_no_stopped_run()
 
     def resume(self) -> None:
         """Goes on after the last round that the folder has."""
-        numbers = self._output.read_state(self._server)
+        numbers = self._output.read_state(self._server, self._federation.configuration)
+        if self._output.finished and self._server.round >= self._federation.rounds:
+            raise loru.ConfigError(f"resume: expected a run with rounds to go, got one that has all {self._server.round}")
         self._name = numbers["federation"]
         self._standings = {int(k): Standing(**values) for k, values in numbers["clients"].items()}
         LOG.info("going on after round %d", self._server.round)
 
     def run(self, nodes: int, test: str) -> None:
         begin = time.monotonic()
+        if test:
+            x, y = samples_of(test)
+            self._server.model.evaluate(x[:1], y[:1])
         expected = nodes or self._federation.clients
         present = self._nodes.wait(lambda there: len(there) >= expected, self._seconds)
         if len(present) < expected:
             raise TimeoutError(f"nodes: expected {expected} within {self._seconds} s, got {len(present)}")
+        if self._server.round == 0:
+            self._output.clear()
         while self._server.round < self._federation.rounds:
             row = self._round()
             every, round = self._federation.eval_every, row["round"]
@@ -82,9 +91,12 @@ class Deployment:
                 row.update(self._tested(test))
             self._output.add(row)
             self._output.write_state(self._server, {
-                "federation": self._name, "clients": {k: asdict(standing) for k, standing in self._standings.items()}})
+                "federation": self._name, "configuration": self._federation.configuration,
+                "clients": {k: asdict(standing) for k, standing in self._standings.items()}})
             LOG.info("round %d: %d of %d clients, loss %s", round, row["updates"], row["cohort"], row.get("train_loss"))
         self._finish(time.monotonic() - begin)
+        if all(row["train_loss"] == "" for row in self._output.rows):
+            raise loru.Error("no round folded an update; the lines above say why")
 
     def _round(self) -> dict:
         """A round. One with too few updates changes nothing."""
@@ -142,7 +154,7 @@ class Deployment:
                 try:
                     row["uplink_bytes"] += self._receive(client, reply)
                     answered.append(client)
-                except (loru.Error, LookupError, ValueError) as error:
+                except (loru.Error, LookupError, TypeError, ValueError) as error:
                     self._warn(client, error)
                     row["rejected"] += 1
             if sent and not late:
@@ -156,21 +168,18 @@ class Deployment:
     def _receive(self, client: int, reply: Message) -> int:
         """Folds an update, and returns the bytes of it."""
         update = data_of(reply)
-        if client_of(update) != client:
-            raise ValueError(f"update: expected one of client {client}, whose node sent it, got one of {client_of(update)}")
-        self._server.receive(update)
+        self._server.receive(update, client)
         standing = self._standings[client]
         standing.arrived, standing.merges = self._server.round, standing.told
         return len(update)
 
     def _warn(self, client: int, what) -> None:
-        LOG.warning("round %d: client %d: %s", self._server.round, client, what)
+        LOG.warning("round %d: client %d: %s", self._server.round, client, shown(what))
 
     def _tested(self, test: str) -> dict:
         if not test:
             return {}
-        with np.load(test) as samples:
-            result = self._server.model.evaluate(samples["x"], samples["y"])
+        result = self._server.model.evaluate(*samples_of(test))
         return {f"test_{name}": value for name, value in result.items()}
 
     def _finish(self, seconds: float) -> None:
@@ -183,3 +192,12 @@ class Deployment:
                    "wall_seconds": seconds, "model_sha256": model.sha256}
         self._output.finish(model, summary)
         LOG.info("model_sha256 %s", model.sha256)
+
+
+def samples_of(path: str) -> tuple:
+    """x and y of an .npz. Throws loru.ConfigError for any other file."""
+    try:
+        with np.load(path) as samples:
+            return samples["x"], samples["y"]
+    except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise loru.ConfigError(f"test: {path}: expected an .npz of x and y, got: {error}") from error
