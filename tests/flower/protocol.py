@@ -9,6 +9,8 @@ import io
 import itertools
 import logging
 import shutil
+import stat
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -373,8 +375,8 @@ class Protocol(unittest.TestCase):
     def test_turns_that_no_server_sends(self):
         good = {"federation": "0" * 32, "round": 2, "arrived": 1, "folded": 0, "whole": True}
         for name, value in (("federation", "../" + "0" * 29), ("federation", 3), ("federation", "0" * 32 + "\n"),
-                            ("round", "../x"), ("round", True), ("round", -1), ("arrived", 0.5), ("folded", "/etc"), ("folded", 2**32),
-                            ("whole", 1)):
+                            ("round", "../x"), ("round", True), ("round", -1), ("arrived", 0.5), ("folded", "/etc"),
+                            ("folded", 2**32), ("whole", 1)):
             message = Message(RecordDict({"turn": ConfigRecord({**good, name: value})}), 1, "train")
             with self.subTest(name=name, value=value), self.assertRaisesRegex(ValueError, f"^turn: {name}: expected .*, got"):
                 messages.turn_of(message)
@@ -397,6 +399,30 @@ class Protocol(unittest.TestCase):
         asked = [round for round in range(4, ROUNDS + 1) if victim in loru.sample_cohort(SEED, round, CLIENTS, COHORT)]
         came = [round for round in asked if str(victim) in rows[round - 1]["clients"].split()]
         self.assertTrue(came and came[-1] == asked[-1], (asked, came))
+
+    def test_keys(self):
+        """Private ones are for their owner alone, and no file is written over."""
+        folder, program = self.folder / "keys", ROOT / "examples/flower/keys.py"
+        command = [sys.executable, str(program), str(folder), "2", "127.0.0.1"]
+        subprocess.run(command, check=True)
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+        self.assertEqual({name for name, mode in modes.items() if mode == 0o600}, {"server.key", "client-0", "client-1"})
+        for path in folder.iterdir():
+            if path.name != "client-1":
+                path.unlink()
+        before = (folder / "client-1").read_bytes()
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (1, f"keys: {folder}: expected a folder without keys, got client-1\n"))
+        self.assertEqual([path.name for path in folder.iterdir()], ["client-1"])
+        self.assertEqual((folder / "client-1").read_bytes(), before)
+
+    def test_settings_of_the_loopback(self):
+        for text in ("rounds", "dtype=float32"):
+            done = subprocess.run([sys.executable, str(ROOT / "examples/flower/loopback.py"), "data", "work", "--set", text],
+                                  capture_output=True, text=True, cwd=self.folder)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, f"error: --set: expected KEY=VALUE with .*, got '{text}'\n$")
+        self.assertFalse((self.folder / "work").exists())
 
     def test_what_nodes_say_is_one_short_line(self):
         self.assertEqual(messages.shown("a\nb\x1b[0m\u2028"), "a\\nb\\x1b[0m\\u2028")

@@ -1,4 +1,4 @@
-"""The Python of docs/python.md runs, block after block."""
+"""The Python of docs/python.md and of the module's page for indexes runs, block after block."""
 import contextlib
 import io
 import re
@@ -20,6 +20,17 @@ class Docs(Case):
         self.assertEqual(len(names["curve"]), 3)
         self.assertGreater(names["server"].model.evaluate(names["x"], names["y"])["accuracy"], 0.5)
         self.assertIn("fedloru", printed.getvalue())
+
+    def test_the_page_for_indexes(self):
+        """It stands alone: no link is relative, since an index has no other page."""
+        page = (support.ROOT / "examples/python/README.md").read_text()
+        self.assertNotIn("](", page)
+        [block] = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+        names = {}
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(block, "examples/python/README.md", "exec"), names)
+        self.assertIn(names["run"].summary["model_sha256"], printed.getvalue())
+        self.assertIn('readme = "examples/python/README.md"', (support.ROOT / "pyproject.toml").read_text())
 
 
 if __name__ == "__main__":
