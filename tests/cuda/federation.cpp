@@ -1,4 +1,5 @@
 // A small federation on the emulated device against the same one on the host.
+#include <cstdlib>
 #include <numeric>
 
 #include <loru/cuda/cuda.cuh>
@@ -14,8 +15,11 @@ using namespace loru_test;
 
 namespace {
 
+/// The first digits, from LORU_TEST_DATA of the environment where the sources are elsewhere.
 data::Split few_digits() {
-  const data::Split all = data::digits(data::Path{LORU_SOURCE_DIR} / "examples/data");
+  const char* const told = std::getenv("LORU_TEST_DATA");
+  const data::Path folder = told ? data::Path{told} : data::Path{LORU_SOURCE_DIR} / "examples/data";
+  const data::Split all = data::digits(folder);
   std::vector<Index> first(96), second(64);
   std::iota(first.begin(), first.end(), 0);
   std::iota(second.begin(), second.end(), 0);
