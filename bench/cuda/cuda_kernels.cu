@@ -1,10 +1,11 @@
 // The low-rank kernels on a CUDA device beside cuBLAS doing the same work unfused: the dense product alone,
 // and the base with two thin products; then merges, convolutions and attention. One line of JSON a
 // measurement; the first tells the device, its copy bandwidth and its dense throughput, of which the others
-// name their fraction.
+// name their fraction. Where cuBLAS cannot be loaded, loru's own kernels are timed alone.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include <loru/core/philox.hpp>
@@ -98,6 +99,7 @@ struct Layer {
 struct Bench {
   Timer timer;
   int rows;
+  bool cublas;             // whether it is there
   double bandwidth = 0.0;  // bytes a second of a copy, read and written
 
   void print(const char* work, const char* math, int m, int n, int r, const std::string& how, double us,
@@ -113,7 +115,6 @@ struct Bench {
                               {"tflops", flops / us * 1e-6},
                               {"of_dense", flops / (us * 1e-6) / dense}};
     std::puts(line.dump().c_str());
-    std::fflush(stdout);
   }
 };
 
@@ -127,13 +128,15 @@ void forward(Bench& bench, const char* math, Layer<typename Math::Element>& l, d
   const auto time = [&](const char* how, double count, auto f) {
     bench.print("forward", math, l.m, l.n, l.r, how, bench.timer.microseconds(f), count, dense);
   };
-  time("cublas dense", 2.0 * l.M * l.n * l.m,
-       [&] { product<Math>(false, true, 1, L::read(l.x), L::read(l.W), 0, L::view(l.y)); });
-  time("cublas unfused", flops, [&] {
-    product<Math>(false, true, 1, L::read(l.x), L::read(l.W), 0, L::view(l.y));
-    product<Math>(false, true, 1, L::read(l.x), L::read(l.A), 0, L::view(l.S));
-    product<Math>(false, true, 1, L::read(l.S), L::read(l.B), 1, L::view(l.y));
-  });
+  if (bench.cublas) {
+    time("cublas dense", 2.0 * l.M * l.n * l.m,
+         [&] { product<Math>(false, true, 1, L::read(l.x), L::read(l.W), 0, L::view(l.y)); });
+    time("cublas unfused", flops, [&] {
+      product<Math>(false, true, 1, L::read(l.x), L::read(l.W), 0, L::view(l.y));
+      product<Math>(false, true, 1, L::read(l.x), L::read(l.A), 0, L::view(l.S));
+      product<Math>(false, true, 1, L::read(l.S), L::read(l.B), 1, L::view(l.y));
+    });
+  }
   for (const auto form : {loru::cuda::ForwardForm::one_pass, loru::cuda::ForwardForm::split})
     time(form == loru::cuda::ForwardForm::one_pass ? "loru one pass" : "loru split", flops, [&] {
       loru::cuda::lora_forward<Math>(form, L::read(l.x), L::read(l.W), client, static_cast<const T*>(nullptr),
@@ -149,13 +152,14 @@ void backward(Bench& bench, const char* math, Layer<typename Math::Element>& l, 
   const auto time = [&](const char* how, auto f) {
     bench.print("backward", math, l.m, l.n, l.r, how, bench.timer.microseconds(f), flops, dense);
   };
-  time("cublas unfused", [&] {
-    product<Math>(false, false, 1, L::read(l.dy), L::read(l.W), 0, L::view(l.dx));
-    product<Math>(false, false, 1, L::read(l.dy), L::read(l.B), 0, L::view(l.dS));
-    product<Math>(false, false, 1, L::read(l.dS), L::read(l.A), 1, L::view(l.dx));
-    product<Math>(true, false, 1, L::read(l.dy), L::read(l.S), 0, L::view(l.dB));
-    product<Math>(true, false, 1, L::read(l.dS), L::read(l.x), 0, L::view(l.dA));
-  });
+  if (bench.cublas)
+    time("cublas unfused", [&] {
+      product<Math>(false, false, 1, L::read(l.dy), L::read(l.W), 0, L::view(l.dx));
+      product<Math>(false, false, 1, L::read(l.dy), L::read(l.B), 0, L::view(l.dS));
+      product<Math>(false, false, 1, L::read(l.dS), L::read(l.A), 1, L::view(l.dx));
+      product<Math>(true, false, 1, L::read(l.dy), L::read(l.S), 0, L::view(l.dB));
+      product<Math>(true, false, 1, L::read(l.dS), L::read(l.x), 0, L::view(l.dA));
+    });
   using loru::cuda::BackwardForm;
   const std::size_t block_memory = loru::cuda::device_shared_memory().block;
   const loru::cuda::Queue queue = loru::cuda::detail::queue();
@@ -179,9 +183,10 @@ void backward(Bench& bench, const char* math, Layer<typename Math::Element>& l, 
   }
 }
 
-/// FLOP/s of cuBLAS on (8192, 4096) x (4096, 4096).
+/// FLOP/s of cuBLAS on (8192, 4096) x (4096, 4096); NaN, which JSON writes as null, without it.
 template <class Math>
 double dense_throughput(Bench& bench) {
+  if (!bench.cublas) return std::numeric_limits<double>::quiet_NaN();
   using L = Layer<typename Math::Element>;
   L l(8192, 4096, 4096, 8);
   const double us = bench.timer.microseconds(
@@ -216,7 +221,8 @@ void merges(Bench& bench) {
         std::puts(j.dump().c_str());
       };
       line("loru", bench.timer.microseconds([&] { lowrank_merge(W, A, B, 1.0); }));
-      line("cublas", bench.timer.microseconds([&] { matmul_into(W, 1.0f, B, A, {}, 1.0f); }));
+      if (bench.cublas)
+        line("cublas", bench.timer.microseconds([&] { matmul_into(W, 1.0f, B, A, {}, 1.0f); }));
     }
 }
 
@@ -252,13 +258,15 @@ void convolutions(Bench& bench, loru::cuda::Precision precision, const char* mat
     };
     const auto rows = y.as_matrix(pixels), matrix = w.as_matrix(out);
     line("conv forward", "loru", dense, [&] { conv2d(x, w, o); });
-    line("conv forward", "cublas on windows", dense,
-         [&] { matmul_into(product, 1.0f, windows, matrix, {.b = Op::transpose}, 0.0f); });
+    const auto on_windows = [&](const char* pass, auto f) {
+      if (bench.cublas) line(pass, "cublas on windows", dense, f);
+    };
+    on_windows("conv forward",
+               [&] { matmul_into(product, 1.0f, windows, matrix, {.b = Op::transpose}, 0.0f); });
     line("conv dx", "loru", dense, [&] { conv2d_backward_input(y, w, x.shape(), o); });
-    line("conv dx", "cublas on windows", dense, [&] { matmul_into(gradient, 1.0f, rows, matrix, {}, 0.0f); });
+    on_windows("conv dx", [&] { matmul_into(gradient, 1.0f, rows, matrix, {}, 0.0f); });
     line("conv dw", "loru", dense, [&] { conv2d_backward_weight(y, x, w.shape(), o); });
-    line("conv dw", "cublas on windows", dense,
-         [&] { matmul_into(weight, 1.0f, rows, windows, {.a = Op::transpose}, 0.0f); });
+    on_windows("conv dw", [&] { matmul_into(weight, 1.0f, rows, windows, {.a = Op::transpose}, 0.0f); });
     line("low-rank conv forward", "loru", dense + thin, [&] { lowrank_conv2d_forward(x, w, a, b, 1.0, o); });
     line("low-rank conv backward", "loru", dense + 2 * thin,
          [&] { lowrank_conv2d_backward(y, x, w, a, b, low, 1.0, o, {}); });
@@ -294,9 +302,22 @@ void attentions(Bench& bench, loru::cuda::Precision precision, const char* math)
   loru::cuda::set_precision(loru::cuda::Precision::full);
 }
 
+/// Whether cuBLAS can be loaded; says why not.
+bool cublas_there() {
+  try {
+    static_cast<void>(loru::cuda::blas().handle());
+    return true;
+  } catch (const loru::cuda::CudaError&) {
+    throw;
+  } catch (const loru::Error& error) {
+    std::fprintf(stderr, "cuda_kernels: nothing beside cuBLAS: %s\n", error.what());
+    return false;
+  }
+}
+
 void run(int rows, int repetitions) {
   const auto device = loru::cuda::device_properties();
-  Bench bench{Timer(repetitions), rows};
+  Bench bench{Timer(repetitions), rows, cublas_there()};
   Array<float> from({Index{1} << 27}), to(from.shape());
   randomise(from, to);
   const double us = bench.timer.microseconds([&] { copy_into(to, from); });
@@ -329,6 +350,7 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a run that is stopped has shown what it measured
   try {
     run(rows, repetitions);
   } catch (const loru::cuda::NoDevice& error) {
