@@ -160,6 +160,7 @@ nlohmann::ordered_json summary_of(const Setup& setup, Model& model, const Totals
   if (outcome.best_round) json["best_round"] = *outcome.best_round;
   if (outcome.stopped_after) json["stopped_after"] = *outcome.stopped_after;
   if (outcome.diverged) json["diverged"] = true;
+  if (outcome.graph_launches) json["graph_launches"] = *outcome.graph_launches;
   add_personal(json, outcome);
   for (const auto& [layer, sum] : totals.aggregation_error)
     json["aggregation_error"][layer] = sum / static_cast<double>(totals.measured);

@@ -46,9 +46,10 @@ struct Outcome {
   std::string executor = {};
   double wall_seconds = 0.0;
   std::string model_sha256;
-  std::optional<Index> best_round = {};     // of the model in best.safetensors
-  std::optional<Index> stopped_after = {};  // the round that was as good as wanted
-  bool diverged = false;                    // the round after the last one diverged
+  std::optional<Index> best_round = {};              // of the model in best.safetensors
+  std::optional<Index> stopped_after = {};           // the round that was as good as wanted
+  bool diverged = false;                             // the round after the last one diverged
+  std::optional<std::uint64_t> graph_launches = {};  // recorded steps started, where a device records them
 };
 
 /// The content of config.toml: the effective configuration and, as a comment, the plans.

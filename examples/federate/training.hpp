@@ -360,6 +360,7 @@ class Training {
                     .best_round = best_round_,
                     .stopped_after = stopped_after_,
                     .diverged = diverged_};
+    if constexpr (requires { graph_launches(D{}); }) outcome.graph_launches = graph_launches(D{});
     const auto start = start_weights();
     for (const auto& [layer, weight] : loru::lowrank::effective_weights(model))
       if (all_finite(weight))

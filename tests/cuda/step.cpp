@@ -1,6 +1,9 @@
 // What a training step and a client's turn ask of the device: launches, products, copies, synchronisations
 // and allocations.
+#include <future>
 #include <numeric>
+#include <stdexcept>
+#include <thread>
 
 #include <loru/cuda/cuda.cuh>
 #include <loru/data/synthetic.hpp>
@@ -234,6 +237,59 @@ TEST_CASE("cuda step: a recorded step does not use memory that was given back, n
   auto expected = to_device(gaussian<float>({9}));
   for (int i = 0; i < 12; ++i) add_scaled(expected, 1.0F, scale(expected, 2.0F));
   CHECK(same_bits(to_host(x), to_host(expected)));
+  CHECK(emulator::inventory().misuse == std::vector<std::string>{});
+}
+
+TEST_CASE("cuda step: nothing of another thread is recorded, and what cannot begin runs as it is") {
+  if (!emulator::present) LORU_SKIP("what a step asks for is counted on the emulator");
+  const KeepBlocks keep;
+  cuda::detail::record_steps() = true;
+  auto x = to_device(gaussian<float>({9}));
+  const auto step = [&] { add_scaled(x, 1.0F, scale(x, 2.0F)); };
+  const auto graphs = [&](cuda::Recording& recording, int steps, const auto& f) {
+    const auto before = emulator::inventory().all_graphs;
+    for (int i = 0; i < steps; ++i) recording.run(1.0, f);
+    return emulator::inventory().all_graphs - before;
+  };
+  {
+    std::promise<void> used, done;
+    std::thread other([&] {
+      cuda::synchronize();
+      used.set_value();
+      done.get_future().wait();
+    });
+    used.get_future().wait();
+    cuda::Recording shared, own;
+    CHECK(graphs(shared, 4, step) == 0);
+    const cuda::Stream stream;
+    {
+      const cuda::StreamScope scope(stream);
+      CHECK(graphs(own, 4, step) == 2);
+    }
+    done.set_value();
+    other.join();
+    cuda::Recording alone;
+    CHECK(graphs(alone, 4, step) == 2);
+  }
+  cuda::Recording outer, inner;
+  CHECK(graphs(outer, 4, [&] { inner.run(1.0, step); }) == 2);
+  cuda::Recording late;
+  CHECK(graphs(late, 2, step) == 0);
+  const cudaStream_t stream = cuda::current_stream();
+  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  CHECK(graphs(late, 1, step) == 0);
+  cudaGraph_t graph = nullptr;
+  CHECK(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+  cuda::Recording throws;
+  int calls = 0;
+  const auto third = [&] {
+    step();
+    if (++calls == 3) throw std::runtime_error("a step's own");
+  };
+  CHECK_THROWS_WITH(graphs(throws, 3, third), "a step's own");
+  CHECK_FALSE(cuda::detail::recording());
+  cuda::detail::record_steps() = false;
   CHECK(emulator::inventory().misuse == std::vector<std::string>{});
 }
 

@@ -5,6 +5,7 @@
 // A recorded step works on the memory that it was recorded with. What it takes for itself waits in the lists
 // of memory.hpp between steps, so that work in between may use it for itself too, but may keep nothing there.
 
+#include <atomic>
 #include <cstdlib>
 #include <string_view>
 
@@ -24,7 +25,15 @@ inline bool& record_steps() {
   return on;
 }
 
+inline std::atomic<std::uint64_t>& started_graphs() {
+  static std::atomic<std::uint64_t> count{0};
+  return count;
+}
+
 }  // namespace detail
+
+/// How many recorded steps this process has started so far.
+inline std::uint64_t graph_launches() { return detail::started_graphs(); }
 
 /// Runs a step again and again: the first times as it is, then recorded and started as a graph.
 class Recording {
@@ -36,11 +45,13 @@ class Recording {
 
   /// step(), which asks the device for the same each time as long as `key` stays the same. What it does on
   /// the host besides is not done again. A step that cannot be recorded runs as it is: one that waits for the
-  /// device, copies from or to the host, or draws anew. Throws what step throws, CudaError.
+  /// device, copies from or to the host, or draws anew; and any on the main stream while other threads of the
+  /// host use it too, since their kernels would be recorded with it. Throws what step throws, CudaError.
   template <class Step>
   void run(double key, const Step& step) {
     if (!detail::record_steps() || !detail::keep_blocks() || detail::wait_for_kernels()) return step();
-    const std::uint64_t trims = detail::on_this_device<detail::Blocks>().trims();
+    detail::Blocks& blocks = detail::on_this_device<detail::Blocks>();
+    const std::uint64_t trims = blocks.trims();
     if (key != key_ || trims != trims_) {  // another step, or memory of the recorded one is gone
       forget();
       key_ = key;
@@ -48,7 +59,12 @@ class Recording {
       plain_ = 0;
     }
     if (!graph_ && !refused_ && plain_ >= warm) record(step);
-    if (graph_) return LORU_CUDA_CHECK(cudaGraphLaunch(graph_, stream_));
+    if (graph_ && blocks.trims() != trims_) forget();  // by now, when it was recorded or by another thread
+    if (graph_) {
+      LORU_CUDA_CHECK(cudaGraphLaunch(graph_, stream_));
+      ++detail::started_graphs();
+      return;
+    }
     step();
     ++plain_;
   }
@@ -59,14 +75,22 @@ class Recording {
   template <class Step>
   void record(const Step& step) {
     stream_ = current_stream();
-    LORU_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    refused_ = detail::recording();  // a step within one that is recorded
+    std::unique_lock<std::mutex> alone;
+    if (!refused_ && !detail::thread_stream()) {
+      alone = std::unique_lock{detail::main_stream_users().mutex};
+      refused_ = detail::main_stream_users().count > 1;
+    }
+    if (!refused_)
+      refused_ = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) != cudaSuccess;
+    if (refused_) return static_cast<void>(cudaGetLastError());
     detail::recording() = true;
     try {
       step();
     } catch (const CudaError&) {
       refused_ = true;
     } catch (...) {
-      static_cast<void>(end());
+      if (cudaGraph_t unused = end()) static_cast<void>(cudaGraphDestroy(unused));
       throw;
     }
     cudaGraph_t recorded = end();

@@ -58,6 +58,7 @@ void put_loss(Array<T>& y, Labels& position, Index rows, const Array<T>& x);
 
 /// What a training step is run by: see graph.hpp.
 inline Recording step_recording(Cuda) { return {}; }
+inline std::uint64_t graph_launches(Cuda) { return graph_launches(); }
 
 /// gather_images and gather_labels in one launch, for the samples of `rows` from row position[0] on:
 /// (N) numbers of samples, or (N, 4) = number, down, right, flip.

@@ -13,6 +13,7 @@
 
 #include <loru/cuda/device/rates.hpp>
 #include <loru/cuda/error.hpp>
+#include <loru/cuda/rates.hpp>
 
 namespace loru::cuda {
 
@@ -106,13 +107,17 @@ struct DeviceProperties {
   int major = 0, minor = 0, multiprocessors = 0;
   std::size_t memory = 0;               ///< bytes
   double clock = 0.0, bandwidth = 0.0;  ///< a second: cycles, bytes of memory; at most
+  bool reads_pageable = false;          ///< whether the device reads the host's pageable memory by itself
 
   /// Rates of float arithmetic, or of tf32 on tensor cores: operations that a multiprocessor starts in a
   /// cycle, by the tables of the CUDA programming guide, times cycles and multiprocessors.
   DeviceRates rates(bool tensor_cores) const {
-    const double plain = major == 8 && minor == 0 ? 128.0 : 256.0, tensor = major >= 9 ? 2048.0 : 1024.0;
-    return {multiprocessors * clock * (tensor_cores ? tensor : plain), bandwidth};
+    const double tensor = major >= 9 ? 2048.0 : 1024.0;
+    return {multiprocessors * clock * (tensor_cores ? tensor : float_operations()), bandwidth};
   }
+
+  /// Operations of float arithmetic that a multiprocessor starts in a cycle.
+  double float_operations() const { return major == 8 && minor == 0 ? 128.0 : 256.0; }
 };
 
 namespace detail {
@@ -125,7 +130,8 @@ inline int attribute(cudaDeviceAttr which, int device) {
 
 }  // namespace detail
 
-/// Properties of the current device. Throws NoDevice, CudaError.
+/// Properties of the current device. Clocks that the driver does not tell are those of the data sheet of its
+/// capability. Throws NoDevice, CudaError.
 inline DeviceProperties device_properties() {
   const int device = current_device();
   cudaDeviceProp p;
@@ -133,13 +139,19 @@ inline DeviceProperties device_properties() {
   const double kilohertz = detail::attribute(cudaDevAttrClockRate, device);
   const double memory_kilohertz = detail::attribute(cudaDevAttrMemoryClockRate, device);
   const double bus_bits = detail::attribute(cudaDevAttrGlobalMemoryBusWidth, device);
-  return {p.name,
-          p.major,
-          p.minor,
-          p.multiProcessorCount,
-          p.totalGlobalMem,
-          1e3 * kilohertz,
-          2e3 * memory_kilohertz * bus_bits / 8.0};  // two transfers a clock
+  DeviceProperties known{p.name,
+                         p.major,
+                         p.minor,
+                         p.multiProcessorCount,
+                         p.totalGlobalMem,
+                         1e3 * kilohertz,
+                         2e3 * memory_kilohertz * bus_bits / 8.0,  // two transfers a clock
+                         detail::attribute(cudaDevAttrPageableMemoryAccess, device) != 0};
+  const DataSheet sheet = data_sheet(p.major, p.minor);
+  if (known.clock <= 0.0)
+    known.clock = 1e12 * sheet.tflops / (p.multiProcessorCount * known.float_operations());
+  if (known.bandwidth <= 0.0) known.bandwidth = 1e9 * sheet.bandwidth;
+  return known;
 }
 
 /// Shared memory of the current device, in bytes. Kernels choose their tiles and stages by it.

@@ -6,6 +6,7 @@
 // begin, the old one for the new one at its end. Tensors from outside the scope must outlive it; those made
 // inside may leave it.
 
+#include <mutex>
 #include <utility>
 
 #include <loru/cuda/runtime.hpp>
@@ -72,6 +73,37 @@ inline cudaStream_t& thread_stream() {
   return stream;
 }
 
+/// The living threads that have used the main stream. Whoever holds the mutex holds back the first use by
+/// another one.
+struct MainStreamUsers {
+  std::mutex mutex;
+  int count = 0;
+};
+/// Never destroyed: threads may end after main has returned.
+inline MainStreamUsers& main_stream_users() {
+  static auto* users = new MainStreamUsers;
+  return *users;
+}
+
+/// Counts this thread among them, once, until it ends.
+inline void use_main_stream() {
+  struct Use {
+    Use() { add(1); }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() { add(-1); }
+    static void add(int change) {
+      std::lock_guard lock{main_stream_users().mutex};
+      main_stream_users().count += change;
+    }
+  };
+  thread_local bool counted = false;  // outlives `use`: buffers of other thread_local objects go later
+  if (counted) [[likely]]
+    return;
+  thread_local const Use use;
+  counted = true;
+}
+
 /// Work queued on `later` from now on waits for what `earlier` holds now.
 inline void order(cudaStream_t earlier, cudaStream_t later) {
   const Event mark;
@@ -96,8 +128,9 @@ inline void require_not_recording(const char* what) {
 
 /// The stream that this thread's ops run on. Throws NoDevice.
 inline cudaStream_t current_stream() {
-  const cudaStream_t mine = detail::thread_stream();
-  return mine ? mine : detail::main_stream().handle();
+  if (const cudaStream_t mine = detail::thread_stream()) return mine;
+  detail::use_main_stream();
+  return detail::main_stream().handle();
 }
 
 /// Waits until this thread's stream is done. Throws CudaError for a fault of its work.

@@ -56,6 +56,7 @@ struct Device {
   /// False: launches and products are checked and counted and not done, and new memory is zero. For what a
   /// large model asks of the device.
   bool computes = true;
+  bool tells_clocks = true;  // else its clock rates are zero
 };
 inline Device device;
 

@@ -286,8 +286,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
       *value = static_cast<int>(device.multiprocessor_memory);
       break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(device.block_memory); break;
-    case cudaDevAttrClockRate: *value = 1'500'000; break;
-    case cudaDevAttrMemoryClockRate: *value = 2'000'000; break;
+    case cudaDevAttrClockRate: *value = device.tells_clocks ? 1'500'000 : 0; break;
+    case cudaDevAttrMemoryClockRate: *value = device.tells_clocks ? 2'000'000 : 0; break;
+    case cudaDevAttrPageableMemoryAccess: *value = 0; break;
     case cudaDevAttrGlobalMemoryBusWidth: *value = 5120; break;
     default: return result(cudaErrorInvalidValue);
   }

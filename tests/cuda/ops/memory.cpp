@@ -151,6 +151,11 @@ TEST_CASE("cuda device: without one, what is missing is said") {
   CHECK(p.rates(false).flops == 132 * 1.5e9 * 256);
   CHECK(p.rates(true).flops == 8 * p.rates(false).flops);
   CHECK(p.rates(true).bandwidth == 2 * 2e9 * 5120 / 8);
+  emulator::device.tells_clocks = false;
+  const cuda::DeviceProperties untold = cuda::device_properties();
+  emulator::device.tells_clocks = true;
+  CHECK(std::abs(untold.rates(false).flops - 67e12) <= 1.0);
+  CHECK(untold.rates(false).bandwidth == 3350e9);
   faults().devices = 0;
   CHECK_FALSE(cuda::available());
   CHECK_THROWS_AS(cuda::require_device(), cuda::NoDevice);

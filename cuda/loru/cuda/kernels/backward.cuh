@@ -3,7 +3,7 @@
 //   one pass (r <= 64)  dx and dS in one kernel; then dB = dyᵀ S and dA = dSᵀ x, one reduction each
 //   split               dS and dB in one kernel that reads dy once; then dx = dy W + dS A; then dA
 //   apart               dS = s dy B; then dB, dx and dA as before: where a block has no memory for split's
-// kernel The first two read dy twice, the last three times. The first computes dS again in each column of
+// kernel. The first two read dy twice, the last three times. The first computes dS again in each column of
 // blocks of dx; the second writes parts of dS for every group of columns of dy and reads them back.
 #include <loru/cuda/device/rates.hpp>
 #include <loru/cuda/kernels/backward_dSdB.cuh>

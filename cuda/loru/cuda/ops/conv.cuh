@@ -28,11 +28,13 @@ inline bool tiled(const ConvExtents& e) {
   return e.o.groups == 1 && e.n * e.ho * e.wo * e.cout > 0 && e.n * e.h * e.w * e.window() > 0;
 }
 
-/// Extents as those kernels use them. Throws ShapeError.
+/// Extents as those kernels use them: pixels and windows are counted in int up to the end of the last tile,
+/// of at most 128. Throws ShapeError.
 inline ConvShape conv_shape(const ConvExtents& e) {
+  constexpr Index most = (Index{1} << 31) - 128;
   const ConvGeometry g(e);
-  ConvGeometry::narrow(std::max(e.n * e.ho * e.wo, e.n * e.h * e.w));
-  ConvGeometry::narrow(e.kh * e.kw * std::max(e.cin, e.cout));
+  ConvGeometry::narrow(std::max(e.n * e.ho * e.wo, e.n * e.h * e.w), most);
+  ConvGeometry::narrow(e.kh * e.kw * std::max(e.cin, e.cout), most);
   return {g.n, g.h, g.w, g.cin, g.cout, g.kh, g.kw, g.ho, g.wo, g.stride, g.padding, g.dilation};
 }
 

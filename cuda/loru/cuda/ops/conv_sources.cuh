@@ -34,8 +34,8 @@ struct ConvGeometry {
         padding{narrow(e.o.padding)},
         dilation{narrow(e.o.dilation)} {}
 
-  static int narrow(Index v) {
-    require<ShapeError>(v >= 0 && v <= INT_MAX, "conv2d: expected extents of at most ", INT_MAX, ", got ", v);
+  static int narrow(Index v, Index most = INT_MAX) {
+    require<ShapeError>(v >= 0 && v <= most, "conv2d: expected extents of at most ", most, ", got ", v);
     return static_cast<int>(v);
   }
 };

@@ -142,11 +142,13 @@ void copy_from_host(Array<T>& y, const Tensor<T>& host) {
 namespace detail {
 
 /// A table of the host for kernels of this stream. Memory of the host's tensors is pageable: it has been read
-/// when cudaMemcpyAsync returns, and nothing waits for the stream.
+/// when cudaMemcpyAsync returns, and nothing waits for the stream, unless the device reads such memory by
+/// itself.
 template <class T>
 Array<T> upload(const Tensor<T>& table) {
   Array<T> y(table.shape());
   copy_bytes(y.data(), table.data(), bytes_of(y), cudaMemcpyHostToDevice);
+  if (this_device().reads_pageable) synchronize();
   return y;
 }
 
