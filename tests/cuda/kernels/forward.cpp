@@ -1,6 +1,8 @@
 // The forward kernels on the emulator against sums in double.
 #include "cuda/kernels/forward.hpp"
 
+#include <utility>
+
 #include <loru/cuda/kernels/compiled.cuh>
 #include "cuda/support/test_queue.hpp"
 #include "support/catch.hpp"
@@ -49,6 +51,15 @@ void check_all(ForwardForm form) {
   for (const auto& q : shapes) check<Math>(form, q, count++ % 2 == 0 ? 4 : 3);
 }
 
+/// While one is alive, kernels are not waited for one by one.
+struct OneAfterTheOther {
+  bool before = std::exchange(loru::cuda::detail::wait_for_kernels(), false);
+  OneAfterTheOther() = default;
+  OneAfterTheOther(const OneAfterTheOther&) = delete;
+  OneAfterTheOther& operator=(const OneAfterTheOther&) = delete;
+  ~OneAfterTheOther() { loru::cuda::detail::wait_for_kernels() = before; }
+};
+
 }  // namespace
 
 TEST_CASE("forward: one pass, bf16") { check_all<loru::cuda::InBf16>(ForwardForm::one_pass); }
@@ -70,6 +81,45 @@ TEMPLATE_TEST_CASE("forward: split at S, sums in pieces", "", loru::cuda::InBf16
   check<TestType>(ForwardForm::split, {33, 40, 1200, 3}, 3, few_multiprocessors);
   check<TestType>(ForwardForm::split, {130, 72, 808, 70, 1}, 3, few_multiprocessors);
   check<TestType>(ForwardForm::split, {5, 264, 600, 9}, 3, few_multiprocessors);
+}
+
+TEST_CASE("forward: sums in forty pieces, launch after launch, give the same bits") {
+  constexpr int multiprocessors = 132, of_first_product = 3136 / 16;  // tiles of k
+  CHECK(loru::cuda::product_cut(1, of_first_product, false, multiprocessors).pieces >= 40);
+  const int rounds = loru::emulator::present ? 1 : 100, launches = loru::emulator::present ? 3 : 100;
+  ForwardProblem<loru::cuda::InFloat> p({32, 16, 3136, 16}, Fill::random);
+  const TestQueue queue(multiprocessors);
+  run(p, ForwardForm::split, queue);
+  Comparison seen;
+  p.compare(seen);
+  INFO(seen.where());
+  CHECK(seen.worst() <= 1);
+
+  const OneAfterTheOther unwatched;
+  const auto size = static_cast<std::size_t>(p.q.M * p.q.m);  // of y, and of S
+  std::vector<float> y(size * static_cast<std::size_t>(launches), NAN), S = y;
+  const DeviceMemory<float> all_y(y), all_S(S);
+  int others = 0;
+  for (int round = 0; round < rounds; ++round) {
+    all_y.set(std::vector<float>(y.size(), NAN));
+    all_S.set(std::vector<float>(S.size(), NAN));
+    for (int i = 0; i < launches; ++i) {
+      const auto at = size * static_cast<std::size_t>(i);
+      loru::cuda::lora_forward<loru::cuda::InFloat>(
+          ForwardForm::split, p.x.read(), p.W.read(), {p.A.read(), p.B.read(), p.s},
+          p.with_bias ? p.bias.data() : nullptr, p.relu, {all_y.data() + at, p.q.M, p.q.m, p.q.m},
+          {all_S.data() + at, p.q.M, p.q.r, p.q.r}, queue);
+    }
+    all_y.get(y);
+    all_S.get(S);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const int row = static_cast<int>(i % size) / p.q.m, column = static_cast<int>(i % size) % p.q.m;
+      others += y[i] != static_cast<float>(p.y.value(row, column));
+      others += S[i] != static_cast<float>(p.S.value(row, column));
+    }
+  }
+  CHECK(others == 0);
+  CHECK(queue.at_rest());
 }
 
 TEST_CASE("forward: with an odd rank x and W are copied asynchronously all the same") {
