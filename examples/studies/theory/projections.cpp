@@ -118,9 +118,15 @@ void projections(const Study& study, const std::string& partition, Index rounds,
             .seed = seed,
             .threads = study.threads,
             .eval_every = 0}};
-    for (Index i = 0; i < rounds; ++i) simulation.run_round(false);
-    std::vector<loru::io::CsvField> row{study.seed, partition, name, rank, rounds};
-    for (const auto& field : outcome(study, simulation.model(), data, pool)) row.push_back(field);
+    Index finished = 0;
+    try {
+      for (; finished < rounds; ++finished) simulation.run_round(false);
+    } catch (const loru::DivergedError&) {}
+    std::vector<loru::io::CsvField> row{study.seed, partition, name, rank, finished};
+    if (finished == rounds)
+      for (const auto& field : outcome(study, simulation.model(), data, pool)) row.push_back(field);
+    else  // diverged
+      row.insert(row.end(), 6, loru::io::CsvField(std::nullopt));
     table.row(row);
   };
   run("none", Projection::none, 0);

@@ -154,12 +154,13 @@ def ranged(values):
 
 
 def means(pattern, keys, columns):
-    """Means over seeds of some columns, by the values of others, and the seeds."""
+    """Means over seeds of some columns, by the values of others, and the seeds: of those that did not diverge."""
     found = defaultdict(lambda: defaultdict(list))
     for _, _, rows in read(pattern):
         for row in rows:
             for column in columns:
-                found[tuple(row[k] for k in keys)][column].append(float(row[column]))
+                if row[column]:
+                    found[tuple(row[k] for k in keys)][column].append(float(row[column]))
     return {where: ({c: mean(v) for c, v in values.items()}, len(values[columns[0]])) for where, values in found.items()}
 
 
