@@ -5,6 +5,8 @@
 //
 // Costs are counted in tiles of k. None of the constants was measured.
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include <loru/core/host_device.hpp>
@@ -60,6 +62,24 @@ constexpr SumCut sum_cut(int blocks, int steps, int multiprocessors, const SumCo
   return best;
 }
 
+/// sum_cut, which this thread remembers for some shapes: those of a step come again and again.
+inline SumCut known_cut(int blocks, int steps, int multiprocessors, const SumCost& cost) {
+  using Shape = std::array<int, 5>;
+  struct Known {
+    Shape shape{};
+    SumCut cut;
+  };
+  if (blocks >= multiprocessors) return sum_cut(blocks, steps, multiprocessors, cost);
+  constexpr std::size_t places = 64;
+  thread_local std::array<Known, places> all;
+  const Shape shape{blocks, steps, multiprocessors, cost.step, cost.join};  // never all zero
+  std::size_t place = 0;
+  for (const int value : shape) place = place * 31 + static_cast<std::size_t>(value);
+  Known& known = all[place % places];
+  if (known.shape != shape) known = {shape, sum_cut(blocks, steps, multiprocessors, cost)};
+  return known.cut;
+}
+
 /// Whether a kernel without pieces is right for so many blocks, each a loop over `tiles` tiles: they fill the
 /// device, or are short.
 constexpr bool fills(int blocks, int tiles, int multiprocessors) {
@@ -82,15 +102,15 @@ constexpr ProductTile product_tile(int rows, int cols) {
 /// A product of so many blocks, each a sum over `tiles` tiles of k. For 128 x 128 sums a tile of 16 k takes
 /// some 2048 cycles of float arithmetic, or 256 on tensor cores; the sums of a piece come from the
 /// second-level cache in about 1000.
-constexpr SumCut product_cut(int blocks, int tiles, bool tensor_cores, int multiprocessors) {
-  return sum_cut(blocks, tiles, multiprocessors, {1, tensor_cores ? 4 : 1});
+inline SumCut product_cut(int blocks, int tiles, bool tensor_cores, int multiprocessors) {
+  return known_cut(blocks, tiles, multiprocessors, {1, tensor_cores ? 4 : 1});
 }
 
 /// A sum over `rows` rows behind blocks of 128 columns by `ranks`: pieces of whole steps of 64 rows.
 inline constexpr int reduction_step = 64;
-constexpr SumCut row_cut(int rows, int columns, int ranks, int multiprocessors) {
-  return sum_cut(blocks_of(columns, 128) * blocks_of(ranks, 64), blocks_of(rows, reduction_step),
-                 multiprocessors, {2, 1});
+inline SumCut row_cut(int rows, int columns, int ranks, int multiprocessors) {
+  return known_cut(blocks_of(columns, 128) * blocks_of(ranks, 64), blocks_of(rows, reduction_step),
+                   multiprocessors, {2, 1});
 }
 
 /// Bands of a plane of so many pixels in the gradient of max-pooling, for `planes` planes: a thread has a

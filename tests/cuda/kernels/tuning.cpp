@@ -126,6 +126,11 @@ TEST_CASE("tuning: pieces hold all steps, none is empty, and their memory suffic
           CHECK(cut.pieces * cut.each >= steps);
           if (cut.pieces > 1) CHECK(blocks * cut.pieces <= piece_tickets(device));
           if (blocks >= device) CHECK(cut.pieces == 1);
+          for (const bool again : {false, true}) {
+            const SumCut known = known_cut(blocks, steps, device, cost);
+            INFO("again " << again);
+            CHECK((known.pieces == cut.pieces && known.each == cut.each));
+          }
         }
   CHECK(piece_floats(132) == piece_tickets(132) * 128 * 128);
 }

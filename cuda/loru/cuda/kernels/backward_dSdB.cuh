@@ -21,7 +21,7 @@ struct BackwardCut {
   BackwardCut(int M, int m, int r, bool bf16, int multiprocessors)
       : groups(divide_up(m, columns(r, bf16) * 128)) {
     const int tiles = std::min(columns(r, bf16), divide_up(m, 128));  // of a step of rows
-    const SumCut cut = sum_cut(groups * divide_up(r, 64), divide_up(M, 64), multiprocessors, {tiles, 1});
+    const SumCut cut = known_cut(groups * divide_up(r, 64), divide_up(M, 64), multiprocessors, {tiles, 1});
     parts = cut.pieces;
     height = 64 * cut.each;
   }
