@@ -258,8 +258,10 @@ def bound(flops, moved, name):
 
 
 def label(args):
-    """A kernel's arguments but for types and alignment, and what sets its instances apart."""
-    short = [a for a in args if "<" not in a and a not in ("true", "false")]
+    """A kernel's arguments but for element types and alignment, which is the same in all rows: its products by their name, and what
+    sets their instances apart."""
+    said = ("true", "false", "OneClient", "Cohort", "Matrix", "Windows")
+    short = [word for word in (a.partition("<")[0] for a in args) if word not in said]
     short += [word for word, sign in (("cohort", "Cohort<"), ("convolution", "Windows<"), ("convolution", "ConvDx<"))
               if any(sign in a for a in args)]
     return ", ".join(short)
