@@ -66,6 +66,9 @@ class FakeGrid:
         fate = self.fate(round, client)
         if fate == UNHEARD:
             return number
+        if isinstance(fate, int):  # Flower answers itself, with an error of this code
+            self.replies[number] = Message(Error(fate, "none"), reply_to=message)
+            return number
         try:
             reply = client_app.train(message, context)
         except Exception as error:  # as Flower does
@@ -242,6 +245,24 @@ class Protocol(unittest.TestCase):
         came = [round for round in asked if str(victim) in rows[round - 1]["clients"].split()]
         self.assertGreater(len(asked), len(came))
         self.assertTrue(came and came[-1] == asked[-1], (asked, came))
+
+    def test_what_flower_answers_for_a_node(self):
+        """The node is away then until there is a heartbeat; after an error of its own it is not."""
+        victim = loru.sample_cohort(SEED, 1, CLIENTS, COHORT)[0]
+
+        class Still(FakeGrid):
+            def get_nodes(self):
+                return [SimpleNamespace(**{**vars(info), "online_until": 9.0}) for info in super().get_nodes()]
+
+        for code in (2, 3, 4, 5):
+            with self.subTest(code=code):
+                grid = Still(self.folder, SETTINGS, lambda round, client: code if (round, client) == (1, victim) else ANSWERS)
+                output = Output(self.folder / f"run-{code}")
+                deployment = server_app.Deployment(grid, federation.Federation.of(SETTINGS), output, SECONDS)
+                deployment.begin()
+                deployment.run(0, "")
+                self.assertEqual([row["dropped"] for row in output.rows], [1] + [0] * (ROUNDS - 1))
+                self.assertEqual(any(victim in grid.sent[round] for round in range(2, ROUNDS + 1)), code == 2)
 
     def test_an_update_of_another_client(self):
         first = {}

@@ -20,6 +20,9 @@ from .output import Output
 
 LOG = logging.getLogger("flwr")
 
+# Errors by which Flower itself answers for a node that did not: the message or the reply expired, no heartbeat came.
+UNANSWERED = (3, 4, 5)
+
 app = ServerApp()
 
 
@@ -140,14 +143,16 @@ class Deployment:
 
     def _collect(self, sent: dict, end: float, row: dict) -> list:
         """Folds what comes back until all have answered or time is up. Returns the clients whose updates were folded."""
-        answered, late = [], False
+        answered, silent, late = [], [], False
         while sent and not late:
             late = time.monotonic() >= end
             for reply in self._grid.pull_messages(list(sent)):
                 if reply.metadata.reply_to_message_id not in sent:
                     continue
-                client, _ = sent.pop(reply.metadata.reply_to_message_id)
+                client, node = sent.pop(reply.metadata.reply_to_message_id)
                 if reply.has_error():
+                    if reply.error.code in UNANSWERED:
+                        silent.append(node)
                     self._warn(client, reply.error.reason)
                     row["dropped"] += 1
                     continue
@@ -162,7 +167,7 @@ class Deployment:
         for client, _ in sent.values():
             self._warn(client, f"no answer in {self._seconds:g} s")
         row["dropped"] += len(sent)
-        self._nodes.silent([node for _, node in sent.values()])
+        self._nodes.silent(silent + [node for _, node in sent.values()])
         return answered
 
     def _receive(self, client: int, reply: Message) -> int:
