@@ -70,6 +70,14 @@ Tensor<float> defined(const Tensor<float>& x, const Tensor<float>& w, const Conv
 
 }  // namespace
 
+TEST_CASE("cuda conv: pixels are counted in int up to the end of the last tile") {
+  const auto pixels = [](Index n) {
+    return cuda::detail::conv_shape(loru::detail::ConvExtents({1, 1, 1, n}, {1, 1, 1, 1}, {})).w;
+  };
+  CHECK(pixels(2147483520) == 2147483520);
+  CHECK_THROWS_WITH(pixels(2147483521), "conv2d: expected extents of at most 2147483520, got 2147483521");
+}
+
 TEST_CASE("cuda conv: whole numbers give the sums of the definition, and the host's gradients") {
   const OnDevice device(every_block_memory());
   for (const Geometry& g : geometries) {
